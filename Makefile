@@ -1,0 +1,41 @@
+# With only Python and make on the machine: `make serve` serves the built-in model, `make test`
+# runs every check. Both set up .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TORCH ?= torch==2.13.0
+
+.PHONY: serve test test-slow lint setup setup-test clean
+serve: setup
+	$(BIN)/openk2 serve
+
+test: setup-test lint
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: setup-test
+	$(BIN)/python -m pytest -m slow
+
+lint: setup-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+setup: $(VENV)/.installed
+setup-test: $(VENV)/.installed-test
+
+# torch first and pinned: an unpinned one may bring gigabytes of CUDA.
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "openk2 needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet "$(TORCH)"
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist src/*.egg-info

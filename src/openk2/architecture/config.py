@@ -1,0 +1,280 @@
+"""`ModelConfig`: the published config.json, read strictly and written back.
+
+Everything that changes the mathematics is read from here and nowhere else: eps, YaRN, the softmax
+scale, router bias and scaling, stop ids. A field whose value this implementation would compute
+wrongly is refused by name. Report section 2.3; field values of the published models are in
+docs/design/config.md.
+"""
+
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+class ConfigError(ValueError):
+    """A config.json that openk2 cannot compute correctly; the message names field and value."""
+
+
+@dataclass(frozen=True)
+class Yarn:
+    """YaRN parameters (arXiv 2309.00071) as `rope_scaling` publishes them."""
+
+    factor: float
+    original_max_position_embeddings: int
+    beta_fast: float = 32.0
+    beta_slow: float = 1.0
+    mscale: float = 1.0
+    mscale_all_dim: float = 0.0
+
+    def attention_factor(self, mscale: float) -> float:
+        """0.1 * mscale * ln(factor) + 1 (1 when the context is not extended)."""
+        return 1.0 if self.factor <= 1 else 0.1 * mscale * math.log(self.factor) + 1.0
+
+
+# Values that this implementation computes; any other value of these fields is an error.
+ONLY: dict[str, tuple[Any, ...]] = {
+    "model_type": ("kimi_k2", "deepseek_v3"),
+    "hidden_act": ("silu",),
+    "scoring_func": ("sigmoid",),
+    "topk_method": ("noaux_tc",),
+    "moe_layer_freq": (1,),
+    "n_group": (1,),
+    "topk_group": (1,),
+    "attention_bias": (False,),
+    "tie_word_embeddings": (False,),
+    "num_nextn_predict_layers": (0,),
+    "rope_interleave": (True,),
+    "attention_dropout": (0, 0.0),
+    "pretraining_tp": (1,),
+    "ep_size": (1,),
+}
+
+
+INTEGERS = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "q_lora_rank",
+    "kv_lora_rank",
+    "qk_nope_head_dim",
+    "qk_rope_head_dim",
+    "v_head_dim",
+    "intermediate_size",
+    "moe_intermediate_size",
+    "n_routed_experts",
+    "n_shared_experts",
+    "num_experts_per_tok",
+    "first_k_dense_replace",
+    "max_position_embeddings",
+)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A K2-shaped network. Field names are config.json's; defaults are the published 0711 values.
+
+    quantization: the `weight_block_size` of block-fp8 weights, None for plain bf16 weights.
+    """
+
+    vocab_size: int = 163840
+    hidden_size: int = 7168
+    num_hidden_layers: int = 61
+    num_attention_heads: int = 64
+    q_lora_rank: int = 1536
+    kv_lora_rank: int = 512
+    qk_nope_head_dim: int = 128
+    qk_rope_head_dim: int = 64
+    v_head_dim: int = 128
+    intermediate_size: int = 18432
+    moe_intermediate_size: int = 2048
+    n_routed_experts: int = 384
+    n_shared_experts: int = 1
+    num_experts_per_tok: int = 8
+    first_k_dense_replace: int = 1
+    norm_topk_prob: bool = True
+    routed_scaling_factor: float = 2.827
+    aux_loss_alpha: float = 0.001
+    rms_norm_eps: float = 1e-6
+    rope_theta: float = 50000.0
+    rope_scaling: Yarn | None = None
+    max_position_embeddings: int = 131072
+    initializer_range: float = 0.02
+    bos_token_id: int = 163584
+    eos_token_id: int = 163585
+    pad_token_id: int = 163839
+    quantization: tuple[int, int] | None = None
+    unread: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        for name in INTEGERS:
+            value = getattr(self, name)
+            if type(value) is not int or value < 0:
+                raise ConfigError(f"{name} is {value!r}: it must be a whole number, 0 or more")
+        if self.num_experts_per_tok > self.n_routed_experts:
+            raise ConfigError(
+                f"num_experts_per_tok is {self.num_experts_per_tok}, more than "
+                f"n_routed_experts {self.n_routed_experts}"
+            )
+        if self.qk_rope_head_dim % 2:
+            raise ConfigError(f"qk_rope_head_dim is {self.qk_rope_head_dim}: it must be even")
+
+    @property
+    def qk_head_dim(self) -> int:
+        """Width of a query or key head: the part without position plus the rotary part."""
+        return self.qk_nope_head_dim + self.qk_rope_head_dim
+
+    @property
+    def latent_dim(self) -> int:
+        """Values cached per token and layer: the key-value latent plus the shared rope key."""
+        return self.kv_lora_rank + self.qk_rope_head_dim
+
+    @property
+    def softmax_scale(self) -> float:
+        """1/sqrt(qk_head_dim), times YaRN's attention factor squared if mscale_all_dim is set."""
+        scale: float = self.qk_head_dim**-0.5
+        if self.rope_scaling is not None and self.rope_scaling.mscale_all_dim:
+            scale *= self.rope_scaling.attention_factor(self.rope_scaling.mscale_all_dim) ** 2
+        return scale
+
+    def is_moe(self, layer: int) -> bool:
+        """Whether this layer's MLP is a mixture of experts (the first k layers are dense)."""
+        return layer >= self.first_k_dense_replace
+
+    @classmethod
+    def read(cls, path: Path) -> "ModelConfig":
+        """Read a config.json (or the folder that holds one). Raises ConfigError."""
+        file = path / "config.json" if path.is_dir() else path
+        if not file.exists():
+            raise ConfigError(f"{file} does not exist: a checkpoint folder needs a config.json")
+        try:
+            data = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ConfigError(f"{file} is not valid JSON: {error}") from error
+        if not isinstance(data, dict):
+            raise ConfigError(f"{file} holds a {type(data).__name__}, not a JSON object")
+        return cls.from_dict(data)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "ModelConfig":
+        """Build from the parsed config.json. Raises ConfigError naming a field it cannot honour."""
+        data = dict(data)
+        for name, allowed in ONLY.items():
+            if name in data and data[name] not in allowed:
+                raise ConfigError(
+                    f"config.json: {name} is {data[name]!r}; openk2 computes only "
+                    + " or ".join(repr(value) for value in allowed)
+                )
+        heads = data.get("num_attention_heads")
+        if data.get("num_key_value_heads", heads) != heads:
+            raise ConfigError(
+                f"config.json: num_key_value_heads is {data['num_key_value_heads']!r}; "
+                f"MLA needs it equal to num_attention_heads {heads!r}"
+            )
+        known = {
+            name for name in cls.__dataclass_fields__ if name not in ("unread", "quantization")
+        }
+        values = {name: data.pop(name) for name in known if name in data}
+        # transformers 5 writes rope_theta inside rope_parameters; the published files do not.
+        rope = data.pop("rope_parameters", None) or values.get("rope_scaling")
+        if isinstance(rope, dict) and "rope_theta" in rope:
+            values["rope_theta"] = rope["rope_theta"]
+        values["rope_scaling"] = read_yarn(rope)
+        values["quantization"] = read_quantization(data.pop("quantization_config", None))
+        missing = [
+            name
+            for name in ("hidden_size", "num_hidden_layers", "vocab_size", "q_lora_rank")
+            if values.get(name) is None
+        ]
+        if missing:
+            raise ConfigError(f"config.json: {', '.join(missing)} missing or null")
+        return cls(**values, unread=data)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The published config.json layout."""
+        data = asdict(self)
+        unread = data.pop("unread")
+        block = data.pop("quantization")
+        data["rope_scaling"] = (
+            None if self.rope_scaling is None else {"type": "yarn", **asdict(self.rope_scaling)}
+        )
+        fixed = {
+            "architectures": ["DeepseekV3ForCausalLM"],
+            "model_type": "kimi_k2",
+            "num_key_value_heads": self.num_attention_heads,
+            "hidden_act": "silu",
+            "scoring_func": "sigmoid",
+            "topk_method": "noaux_tc",
+            "moe_layer_freq": 1,
+            "n_group": 1,
+            "topk_group": 1,
+            "attention_bias": False,
+            "attention_dropout": 0.0,
+            "tie_word_embeddings": False,
+            "num_nextn_predict_layers": 0,
+            "seq_aux": True,
+            "use_cache": True,
+            "torch_dtype": "bfloat16",
+        }
+        data = {**fixed, **data, **{k: v for k, v in unread.items() if k not in data}}
+        if block is not None:
+            data["quantization_config"] = {
+                "quant_method": "fp8",
+                "fmt": "e4m3",
+                "activation_scheme": "dynamic",
+                "weight_block_size": list(block),
+            }
+        return data
+
+
+def read_yarn(rope: Any) -> Yarn | None:
+    """`rope_scaling` as published: null, or YaRN. Any other kind is refused."""
+    if rope is None:
+        return None
+    kind = rope.get("rope_type", rope.get("type"))
+    if kind in (None, "default"):
+        return None
+    if kind != "yarn":
+        raise ConfigError(
+            f"config.json: rope_scaling type is {kind!r}; openk2 computes only 'yarn'"
+        )
+    try:
+        yarn = Yarn(
+            factor=float(rope["factor"]),
+            original_max_position_embeddings=int(rope["original_max_position_embeddings"]),
+            beta_fast=float(rope.get("beta_fast", 32.0)),
+            beta_slow=float(rope.get("beta_slow", 1.0)),
+            mscale=float(rope.get("mscale", 1.0)),
+            mscale_all_dim=float(rope.get("mscale_all_dim", 0.0)),
+        )
+    except KeyError as error:
+        raise ConfigError(f"config.json: rope_scaling lacks {error}") from error
+    known = {*asdict(yarn), "type", "rope_type", "rope_theta"}
+    for name, value in rope.items():
+        if name not in known and value is not None:
+            raise ConfigError(
+                f"config.json: rope_scaling.{name} is {value!r}; openk2 does not compute it"
+            )
+    return yarn
+
+
+def read_quantization(data: Any) -> tuple[int, int] | None:
+    """`quantization_config`: null, or block-fp8 e4m3 with a two-dimensional block."""
+    if data is None:
+        return None
+    wanted = {"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic"}
+    for name, value in wanted.items():
+        if data.get(name, value) != value:
+            raise ConfigError(
+                f"config.json: quantization_config.{name} is {data[name]!r}; "
+                f"openk2 reads only {value!r}"
+            )
+    block = data.get("weight_block_size")
+    if not (isinstance(block, list) and len(block) == 2 and all(isinstance(n, int) for n in block)):
+        raise ConfigError(
+            f"config.json: quantization_config.weight_block_size is {block!r}; "
+            "openk2 reads [rows, columns]"
+        )
+    return block[0], block[1]

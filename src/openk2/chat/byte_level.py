@@ -1,0 +1,34 @@
+"""Byte-level BPE as the `tokenizers` library has it, with K2's pre-tokenization.
+
+That library is imported inside functions: serving loads this room and never needs it.
+"""
+
+from typing import TYPE_CHECKING
+
+from openk2.chat.tokenizer import PATTERN
+
+if TYPE_CHECKING:
+    from tokenizers.pre_tokenizers import PreTokenizer
+
+
+def byte_characters() -> dict[str, int]:
+    """The printable character by which byte-level BPE files write each byte (GPT-2's table).
+
+    Printable Latin-1 stands for itself, the other bytes for the characters from U+0100 on.
+    """
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in set(printable)]
+    table = {chr(byte): byte for byte in printable}
+    return table | {chr(0x100 + i): byte for i, byte in enumerate(others)}
+
+
+def byte_level_splitter() -> "PreTokenizer":
+    """K2's pattern followed by byte-level characters, for the `tokenizers` library."""
+    from tokenizers import Regex, pre_tokenizers
+
+    return pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(PATTERN), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )

@@ -1,0 +1,91 @@
+"""Tool-call ids: `functions.NAME:IDX`, IDX counting all calls of a conversation from 0.
+
+Report appendix B. Models mangle ids; a mangled one is recovered only onto a declared tool.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_CANONICAL = re.compile(r"functions\.(?P<name>.+):(?P<number>[0-9]{1,9})", re.DOTALL)
+_NUMBERED = re.compile(r"(?P<name>.+):(?P<number>[0-9]{1,9})", re.DOTALL)
+_BARE_NUMBER = re.compile(r"(?:functions)?[.:_]?(?P<number>[0-9]{1,9})")
+_MANGLED_PREFIX = re.compile(r"functions?[._:/-]?")
+_MANGLED_NUMBER = re.compile(r"[._:/#-]?(?P<number>[0-9]{1,9})")
+
+
+@dataclass(frozen=True)
+class CallName:
+    """What an id says. name None: a bare counter; number None: the id has no counter."""
+
+    name: str | None
+    number: int | None
+
+
+def call_id(name: str, number: int) -> str:
+    """The canonical id of call `number` of the conversation."""
+    return f"functions.{name}:{number}"
+
+
+def read_call_id(text: str, tools: Collection[str]) -> CallName | None:
+    """What an id written by the model names; None if it names no declared tool.
+
+    One leading `functions.` and the last `:IDX` are stripped. Forms seen in the wild are
+    recovered when they fit exactly one declared tool: `search:2`, `functions.bash30`,
+    `functions_search_0`, white space inside, a bare `3`.
+    """
+    text = "".join(text.split())
+    for name, number in _readings(text):
+        if name in tools:
+            return CallName(name, number)
+    mangled = {*_mangled_readings(text, tools)}
+    if len(mangled) == 1:
+        return mangled.pop()
+    bare = _BARE_NUMBER.fullmatch(text)
+    return CallName(None, int(bare["number"])) if bare and not mangled else None
+
+
+def name_from_arguments(
+    keys: Collection[str], argument_names: Mapping[str, Collection[str]]
+) -> str | None:
+    """The one tool whose parameters hold more of the keys than any other's; None if none does."""
+    matches = {
+        name: len(set(keys) & set(parameters)) for name, parameters in argument_names.items()
+    }
+    best = max(matches.values(), default=0)
+    names = [name for name, count in matches.items() if count == best]
+    return names[0] if best > 0 and len(names) == 1 else None
+
+
+def argument_names(tools: Sequence[Mapping[str, Any]]) -> dict[str, frozenset[str]]:
+    """Name -> top-level parameter names of OpenAI tools, as `OutputParser` takes them."""
+    names: dict[str, frozenset[str]] = {}
+    for tool in tools:
+        parameters = tool["function"].get("parameters")
+        properties = parameters.get("properties") if isinstance(parameters, Mapping) else None
+        keys = properties if isinstance(properties, Mapping) else ()
+        names[tool["function"]["name"]] = frozenset(keys)
+    return names
+
+
+def _readings(text: str) -> Iterable[tuple[str, int | None]]:
+    """The well-formed readings of an id, the rule's own first."""
+    if match := _CANONICAL.fullmatch(text):
+        yield match["name"], int(match["number"])
+    yield text, None
+    yield text.removeprefix("functions."), None
+    if match := _NUMBERED.fullmatch(text):
+        yield match["name"], int(match["number"])
+
+
+def _mangled_readings(text: str, tools: Collection[str]) -> Iterable[CallName]:
+    """Every declared tool followed by a counter, whatever stands for the separators."""
+    prefix = _MANGLED_PREFIX.match(text)
+    for start in {0, prefix.end() if prefix else 0}:
+        for name in tools:
+            rest = text[start:]
+            if rest == name:
+                yield CallName(name, None)
+            elif rest.startswith(name) and (number := _MANGLED_NUMBER.fullmatch(rest, len(name))):
+                yield CallName(name, int(number["number"]))

@@ -1,0 +1,76 @@
+"""Write a tokenizer as the files that other software reads without running our code.
+
+`tokenizer.json` holds the same byte-pair encoding for the `tokenizers` library, beside
+`tokenizer_config.json`, `chat_template.jinja` and K2's own `tiktoken.model`. Two things do not
+carry over, as that library has no notion of them: K2's cuts of very long input, and the safety of
+`Tokenizer.encode` (it reads the name of a special in any text as that special).
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from openk2.chat.byte_level import byte_characters, byte_level_splitter
+from openk2.chat.template import CHAT_TEMPLATE
+from openk2.chat.tokenizer import Tokenizer
+
+
+def export_tokenizer(tokenizer: Tokenizer, folder: str | Path, *, context_length: int) -> None:
+    """Write the folder's tokenizer files, replacing those that are there.
+
+    context_length: tokens that the model can hold, told to readers as `model_max_length`.
+    """
+    folder = Path(folder)
+    tokenizer.save(folder)
+    (folder / "tokenizer.json").write_text(tokenizer_json(tokenizer), "utf-8")
+    (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE, "utf-8")
+    config = json.dumps(tokenizer_config(context_length), indent=2)
+    (folder / "tokenizer_config.json").write_text(config + "\n", "utf-8")
+
+
+def tokenizer_config(context_length: int) -> dict[str, Any]:
+    """The content of `tokenizer_config.json`."""
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": "[BOS]",
+        "eos_token": "[EOS]",
+        "pad_token": "[PAD]",
+        "unk_token": "[UNK]",
+        "model_max_length": context_length,
+        "clean_up_tokenization_spaces": False,
+    }
+
+
+def tokenizer_json(tokenizer: Tokenizer) -> str:
+    """The content of `tokenizer.json`: the same ids for any text without names of specials."""
+    from tokenizers import AddedToken, decoders, models
+    from tokenizers import Tokenizer as FastTokenizer
+
+    spelling = {byte: character for character, byte in byte_characters().items()}
+    spelt = {token: "".join(spelling[byte] for byte in token) for token in tokenizer.tokens}
+    # ignore_merges: like tiktoken, look a whole word up before merging its bytes.
+    model = models.BPE(
+        vocab={spelt[token]: rank for rank, token in enumerate(tokenizer.tokens)},
+        merges=[(spelt[left], spelt[right]) for left, right in merges(tokenizer)],
+        ignore_merges=True,
+    )
+    fast = FastTokenizer(model)
+    fast.pre_tokenizer = byte_level_splitter()
+    fast.decoder = decoders.ByteLevel()
+    specials = sorted(tokenizer.specials, key=tokenizer.specials.__getitem__)
+    fast.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in specials])
+    return str(fast.to_str())
+
+
+def merges(tokenizer: Tokenizer) -> Iterator[tuple[bytes, bytes]]:
+    """Every pair of tokens that joins into a token, best first.
+
+    tiktoken joins whichever neighbours give the lowest rank, so each way to split a token counts,
+    not only the one by which it was learned.
+    """
+    ranks = {token: rank for rank, token in enumerate(tokenizer.tokens)}
+    for token in tokenizer.tokens:
+        splits = [(token[:cut], token[cut:]) for cut in range(1, len(token))]
+        known = [pair for pair in splits if pair[0] in ranks and pair[1] in ranks]
+        yield from sorted(known, key=lambda pair: (ranks[pair[0]], ranks[pair[1]]))

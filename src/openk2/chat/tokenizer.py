@@ -1,0 +1,197 @@
+"""K2's tokenizer: byte-pair encoding in tiktoken's file format plus 256 special ids.
+
+A vocabulary of R ranks (the published one has 163,584) is followed by the 256 specials at
+R + offset, with K2's names and offsets, so a small vocabulary speaks the same format. `encode`
+reads ordinary text only: no text, whatever it says, becomes a control token. Markup is made of
+`special` ids by who renders it.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import tiktoken
+
+FILE_NAME = "tiktoken.model"
+SPECIAL_COUNT = 256
+
+# Pre-tokenization: K2's alternatives, first match wins.
+_UPPER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]"
+_LOWER = r"[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]"
+_CLITIC = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+PATTERN = "|".join(
+    [
+        r"[\p{Han}]+",
+        rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}*{_LOWER}+{_CLITIC}",
+        rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*{_CLITIC}",
+        r"\p{N}{1,3}",
+        r" ?[^\s\p{L}\p{N}]+[\r\n]*",
+        r"\s*[\r\n]+",
+        r"\s+(?!\S)",
+        r"\s+",
+    ]
+)
+
+NAMED_SPECIALS: Mapping[int, str] = {
+    0: "[BOS]",
+    1: "[EOS]",
+    2: "<|im_end|>",
+    3: "<|im_user|>",
+    4: "<|im_assistant|>",
+    6: "<|start_header_id|>",
+    7: "<|end_header_id|>",
+    9: "[EOT]",
+    10: "<|im_system|>",
+    11: "<|tool_calls_section_begin|>",
+    12: "<|tool_calls_section_end|>",
+    13: "<|tool_call_begin|>",
+    14: "<|tool_call_argument_begin|>",
+    15: "<|tool_call_end|>",
+    17: "<|im_middle|>",
+    254: "[UNK]",
+    255: "[PAD]",
+}
+
+# The published tokenizer cuts its input here; other cuts would give other ids.
+MAX_ENCODE_CHARACTERS = 400_000
+MAX_RUN_CHARACTERS = 25_000
+_LONG_RUN = re.compile(rf"\s{{{MAX_RUN_CHARACTERS + 1},}}|\S{{{MAX_RUN_CHARACTERS + 1},}}")
+
+
+class TokenizerError(ValueError):
+    """A vocabulary that cannot be used; the message names the file, the place and the remedy."""
+
+
+class Tokenizer:
+    """Text <-> ids for one vocabulary.
+
+    tokens: the byte string of every rank, in order; each of the 256 single bytes is among them.
+    specials: name -> id of the 256 specials.
+    """
+
+    def __init__(self, tokens: Sequence[bytes]) -> None:
+        ranks = {token: rank for rank, token in enumerate(tokens)}
+        if len(ranks) != len(tokens):
+            raise TokenizerError(f"{len(tokens) - len(ranks)} tokens occur twice: keep each once")
+        if b"" in ranks:
+            raise TokenizerError(f"rank {ranks[b'']} is an empty token: remove it")
+        missing = [byte for byte in range(256) if bytes([byte]) not in ranks]
+        if missing:
+            raise TokenizerError(
+                f"byte {missing[0]:#04x} has no token ({len(missing)} of 256 missing): "
+                "every single byte needs one"
+            )
+        first = len(tokens)
+        names = [
+            NAMED_SPECIALS.get(offset, f"<|reserved_token_{first + offset}|>")
+            for offset in range(SPECIAL_COUNT)
+        ]
+        self.tokens: tuple[bytes, ...] = tuple(tokens)
+        self.specials: Mapping[str, int] = {name: first + i for i, name in enumerate(names)}
+        self.stop_ids: frozenset[int] = frozenset(
+            self.specials[name] for name in ("[EOS]", "<|im_end|>")
+        )
+        self._bytes = [*self.tokens, *(name.encode() for name in names)]
+        # No special tokens here: this is what makes `encode` safe for any text.
+        self._bpe = tiktoken.Encoding(
+            "kimi-k2", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens={}
+        )
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Tokenizer":
+        """Read `tiktoken.model`, given the file or the folder that holds it.
+
+        Raises TokenizerError if the file is missing or damaged.
+        """
+        path = Path(path)
+        file = path / FILE_NAME if path.is_dir() else path
+        if not file.is_file():
+            raise TokenizerError(f"{file} does not exist: give a folder that holds {FILE_NAME}")
+        try:
+            return cls(_read_tokens(file.read_bytes()))
+        except TokenizerError as error:
+            raise TokenizerError(f"{file} is damaged: {error}") from error
+
+    def save(self, folder: str | Path) -> Path:
+        """Write `tiktoken.model` into the folder (made if missing); returns the file's path."""
+        lines = [
+            base64.b64encode(token) + b" %d\n" % rank for rank, token in enumerate(self.tokens)
+        ]
+        file = Path(folder) / FILE_NAME
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"".join(lines))
+        return file
+
+    @property
+    def vocab_size(self) -> int:
+        """Ranks plus the 256 specials."""
+        return len(self._bytes)
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of ordinary text; the name of a special in it is spelt with ordinary tokens.
+
+        A lone surrogate, which UTF-8 cannot write, becomes U+FFFD.
+        """
+        ids: list[int] = []
+        for part in _split_as_published(text):
+            ids += self._bpe.encode_ordinary(part)
+        return ids
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Text of the ids, specials by their names, bytes that are not UTF-8 as U+FFFD."""
+        return self.decode_bytes(ids).decode("utf-8", "replace")
+
+    def decode_bytes(self, ids: Iterable[int]) -> bytes:
+        """Bytes of the ids, specials by their names.
+
+        A stream decodes these bytes incrementally (`codecs`), as a character may span tokens.
+        Raises ValueError naming an id outside the vocabulary.
+        """
+        return b"".join([self._token_bytes(token_id) for token_id in ids])
+
+    def special(self, name: str) -> int:
+        """The id of a special by its name, such as `<|im_end|>`; KeyError for another name."""
+        return self.specials[name]
+
+    def is_special(self, token_id: int) -> bool:
+        """Whether the id is one of the 256 specials."""
+        return len(self.tokens) <= token_id < self.vocab_size
+
+    def _token_bytes(self, token_id: int) -> bytes:
+        if not 0 <= token_id < len(self._bytes):
+            raise ValueError(f"token id {token_id} is outside the vocabulary of {self.vocab_size}")
+        return self._bytes[token_id]
+
+
+def _read_tokens(data: bytes) -> list[bytes]:
+    """The tokens of a tiktoken file: a line per token, base64 and rank; ranks are 0, 1, 2, ..."""
+    by_rank: dict[int, bytes] = {}
+    for number, line in enumerate(data.splitlines(), start=1):
+        if not line:
+            continue
+        try:
+            encoded, rank_text = line.split()
+            rank, token = int(rank_text), base64.b64decode(encoded, validate=True)
+        except (ValueError, binascii.Error) as error:
+            raise TokenizerError(f"line {number} is not 'base64 rank': copy it again") from error
+        if rank in by_rank:
+            raise TokenizerError(f"line {number} repeats rank {rank}: copy it again")
+        by_rank[rank] = token
+    for rank in range(len(by_rank)):
+        if rank not in by_rank:
+            raise TokenizerError(f"rank {rank} of {len(by_rank)} is missing: copy it again")
+    return [by_rank[rank] for rank in range(len(by_rank))]
+
+
+def _split_as_published(text: str) -> Iterator[str]:
+    """Cut at 400,000 characters, and white-space or other runs at every 25,000 of them."""
+    for start in range(0, len(text), MAX_ENCODE_CHARACTERS):
+        block = text[start : start + MAX_ENCODE_CHARACTERS]
+        position = 0
+        for run in _LONG_RUN.finditer(block):
+            for cut in range(run.start() + MAX_RUN_CHARACTERS, run.end(), MAX_RUN_CHARACTERS):
+                yield block[position:cut]
+                position = cut
+        yield block[position:]

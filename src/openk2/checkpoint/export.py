@@ -1,0 +1,92 @@
+"""A folder that other engines serve: weights, config.json, generation_config.json, tokenizer."""
+
+import json
+from pathlib import Path
+
+import torch
+
+from openk2.architecture import ModelConfig
+from openk2.chat.export import export_tokenizer
+from openk2.chat.tokenizer import Tokenizer, TokenizerError
+from openk2.checkpoint.error import CheckpointError
+from openk2.checkpoint.save import (
+    MAX_SHARD_BYTES,
+    Format,
+    ModelTensors,
+    ModelType,
+    TensorSource,
+    write_tensors,
+)
+from openk2.checkpoint.stored import open_checkpoint
+from openk2.kernels.block_fp8 import BLOCK
+from openk2.model import K2Model
+from openk2.record.atomic import write_file_atomically, write_folder_atomically
+
+TEMPERATURE = 0.6  # the README's recommendation for Kimi-K2-Instruct
+
+
+def export_model(
+    model: K2Model,
+    tokenizer: Tokenizer,
+    folder: Path | str,
+    *,
+    block_fp8: bool = False,
+    dtype: torch.dtype = torch.bfloat16,
+    model_type: ModelType = "deepseek_v3",
+    max_shard_bytes: int = MAX_SHARD_BYTES,
+) -> None:
+    """`save_model` plus generation_config.json and tokenizer files, all or nothing.
+
+    model_type: "deepseek_v3", which every engine reads, or the published "kimi_k2" (see `Format`).
+    Raises CheckpointError if the tokenizer has ids that the model's vocabulary does not reach.
+    """
+    form = Format(dtype, BLOCK if block_fp8 else None, model_type)
+    _export(ModelTensors(model), tokenizer, Path(folder), form, max_shard_bytes)
+
+
+def export_checkpoint(
+    source: Path | str,
+    folder: Path | str,
+    *,
+    block_fp8: bool = False,
+    dtype: torch.dtype = torch.bfloat16,
+    model_type: ModelType = "deepseek_v3",
+    max_shard_bytes: int = MAX_SHARD_BYTES,
+) -> None:
+    """`export_model` of a checkpoint on disk, tensor by tensor: the model is never in memory.
+
+    Raises CheckpointError if the source is broken or has no tokenizer.
+    """
+    checkpoint = open_checkpoint(Path(source))
+    try:
+        tokenizer = Tokenizer.load(checkpoint.folder)
+    except TokenizerError as error:
+        raise CheckpointError(str(error)) from error
+    form = Format(dtype, BLOCK if block_fp8 else None, model_type)
+    _export(checkpoint, tokenizer, Path(folder), form, max_shard_bytes)
+
+
+def _export(
+    source: TensorSource, tokenizer: Tokenizer, folder: Path, form: Format, max_shard_bytes: int
+) -> None:
+    if tokenizer.vocab_size > source.config.vocab_size:
+        raise CheckpointError(
+            f"the tokenizer has {tokenizer.vocab_size} ids, the model's vocab_size is "
+            f"{source.config.vocab_size}: they are not of one model"
+        )
+    with write_folder_atomically(folder) as new:
+        export_tokenizer(tokenizer, new, context_length=source.config.max_position_embeddings)
+        generation = json.dumps(_generation_config(source.config, tokenizer), indent=2) + "\n"
+        write_file_atomically(new / "generation_config.json", generation)
+        write_tensors(source, new, form, max_shard_bytes)
+
+
+def _generation_config(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, object]:
+    """config.json names one end of text; a chat turn ends with another. Both stop here."""
+    return {
+        "bos_token_id": config.bos_token_id,
+        "eos_token_id": sorted({config.eos_token_id, *tokenizer.stop_ids}),
+        "pad_token_id": config.pad_token_id,
+        "do_sample": True,
+        "temperature": TEMPERATURE,
+    }

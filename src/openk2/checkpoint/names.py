@@ -1,0 +1,107 @@
+"""Published tensors <-> the model's parameters, and how each is stored. The one place.
+
+A parameter's name in `K2Model` is the published name, except for the routed experts: published one
+matrix an expert, in memory one stack a layer. Everything here follows from the config alone.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from openk2.architecture import ModelConfig
+from openk2.checkpoint.safetensors_file import TensorSpec
+
+PLAIN_DTYPES = ("BF16", "F32", "F16")
+SCALE_SUFFIX = "_scale_inv"
+
+
+@dataclass(frozen=True)
+class PublishedTensor:
+    """One published tensor.
+
+    parameter: its name in the model's state dict; expert: its row there, for a routed expert.
+    linear: a matrix that block fp8 quantizes: all but embedding, head, norms and router.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    parameter: str
+    expert: int | None = None
+    linear: bool = False
+
+    @property
+    def is_router_bias(self) -> bool:
+        """The router's bias stays float32 whatever the dtype of the weights."""
+        return self.name.endswith("e_score_correction_bias")
+
+    def of(self, state: Mapping[str, Tensor]) -> Tensor:
+        """This tensor's own memory in a model's state dict."""
+        parameter = state[self.parameter]
+        return parameter if self.expert is None else parameter[self.expert]
+
+    def specs(self, block: tuple[int, int] | None, dtype: str) -> list[TensorSpec]:
+        """What a file holds of it: quantized in `block` if that is given, else plain in `dtype`."""
+        if block is None or not self.linear:
+            return [TensorSpec(self.name, "F32" if self.is_router_bias else dtype, self.shape)]
+        scales = tuple(-(-size // step) for size, step in zip(self.shape, block, strict=True))
+        return [
+            TensorSpec(self.name, "F8_E4M3", self.shape),
+            TensorSpec(self.name + SCALE_SUFFIX, "F32", scales),
+        ]
+
+
+def published_tensors(config: ModelConfig) -> Iterator[PublishedTensor]:
+    """Every tensor that a checkpoint of this config holds, in the order of the network."""
+    yield _plain("model.embed_tokens.weight", config.vocab_size, config.hidden_size)
+    for layer in range(config.num_hidden_layers):
+        yield from _layer(config, layer, f"model.layers.{layer}.")
+    yield _plain("model.norm.weight", config.hidden_size)
+    yield _plain("lm_head.weight", config.vocab_size, config.hidden_size)
+
+
+def _layer(config: ModelConfig, layer: int, prefix: str) -> Iterator[PublishedTensor]:
+    hidden, heads = config.hidden_size, config.num_attention_heads
+    queries, latent = config.q_lora_rank, config.kv_lora_rank
+    keys_values = heads * (config.qk_nope_head_dim + config.v_head_dim)
+    attention = prefix + "self_attn."
+    yield _plain(prefix + "input_layernorm.weight", hidden)
+    yield _linear(attention + "q_a_proj", queries, hidden)
+    yield _plain(attention + "q_a_layernorm.weight", queries)
+    yield _linear(attention + "q_b_proj", heads * config.qk_head_dim, queries)
+    yield _linear(attention + "kv_a_proj_with_mqa", config.latent_dim, hidden)
+    yield _plain(attention + "kv_a_layernorm.weight", latent)
+    yield _linear(attention + "kv_b_proj", keys_values, latent)
+    yield _linear(attention + "o_proj", hidden, heads * config.v_head_dim)
+    yield _plain(prefix + "post_attention_layernorm.weight", hidden)
+    if not config.is_moe(layer):
+        yield from _swiglu(prefix + "mlp.", hidden, config.intermediate_size)
+        return
+    yield _plain(prefix + "mlp.gate.weight", config.n_routed_experts, hidden)
+    yield _plain(prefix + "mlp.gate.e_score_correction_bias", config.n_routed_experts)
+    for expert in range(config.n_routed_experts):
+        yield from _expert(prefix + "mlp.experts.", expert, hidden, config.moe_intermediate_size)
+    inner = config.moe_intermediate_size * config.n_shared_experts
+    yield from _swiglu(prefix + "mlp.shared_experts.", hidden, inner)
+
+
+def _swiglu(prefix: str, hidden: int, inner: int) -> Iterator[PublishedTensor]:
+    yield _linear(prefix + "gate_proj", inner, hidden)
+    yield _linear(prefix + "up_proj", inner, hidden)
+    yield _linear(prefix + "down_proj", hidden, inner)
+
+
+def _expert(prefix: str, expert: int, hidden: int, inner: int) -> Iterator[PublishedTensor]:
+    for matrix in _swiglu("", hidden, inner):
+        stack = matrix.name.removesuffix(".weight")
+        yield PublishedTensor(
+            f"{prefix}{expert}.{matrix.name}", matrix.shape, prefix + stack, expert, linear=True
+        )
+
+
+def _plain(name: str, *shape: int) -> PublishedTensor:
+    return PublishedTensor(name, shape, name)
+
+
+def _linear(prefix: str, *shape: int) -> PublishedTensor:
+    return PublishedTensor(f"{prefix}.weight", shape, f"{prefix}.weight", linear=True)

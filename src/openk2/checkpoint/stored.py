@@ -1,0 +1,156 @@
+"""`StoredCheckpoint`: a folder in the published layout, checked by its headers, read on demand.
+
+Opening one proves, before anything is loaded, that every tensor the config demands is there, whole,
+in the shape and dtype it must have, and that nothing else is. Only headers and sizes are read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from openk2.architecture import ConfigError, ModelConfig
+from openk2.checkpoint.error import CheckpointError
+from openk2.checkpoint.index import INDEX, Index, read_index
+from openk2.checkpoint.names import (
+    PLAIN_DTYPES,
+    SCALE_SUFFIX,
+    PublishedTensor,
+    published_tensors,
+)
+from openk2.checkpoint.safetensors_file import DTYPES, StoredTensor, TensorSpec, read_header
+from openk2.kernels.block_fp8 import dequantize
+from openk2.record.atomic import settled_folder
+
+
+@dataclass(frozen=True)
+class StoredCheckpoint:
+    """tensors: everything the shards hold, by published name (scales too), checked."""
+
+    folder: Path
+    config: ModelConfig
+    index: Index
+    tensors: Mapping[str, StoredTensor]
+
+    def tensor(self, published: PublishedTensor) -> Tensor:
+        """A tensor by itself on the CPU: in its stored dtype, or dequantized to float32."""
+        if self.block_of(published) is None:
+            return self.tensors[published.name].read()
+        out = torch.empty(published.shape)
+        self.read_into(published, out)
+        return out
+
+    def read_into(self, published: PublishedTensor, out: Tensor) -> None:
+        """Fill `out` (the published shape; any dtype and device), dequantizing where needed."""
+        stored, block = self.tensors[published.name], self.block_of(published)
+        if block is not None:
+            scale_inv = self.tensors[published.name + SCALE_SUFFIX].read().to(out.device)
+            dequantize(stored.read().to(out.device), scale_inv, block, out=out)
+        elif out.dtype == DTYPES[stored.spec.dtype] and out.is_cpu and out.is_contiguous():
+            stored.read_into(out)
+        else:
+            out.copy_(stored.read())
+
+    def block_of(self, published: PublishedTensor) -> tuple[int, int] | None:
+        """The block in which the tensor is quantized; None if it is stored plain."""
+        return self.config.quantization if published.linear else None
+
+
+def open_checkpoint(folder: Path) -> StoredCheckpoint:
+    """Check a checkpoint's headers and give access to its tensors.
+
+    If a crash interrupted the replacing of `folder`, its former content is opened. Raises
+    CheckpointError naming, in one line, what is missing, renamed, cut short or of another shape.
+    """
+    folder = settled_folder(folder)
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder} is not a folder: give the folder of a checkpoint")
+    try:
+        config = ModelConfig.read(folder)
+    except ConfigError as error:
+        raise CheckpointError(str(error)) from error
+    index = read_index(folder)
+    _check_shards(folder, index)
+    tensors = _read_shards(folder, index)
+    _check_tensors(folder, config, {name: stored.spec for name, stored in tensors.items()})
+    return StoredCheckpoint(folder, config, index, tensors)
+
+
+def _check_shards(folder: Path, index: Index) -> None:
+    present = {path.name for path in folder.glob("*.safetensors") if path.is_file()}
+    missing = sorted(set(index.shards) - present)
+    extra = sorted(present - set(index.shards))
+    if missing:
+        unnamed = f"; {_first(extra)} is there but not in the index" if extra else ""
+        raise CheckpointError(
+            f"{folder}: shard {_first(missing)} is missing{unnamed}: "
+            "copy it again or rename it back"
+        )
+    if extra:
+        raise CheckpointError(
+            f"{folder}: {_first(extra)} is not in the index: remove it or give it its own folder"
+        )
+
+
+def _read_shards(folder: Path, index: Index) -> dict[str, StoredTensor]:
+    """All tensors by name; index and shards must name the same ones."""
+    tensors: dict[str, StoredTensor] = {}
+    for shard in index.shards:
+        for stored in read_header(folder / shard):
+            name = stored.spec.name
+            if _is_stray(name):
+                continue
+            if index.shard_of.get(name) != shard:
+                raise CheckpointError(
+                    f"{folder / shard} holds {name}, which {INDEX} puts in "
+                    f"{index.shard_of.get(name, 'no shard')}: copy index and shards from one source"
+                )
+            tensors[name] = stored
+    for name, shard in index.shard_of.items():
+        if name not in tensors and not _is_stray(name):
+            raise CheckpointError(
+                f"{folder / shard} does not hold {name}, which {INDEX} puts there: "
+                "copy index and shards from one source"
+            )
+    return tensors
+
+
+def _check_tensors(folder: Path, config: ModelConfig, found: Mapping[str, TensorSpec]) -> None:
+    wanted = {
+        spec.name: (spec, published)
+        for published in published_tensors(config)
+        for spec in published.specs(config.quantization, PLAIN_DTYPES[0])
+    }
+    missing = [name for name in wanted if name not in found]
+    extra = [name for name in found if name not in wanted]
+    if missing or extra:
+        complaints = [f"{_first(missing)} missing"] if missing else []
+        complaints += [f"{_first(extra)} not known to config.json"] if extra else []
+        raise CheckpointError(
+            f"{folder}: {', '.join(complaints)}: config.json and tensors must be of one model"
+        )
+    for name, (spec, published) in wanted.items():
+        stored = found[name]
+        if stored.shape != spec.shape:
+            raise CheckpointError(
+                f"{folder}: {name} has shape {list(stored.shape)}, config.json demands "
+                f"{list(spec.shape)}: config.json and tensors must be of one model"
+            )
+        quantized = config.quantization is not None and published.linear
+        allowed = (spec.dtype,) if quantized else PLAIN_DTYPES
+        if stored.dtype not in allowed:
+            raise CheckpointError(
+                f"{folder}: {name} is {stored.dtype}, config.json demands {' or '.join(allowed)}: "
+                "config.json's quantization_config and the tensors must fit"
+            )
+
+
+def _is_stray(name: str) -> bool:
+    """Older conversions stored the rotary frequencies; they follow from the config."""
+    return name.endswith("rotary_emb.inv_freq")
+
+
+def _first(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} (and {len(names) - 1} more)"

@@ -1,0 +1,66 @@
+"""What a checkpoint is, proven: its headers always, its bytes when asked."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from openk2.architecture import ModelConfig
+from openk2.checkpoint.error import CheckpointError
+from openk2.checkpoint.safetensors_file import sha256
+from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """A checkpoint that holds exactly what its config demands.
+
+    bytes: of all tensors; bytes_by_dtype: the same by safetensors dtype name; tensors: stored ones,
+    scales included. contents_verified: every shard's SHA-256 is the one recorded in the index.
+    """
+
+    folder: Path
+    config: ModelConfig
+    shards: tuple[str, ...]
+    tensors: int
+    bytes: int
+    bytes_by_dtype: dict[str, int]
+    contents_verified: bool
+
+
+def verify_checkpoint(folder: Path | str, *, deep: bool = False) -> CheckpointInfo:
+    """Check a checkpoint without loading it; `deep` reads every shard and compares checksums.
+
+    Raises CheckpointError with one line: what is missing, renamed, cut short, of a wrong shape, or
+    (deep) changed or without a recorded checksum.
+    """
+    checkpoint = open_checkpoint(Path(folder))
+    if deep:
+        _check_contents(checkpoint)
+    sizes: Counter[str] = Counter()
+    for stored in checkpoint.tensors.values():
+        sizes[stored.spec.dtype] += stored.spec.bytes
+    return CheckpointInfo(
+        folder=checkpoint.folder,
+        config=checkpoint.config,
+        shards=tuple(checkpoint.index.shards),
+        tensors=len(checkpoint.tensors),
+        bytes=sizes.total(),
+        bytes_by_dtype=dict(sorted(sizes.items())),
+        contents_verified=deep,
+    )
+
+
+def _check_contents(checkpoint: StoredCheckpoint) -> None:
+    for shard in checkpoint.index.shards:
+        recorded = checkpoint.index.sha256.get(shard)
+        if recorded is None:
+            raise CheckpointError(
+                f"{checkpoint.folder}: the index records no checksum of {shard}: only checkpoints "
+                "that openk2 wrote can be verified deeply"
+            )
+        actual = sha256(checkpoint.folder / shard)
+        if actual != recorded:
+            raise CheckpointError(
+                f"{checkpoint.folder / shard} has SHA-256 {actual}, the index records {recorded}: "
+                "copy the shard again"
+            )

@@ -1,0 +1,1 @@
+"""The `openk2` command: one file per command, wiring only."""

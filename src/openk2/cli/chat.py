@@ -1,0 +1,163 @@
+"""`openk2 chat`: a conversation with a model in the terminal."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import Annotated, Any
+
+import typer
+
+from openk2.chat import ContentDelta, RenderError
+from openk2.cli.opening import DEFAULT_MODEL, open_local
+from openk2.generation import (
+    ChatAnswer,
+    ChatEvent,
+    ChatGenerator,
+    ChatRequest,
+    ContextLengthError,
+    EndpointError,
+    HttpChat,
+    complete,
+    served_models,
+)
+from openk2.protocol import EngineBusyError
+
+ANSWER_ERRORS = (ContextLengthError, EndpointError, EngineBusyError, RenderError)
+
+
+def chat(
+    message: Annotated[
+        str | None,
+        typer.Argument(help="What to say; without it, a conversation, or standard input if piped."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Folder or built-in name, {DEFAULT_MODEL} by default; with --url, a name there."
+        ),
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Ask this OpenAI-compatible server, not a local model.")
+    ] = None,
+    api_key: Annotated[
+        str | None, typer.Option(envvar="OPENK2_API_KEY", help="Key for --url.")
+    ] = None,
+    system: Annotated[str | None, typer.Option(help="System prompt; default: K2's own.")] = None,
+    temperature: Annotated[
+        float, typer.Option(min=0.0, max=2.0, help="0 always takes the likeliest token.")
+    ] = 0.6,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Tokens of each answer at most.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print each answer as one JSON object, when complete.")
+    ] = False,
+) -> None:
+    """Talk to a model in the terminal.
+
+    \b
+    Examples:
+      openk2 chat "What is a black hole?"
+      openk2 chat --model ./my-model --system "Answer in one sentence."
+      openk2 chat --url http://127.0.0.1:8000 < question.txt
+    """
+    with one_line_errors(), opened(model, url, api_key) as generator:
+        start = [] if system is None else [{"role": "system", "content": system}]
+        request = ChatRequest(start, max_tokens=max_tokens, temperature=temperature)
+        if message is None and not sys.stdin.isatty():
+            message = sys.stdin.read()
+        if message is None:
+            converse(generator, request, as_json)
+        else:
+            answer_once(generator, with_user(request, message), as_json)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """What can go wrong with an answer is one line and exit status 1."""
+    try:
+        yield
+    except ANSWER_ERRORS as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+@contextmanager
+def opened(model: str | None, url: str | None, api_key: str | None) -> Iterator[ChatGenerator]:
+    """The server at `url`, or a local model that stops afterwards."""
+    if url is not None:
+        name = model or served_models(url, api_key=api_key)[0]
+        yield HttpChat(url, name, api_key=api_key)
+        return
+    with open_local(model or DEFAULT_MODEL) as local:
+        yield local.chat
+
+
+def converse(generator: ChatGenerator, request: ChatRequest, as_json: bool) -> None:
+    """Turn after turn until the end of input. Ctrl-C ends an answer, not the conversation."""
+    if find_spec("readline"):
+        import readline  # noqa: F401  gives input() its line editing
+    typer.echo("Ctrl-D ends the conversation.", err=True)
+    while True:
+        try:
+            text = input("> ")
+        except EOFError:
+            typer.echo()
+            return
+        if not text.strip():
+            continue
+        asked = with_user(request, text)
+        try:
+            answer = answer_once(generator, asked, as_json)
+        except KeyboardInterrupt:
+            typer.echo("\n(stopped; not part of the conversation)", err=True)
+        except ANSWER_ERRORS as error:
+            typer.echo(f"error: {error}", err=True)
+        else:
+            request = replace(asked, messages=[*asked.messages, answer.message()])
+
+
+def with_user(request: ChatRequest, text: str) -> ChatRequest:
+    """The request with one more user message."""
+    return replace(request, messages=[*request.messages, {"role": "user", "content": text}])
+
+
+def answer_once(generator: ChatGenerator, request: ChatRequest, as_json: bool) -> ChatAnswer:
+    """Generate one turn and print it as it comes (as JSON: when it is complete)."""
+    if as_json:
+        answer = asyncio.run(complete(generator, request))
+        typer.echo(json.dumps(answer_json(answer), ensure_ascii=False))
+        return answer
+    answer = asyncio.run(complete(Printed(generator), request))
+    typer.echo()
+    return answer
+
+
+class Printed:
+    """A ChatGenerator whose text also goes to standard output as it comes."""
+
+    def __init__(self, generator: ChatGenerator) -> None:
+        self.generator = generator
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+        """See `ChatGenerator.stream`."""
+        async with aclosing(self.generator.stream(request)) as events:
+            async for event in events:
+                if isinstance(event, ContentDelta):
+                    typer.echo(event.text, nl=False)
+                    sys.stdout.flush()
+                yield event
+
+
+def answer_json(answer: ChatAnswer) -> dict[str, Any]:
+    """What --json prints."""
+    return {
+        "message": answer.message(),
+        "finish_reason": answer.finish_reason,
+        "prompt_tokens": answer.prompt_tokens,
+        "completion_tokens": answer.completion_tokens,
+    }

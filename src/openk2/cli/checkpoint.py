@@ -1,0 +1,125 @@
+"""`openk2 checkpoint`: look at a checkpoint, write it in another format."""
+
+import json
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from openk2.architecture.parameters import count_parameters
+from openk2.chat.tokenizer import FILE_NAME, Tokenizer, TokenizerError
+from openk2.checkpoint import (
+    CheckpointError,
+    CheckpointInfo,
+    export_checkpoint,
+    verify_checkpoint,
+)
+
+app = typer.Typer(help="Verify, describe and convert checkpoints.", no_args_is_help=True)
+
+
+class Weights(StrEnum):
+    """How linears are stored."""
+
+    BF16 = "bf16"
+    BLOCK_FP8 = "block-fp8"
+
+
+class Name(StrEnum):
+    """What config.json calls the network."""
+
+    DEEPSEEK_V3 = "deepseek_v3"
+    KIMI_K2 = "kimi_k2"
+
+
+@app.command()
+def info(
+    path: Annotated[Path, typer.Argument(help="Folder of the checkpoint.")],
+    deep: Annotated[bool, typer.Option(help="Also compare every shard's checksum.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Verify a checkpoint and say what it holds. Exit status 1 if it is broken."""
+    try:
+        found = describe(verify_checkpoint(path, deep=deep))
+    except (CheckpointError, TokenizerError) as error:
+        if as_json:
+            typer.echo(json.dumps({"folder": str(path), "valid": False, "error": str(error)}))
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    for name, value in found.items():
+        typer.echo(f"{name.replace('_', ' '):18} {_text(value)}")
+
+
+@app.command()
+def export(
+    source: Annotated[Path, typer.Argument(help="Folder of the checkpoint to read.")],
+    target: Annotated[Path, typer.Argument(help="Folder to write; replaced if it exists.")],
+    dtype: Annotated[Weights, typer.Option(help="How linears are stored.")] = Weights.BF16,
+    model_type: Annotated[
+        Name, typer.Option(help="Name in config.json; transformers loads deepseek_v3 only.")
+    ] = Name.DEEPSEEK_V3,
+    max_shard_bytes: Annotated[
+        int, typer.Option(min=1, help="Bytes of tensors in a shard at most.")
+    ] = 5_000_000_000,
+) -> None:
+    """Write weights, configs and tokenizer for other engines, tensor by tensor."""
+    try:
+        export_checkpoint(
+            source,
+            target,
+            block_fp8=dtype is Weights.BLOCK_FP8,
+            model_type=model_type.value,
+            max_shard_bytes=max_shard_bytes,
+        )
+    except (CheckpointError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+    written = verify_checkpoint(target)
+    typer.echo(f"{target}: {written.bytes:,} bytes in {len(written.shards)} shards, verified")
+
+
+def describe(checkpoint: CheckpointInfo) -> dict[str, Any]:
+    """What `info` prints. Raises TokenizerError if the folder's tokenizer is damaged."""
+    config, folder = checkpoint.config, checkpoint.folder
+    has_tokenizer = (folder / FILE_NAME).exists()
+    return {
+        "folder": str(folder),
+        "valid": True,
+        "contents_verified": checkpoint.contents_verified,
+        "parameters": asdict(count_parameters(config)),
+        "shape": {
+            "layers": config.num_hidden_layers,
+            "hidden_size": config.hidden_size,
+            "heads": config.num_attention_heads,
+            "experts": config.n_routed_experts,
+            "experts_per_token": config.num_experts_per_tok,
+            "vocab_size": config.vocab_size,
+            "context_length": config.max_position_embeddings,
+        },
+        "weights": "block-fp8" if config.quantization else "plain",
+        "bytes": checkpoint.bytes,
+        "bytes_by_dtype": checkpoint.bytes_by_dtype,
+        "tensors": checkpoint.tensors,
+        "shards": list(checkpoint.shards),
+        "tokenizer_ids": Tokenizer.load(folder).vocab_size if has_tokenizer else None,
+    }
+
+
+def _text(value: Any) -> str:
+    match value:
+        case dict():
+            return ", ".join(f"{name.replace('_', ' ')} {_text(of)}" for name, of in value.items())
+        case list() if len(value) > 2:
+            return f"{len(value)}: {value[0]} to {value[-1]}"
+        case list():
+            return ", ".join(value)
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+    return "none" if value is None else str(value)

@@ -1,0 +1,154 @@
+"""`openk2 data`: from files to what training reads."""
+
+import itertools
+import json
+import random
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.progress import track
+
+app = typer.Typer(
+    no_args_is_help=True, help="Make training data: conversations, tokenizer, packed rows."
+)
+
+OutFile = Annotated[Path, typer.Option("--out", help="File to write.")]
+
+
+@app.command()
+def synthesize(
+    out: OutFile,
+    count: Annotated[int, typer.Option(min=1, help="Conversations.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Conversation i depends on (seed, i) alone.")] = 0,
+    split: Annotated[
+        Literal["train", "held_out"], typer.Option(help="held_out: tools unseen in train.")
+    ] = "train",
+) -> None:
+    """Write generated tool conversations as JSONL.
+
+    Example: openk2 data synthesize --count 20000 --out generated.jsonl
+    """
+    from openk2.synthesis import generate
+
+    write_jsonl(out, track(generate(seed, count, split), "conversations", total=count))
+
+
+@app.command()
+def dialogues(
+    source: Annotated[Path, typer.Argument(help="Schema-Guided Dialogue rows, .jsonl(.xz).")],
+    schema: Annotated[Path, typer.Argument(help="Their services, .json.")],
+    out: OutFile,
+    max_chars: Annotated[int, typer.Option(min=500, help="Cut conversations here.")] = 4500,
+    max_results: Annotated[int, typer.Option(min=1, help="Results kept of a call.")] = 2,
+) -> None:
+    """Turn Schema-Guided Dialogues into tool conversations.
+
+    Example: openk2 data dialogues sgd-dev.jsonl.xz sgd-dev-schema.json --out dev.jsonl
+    """
+    from openk2.data import convert_dialogues
+
+    rows = convert_dialogues(source, schema, max_chars=max_chars, max_results=max_results)
+    write_jsonl(out, track(rows, "dialogues"))
+
+
+@app.command()
+def tokenizer(
+    files: Annotated[list[Path], typer.Argument(help="Text or conversation files, .jsonl(.xz).")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write tiktoken.model into.")],
+    vocab_size: Annotated[int, typer.Option(help="Ids in all, 256 specials among them.")] = 4096,
+    megabytes: Annotated[float, typer.Option(help="Read this much of each file at most.")] = 8.0,
+) -> None:
+    """Train a tokenizer in K2's format.
+
+    Example: openk2 data tokenizer books.jsonl.xz chats.jsonl --vocab-size 4096 --out tokenizer
+    """
+    from openk2.chat import train_tokenizer
+
+    trained = train_tokenizer(
+        itertools.chain.from_iterable(sample(file, megabytes) for file in files), vocab_size
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    trained.save(out)
+    typer.echo(f"{trained.vocab_size} ids in {out}")
+
+
+@app.command()
+def pack(
+    out: OutFile,
+    tokenizer: Annotated[Path, typer.Option(help="Folder with tiktoken.model.")],
+    length: Annotated[int, typer.Option(min=16, help="Tokens a row.")] = 1024,
+    text: Annotated[list[Path] | None, typer.Option(help="Texts, .jsonl(.xz).")] = None,
+    chat: Annotated[list[Path] | None, typer.Option(help="Conversations, .jsonl(.xz).")] = None,
+    learn_all: Annotated[
+        bool, typer.Option(help="Conversations: learn every turn, as pre-training does.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(help="Documents of each file at most.")] = None,
+    shuffle_seed: Annotated[
+        int | None, typer.Option(help="Shuffle all documents together; reads them into memory.")
+    ] = None,
+) -> None:
+    """Tokenize and pack documents into rows with document masks.
+
+    Texts are split at row ends; a conversation keeps to one row.
+
+    Example: openk2 data pack --tokenizer tokenizer --chat chats.jsonl --out chats.safetensors
+    """
+    from openk2.chat import Tokenizer
+    from openk2.data import pack_stream, pack_whole, read_conversations, read_texts
+    from openk2.data.chat_dataset import chat_documents, text_documents
+
+    if bool(text) == bool(chat):
+        raise typer.BadParameter("give --text files or --chat files, one kind a call")
+    vocabulary = Tokenizer.load(tokenizer)
+    rows: Iterator[Any] = itertools.chain.from_iterable(
+        itertools.islice(read(file), limit)
+        for read, files in ((read_texts, text or []), (read_conversations, chat or []))
+        for file in files
+    )
+    if shuffle_seed is not None:
+        mixed = list(rows)
+        random.Random(shuffle_seed).shuffle(mixed)
+        rows = iter(mixed)
+    tracked = track(rows, "documents")
+    pad = vocabulary.special("[PAD]")
+    if text:
+        packed = pack_stream(text_documents(tracked, vocabulary), length, pad)
+    else:
+        documents = chat_documents(tracked, vocabulary, learn_all=learn_all)
+        packed = pack_whole(documents, length, pad)
+    packed.save(out)
+    used = int((packed.segments >= 0).sum())
+    typer.echo(
+        f"{len(packed)} rows, {used} tokens ({used / packed.tokens.numel():.1%} of the room), "
+        f"{int(packed.learned.sum())} learned, in {out}"
+    )
+
+
+def sample(file: Path, megabytes: float) -> Iterator[str]:
+    """Texts of a file until `megabytes` are read; of a conversation its messages and tools."""
+    from openk2.chat import render
+    from openk2.data.sources import read_rows
+
+    left = int(megabytes * 1e6)
+    for row in read_rows(file):
+        if "messages" in row:
+            pieces = render(row["messages"], row.get("tools"), generation_prompt=False)
+            text = "\n".join(piece.text for piece in pieces if not piece.control)
+        else:
+            text = row["text"]
+        yield text[:left]
+        left -= len(text)
+        if left <= 0:
+            return
+
+
+def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Write beside and rename, so that an interrupted run leaves no partial file under the name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.writing")
+    with beside.open("w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    beside.rename(path)

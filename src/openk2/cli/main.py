@@ -1,0 +1,98 @@
+"""The `openk2` command. A subcommand's file is imported when it is asked for, and not before.
+
+So `openk2 --help` needs no torch, and a command pays only for what it uses.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+
+@dataclass(frozen=True)
+class Subcommand:
+    """Where a subcommand is: `module` of openk2.cli, `name` in it, `help` for the overview.
+
+    A function becomes a command, a `typer.Typer` a group of commands.
+    """
+
+    module: str
+    name: str
+    help: str
+
+
+SUBCOMMANDS = {
+    "chat": Subcommand("chat", "chat", "Talk to a model in the terminal."),
+    "serve": Subcommand("serve", "serve", "Serve a model over HTTP, as OpenAI's clients expect."),
+    "data": Subcommand("data", "app", "Make training data."),
+    "pretrain": Subcommand("train", "pretrain", "Train a fresh network on running text."),
+    "sft": Subcommand("train", "sft", "Fine-tune a checkpoint on conversations."),
+    "checkpoint": Subcommand("checkpoint", "app", "Verify, describe and convert checkpoints."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """The group of SUBCOMMANDS."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order of the table."""
+        return list(SUBCOMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import the subcommand; None if there is none of that name."""
+        if cmd_name not in SUBCOMMANDS:
+            return None
+        subcommand = SUBCOMMANDS[cmd_name]
+        found = getattr(import_module(f"openk2.cli.{subcommand.module}"), subcommand.name)
+        parent = typer.Typer(rich_markup_mode=None)
+        if isinstance(found, typer.Typer):
+            parent.add_typer(found, name=cmd_name)
+        else:
+            parent.command(cmd_name)(found)
+        return typer.main.get_group(parent).commands[cmd_name]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The overview, from the table alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.help) for name, command in SUBCOMMANDS.items()])
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def print_version(wanted: bool) -> None:
+    """Answer --version."""
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"openk2 {version('openk2')}")
+        raise typer.Exit
+
+
+@app.callback()
+def openk2(
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=print_version, help="Print the version."),
+    ] = False,
+) -> None:
+    """The Kimi K2 system: network, training, engine and server.
+
+    \b
+    Examples:
+      openk2 chat "What is a black hole?"
+      openk2 serve
+      openk2 checkpoint info ./my-model
+    """
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,92 @@
+"""`openk2 serve`: a local model behind an OpenAI-compatible server."""
+
+import errno
+import logging
+import os
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import Annotated, NoReturn
+
+import typer
+
+from openk2.cli.opening import DEFAULT_MODEL, open_local
+
+
+def serve(
+    model: Annotated[
+        str, typer.Argument(help="Folder of a checkpoint, or the name of a built-in model.")
+    ] = DEFAULT_MODEL,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 is every network of this machine.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = 8000,
+    name: Annotated[
+        str | None, typer.Option(help="Name that clients ask for; default: the model's own.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where the model runs: cpu, cuda, cuda:1.")] = "cpu",
+    context_length: Annotated[
+        int | None,
+        typer.Option(min=1, help="Tokens of prompt and answer together; default: the model's."),
+    ] = None,
+    max_batch: Annotated[
+        int, typer.Option(min=1, help="Requests that run together; more wait.")
+    ] = 32,
+) -> None:
+    """Serve a model over HTTP, as OpenAI's clients expect.
+
+    \b
+    Examples:
+      openk2 serve
+      openk2 serve ./my-model --port 9000 --name my-model
+      curl http://127.0.0.1:8000/v1/models
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        # Before the model is loaded: a busy port should not cost a minute to find out.
+        listener = bind(host, port)
+    except OSError as error:
+        fail_to_listen(host, port, error)
+    with listener, ThreadPoolExecutor(1) as loader:
+        loading = loader.submit(
+            open_local, model, device=device, context_length=context_length, max_batch=max_batch
+        )
+        from openk2.server import create_app, run_app  # while the thread imports torch
+
+        with loading.result() as local:
+            name = name or local.name
+            stats = local.engine.stats
+            app = create_app(local.chat, model=name, engine_stats=lambda: asdict(stats()))
+            shown = f"[{host}]" if ":" in host else host
+            url = f"http://{shown}:{listener.getsockname()[1]}/v1"
+            try:
+                run_app(app, listener, lambda: typer.echo(f"{name} is ready at {url}"))
+            except OSError as error:
+                fail_to_listen(host, port, error)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that holds the port and does not accept connections yet. Raises OSError."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    if os.name == "posix":
+        # A port whose last server has just stopped is free; on Windows this would mean more.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def fail_to_listen(host: str, port: int, error: OSError) -> NoReturn:
+    """One line about the address, and exit status 1."""
+    if error.errno == errno.EADDRINUSE:
+        reason = "another program uses the port: stop it or give another --port"
+    else:
+        reason = error.strerror or str(error)
+    typer.echo(f"error: cannot listen on {host}:{port}: {reason}", err=True)
+    raise typer.Exit(1) from error

@@ -1,0 +1,68 @@
+"""`openk2 pretrain` and `openk2 sft`: a recipe run to its end."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from openk2.train.loop import Progress
+
+RecipeFile = Annotated[Path, typer.Argument(help="Recipe, TOML; see recipes/.")]
+OutFolder = Annotated[Path, typer.Option("--out", help="Folder of the run; resumed if it exists.")]
+Device = Annotated[str, typer.Option(help="cpu or cuda.")]
+Threads = Annotated[int | None, typer.Option(help="CPU threads; torch's choice by default.")]
+
+
+def pretrain(
+    recipe: RecipeFile, out: OutFolder, device: Device = "cpu", threads: Threads = None
+) -> None:
+    """Train a fresh network on running text.
+
+    Example: openk2 pretrain recipes/nano/pretrain.toml --out out/nano/base
+    """
+    run(recipe, out, device, threads, fresh=True)
+
+
+def sft(
+    recipe: RecipeFile, out: OutFolder, device: Device = "cpu", threads: Threads = None
+) -> None:
+    """Fine-tune a checkpoint on conversations; only what the assistant writes is learned.
+
+    Example: openk2 sft recipes/nano/sft.toml --out out/nano/instruct
+    """
+    run(recipe, out, device, threads, fresh=False)
+
+
+def run(file: Path, out: Path, device: str, threads: int | None, *, fresh: bool) -> None:
+    """Read the recipe, train, print a line a step."""
+    from openk2.cli.memory import keep_freed_memory
+    from openk2.config import RecipeError, read_recipe
+    from openk2.train.recipe import Recipe
+
+    keep_freed_memory()
+    import torch
+
+    from openk2.train.loop import train
+
+    recipe = read_recipe(file, Recipe)
+    if fresh != (recipe.shape is not None):
+        wanted, command = ("[shape]", "sft") if fresh else ("start", "pretrain")
+        raise RecipeError(
+            f"{file}: this command needs {wanted}; `openk2 {command}` runs this recipe"
+        )
+    if threads is not None:
+        torch.set_num_threads(threads)
+    checkpoint = train(recipe, out, device=device, show=show, announce=typer.echo)
+    typer.echo(f"checkpoint in {checkpoint}")
+
+
+def show(progress: "Progress") -> None:
+    """The progress line of one step."""
+    report = progress.report
+    typer.echo(
+        f"{progress.step:6}/{progress.steps} loss {report.loss:.4f} lr {progress.lr:.2e} "
+        f"{progress.tokens_per_second:.0f} tok/s grad {report.grad_norm:.2f} "
+        f"max logit {report.max_logit:.1f} clipped {report.clipped_heads} "
+        f"load +{report.load_violation:.2f} idle {report.idle_experts}"
+    )

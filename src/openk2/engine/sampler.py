@@ -1,0 +1,70 @@
+"""Choosing the next token of each row of logits.
+
+A pure function of logits, settings and uniform numbers: whoever calls it owns the randomness, so a
+row's token depends on nothing but that row.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from openk2.protocol import SamplingParams
+
+
+def choose(
+    logits: Tensor, params: Sequence[SamplingParams], uniforms: Sequence[float]
+) -> list[int]:
+    """One token id a row of `logits` [B, V].
+
+    params: the settings of each row. Temperature 0 or top_k 1 takes the likeliest token.
+    uniforms: a number in [0, 1) a row, by which the others walk their cumulative distribution in
+        the order of the vocabulary.
+    Raises ValueError when a row's logits hold NaN or infinity.
+    """
+    logits = logits.float()
+    peaks, likeliest = logits.max(dim=-1)
+    if not bool(peaks.isfinite().all()):
+        raise ValueError("the model's logits hold NaN or infinity")
+    if all(map(is_greedy, params)):
+        return [int(token) for token in likeliest.tolist()]
+    device = logits.device
+    temperatures = torch.tensor([row.temperature or 1.0 for row in params], device=device)
+    probabilities = ((logits - peaks[:, None]) / temperatures[:, None]).softmax(dim=-1)
+    cut = [i for i, row in enumerate(params) if row.top_k or row.top_p < 1]
+    if cut:
+        probabilities[cut] = truncate(probabilities[cut], [params[i] for i in cut])
+    drawn = draw(probabilities, torch.tensor(uniforms, device=device))
+    greedy = torch.tensor([is_greedy(row) for row in params], device=device)
+    return [int(token) for token in torch.where(greedy, likeliest, drawn).tolist()]
+
+
+def is_greedy(params: SamplingParams) -> bool:
+    """Whether the likeliest token is the only choice."""
+    return params.temperature == 0 or params.top_k == 1
+
+
+def truncate(probabilities: Tensor, params: Sequence[SamplingParams]) -> Tensor:
+    """Zero what top_k and then top_p exclude; probabilities [B, V], result not renormalised.
+
+    top_p is the share of what top_k leaves. Equal probabilities are kept in the order of the
+    vocabulary, so that exactly k tokens are left.
+    """
+    device, size = probabilities.device, probabilities.shape[-1]
+    top_k = torch.tensor([[row.top_k or size] for row in params], device=device)
+    # A bound above 1 keeps the tail that rounding would put at a cumulative share of exactly 1.
+    top_p = torch.tensor([[row.top_p if row.top_p < 1 else 2.0] for row in params], device=device)
+    ordered, ids = probabilities.sort(dim=-1, descending=True, stable=True)
+    ordered = ordered * (torch.arange(size, device=device) < top_k)
+    before = ordered.cumsum(dim=-1) - ordered
+    kept = ordered * (before < top_p * ordered.sum(dim=-1, keepdim=True))
+    return torch.zeros_like(probabilities).scatter_(-1, ids, kept)
+
+
+def draw(weights: Tensor, uniforms: Tensor) -> Tensor:
+    """The index at which each row's cumulative weight passes its uniform share: int64 [B]."""
+    cumulative = weights.cumsum(dim=-1)
+    total = cumulative[:, -1]
+    # Rounding may lift a share to the total itself, behind the last token that has any weight.
+    shares = torch.minimum(uniforms * total, total.nextafter(torch.zeros_like(total)))
+    return torch.searchsorted(cumulative, shares[:, None], right=True).squeeze(-1)

@@ -1,0 +1,155 @@
+"""The Kimi-K2 README's tool-calling example, run many times.
+
+Its messages, its tool and its loop; success is what the example is meant to show: get_weather is
+called for Beijing, and the final answer says that it is sunny.
+"""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from rich.progress import Progress
+
+from openk2.generation import ChatAnswer, ChatGenerator, ChatRequest, complete
+
+MESSAGES: tuple[dict[str, Any], ...] = (
+    {"role": "system", "content": "You are Kimi, an AI assistant created by Moonshot AI."},
+    {
+        "role": "user",
+        "content": "What's the weather like in Beijing today? Use the tool to check.",
+    },
+)
+TOOLS: tuple[dict[str, Any], ...] = (
+    {
+        "type": "function",
+        "function": {
+            "name": "get_weather",
+            "description": "Retrieve current weather information. "
+            "Call this when the user asks about the weather.",
+            "parameters": {
+                "type": "object",
+                "required": ["city"],
+                "properties": {"city": {"type": "string", "description": "Name of the city"}},
+            },
+        },
+    },
+)
+RESULT = {"weather": "Sunny"}
+
+
+@dataclass(frozen=True)
+class WeatherRun:
+    """One run of the loop: the model's answers in order."""
+
+    answers: tuple[ChatAnswer, ...]
+
+    @property
+    def called_beijing(self) -> bool:
+        """Whether get_weather was called with exactly {"city": "Beijing"}."""
+        calls = [call for answer in self.answers for call in answer.tool_calls]
+        return any(
+            call.name == "get_weather" and _parsed(call.arguments) == {"city": "Beijing"}
+            for call in calls
+        )
+
+    @property
+    def said_sunny(self) -> bool:
+        """Whether the last answer is text that contains "sunny"."""
+        last = self.answers[-1]
+        return not last.tool_calls and "sunny" in last.content.lower()
+
+    @property
+    def succeeded(self) -> bool:
+        """Both."""
+        return self.called_beijing and self.said_sunny
+
+    def transcript(self) -> str:
+        """The answers on one line: calls as `name arguments`, texts quoted."""
+        parts = []
+        for answer in self.answers:
+            parts += [f"{call.name} {call.arguments}" for call in answer.tool_calls]
+            parts += [json.dumps(answer.content, ensure_ascii=False)] if answer.content else []
+        return " -> ".join(parts) or "(nothing)"
+
+
+@dataclass(frozen=True)
+class WeatherScore:
+    """Counts over runs, and the transcripts of those that failed."""
+
+    runs: int
+    called: int
+    said: int
+    succeeded: int
+    failures: tuple[str, ...]
+
+
+async def run_weather_loop(
+    generator: ChatGenerator,
+    *,
+    runs: int = 100,
+    max_rounds: int = 3,
+    temperature: float = 0.6,
+    max_tokens: int = 256,
+    concurrency: int = 8,
+    progress: Progress | None = None,
+) -> WeatherScore:
+    """Run the loop `runs` times, unseeded, at most `max_rounds` answers each.
+
+    concurrency: loops in flight at most. progress: a rich display to add a bar to.
+    Raises what the generator raises.
+    """
+    bar = None if progress is None else progress.add_task("weather loop", total=runs)
+    gate = asyncio.Semaphore(concurrency)
+
+    async def run() -> WeatherRun:
+        async with gate:
+            done = await _loop(generator, max_rounds, temperature, max_tokens)
+        if progress is not None and bar is not None:
+            progress.advance(bar)
+        return done
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(run()) for _ in range(runs)]
+    finished = [task.result() for task in tasks]
+    return WeatherScore(
+        runs=runs,
+        called=sum(run.called_beijing for run in finished),
+        said=sum(run.said_sunny for run in finished),
+        succeeded=sum(run.succeeded for run in finished),
+        failures=tuple(run.transcript() for run in finished if not run.succeeded),
+    )
+
+
+async def _loop(
+    generator: ChatGenerator, max_rounds: int, temperature: float, max_tokens: int
+) -> WeatherRun:
+    messages: list[dict[str, Any]] = list(MESSAGES)
+    answers: list[ChatAnswer] = []
+    for _ in range(max_rounds):
+        request = ChatRequest(
+            tuple(messages), TOOLS, max_tokens=max_tokens, temperature=temperature
+        )
+        answer = await complete(generator, request)
+        answers.append(answer)
+        if answer.finish_reason != "tool_calls":
+            break
+        messages.append(answer.message())
+        messages += [
+            {
+                "role": "tool",
+                "tool_call_id": call.id,
+                "name": call.name,
+                "content": json.dumps(RESULT),
+            }
+            for call in answer.tool_calls
+        ]
+    return WeatherRun(tuple(answers))
+
+
+def _parsed(arguments: str) -> Any:
+    """Arguments as JSON; None, which is no arguments at all, when they are not JSON."""
+    try:
+        return json.loads(arguments)
+    except json.JSONDecodeError:
+        return None

@@ -1,0 +1,83 @@
+"""`RenderedChat`: K2's conversation format on top of a generator of token ids."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from openk2.chat import (
+    CallEnd,
+    CallStart,
+    OutputParser,
+    Tokenizer,
+    argument_names,
+    canonical_history,
+    encode_chat,
+)
+from openk2.generation.chat import ChatEvent, ChatFinish, ChatRequest, ContextLengthError
+from openk2.protocol import SamplingParams, TokenGenerator
+
+
+class RenderedChat:
+    """Messages -> prompt ids -> output ids -> events.
+
+    stop_ids: the ids that end an answer: the tokenizer's and those the checkpoint's files name.
+    """
+
+    def __init__(
+        self, tokenizer: Tokenizer, token_generator: TokenGenerator, stop_ids: frozenset[int]
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.token_generator = token_generator
+        self.stop_ids = stop_ids
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+        """See `ChatGenerator.stream`."""
+        # With tool_choice "none" no tool is declared, and the parser drops calls of undeclared
+        # tools: the model is neither invited to call nor heard when it does.
+        tools = request.tools if request.tool_choice == "auto" else ()
+        history = canonical_history(request.messages)
+        # Off the event loop: encoding a prompt of 100,000 tokens takes a good part of a second.
+        encoded = await asyncio.to_thread(encode_chat, self.tokenizer, history.messages, tools)
+        prompt = encoded.token_ids
+        params = self.sampling(request, len(prompt))
+        names = argument_names(tools)
+        parser = OutputParser(
+            self.tokenizer, names, argument_names=names, first_number=history.call_count
+        )
+        completion_tokens = 0
+        in_call = False
+        async with aclosing(self.token_generator.generate(prompt, params)) as chunks:
+            async for chunk in chunks:
+                completion_tokens += len(chunk.token_ids)
+                events = parser.feed(chunk.token_ids)
+                if chunk.finish_reason is not None:
+                    events = [*events, *parser.finish()]
+                for event in events:
+                    if isinstance(event, CallStart | CallEnd):
+                        in_call = isinstance(event, CallStart)
+                    yield event
+                if chunk.finish_reason is not None:
+                    cut_off = in_call and chunk.finish_reason == "length"
+                    called = parser.completed_calls > 0 and not cut_off
+                    reason = "tool_calls" if called else chunk.finish_reason
+                    yield ChatFinish(reason, len(prompt), completion_tokens)
+                    return
+        raise RuntimeError("the token generator ended its output without a finish reason")
+
+    def sampling(self, request: ChatRequest, prompt_tokens: int) -> SamplingParams:
+        """The request's sampling settings for a prompt of this length.
+
+        Raises ContextLengthError if prompt and answer do not fit in the context.
+        """
+        context_length = self.token_generator.context_length
+        left = context_length - prompt_tokens
+        if left < (request.max_tokens or 1):
+            raise ContextLengthError(prompt_tokens, request.max_tokens, context_length)
+        return SamplingParams(
+            max_tokens=left if request.max_tokens is None else request.max_tokens,
+            temperature=request.temperature,
+            top_p=request.top_p,
+            top_k=request.top_k,
+            seed=request.seed,
+            stop_token_ids=self.stop_ids,
+        )

@@ -1,0 +1,17 @@
+"""A path or a built-in name -> weights, tokenizer, engine and chat, once for every command."""
+
+from openk2.local.cache_plan import CachePlan, plan_cache
+from openk2.local.error import LocalModelError
+from openk2.local.folder import DEFAULT_MODEL, built_in_names, find_folder
+from openk2.local.model import LocalModel, open_model
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "CachePlan",
+    "LocalModel",
+    "LocalModelError",
+    "built_in_names",
+    "find_folder",
+    "open_model",
+    "plan_cache",
+]

@@ -1,0 +1,5 @@
+"""The one error of this room."""
+
+
+class LocalModelError(ValueError):
+    """A model that cannot be opened here; one line: the thing, the value and the remedy."""

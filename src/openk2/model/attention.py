@@ -1,0 +1,118 @@
+"""Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434; K2 report section 2.3).
+
+Two readings of the same product. *Expanded*: keys and values are computed from the latents through
+kv_b_proj, as training and prefill want. *Absorbed*: kv_b_proj's key half is folded into the query
+and its value half into the output, so that attention runs over the 576-wide latents themselves,
+as decoding wants. Both give the same numbers; a test holds them together.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from openk2.architecture import ModelConfig
+from openk2.model.cache import LatentCache
+from openk2.model.norm import RMSNorm
+from openk2.model.observation import Observation
+from openk2.model.rope import rotate
+
+
+class LatentAttention(nn.Module):
+    """One layer's attention. Shapes: B sequences, T new tokens, S keys, H heads."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.config, self.layer = config, layer
+        heads, hidden = config.num_attention_heads, config.hidden_size
+        self.q_a_proj = nn.Linear(hidden, config.q_lora_rank, bias=False)
+        self.q_a_layernorm = RMSNorm(config.q_lora_rank, config.rms_norm_eps)
+        self.q_b_proj = nn.Linear(config.q_lora_rank, heads * config.qk_head_dim, bias=False)
+        self.kv_a_proj_with_mqa = nn.Linear(hidden, config.latent_dim, bias=False)
+        self.kv_a_layernorm = RMSNorm(config.kv_lora_rank, config.rms_norm_eps)
+        self.kv_b_proj = nn.Linear(
+            config.kv_lora_rank, heads * (config.qk_nope_head_dim + config.v_head_dim), bias=False
+        )
+        self.o_proj = nn.Linear(heads * config.v_head_dim, hidden, bias=False)
+
+    def forward(
+        self,
+        x: Tensor,
+        rotation: tuple[Tensor, Tensor],
+        mask: Tensor,
+        cache: LatentCache | None = None,
+        positions: Tensor | None = None,
+        observation: Observation | None = None,
+    ) -> Tensor:
+        """x [B, T, hidden] -> [B, T, hidden]. mask [B, T, S] is True where a key is visible."""
+        q_nope, q_rope = self.queries(x, rotation)
+        latents = self.latents(x, rotation)
+        if cache is not None:
+            assert positions is not None
+            latents = cache.extend(self.layer, latents, positions).to(x.dtype)
+        attend = self.absorbed if cache is not None and x.shape[1] == 1 else self.expanded
+        heads = attend(q_nope, q_rope, latents, mask[:, None], observation)
+        result: Tensor = self.o_proj(heads.transpose(1, 2).flatten(2))
+        return result
+
+    def queries(self, x: Tensor, rotation: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """The positionless part [B, H, T, nope] and the rotated part [B, H, T, rope]."""
+        config = self.config
+        q: Tensor = self.q_b_proj(self.q_a_layernorm(self.q_a_proj(x)))
+        q = q.unflatten(-1, (config.num_attention_heads, config.qk_head_dim)).transpose(1, 2)
+        nope, rope = q.split([config.qk_nope_head_dim, config.qk_rope_head_dim], dim=-1)
+        cos, sin = rotation
+        return nope, rotate(rope, cos[:, None], sin[:, None])
+
+    def latents(self, x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+        """What the cache holds: normalised latent and rotated shared key [B, T, latent_dim]."""
+        config = self.config
+        latent, rope = self.kv_a_proj_with_mqa(x).split(
+            [config.kv_lora_rank, config.qk_rope_head_dim], dim=-1
+        )
+        return torch.cat((self.kv_a_layernorm(latent), rotate(rope, *rotation)), dim=-1)
+
+    def expanded(
+        self,
+        q_nope: Tensor,
+        q_rope: Tensor,
+        latents: Tensor,
+        mask: Tensor,
+        observation: Observation | None = None,
+    ) -> Tensor:
+        """Attention over expanded keys and values: [B, H, T, v_head_dim]."""
+        config = self.config
+        latent, k_rope = latents.split([config.kv_lora_rank, config.qk_rope_head_dim], dim=-1)
+        kv: Tensor = self.kv_b_proj(latent)
+        kv = kv.unflatten(-1, (config.num_attention_heads, -1)).transpose(1, 2)
+        k_nope, v = kv.split([config.qk_nope_head_dim, config.v_head_dim], dim=-1)
+        shared = k_rope[:, None].expand(-1, config.num_attention_heads, -1, -1)
+        query, key = torch.cat((q_nope, q_rope), -1), torch.cat((k_nope, shared), -1)
+        weights = self.weigh(query @ key.transpose(-1, -2), mask, observation)
+        mixed: Tensor = weights @ v
+        return mixed
+
+    def absorbed(
+        self,
+        q_nope: Tensor,
+        q_rope: Tensor,
+        latents: Tensor,
+        mask: Tensor,
+        observation: Observation | None = None,
+    ) -> Tensor:
+        """The same over the latents themselves: [B, H, T, v_head_dim]."""
+        config = self.config
+        heads, rank = config.num_attention_heads, config.kv_lora_rank
+        up = self.kv_b_proj.weight.view(heads, -1, rank)
+        key_up, value_up = up.split([config.qk_nope_head_dim, config.v_head_dim], dim=1)
+        query = torch.cat((q_nope @ key_up.to(q_nope.dtype), q_rope), dim=-1)
+        shared = latents[:, None]
+        weights = self.weigh(query @ shared.transpose(-1, -2), mask, observation)
+        mixed: Tensor = weights @ shared[..., :rank]
+        values: Tensor = mixed @ value_up.to(mixed.dtype).transpose(-1, -2)
+        return values
+
+    def weigh(self, products: Tensor, mask: Tensor, observation: Observation | None) -> Tensor:
+        """Scale, mask and normalise query-key products [B, H, T, S] in float32."""
+        logits = (products.float() * self.config.softmax_scale).masked_fill(~mask, -torch.inf)
+        if observation is not None:
+            observation.see_logits(self.layer, logits.detach().amax(dim=(0, 2, 3)))
+        return logits.softmax(dim=-1).to(products.dtype)

@@ -1,0 +1,129 @@
+"""`K2Model`: embedding, decoder layers, final norm, head. Report section 2.3."""
+
+import torch
+from torch import Tensor, nn
+
+from openk2.architecture import ModelConfig
+from openk2.model.attention import LatentAttention
+from openk2.model.cache import LatentCache
+from openk2.model.experts import MixtureOfExperts, SwiGLU
+from openk2.model.norm import RMSNorm
+from openk2.model.observation import Observation
+from openk2.model.rope import inverse_frequencies, rotation
+
+
+class DecoderLayer(nn.Module):
+    """Pre-norm attention and MLP with residuals."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.self_attn = LatentAttention(config, layer)
+        self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.mlp: MixtureOfExperts | SwiGLU = (
+            MixtureOfExperts(config, layer)
+            if config.is_moe(layer)
+            else SwiGLU(config.hidden_size, config.intermediate_size)
+        )
+
+    def forward(
+        self,
+        x: Tensor,
+        rotation: tuple[Tensor, Tensor],
+        mask: Tensor,
+        cache: LatentCache | None,
+        positions: Tensor,
+        observation: Observation | None,
+    ) -> Tensor:
+        """x [B, T, hidden] -> [B, T, hidden]."""
+        normed = self.input_layernorm(x)
+        x = x + self.self_attn(normed, rotation, mask, cache, positions, observation)
+        normed = self.post_attention_layernorm(x)
+        if isinstance(self.mlp, MixtureOfExperts):
+            x = x + self.mlp(normed, observation)
+        else:
+            x = x + self.mlp(normed)
+        return x
+
+
+class Decoder(nn.Module):
+    """The published `model.` prefix: everything but the head."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        # A given table: nn.Embedding's own initialisation costs a second of imports on meta.
+        table = torch.empty(config.vocab_size, config.hidden_size)
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size, _weight=table)
+        self.layers = nn.ModuleList(
+            DecoderLayer(config, layer) for layer in range(config.num_hidden_layers)
+        )
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+
+class K2Model(nn.Module):
+    """The whole network. Parameters are uninitialised until `initialize` or a checkpoint read."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.model = Decoder(config)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+
+    @property
+    def decoder_layers(self) -> list[DecoderLayer]:
+        """The layers, typed."""
+        return [layer for layer in self.model.layers if isinstance(layer, DecoderLayer)]
+
+    @torch.no_grad()
+    def initialize(self, seed: int) -> "K2Model":
+        """Draw every matrix from normal(0, initializer_range), norms 1, bias 0; return self."""
+        generator = torch.Generator(self.lm_head.weight.device).manual_seed(seed)
+        for name, parameter in self.named_parameters():
+            if "norm" in name:
+                parameter.fill_(1.0)
+            else:
+                parameter.normal_(0.0, self.config.initializer_range, generator=generator)
+        for buffer in self.buffers():
+            buffer.zero_()
+        return self
+
+    def forward(
+        self,
+        tokens: Tensor,
+        *,
+        segments: Tensor | None = None,
+        positions: Tensor | None = None,
+        cache: LatentCache | None = None,
+        observation: Observation | None = None,
+    ) -> Tensor:
+        """tokens int64 [B, T] -> final hidden states [B, T, hidden], for `lm_head`.
+
+        segments [B, T]: packed documents; a token sees only its own (default: one document).
+        positions [B, T]: each token's place in its sequence (default 0..T-1); with packing they
+            restart at each document. Required with a cache.
+        cache: keys of positions up to the token's own are visible; see `LatentCache`.
+        observation: filled with max logits and expert load.
+        """
+        batch, length = tokens.shape
+        if positions is None:
+            if cache is not None:
+                raise ValueError("positions is None: a forward pass with a cache needs them")
+            positions = torch.arange(length, device=tokens.device).expand(batch, length)
+        frequencies = inverse_frequencies(self.config).to(tokens.device)
+        turns = rotation(self.config, frequencies, positions)
+        if cache is None:
+            mask = causal_mask(length, segments, tokens)
+        else:
+            keys = torch.arange(int(positions.max()) + 1, device=tokens.device)
+            mask = keys <= positions[..., None]
+        x = self.model.embed_tokens(tokens)
+        for layer in self.model.layers:
+            x = layer(x, turns, mask, cache, positions, observation)
+        hidden: Tensor = self.model.norm(x)
+        return hidden
+
+
+def causal_mask(length: int, segments: Tensor | None, tokens: Tensor) -> Tensor:
+    """True where a key is visible [B or 1, T, T]: earlier in the row and of the same segment."""
+    causal = torch.ones(length, length, dtype=torch.bool, device=tokens.device).tril()[None]
+    return causal if segments is None else causal & (segments[:, :, None] == segments[:, None, :])

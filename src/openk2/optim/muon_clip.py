@@ -1,0 +1,131 @@
+"""MuonClip: Muon for hidden matrices, AdamW for the rest, QK-Clip after the step (report 2.1)."""
+
+import fnmatch
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from openk2.optim.muon import Muon
+from openk2.optim.qk_clip import LatentHeads, qk_clip
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """Which optimizer updates a tensor, and why."""
+
+    name: str
+    shape: tuple[int, ...]
+    owner: Literal["muon", "adamw"]
+    reason: str
+
+
+def assign_owners(
+    named_parameters: Iterable[tuple[str, Tensor]], adamw: Sequence[str]
+) -> list[Ownership]:
+    """Give vectors and names matching a pattern of `adamw` to AdamW, every other matrix to Muon.
+
+    adamw: shell patterns for matrices that are not hidden: the embedding and the head. Raises
+    ValueError if a pattern matches nothing, since a matrix then silently got the wrong optimizer.
+    """
+    owners = []
+    unused = set(adamw)
+    for name, parameter in named_parameters:
+        matches = [pattern for pattern in adamw if fnmatch.fnmatchcase(name, pattern)]
+        unused.difference_update(matches)
+        shape = tuple(parameter.shape)
+        if parameter.ndim < 2:
+            owners.append(Ownership(name, shape, "adamw", "not a matrix"))
+        elif matches:
+            owners.append(Ownership(name, shape, "adamw", f"named {matches[0]}"))
+        else:
+            kind = "hidden matrix" if parameter.ndim == 2 else f"stack of {shape[0]} matrices"
+            owners.append(Ownership(name, shape, "muon", kind))
+    if unused:
+        raise ValueError(f"no parameter matches the AdamW pattern {sorted(unused)[0]!r}")
+    return owners
+
+
+class MuonClip:
+    """One optimizer over named parameters; `owners` says which tensor belongs to whom.
+
+    lr is shared: Muon's update is scaled to AdamW's root mean square. Weight decay is decoupled and
+    touches matrices only, as in the report; norm weights do not decay.
+    """
+
+    def __init__(
+        self,
+        named_parameters: Iterable[tuple[str, Tensor]],
+        *,
+        adamw: Sequence[str] = ("*embed_tokens*", "lm_head*"),
+        lr: float = 2e-4,
+        weight_decay: float = 0.1,
+        momentum: float = 0.95,
+        nesterov: bool = False,
+        betas: tuple[float, float] = (0.9, 0.95),
+        tau: float = 100.0,
+        ns_dtype: torch.dtype = torch.bfloat16,
+    ) -> None:
+        named = dict(named_parameters)
+        self.owners = assign_owners(named.items(), adamw)
+        self.tau = tau
+        hidden = [named[o.name] for o in self.owners if o.owner == "muon"]
+        matrices = [named[o.name] for o in self.owners if o.owner == "adamw" and len(o.shape) > 1]
+        vectors = [named[o.name] for o in self.owners if o.owner == "adamw" and len(o.shape) < 2]
+        self.muon = Muon(
+            hidden,
+            lr=lr,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            nesterov=nesterov,
+            ns_dtype=ns_dtype,
+        )
+        self.adamw = torch.optim.AdamW(
+            [
+                {"params": matrices, "weight_decay": weight_decay},
+                {"params": vectors, "weight_decay": 0.0},
+            ],
+            lr=lr,
+            betas=betas,
+            fused=True,
+        )
+        self.named = named
+
+    def set_lr(self, lr: float) -> None:
+        """Use `lr` from the next step on."""
+        for group in (*self.muon.param_groups, *self.adamw.param_groups):
+            group["lr"] = lr
+
+    def step(self) -> None:
+        """Update every parameter that has a gradient."""
+        self.muon.step()
+        self.adamw.step()
+
+    def clip(self, layers: Sequence[LatentHeads], max_logits: Tensor) -> Tensor:
+        """QK-Clip with this optimizer's tau; see `qk_clip`."""
+        return qk_clip(layers, max_logits, self.tau)
+
+    def zero_grad(self) -> None:
+        """Drop every gradient."""
+        self.muon.zero_grad(set_to_none=True)
+        self.adamw.zero_grad(set_to_none=True)
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """Every state tensor under `{parameter name}.{state name}`: all that a resume needs."""
+        states: dict[Tensor, dict[str, Any]] = {**self.muon.state, **self.adamw.state}
+        return {
+            f"{name}.{key}": value
+            for name, parameter in self.named.items()
+            for key, value in states.get(parameter, {}).items()
+        }
+
+    def load_state_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Put back what `state_tensors` gave. Raises KeyError naming a tensor of no parameter."""
+        owner = {o.name: o.owner for o in self.owners}
+        for key, value in tensors.items():
+            name, _, state = key.rpartition(".")
+            parameter = self.named[name]
+            optimizer = self.muon if owner[name] == "muon" else self.adamw
+            optimizer.state[parameter][state] = value.clone()

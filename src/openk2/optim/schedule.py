@@ -1,0 +1,25 @@
+"""Learning rate by step: warm-up, stable, decay (WSD; report 2.5)."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class WarmupStableDecay:
+    """Linear warm-up, a constant stretch, a cosine down to the final rate. All counts in steps."""
+
+    peak: float
+    final: float
+    warmup: int
+    stable: int
+    decay: int
+
+    def __call__(self, step: int) -> float:
+        """The rate for `step`, counted from 0; the final rate for ever after."""
+        if step < self.warmup:
+            return self.peak * (step + 1) / self.warmup
+        past = step - self.warmup - self.stable
+        if past < 0:
+            return self.peak
+        fraction = min(past / self.decay, 1.0) if self.decay else 1.0
+        return self.final + (self.peak - self.final) * 0.5 * (1 + math.cos(math.pi * fraction))

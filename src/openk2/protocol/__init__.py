@@ -1,0 +1,10 @@
+"""The seams between rooms: plain dataclasses and protocols, no tensors, no text.
+
+A `TokenGenerator` turns prompt ids into output ids. The engine is one; a scripted fake in a test
+is another. What speaks text (`generation`, `server`) depends on this page alone.
+"""
+
+from openk2.protocol.sampling import SamplingParams
+from openk2.protocol.tokens import EngineBusyError, FinishReason, TokenChunk, TokenGenerator
+
+__all__ = ["EngineBusyError", "FinishReason", "SamplingParams", "TokenChunk", "TokenGenerator"]

@@ -1,0 +1,1 @@
+"""What a run writes down: files that are whole or absent, metrics, progress."""

@@ -1,0 +1,115 @@
+"""Errors in OpenAI's shape: {"error": {"message", "type", "param", "code"}}."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from openk2.chat import RenderError
+from openk2.generation import ContextLengthError
+from openk2.protocol import EngineBusyError
+
+RETRY_AFTER_SECONDS = 1
+
+
+class ApiError(Exception):
+    """An error as the client sees it. param: the request's field; code: for programs to match."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        kind: str = "invalid_request_error",
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.param = param
+        self.code = code
+        self.kind = kind
+
+    def body(self) -> dict[str, Any]:
+        """The JSON object of the response."""
+        return {
+            "error": {
+                "message": str(self),
+                "type": self.kind,
+                "param": self.param,
+                "code": self.code,
+            }
+        }
+
+
+def as_api_error(error: Exception) -> ApiError:
+    """What the client is told. Of an error nobody foresaw it learns nothing: the log has it."""
+    match error:
+        case ApiError():
+            return error
+        case RenderError():
+            return ApiError(400, str(error), param=error.param, code="invalid_value")
+        case ContextLengthError():
+            return ApiError(400, str(error), param="messages", code="context_length_exceeded")
+        case EngineBusyError():
+            return ApiError(503, str(error), code="engine_busy", kind="server_error")
+        case RequestValidationError():
+            return validation_error(error)
+        case HTTPException():
+            return ApiError(error.status_code, str(error.detail), code=CODES.get(error.status_code))
+        case _:
+            message = "the server failed while answering; its log says why"
+            return ApiError(500, message, code="internal_error", kind="server_error")
+
+
+CODES = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
+
+
+def validation_error(error: RequestValidationError) -> ApiError:
+    """The first thing wrong with the body, named by its path."""
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return ApiError(400, f"the body is not valid JSON: {first['ctx']['error']}")
+    place = first["loc"][1:]
+    if not place:
+        return ApiError(400, "the body must be a JSON object, sent as application/json")
+    param = field_path(place)
+    return ApiError(400, f"{param}: {first['msg']}", param=param, code="invalid_value")
+
+
+def field_path(place: Sequence[str | int]) -> str:
+    """("tools", 0, "function") -> "tools[0].function"."""
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
+    return "".join(steps).removeprefix(".")
+
+
+async def error_response(request: Request, error: Exception) -> JSONResponse:
+    """Answer any exception. Unforeseen ones are logged by the server that runs the app."""
+    shown = as_api_error(error)
+    headers = dict(getattr(error, "headers", None) or {})
+    if shown.status == 503:
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return JSONResponse(shown.body(), shown.status, headers)
+
+
+def error_event(error: Exception) -> bytes:
+    """The error as a server-sent event, for an answer that has already begun."""
+    return f"data: {json.dumps(as_api_error(error).body())}\n\n".encode()
+
+
+def answer_errors(app: FastAPI) -> None:
+    """Make every error of the app an OpenAI error."""
+    for kind in (
+        ApiError,
+        RenderError,
+        ContextLengthError,
+        EngineBusyError,
+        RequestValidationError,
+        HTTPException,
+        Exception,
+    ):
+        app.add_exception_handler(kind, error_response)

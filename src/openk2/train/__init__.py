@@ -1,0 +1,1 @@
+"""Training: one step loop for pre-training and supervised fine-tuning."""

@@ -1,0 +1,166 @@
+"""The step loop: for pre-training and for fine-tuning alike, from a recipe to a checkpoint."""
+
+import dataclasses
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from openk2.architecture import ModelConfig
+from openk2.chat import Tokenizer
+from openk2.checkpoint import export_model, load_model
+from openk2.data.mixture import Batch, Mixture
+from openk2.data.packing import PackedRows
+from openk2.model import K2Model
+from openk2.optim import MuonClip
+from openk2.record.metrics import MetricsLog
+from openk2.train.recipe import Recipe
+from openk2.train.resume import RunState, StateError, list_states, load_state, save_state
+from openk2.train.step import StepReport, train_step
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One finished step, for whoever shows it."""
+
+    step: int
+    steps: int
+    lr: float
+    tokens_per_second: float
+    report: StepReport
+
+
+def train(
+    recipe: Recipe,
+    out: Path,
+    *,
+    device: str = "cpu",
+    show: Callable[[Progress], None] = lambda _: None,
+    announce: Callable[[str], None] = lambda _: None,
+) -> Path:
+    """Run `recipe` to its end, resuming what stands in `out`; return the exported checkpoint.
+
+    Writes out/state (resumable, newest two), out/metrics.jsonl and, at the end, out/checkpoint in
+    the published layout (bf16). Raises StateError if `out` holds a run of another recipe.
+    """
+    tokenizer = Tokenizer.load(recipe.tokenizer)
+    mixture = open_mixture(recipe)
+    model = start_model(recipe, tokenizer, device)
+    optimizer = MuonClip(
+        model.named_parameters(),
+        weight_decay=recipe.optimization.weight_decay,
+        momentum=recipe.optimization.momentum,
+        nesterov=recipe.optimization.nesterov,
+        tau=recipe.optimization.tau,
+        ns_dtype=torch.float32
+        if recipe.optimization.full_precision_newton_schulz
+        else torch.bfloat16,
+    )
+    state = resume(recipe, out, model, optimizer)
+    announce(ownership_table(optimizer))
+    announce(f"step {state.step} of {recipe.steps}, {len(recipe.data)} data parts")
+    with MetricsLog(out / "metrics.jsonl", keep_below=state.step) as log:
+        while state.step < recipe.steps:
+            state = advance(recipe, state, model, optimizer, mixture, device, log, show)
+            if state.step % recipe.checkpoint_every == 0 or state.step == recipe.steps:
+                save_state(out / "state", model, optimizer, state)
+    export_model(model, tokenizer, out / "checkpoint")
+    return out / "checkpoint"
+
+
+def advance(
+    recipe: Recipe,
+    state: RunState,
+    model: K2Model,
+    optimizer: MuonClip,
+    mixture: Mixture,
+    device: str,
+    log: MetricsLog,
+    show: Callable[[Progress], None],
+) -> RunState:
+    """One step, measured and recorded."""
+    began = time.perf_counter()
+    lr = recipe.schedule(state.step)
+    optimizer.set_lr(lr)
+    batch = mixture.batch(state.step, recipe.rows)
+    batch = Batch(*(getattr(batch, f.name).to(device) for f in dataclasses.fields(batch)))
+    report = train_step(
+        model,
+        optimizer,
+        batch,
+        micro_rows=recipe.micro_rows,
+        grad_clip=recipe.optimization.grad_clip,
+        bias_speed=recipe.optimization.bias_speed,
+        autocast=torch.bfloat16,
+    )
+    rate = batch.tokens.numel() / (time.perf_counter() - began)
+    done = dataclasses.replace(
+        state, step=state.step + 1, tokens=state.tokens + batch.tokens.numel()
+    )
+    progress = Progress(done.step, recipe.steps, lr, rate, report)
+    log.write(
+        {
+            "step": state.step,
+            "lr": lr,
+            "tokens": done.tokens,
+            "tokens_per_second": round(rate, 1),
+            **dataclasses.asdict(report),
+        }
+    )
+    show(progress)
+    return done
+
+
+def open_mixture(recipe: Recipe) -> Mixture:
+    """The recipe's data parts, memory-mapped."""
+    parts = [PackedRows.load(part.path) for part in recipe.data]
+    return Mixture(parts, [part.weight for part in recipe.data], recipe.seed)
+
+
+def start_model(recipe: Recipe, tokenizer: Tokenizer, device: str) -> K2Model:
+    """A fresh network of the recipe's shape, or the checkpoint it starts from, in float32."""
+    if recipe.start is not None:
+        return load_model(recipe.start, dtype=torch.float32, device=device)
+    assert recipe.shape is not None
+    config = ModelConfig(
+        **dataclasses.asdict(recipe.shape),
+        vocab_size=tokenizer.vocab_size,
+        bos_token_id=tokenizer.special("[BOS]"),
+        eos_token_id=tokenizer.special("[EOS]"),
+        pad_token_id=tokenizer.special("[PAD]"),
+    )
+    return K2Model(config).to(device).initialize(recipe.seed)
+
+
+def resume(recipe: Recipe, out: Path, model: K2Model, optimizer: MuonClip) -> RunState:
+    """The newest state in `out` if there is one, else step 0."""
+    identity = recipe_digest(recipe)
+    states = list_states(out / "state")
+    if not states:
+        return RunState(step=0, tokens=0, recipe=identity)
+    state = load_state(states[-1], model, optimizer)
+    if state.recipe != identity:
+        raise StateError(
+            f"{states[-1]} belongs to another recipe: continue with that one or name another --out"
+        )
+    return state
+
+
+def recipe_digest(recipe: Recipe) -> str:
+    """What must not change between a run and its resumption: all but the length of the run."""
+    fixed = dataclasses.asdict(recipe)
+    for free in ("checkpoint_every", "micro_rows", "schedule"):
+        fixed.pop(free)
+    return hashlib.sha256(repr(fixed).encode()).hexdigest()
+
+
+def ownership_table(optimizer: MuonClip) -> str:
+    """One line a tensor: who owns it and why."""
+    lines = [
+        f"{o.owner:6} {'x'.join(map(str, o.shape)):>14}  {o.name}  ({o.reason})"
+        for o in optimizer.owners
+    ]
+    return "\n".join(["owner           shape  tensor", *lines])

@@ -1,0 +1,90 @@
+"""What a training run is told: the recipe file's tables."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from openk2.optim import WarmupStableDecay
+
+
+@dataclass(frozen=True)
+class Part:
+    """Packed rows and their weight in the mixture."""
+
+    path: Path
+    weight: float
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A fresh network; names as in config.json. Head geometry is K2's unless said otherwise."""
+
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    q_lora_rank: int
+    intermediate_size: int
+    moe_intermediate_size: int
+    n_routed_experts: int
+    num_experts_per_tok: int
+    first_k_dense_replace: int = 1
+    kv_lora_rank: int = 512
+    qk_nope_head_dim: int = 128
+    qk_rope_head_dim: int = 64
+    v_head_dim: int = 128
+    n_shared_experts: int = 1
+    routed_scaling_factor: float = 2.827
+    rope_theta: float = 50000.0
+    max_position_embeddings: int = 4096
+    initializer_range: float = 0.02
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """MuonClip's settings (report 2.1) and the balance rule's.
+
+    tau: QK-Clip's cap. bias_speed: how far the router's bias moves a step (DeepSeek-V3, 0.001).
+    ns_dtype is bfloat16 unless full_precision_newton_schulz.
+    """
+
+    weight_decay: float = 0.1
+    momentum: float = 0.95
+    nesterov: bool = True
+    tau: float = 100.0
+    grad_clip: float = 1.0
+    bias_speed: float = 0.001
+    full_precision_newton_schulz: bool = False
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One run. Exactly one of `shape` (a fresh network) and `start` (a checkpoint) is given.
+
+    tokenizer: folder with tiktoken.model. rows: rows a step; micro_rows: rows a forward pass.
+    checkpoint_every: steps. Paths are relative to where the command runs.
+    """
+
+    tokenizer: Path
+    data: tuple[Part, ...]
+    schedule: WarmupStableDecay
+    rows: int
+    micro_rows: int
+    optimization: Optimization = field(default_factory=Optimization)
+    shape: Shape | None = None
+    start: Path | None = None
+    checkpoint_every: int = 100
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.shape is None) == (self.start is None):
+            raise ValueError(
+                "give exactly one of [shape] (a fresh network) and start (a checkpoint)"
+            )
+        if self.rows % self.micro_rows:
+            raise ValueError(f"rows {self.rows} is not a multiple of micro_rows {self.micro_rows}")
+        if not self.data:
+            raise ValueError("data is empty: name at least one file of packed rows")
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole run: the schedule's length."""
+        return self.schedule.warmup + self.schedule.stable + self.schedule.decay

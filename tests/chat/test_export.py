@@ -1,0 +1,161 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from transformers import AutoTokenizer
+
+from openk2.chat import Tokenizer, encode_chat, export_tokenizer, render
+
+TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": "f",
+            "description": "é <b> & 'q'",
+            "parameters": {"type": "object", "properties": {"z": {"b": 1, "a": 2}, "a": {}}},
+        },
+    }
+]
+
+
+class Exported:
+    """What transformers loads, behind a short repr: its own, in hypothesis' reports, is 30 kB."""
+
+    def __init__(self, fast: Any) -> None:
+        self.fast = fast
+
+
+@pytest.fixture(scope="module", params=["deepseek_v3", "kimi_k2", None])
+def exported(
+    request: Any, tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory
+) -> Exported:
+    folder = tmp_path_factory.mktemp("exported")
+    export_tokenizer(tokenizer, folder, context_length=4096)
+    if request.param:
+        (folder / "config.json").write_text(json.dumps({"model_type": request.param}))
+    return Exported(AutoTokenizer.from_pretrained(folder))
+
+
+def test_the_exported_tokenizer_knows_sizes_and_special_ids(
+    exported: Exported, tokenizer: Tokenizer
+) -> None:
+    assert len(exported.fast) == tokenizer.vocab_size
+    assert exported.fast.model_max_length == 4096
+    assert exported.fast.eos_token_id == tokenizer.special("[EOS]")
+    assert exported.fast.pad_token_id == tokenizer.special("[PAD]")
+    assert {name: exported.fast.convert_tokens_to_ids(name) for name in tokenizer.specials} == dict(
+        tokenizer.specials
+    )
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+@given(text=st.text())
+def test_transformers_gives_the_same_ids_for_text_without_special_names(
+    exported: Exported, tokenizer: Tokenizer, text: str
+) -> None:
+    assume(not any(name in text for name in tokenizer.specials))
+    ids = tokenizer.encode(text)
+    assert exported.fast.encode(text, add_special_tokens=False) == ids
+    assert exported.fast.decode(ids) == text
+
+
+WORDS = [
+    "the",
+    "quick",
+    "fox's",
+    "don't",
+    "123456",
+    "\n\n",
+    "",
+    "def漢字",
+    "Größe",
+    "I'VE",
+    "مرحبا",
+    "😀",
+]
+words = st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join)
+
+
+@settings(max_examples=60)
+@given(text=words)
+def test_transformers_gives_the_same_ids_for_ordinary_prose(
+    exported: Exported, tokenizer: Tokenizer, text: str
+) -> None:
+    assert exported.fast.encode(text, add_special_tokens=False) == tokenizer.encode(text)
+
+
+safe = st.text(st.characters(exclude_characters="<[", codec="utf-8"), max_size=8)
+content = st.one_of(
+    st.none(), safe, st.lists(safe.map(lambda text: {"type": "text", "text": text}), max_size=2)
+)
+arguments = st.one_of(safe, st.dictionaries(safe, st.one_of(safe, st.integers()), max_size=2))
+calls = st.lists(
+    st.builds(
+        lambda call_id, value: {"id": call_id, "function": {"name": "f", "arguments": value}},
+        safe.filter(bool),
+        arguments,
+    ),
+    max_size=2,
+)
+message = st.one_of(
+    st.fixed_dictionaries(
+        {"role": st.sampled_from(["system", "user"]), "content": content},
+        optional={"name": st.one_of(st.none(), safe)},
+    ),
+    st.fixed_dictionaries(
+        {"role": st.just("assistant")}, optional={"content": content, "tool_calls": calls}
+    ),
+    st.fixed_dictionaries(
+        {"role": st.just("tool"), "tool_call_id": safe.filter(bool), "content": content},
+        optional={"name": safe},
+    ),
+)
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    messages=st.lists(message, min_size=1, max_size=4),
+    tools=st.sampled_from([None, [], TOOLS]),
+    generation_prompt=st.booleans(),
+)
+def test_the_template_writes_what_rendering_writes(
+    exported: Exported,
+    tokenizer: Tokenizer,
+    messages: list[dict[str, Any]],
+    tools: Any,
+    generation_prompt: bool,
+) -> None:
+    pieces = render(messages, tools, generation_prompt=generation_prompt)
+    text = "".join(piece.text for piece in pieces)
+    options = {"tools": tools, "add_generation_prompt": generation_prompt}
+    assert exported.fast.apply_chat_template(messages, tokenize=False, **options) == text
+    ids = exported.fast.apply_chat_template(messages, return_dict=False, **options)
+    encoded = encode_chat(tokenizer, messages, tools, generation_prompt=generation_prompt)
+    assert ids == encoded.token_ids
+
+
+@pytest.mark.parametrize(
+    ("bad", "problem"),
+    [
+        ({"role": "developer", "content": ""}, "role must be system, user"),
+        ({"role": "user", "content": [{"type": "image_url"}]}, "not image_url"),
+    ],
+)
+def test_the_template_refuses_what_rendering_refuses(
+    exported: Exported, bad: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(Exception, match=problem):
+        exported.fast.apply_chat_template([bad], tokenize=False)
+
+
+def test_the_export_is_deterministic_and_holds_k2s_own_file(
+    tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        export_tokenizer(tokenizer, tmp_path / name, context_length=8)
+    for file in sorted((tmp_path / "one").iterdir()):
+        assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes(), file.name
+    assert Tokenizer.load(tmp_path / "one").tokens == tokenizer.tokens

@@ -1,0 +1,130 @@
+"""An exported folder is one that other engines read: transformers is the reference."""
+
+import json
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import torch
+
+from openk2.architecture import ModelConfig
+from openk2.chat import Tokenizer
+from openk2.checkpoint import (
+    CheckpointError,
+    export_checkpoint,
+    export_model,
+    load_model,
+    verify_checkpoint,
+)
+from openk2.model import K2Model
+
+WORDS = [b" a", b"he", b"ll", b"lo", b"th", b"in", b"er", b"the"]
+TEXT = "the hello in a café, 12345 times\n"
+
+
+@pytest.fixture
+def tokenizer() -> Tokenizer:
+    return Tokenizer([bytes([byte]) for byte in range(256)] + WORDS)
+
+
+def test_transformers_computes_the_same_logits(
+    model: K2Model, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    from transformers import AutoTokenizer, DeepseekV3ForCausalLM
+
+    export_model(model, tokenizer, tmp_path / "c", max_shard_bytes=300_000)
+    theirs = DeepseekV3ForCausalLM.from_pretrained(tmp_path / "c", dtype=torch.float32)
+    ours = load_model(tmp_path / "c", dtype=torch.float32)
+    tokens = torch.randint(0, 520, (2, 100), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = theirs(tokens).logits
+        actual = ours.lm_head(ours(tokens))
+    assert expected.std() > 0.1
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-4)
+    fast = AutoTokenizer.from_pretrained(tmp_path / "c")
+    assert len(fast) == tokenizer.vocab_size
+    assert fast.encode(TEXT, add_special_tokens=False) == tokenizer.encode(TEXT)
+    assert theirs.generation_config.eos_token_id == [265, 266]
+
+
+def test_generation_stops_at_the_end_of_text_and_of_a_turn(
+    model: K2Model, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    export_model(model, tokenizer, tmp_path / "c")
+    generation = json.loads((tmp_path / "c" / "generation_config.json").read_text())
+    assert generation["eos_token_id"] == [
+        tokenizer.special("[EOS]"),
+        tokenizer.special("<|im_end|>"),
+    ]
+    assert generation["temperature"] == 0.6
+
+
+@pytest.mark.parametrize("block_fp8", [False, True])
+def test_exporting_from_disk_writes_what_exporting_the_model_writes(
+    model: K2Model, tokenizer: Tokenizer, tmp_path: Path, block_fp8: bool
+) -> None:
+    export_model(model, tokenizer, tmp_path / "full", dtype=torch.float32)
+    export_model(model, tokenizer, tmp_path / "direct", block_fp8=block_fp8)
+    export_checkpoint(tmp_path / "full", tmp_path / "converted", block_fp8=block_fp8)
+    direct, converted = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
+        for name in ("direct", "converted")
+    )
+    assert direct == converted
+
+
+def test_block_fp8_to_bf16_and_back_loses_little_and_stays_valid(
+    model: K2Model, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    export_model(model, tokenizer, tmp_path / "fp8", block_fp8=True)
+    export_checkpoint(tmp_path / "fp8", tmp_path / "bf16")
+    export_checkpoint(tmp_path / "bf16", tmp_path / "again", block_fp8=True)
+    verify_checkpoint(tmp_path / "again", deep=True)
+    first = load_model(tmp_path / "fp8", dtype=torch.float32).state_dict()
+    again = load_model(tmp_path / "again", dtype=torch.float32).state_dict()
+    for name, tensor in first.items():
+        torch.testing.assert_close(again[name], tensor, rtol=2**-4, atol=1e-4)
+
+
+def test_a_checkpoint_may_replace_itself(
+    model: K2Model, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    export_model(model, tokenizer, tmp_path / "c")
+    export_checkpoint(tmp_path / "c", tmp_path / "c", block_fp8=True)
+    assert verify_checkpoint(tmp_path / "c").config.quantization == (128, 128)
+
+
+def test_a_source_without_tokenizer_and_one_too_large_are_refused(
+    model: K2Model, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    export_model(model, tokenizer, tmp_path / "c")
+    (tmp_path / "c" / "tiktoken.model").unlink()
+    with pytest.raises(CheckpointError, match=r"tiktoken\.model does not exist"):
+        export_checkpoint(tmp_path / "c", tmp_path / "d")
+    larger = Tokenizer([*tokenizer.tokens, b"zz"])
+    with pytest.raises(CheckpointError, match=r"tokenizer has 521 ids.*vocab_size is 520"):
+        export_model(model, larger, tmp_path / "d")
+    assert not (tmp_path / "d").exists()
+
+
+def test_code_files_of_the_original_repository_are_not_promised(
+    config: ModelConfig, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    published = {**config.to_dict(), "auto_map": {"AutoConfig": "configuration_deepseek.X"}}
+    model = K2Model(ModelConfig.from_dict(published)).initialize(0)
+    export_model(model, tokenizer, tmp_path / "c", dtype=torch.float16)
+    written = json.loads((tmp_path / "c" / "config.json").read_text())
+    assert "auto_map" not in written
+    assert written["torch_dtype"] == "float16"
+
+
+@pytest.mark.parametrize("model_type", ["kimi_k2", "deepseek_v3"])
+def test_the_network_goes_by_either_name(
+    model: K2Model,
+    tokenizer: Tokenizer,
+    tmp_path: Path,
+    model_type: Literal["kimi_k2", "deepseek_v3"],
+) -> None:
+    export_model(model, tokenizer, tmp_path / "c", model_type=model_type)
+    assert json.loads((tmp_path / "c" / "config.json").read_text())["model_type"] == model_type
+    assert load_model(tmp_path / "c").config == model.config

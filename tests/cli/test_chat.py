@@ -1,0 +1,121 @@
+"""`openk2 chat` over scripted answers."""
+
+import json
+from contextlib import contextmanager
+
+import pytest
+from typer.testing import CliRunner
+
+from openk2.cli import chat as chat_module
+from openk2.cli.main import app
+from openk2.generation import ChatAnswer, ScriptedChat
+from openk2.protocol import EngineBusyError
+
+
+class LocalModel:
+    """A scripted local model that notes what is asked of it."""
+
+    def __init__(self, answers) -> None:
+        self.chat = ScriptedChat(answers)
+        self.opened: list[str] = []
+        self.closed = 0
+
+    @contextmanager
+    def open(self, model: str):
+        self.opened.append(model)
+        try:
+            yield self
+        finally:
+            self.closed += 1
+
+
+@pytest.fixture
+def local(monkeypatch):
+    def make(*answers):
+        model = LocalModel(answers)
+        monkeypatch.setattr(chat_module, "open_local", model.open)
+        return model
+
+    return make
+
+
+def run(*arguments, **options):
+    return CliRunner().invoke(app, ["chat", *arguments], **options)
+
+
+def test_an_answer_is_printed_and_the_model_closed(local):
+    model = local("A star that collapsed.")
+    result = run("What is a black hole?")
+    assert (result.exit_code, result.output) == (0, "A star that collapsed.\n")
+    (request,) = model.chat.requests
+    assert request.messages == [{"role": "user", "content": "What is a black hole?"}]
+    assert request.temperature == 0.6
+    assert (model.opened, model.closed) == (["openk2-nano"], 1)
+
+
+def test_options_reach_the_request(local):
+    model = local("ok")
+    run("hi", "--model", "m", "--system", "Be brief.", "--temperature", "0", "--max-tokens", "5")
+    (request,) = model.chat.requests
+    assert request.messages[0] == {"role": "system", "content": "Be brief."}
+    assert (request.temperature, request.max_tokens) == (0, 5)
+    assert model.opened == ["m"]
+
+
+def test_json_is_one_object_with_the_message_and_its_cost(local):
+    local(ChatAnswer("雪", finish_reason="length", prompt_tokens=9, completion_tokens=2))
+    assert json.loads(run("hi", "--json").output) == {
+        "message": {"role": "assistant", "content": "雪"},
+        "finish_reason": "length",
+        "prompt_tokens": 9,
+        "completion_tokens": 2,
+    }
+
+
+def test_piped_input_is_the_message(local):
+    model = local("ok")
+    run(input="two\nlines\n")
+    assert model.chat.requests[0].messages == [{"role": "user", "content": "two\nlines\n"}]
+
+
+def test_a_busy_engine_is_one_line(local, monkeypatch):
+    model = local()
+
+    def stream(request):
+        raise EngineBusyError("4 requests are waiting")
+
+    monkeypatch.setattr(model.chat, "stream", stream)
+    result = run("hi")
+    assert (result.exit_code, result.stderr) == (1, "error: 4 requests are waiting\n")
+    assert model.closed == 1
+
+
+def test_a_server_that_is_not_there_is_one_line():
+    result = run("hi", "--url", "http://127.0.0.1:1")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: http://127.0.0.1:1/v1/models ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_conversation_keeps_its_history_but_not_an_interrupted_turn(monkeypatch, capsys):
+    generator = ScriptedChat(["one", "two", "three"])
+    typed = iter(["first", " ", "second", "third"])
+
+    def read(prompt):
+        try:
+            return next(typed)
+        except StopIteration:
+            raise EOFError from None
+
+    def answer_once(generator, request, as_json):
+        answer = real_answer_once(generator, request, as_json)
+        if request.messages[-1]["content"] == "second":
+            raise KeyboardInterrupt
+        return answer
+
+    real_answer_once = chat_module.answer_once
+    monkeypatch.setattr("builtins.input", read)
+    monkeypatch.setattr(chat_module, "answer_once", answer_once)
+    chat_module.converse(generator, chat_module.ChatRequest([]), as_json=False)
+    assert capsys.readouterr().out == "one\ntwo\nthree\n\n"
+    assert [m["content"] for m in generator.requests[-1].messages] == ["first", "one", "third"]

@@ -1,0 +1,103 @@
+"""`openk2 checkpoint`: what it prints and how it exits."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from openk2.architecture import ModelConfig
+from openk2.chat import Tokenizer
+from openk2.checkpoint import export_model, load_model, save_model
+from openk2.cli.checkpoint import app
+from openk2.model import K2Model
+
+CONFIG = ModelConfig(
+    vocab_size=512,
+    hidden_size=32,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    q_lora_rank=16,
+    kv_lora_rank=16,
+    qk_nope_head_dim=8,
+    qk_rope_head_dim=4,
+    v_head_dim=8,
+    intermediate_size=48,
+    moe_intermediate_size=16,
+    n_routed_experts=4,
+    num_experts_per_tok=2,
+    bos_token_id=256,
+    eos_token_id=257,
+    pad_token_id=511,
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    model = K2Model(CONFIG).initialize(0)
+    tokenizer = Tokenizer([bytes([byte]) for byte in range(256)])
+    export_model(model, tokenizer, tmp_path / "c", max_shard_bytes=60_000)
+    return tmp_path / "c"
+
+
+def test_info_tells_shape_parameters_bytes_and_tokenizer(folder: Path) -> None:
+    result = CliRunner().invoke(app, ["info", str(folder), "--deep", "--json"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    model = load_model(folder)
+    total = sum(tensor.numel() for tensor in model.state_dict().values())
+    assert found["valid"] is found["contents_verified"] is True
+    assert found["parameters"]["total"] == total
+    assert 0 < found["parameters"]["active"] < total
+    assert found["bytes"] == sum(t.nbytes for t in model.state_dict().values())
+    assert found["bytes_by_dtype"] == {"BF16": found["bytes"] - 16, "F32": 16}
+    assert found["tokenizer_ids"] == 512
+    assert found["shape"]["layers"] == 2
+    assert found["weights"] == "plain"
+    text = CliRunner().invoke(app, ["info", str(folder)])
+    assert f"{total:,}" in text.stdout
+    assert "contents verified  no" in text.stdout
+
+
+def test_info_without_tokenizer_says_none(tmp_path: Path) -> None:
+    save_model(K2Model(CONFIG).initialize(0), tmp_path / "c")
+    result = CliRunner().invoke(app, ["info", str(tmp_path / "c"), "--json"])
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["tokenizer_ids"] is None
+
+
+@pytest.mark.parametrize("damage", ["shard", "tokenizer", "config"])
+def test_info_on_a_broken_checkpoint_exits_1_with_one_line(folder: Path, damage: str) -> None:
+    if damage == "shard":
+        next(folder.glob("*.safetensors")).unlink()
+    elif damage == "tokenizer":
+        (folder / "tiktoken.model").write_text("broken")
+    else:
+        (folder / "config.json").write_text("{}")
+    result = CliRunner().invoke(app, ["info", str(folder), "--json"])
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    assert found["valid"] is False
+    assert result.stderr == f"error: {found['error']}\n"
+
+
+def test_export_converts_and_names_the_network(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "fp8"
+    options = ["--dtype", "block-fp8", "--model-type", "kimi_k2"]
+    result = CliRunner().invoke(app, ["export", str(folder), str(target), *options])
+    assert result.exit_code == 0, result.output
+    assert "verified" in result.stdout
+    config = json.loads((target / "config.json").read_text())
+    assert config["quantization_config"]["quant_method"] == "fp8"
+    assert config["model_type"] == "kimi_k2"
+    exact = load_model(folder, dtype=torch.float32).lm_head.weight
+    assert torch.equal(load_model(target, dtype=torch.float32).lm_head.weight, exact)
+
+
+def test_export_of_what_is_no_checkpoint_exits_1_and_writes_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "d"
+    result = CliRunner().invoke(app, ["export", str(tmp_path / "nowhere"), str(target)])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ")
+    assert not target.exists()

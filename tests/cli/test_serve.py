@@ -1,0 +1,131 @@
+"""`openk2 serve` in a process of its own, with a scripted model."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from openk2.cli import serve as serve_module
+from openk2.cli.main import app
+
+# The command as a user runs it, but for the model behind it.
+SCRIPT = """
+import sys
+from contextlib import contextmanager
+from types import SimpleNamespace
+from openk2.cli import main, serve
+from openk2.generation import ScriptedChat
+
+@contextmanager
+def open_local(model, **options):
+    engine = SimpleNamespace(stats=lambda: None)
+    yield SimpleNamespace(chat=ScriptedChat([f"I am {model}."] * 9), engine=engine, name="nano")
+    print("closed", flush=True)
+
+serve.open_local = open_local
+main.app(["serve", *sys.argv[1:]])
+"""
+
+
+@pytest.fixture(scope="module")
+def served():
+    """(process, its first line) of `openk2 serve` on a free port."""
+    command = [sys.executable, "-c", SCRIPT, "my-model", "--port", "0", "--name", "kimi"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process, process.stdout.readline()
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def url(served):
+    return served[1].split()[-1]
+
+
+def test_one_line_says_the_name_and_the_url(served):
+    host = "http://127.0.0.1:"
+    line = served[1].rstrip("\n")
+    port = line.removeprefix(f"kimi is ready at {host}").removesuffix("/v1")
+    assert line == f"kimi is ready at {host}{int(port)}/v1"
+
+
+def test_the_server_answers_when_the_line_is_printed(url):
+    body = {"model": "kimi", "messages": [{"role": "user", "content": "hi"}]}
+    answer = httpx.post(f"{url}/chat/completions", json=body).json()
+    assert answer["choices"][0]["message"]["content"] == "I am my-model."
+
+
+def test_chat_talks_to_the_server_and_finds_its_model(url):
+    result = CliRunner().invoke(app, ["chat", "hi", "--url", url])
+    assert (result.exit_code, result.output) == (0, "I am my-model.\n")
+    result = CliRunner().invoke(app, ["chat", "hi", "--url", url, "--json"])
+    assert json.loads(result.output)["message"]["content"] == "I am my-model."
+
+
+def test_chat_shows_the_servers_refusal_in_one_line(url):
+    result = CliRunner().invoke(app, ["chat", "hi", "--url", url, "--model", "other"])
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1
+    assert "other" in result.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
+def test_an_interrupt_stops_the_server_and_closes_the_model(served, url):
+    process, _ = served
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 0
+    assert process.stdout.read() == "closed\n"
+
+
+@pytest.fixture
+def no_model(monkeypatch):
+    """Opening a model fails the test."""
+
+    def open_local(model, **options):
+        raise AssertionError(f"{model} was opened")
+
+    monkeypatch.setattr(serve_module, "open_local", open_local)
+
+
+def test_a_busy_port_is_one_line_before_the_model_is_loaded(no_model):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        result = CliRunner().invoke(app, ["serve", "--port", str(port)])
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr == (
+        f"error: cannot listen on 127.0.0.1:{port}: "
+        "another program uses the port: stop it or give another --port\n"
+    )
+
+
+def test_an_address_of_another_machine_is_one_line(no_model):
+    result = CliRunner().invoke(app, ["serve", "--host", "192.0.2.1", "--port", "0"])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: cannot listen on 192.0.2.1:0: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_path_that_does_not_exist_is_one_line():
+    result = CliRunner().invoke(app, ["serve", "no/such/folder", "--port", "0"])
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
+    assert "no/such/folder" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_broken_checkpoint_is_one_line(tmp_path):
+    (tmp_path / "config.json").write_text("{", encoding="utf-8")
+    result = CliRunner().invoke(app, ["serve", str(tmp_path), "--port", "0"])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ")
+    assert "config.json" in result.stderr
+    assert result.stderr.count("\n") == 1

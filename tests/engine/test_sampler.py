@@ -1,0 +1,107 @@
+import math
+from random import Random
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from openk2.engine.sampler import choose
+from openk2.protocol import SamplingParams
+
+# An even walk over [0, 1): each token is drawn as often as its probability says, give or take one.
+GRID = [(i + 0.5) / 4000 for i in range(4000)]
+
+
+def shares(logits: list[float], **settings: float) -> list[float]:
+    """How often each token is chosen over the grid."""
+    params = SamplingParams(max_tokens=1, **settings)  # type: ignore[arg-type]
+    rows = torch.tensor([logits]).expand(len(GRID), -1)
+    chosen = choose(rows, [params] * len(GRID), GRID)
+    return [chosen.count(token) / len(GRID) for token in range(len(logits))]
+
+
+def softmax(logits: list[float]) -> list[float]:
+    total = sum(map(math.exp, logits))
+    return [math.exp(logit) / total for logit in logits]
+
+
+LOGITS = [0.3, -1.2, 2.0, 1.1, -0.4, 1.6]
+
+
+@pytest.mark.parametrize("temperature", [0.25, 0.6, 1.0, 2.0])
+def test_tokens_come_as_often_as_the_tempered_softmax_says(temperature: float) -> None:
+    expected = softmax([logit / temperature for logit in LOGITS])
+    assert shares(LOGITS, temperature=temperature) == pytest.approx(expected, abs=1 / 2000)
+
+
+def test_top_k_leaves_k_tokens_in_their_proportions() -> None:
+    expected = softmax([logit if logit > 1 else -math.inf for logit in LOGITS])
+    assert shares(LOGITS, temperature=1.0, top_k=3) == pytest.approx(expected, abs=1 / 2000)
+
+
+def test_top_p_leaves_the_smallest_set_that_reaches_it() -> None:
+    probabilities = softmax(LOGITS)  # sorted: 0.42, 0.28, 0.17, ...: two reach 0.6
+    kept = sorted(probabilities, reverse=True)[:2]
+    expected = [p / sum(kept) if p in kept else 0.0 for p in probabilities]
+    assert shares(LOGITS, temperature=1.0, top_p=0.6) == pytest.approx(expected, abs=1 / 2000)
+
+
+def test_top_p_is_a_share_of_what_top_k_leaves() -> None:
+    # Of the two likeliest tokens (0.6 and 0.4 of their sum) half is reached by the first alone.
+    logits = [math.log(p) for p in (0.3, 0.2, 0.25 * 0.5, 0.25 * 0.5, 0.25)]
+    assert shares(logits, temperature=1.0, top_k=2, top_p=0.5)[0] == 1.0
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_equally_likely_tokens_are_cut_to_exactly_k(k: int) -> None:
+    kept = [share > 0 for share in shares([1.0] * 5, temperature=1.0, top_k=k)]
+    assert kept == [token < k for token in range(5)]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32), st.floats(0.1, 2.0))
+def test_top_k_of_one_is_greedy(seed: int, temperature: float) -> None:
+    logits = torch.randn(4, 30, generator=torch.Generator().manual_seed(seed))
+    one = SamplingParams(max_tokens=1, temperature=temperature, top_k=1)
+    draws = [Random(seed).random() for _ in range(4)]
+    assert choose(logits, [one] * 4, draws) == logits.argmax(-1).tolist()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32), st.data())
+def test_a_row_is_sampled_alike_whatever_the_other_rows_ask(seed: int, data: st.DataObject) -> None:
+    setting = st.builds(
+        SamplingParams,
+        max_tokens=st.just(1),
+        temperature=st.sampled_from([0.0, 0.6, 1.0]),
+        top_p=st.sampled_from([0.5, 0.95, 1.0]),
+        top_k=st.sampled_from([0, 1, 5]),
+    )
+    params = data.draw(st.lists(setting, min_size=1, max_size=6))
+    random = Random(seed)
+    draws = [random.random() for _ in params]
+    logits = torch.randn(len(params), 40, generator=torch.Generator().manual_seed(seed))
+    together = choose(logits, params, draws)
+    alone = [choose(logits[i : i + 1], [params[i]], [draws[i]])[0] for i in range(len(params))]
+    assert together == alone
+
+
+@pytest.mark.parametrize("uniform", [0.0, 1 - 2**-53])
+@pytest.mark.parametrize("settings", [{"top_k": 3}, {"top_p": 0.5}])
+def test_the_ends_of_the_unit_interval_choose_tokens_that_are_kept(
+    uniform: float, settings: dict[str, float]
+) -> None:
+    logits = torch.randn(64, 500, generator=torch.Generator().manual_seed(0)) * 3
+    params = SamplingParams(max_tokens=1, temperature=1.0, **settings)  # type: ignore[arg-type]
+    chosen = choose(logits, [params] * 64, [uniform] * 64)
+    likeliest = logits.topk(250).indices.tolist()
+    assert all(token in row for token, row in zip(chosen, likeliest, strict=True))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_logits_that_are_no_numbers_are_refused(value: float) -> None:
+    logits = torch.full((2, 5), 1.0)
+    logits[1] = value
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        choose(logits, [SamplingParams(max_tokens=1)] * 2, [0.5, 0.5])

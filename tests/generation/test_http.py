@@ -1,0 +1,165 @@
+"""HttpChat against servers that send given bytes."""
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+
+import pytest
+
+from openk2.chat import ToolCall
+from openk2.generation import (
+    ChatAnswer,
+    ChatRequest,
+    EndpointError,
+    HttpChat,
+    complete,
+)
+from openk2.protocol import EngineBusyError
+
+REQUEST = ChatRequest(
+    [{"role": "user", "content": "hi"}],
+    tools=[{"type": "function", "function": {"name": "f"}}],
+    max_tokens=9,
+    seed=4,
+)
+
+
+@asynccontextmanager
+async def raw_server(pieces: list[bytes], seen: list[bytes]):
+    """A server that answers any request with these bytes, one write each, and hangs up."""
+
+    async def answer(reader, writer):
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+        seen.extend([head, await reader.readexactly(length)])
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+def ask(pieces: list[bytes], seen: list[bytes] | None = None, **options) -> ChatAnswer:
+    async def run():
+        async with raw_server(pieces, [] if seen is None else seen) as url:
+            return await complete(HttpChat(url, "k2", **options), REQUEST)
+
+    return asyncio.run(run())
+
+
+def head(status: str) -> bytes:
+    return f"HTTP/1.1 {status}\r\nConnection: close\r\n\r\n".encode()
+
+
+def events(*payloads: object) -> bytes:
+    texts = [p if isinstance(p, str) else json.dumps(p, ensure_ascii=False) for p in payloads]
+    return "".join(f"data: {text}\n\n" for text in texts).encode()
+
+
+def delta(fields: dict, **choice: object) -> dict:
+    return {"choices": [{"index": 0, "delta": fields, "finish_reason": None, **choice}]}
+
+
+def call(index: int, arguments: str, **fields: object) -> dict:
+    function = {"arguments": arguments, **({"name": "f"} if fields else {})}
+    return delta({"tool_calls": [{"index": index, "function": function, **fields}]})
+
+
+USAGE = {"prompt_tokens": 12, "completion_tokens": 5, "total_tokens": 17}
+
+
+@pytest.mark.parametrize("size", [1, 5, 10_000])
+def test_a_stream_is_read_the_same_however_its_bytes_are_cut(size):
+    text = "雪\u2028line"
+    body = b": keep-alive\n\n" + events(
+        delta({"role": "assistant", "content": ""}),
+        delta({"content": text}),
+        call(0, "", id="functions.f:0", type="function"),
+        call(0, '{"a":'),
+        call(0, "1}"),
+        call(1, "{}", id="functions.f:1", type="function"),
+        delta({}, finish_reason="tool_calls", usage=USAGE),
+        "[DONE]",
+    )
+    data = head("200 OK") + body
+    pieces = [data[i : i + size] for i in range(0, len(data), size)]
+    assert ask(pieces) == ChatAnswer(
+        text,
+        (ToolCall("functions.f:0", "f", '{"a":1}'), ToolCall("functions.f:1", "f", "{}")),
+        "tool_calls",
+        12,
+        5,
+    )
+
+
+def test_a_call_cut_by_the_limit_is_left_out_and_usage_is_read_from_the_last_chunk():
+    body = events(
+        call(0, '{"a"', id="functions.f:0", type="function"),
+        delta({}, finish_reason="length"),
+        {"choices": [], "usage": USAGE},
+        "[DONE]",
+    )
+    assert ask([head("200 OK") + body]) == ChatAnswer("", (), "length", 12, 5)
+
+
+def test_the_request_holds_what_was_asked_and_nothing_that_was_not():
+    seen: list[bytes] = []
+    body = events(delta({"content": "x"}, finish_reason="stop", usage=USAGE), "[DONE]")
+    ask([head("200 OK") + body], seen, api_key="secret")
+    assert seen[0].startswith(b"POST /v1/chat/completions ")
+    assert b"authorization: bearer secret" in seen[0].lower()
+    assert json.loads(seen[1]) == {
+        "model": "k2",
+        "messages": REQUEST.messages,
+        "tools": REQUEST.tools,
+        "tool_choice": "auto",
+        "max_tokens": 9,
+        "temperature": 0.6,
+        "top_p": 1.0,
+        "seed": 4,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+@pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/"])
+def test_the_base_url_may_end_with_or_without_v1(suffix):
+    assert HttpChat(f"http://host:1{suffix}", "k2").base_url == "http://host:1/v1"
+
+
+def test_a_refusal_carries_the_servers_message_and_status():
+    body = json.dumps({"error": {"message": "n is 2: not supported"}}).encode()
+    with pytest.raises(EndpointError, match="n is 2: not supported") as caught:
+        ask([head("400 Bad Request") + body])
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
+def test_a_busy_server_is_a_busy_generator(status):
+    with pytest.raises(EngineBusyError):
+        ask([head(status) + b"later"])
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (events({"error": {"message": "out of pages"}}), "out of pages"),
+        (events(delta({"content": "x"})), "without finish_reason"),
+        (b"data: {broken\n", "is not JSON"),
+        (events(delta({}, finish_reason="stop"), "[DONE]"), "without usage"),
+        (events(delta({}, finish_reason="content_filter", usage=USAGE)), "content_filter"),
+    ],
+)
+def test_a_broken_stream_is_an_error_and_not_a_short_answer(body, message):
+    with pytest.raises(EndpointError, match=message):
+        ask([head("200 OK") + body])
+
+
+def test_an_unreachable_server_is_named():
+    with pytest.raises(EndpointError, match=r"http://127\.0\.0\.1:1/v1"):
+        asyncio.run(complete(HttpChat("http://127.0.0.1:1", "k2"), REQUEST))

@@ -1,0 +1,101 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from openk2.optim import Muon, MuonClip, WarmupStableDecay, assign_owners, orthogonalize
+
+
+def named(*shapes: tuple[str, tuple[int, ...]]) -> dict[str, nn.Parameter]:
+    generator = torch.Generator().manual_seed(0)
+    return {name: nn.Parameter(torch.randn(shape, generator=generator)) for name, shape in shapes}
+
+
+def test_two_steps_follow_the_reports_listing() -> None:
+    parameter = named(("w", (6, 10)))["w"]
+    expected, momentum = parameter.detach().clone(), torch.zeros(6, 10)
+    muon = Muon([parameter], lr=0.1, momentum=0.9, weight_decay=0.2, ns_dtype=torch.float32)
+    for seed in (1, 2):
+        gradient = torch.randn(6, 10, generator=torch.Generator().manual_seed(seed))
+        parameter.grad = gradient.clone()
+        muon.step()
+        momentum = 0.9 * momentum + gradient
+        update = orthogonalize(momentum, dtype=torch.float32) * math.sqrt(10) * 0.2
+        expected = expected - 0.1 * (update + 0.2 * expected)
+    torch.testing.assert_close(parameter.detach(), expected)
+
+
+def test_the_update_has_adamws_root_mean_square() -> None:
+    parameter = named(("w", (64, 256)))["w"]
+    before = parameter.detach().clone()
+    parameter.grad = torch.randn(64, 256, generator=torch.Generator().manual_seed(1))
+    Muon([parameter], lr=1.0, weight_decay=0.0).step()
+    assert (parameter.detach() - before).square().mean().sqrt() == pytest.approx(0.2, rel=0.2)
+
+
+def test_a_stack_of_experts_is_updated_expert_by_expert() -> None:
+    stack = named(("experts", (3, 8, 12)))["experts"]
+    singles = [nn.Parameter(matrix.detach().clone()) for matrix in stack]
+    stack.grad = torch.randn(3, 8, 12, generator=torch.Generator().manual_seed(1))
+    for single, gradient in zip(singles, stack.grad, strict=True):
+        single.grad = gradient.clone()
+    for parameters in ([stack], singles):
+        Muon(parameters, lr=0.1, ns_dtype=torch.float32).step()
+    torch.testing.assert_close(stack.detach(), torch.stack([s.detach() for s in singles]))
+
+
+def test_owners_embedding_head_and_vectors_to_adamw_everything_else_to_muon() -> None:
+    parameters = named(
+        ("model.embed_tokens.weight", (20, 4)),
+        ("lm_head.weight", (20, 4)),
+        ("model.norm.weight", (4,)),
+        ("model.layers.1.mlp.gate.weight", (3, 4)),
+        ("model.layers.1.mlp.experts.up_proj", (3, 5, 4)),
+    )
+    owners = {o.name: o.owner for o in MuonClip(parameters.items()).owners}
+    assert owners == {
+        "model.embed_tokens.weight": "adamw",
+        "lm_head.weight": "adamw",
+        "model.norm.weight": "adamw",
+        "model.layers.1.mlp.gate.weight": "muon",
+        "model.layers.1.mlp.experts.up_proj": "muon",
+    }
+
+
+def test_a_pattern_that_matches_nothing_is_an_error() -> None:
+    with pytest.raises(ValueError, match="embed"):
+        assign_owners(named(("w", (3, 4))).items(), adamw=["*embed*"])
+
+
+def test_muon_refuses_a_vector_by_its_shape() -> None:
+    with pytest.raises(ValueError, match=r"\(4,\).*AdamW"):
+        Muon([nn.Parameter(torch.zeros(4))])
+
+
+def test_restored_state_continues_bit_equal() -> None:
+    shapes = (("lm_head.weight", (6, 4)), ("embed_tokens", (6, 4)), ("w", (2, 4, 5)), ("n", (4,)))
+    first, second = named(*shapes), named(*shapes)
+    one, two = MuonClip(first.items(), lr=0.1), MuonClip(second.items(), lr=0.1)
+
+    def step(parameters: dict[str, nn.Parameter], optimizer: MuonClip, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        for parameter in parameters.values():
+            parameter.grad = torch.randn(parameter.shape, generator=generator)
+        optimizer.step()
+
+    step(first, one, 1)
+    for name, parameter in second.items():
+        parameter.data.copy_(first[name].data)
+    two.load_state_tensors(one.state_tensors())
+    step(first, one, 2)
+    step(second, two, 2)
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+
+
+def test_warm_up_stable_decay() -> None:
+    schedule = WarmupStableDecay(peak=1.0, final=0.1, warmup=4, stable=3, decay=10)
+    assert [schedule(step) for step in range(7)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 1.0]
+    assert schedule(12) == pytest.approx(0.55)
+    assert schedule(17) == schedule(1000) == pytest.approx(0.1)

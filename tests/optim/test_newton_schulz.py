@@ -1,0 +1,30 @@
+import pytest
+import torch
+
+from openk2.optim import orthogonalize
+
+
+@pytest.mark.parametrize("shape", [(3, 16, 40), (3, 40, 16), (1, 24, 24), (7, 9)])
+def test_singular_values_come_near_one_and_directions_stay(shape: tuple[int, ...]) -> None:
+    matrices = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    result = orthogonalize(matrices, dtype=torch.float32)
+    assert result.shape == matrices.shape
+    u, _, vh = torch.linalg.svd(matrices, full_matrices=False)
+    rotated = u.mT @ result @ vh.mT
+    values = rotated.diagonal(dim1=-2, dim2=-1)
+    # The smallest singular value of a square matrix may be too small for five steps to lift.
+    assert values.max() < 1.3
+    assert values.median() > 0.6
+    assert (rotated - torch.diag_embed(values)).abs().max() < 1e-3
+
+
+def test_a_batch_gives_what_each_matrix_gives_alone() -> None:
+    matrices = torch.randn(5, 12, 20, generator=torch.Generator().manual_seed(0))
+    alone = torch.stack([orthogonalize(m, dtype=torch.float32) for m in matrices])
+    torch.testing.assert_close(orthogonalize(matrices, dtype=torch.float32), alone)
+
+
+def test_a_zero_matrix_stays_zero_and_a_tiny_one_does_not() -> None:
+    assert not orthogonalize(torch.zeros(4, 6)).any()
+    tiny = torch.randn(4, 6, generator=torch.Generator().manual_seed(0)) * 1e-20
+    assert not orthogonalize(tiny).isnan().any()

@@ -1,0 +1,116 @@
+"""Clipping is exact (report 2.1): same inputs, learning rate 0, float64."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from openk2.architecture import ModelConfig, Yarn
+from openk2.model.attention import LatentAttention
+from openk2.model.rope import inverse_frequencies, rotation
+from openk2.optim import LatentHeads, qk_clip
+
+CONFIG = ModelConfig(
+    hidden_size=32,
+    num_attention_heads=4,
+    q_lora_rank=24,
+    kv_lora_rank=20,
+    qk_nope_head_dim=12,
+    qk_rope_head_dim=8,
+    v_head_dim=10,
+    rope_scaling=Yarn(32.0, 16, beta_fast=1, beta_slow=1, mscale_all_dim=1.0),
+)
+LENGTH = 11
+
+
+def attention_and_logits() -> tuple[LatentAttention, LatentHeads]:
+    torch.manual_seed(0)
+    attention = LatentAttention(CONFIG, 0).double()
+    attention.q_b_proj.weight.data.mul_(3)
+    heads = LatentHeads(attention.q_b_proj.weight, attention.kv_b_proj.weight, heads=4, nope=12)
+    return attention, heads
+
+
+def logits_of(attention: LatentAttention, x: Tensor) -> Tensor:
+    """Scaled logits of visible pairs [H, B, T, T], -inf elsewhere, all in float64."""
+    positions = torch.arange(LENGTH).expand(x.shape[0], LENGTH)
+    cos, sin = rotation(CONFIG, inverse_frequencies(CONFIG), positions)
+    q = attention.q_b_proj(norm(attention.q_a_proj(x))).unflatten(-1, (4, 20))
+    latent, k_rope = attention.kv_a_proj_with_mqa(x).split([20, 8], -1)
+    k_nope = attention.kv_b_proj(norm(latent)).unflatten(-1, (4, 22))[..., :12]
+
+    def turn(v: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        a, b = v[..., ::2], v[..., 1::2]
+        return torch.cat((a * cos - b * sin, a * sin + b * cos), -1)
+
+    logits = torch.einsum("bqhd,bkhd->hbqk", q[..., :12], k_nope)
+    logits += torch.einsum(
+        "bqhd,bkd->hbqk",
+        turn(q[..., 12:], cos[:, :, None], sin[:, :, None]),
+        turn(k_rope, cos, sin),
+    )
+    visible = torch.ones(LENGTH, LENGTH, dtype=torch.bool).tril()
+    return (logits * CONFIG.softmax_scale).masked_fill(~visible, -torch.inf)
+
+
+def norm(x: Tensor) -> Tensor:
+    return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6)
+
+
+@torch.no_grad()
+def test_a_clipped_head_reaches_tau_exactly_and_the_others_do_not_move() -> None:
+    attention, heads = attention_and_logits()
+    x = torch.randn(3, LENGTH, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    before = logits_of(attention, x)
+    largest = before.amax((1, 2, 3))
+    tau = float(largest.sort().values[1:3].mean())
+    shared_key = attention.kv_a_proj_with_mqa.weight.clone()
+    value_rows = heads.key_value.unflatten(0, (4, 22))[:, 12:].clone()
+
+    clipped = qk_clip([heads], largest[None], tau)
+
+    after = logits_of(attention, x)
+    assert clipped[0].tolist() == (largest > tau).tolist()
+    assert 0 < clipped.sum() < 4
+    for head in range(4):
+        if clipped[0, head]:
+            assert float(after[head].max()) == pytest.approx(tau, rel=1e-12)
+            torch.testing.assert_close(after[head], before[head] * (tau / largest[head]))
+        else:
+            assert torch.equal(after[head], before[head])
+    assert torch.equal(attention.kv_a_proj_with_mqa.weight, shared_key)
+    assert torch.equal(heads.key_value.unflatten(0, (4, 22))[:, 12:], value_rows)
+
+
+@torch.no_grad()
+def test_the_largest_logit_that_the_network_reports_is_the_one_to_clip_by() -> None:
+    from openk2.model import Observation
+
+    attention, _ = attention_and_logits()
+    attention.float()
+    x = torch.randn(2, LENGTH, 32, generator=torch.Generator().manual_seed(1))
+    positions = torch.arange(LENGTH).expand(2, LENGTH)
+    turns = rotation(CONFIG, inverse_frequencies(CONFIG), positions)
+    observation = Observation(CONFIG)
+    mask = torch.ones(LENGTH, LENGTH, dtype=torch.bool).tril()[None]
+    attention(x, turns, mask, observation=observation)
+    expected = logits_of(attention.double(), x.double()).amax((1, 2, 3))
+    torch.testing.assert_close(observation.max_logits[0], expected.float(), atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_heads_at_the_cap_or_without_logits_stay_bit_equal() -> None:
+    _, heads = attention_and_logits()
+    query, key_value = heads.query.clone(), heads.key_value.clone()
+    logits = torch.tensor([[100.0, -torch.inf, 3.0, 99.0]])
+    assert not qk_clip([heads], logits, tau=100.0).any()
+    assert torch.equal(heads.query, query)
+    assert torch.equal(heads.key_value, key_value)
+
+
+@torch.no_grad()
+def test_a_nan_logit_is_refused_and_nothing_is_clipped() -> None:
+    _, heads = attention_and_logits()
+    query = heads.query.clone()
+    with pytest.raises(ValueError, match="layer 0 head 2"):
+        qk_clip([heads], torch.tensor([[500.0, 1.0, torch.nan, 1.0]]), tau=100.0)
+    assert torch.equal(heads.query, query)

@@ -1,0 +1,69 @@
+"""Limits and errors outside of any one route."""
+
+import httpx
+import pytest
+
+HEADERS = {"Content-Type": "application/json"}
+END = "«<|im_end|>»"
+
+
+def test_health(serve, scripted):
+    answer = httpx.get(f"{serve(scripted(END))}/health")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_over_the_limit_is_413(serve, scripted, chunked):
+    url = serve(scripted(END), max_body_bytes=1000)
+    body = b'{"model": "' + b"x" * 2000 + b'"}'
+    content = (body[i : i + 100] for i in range(0, len(body), 100)) if chunked else body
+    answer = httpx.post(f"{url}/v1/chat/completions", content=content, headers=HEADERS)
+    assert answer.status_code == 413
+    error = answer.json()["error"]
+    assert (error["type"], error["code"]) == ("invalid_request_error", "request_too_large")
+    assert "1000" in error["message"]
+
+
+def test_a_body_at_the_limit_is_read(serve, scripted):
+    body = b'{"model": "openk2-test", "messages": [{"role": "user", "content": "x"}]}'
+    url = serve(scripted(END), max_body_bytes=len(body))
+    answer = httpx.post(f"{url}/v1/chat/completions", content=body, headers=HEADERS, verify=False)
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"model": ', "not valid JSON"),
+        (b"\xff\xfe", "body"),
+        (b"[]", "JSON object"),
+        (b"", "JSON object"),
+    ],
+)
+def test_a_body_that_is_no_json_object_is_400(serve, scripted, body, words):
+    url = serve(scripted(END))
+    answer = httpx.post(f"{url}/v1/chat/completions", content=body, headers=HEADERS, verify=False)
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert error["type"] == "invalid_request_error"
+    assert words in error["message"]
+
+
+def test_a_body_that_is_not_declared_json_is_refused_with_the_remedy(serve, scripted):
+    # A browser sends such a body across origins without asking; it must not reach the model.
+    url = serve(scripted(END))
+    answer = httpx.post(
+        f"{url}/v1/chat/completions", content=b"{}", headers={"Content-Type": "text/plain"}
+    )
+    assert answer.status_code == 400
+    assert "application/json" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/v2/nothing", 404), ("GET", "/v1/chat/completions", 405), ("POST", "/health", 405)],
+)
+def test_unknown_paths_and_methods_have_openais_error_form(serve, scripted, method, path, status):
+    answer = httpx.request(method, f"{serve(scripted(END))}{path}")
+    assert answer.status_code == status
+    assert set(answer.json()["error"]) == {"message", "type", "param", "code"}

@@ -1,0 +1,63 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from openk2.chat import train_tokenizer
+from openk2.data import pack_stream, pack_whole
+from openk2.data.chat_dataset import chat_documents, text_documents
+from openk2.synthesis import generate
+
+RECIPE = """
+tokenizer = "{folder}/tokenizer"
+rows = 4
+micro_rows = 2
+checkpoint_every = 2
+seed = 3
+
+[shape]
+hidden_size = 32
+num_hidden_layers = 2
+num_attention_heads = 2
+q_lora_rank = 16
+intermediate_size = 48
+moe_intermediate_size = 16
+n_routed_experts = 4
+num_experts_per_tok = 2
+max_position_embeddings = 256
+
+[optimization]
+tau = 0.05
+
+[schedule]
+peak = 1e-2
+final = 1e-3
+warmup = 2
+stable = {stable}
+decay = 2
+
+[[data]]
+path = "{folder}/text.safetensors"
+weight = 0.5
+
+[[data]]
+path = "{folder}/chat.safetensors"
+weight = 0.5
+"""
+
+
+@pytest.fixture(scope="session")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tokenizer, packed text, packed conversations and the recipe of a tiny run."""
+    folder = tmp_path_factory.mktemp("material")
+    conversations = list(generate(0, 60, "train"))
+    texts = [json.dumps(conversation) for conversation in conversations]
+    tokenizer = train_tokenizer(texts, 700)
+    (folder / "tokenizer").mkdir()
+    tokenizer.save(folder / "tokenizer")
+    pad = tokenizer.special("[PAD]")
+    pack_stream(text_documents(texts, tokenizer), 96, pad).save(folder / "text.safetensors")
+    documents = chat_documents(conversations, tokenizer)
+    pack_whole(documents, 96, pad).save(folder / "chat.safetensors")
+    (folder / "pretrain.toml").write_text(RECIPE.format(folder=folder, stable=4))
+    return folder

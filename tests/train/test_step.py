@@ -1,0 +1,97 @@
+import dataclasses
+
+import pytest
+import torch
+
+from openk2.architecture import ModelConfig
+from openk2.data import Batch
+from openk2.model import K2Model, Observation
+from openk2.optim import MuonClip
+from openk2.train.step import TrainingError, balance, summed_loss, train_step
+
+TINY = ModelConfig(
+    vocab_size=64,
+    hidden_size=32,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    q_lora_rank=16,
+    kv_lora_rank=24,
+    qk_nope_head_dim=8,
+    qk_rope_head_dim=4,
+    v_head_dim=8,
+    intermediate_size=48,
+    moe_intermediate_size=16,
+    n_routed_experts=4,
+    num_experts_per_tok=2,
+    initializer_range=0.2,
+)
+
+
+def batch_of(seed: int = 0) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+    tokens = torch.randint(0, 64, (4, 12), generator=generator)
+    targets = torch.randint(0, 64, (4, 12), generator=generator)
+    targets[:, ::3] = -100
+    return Batch(tokens, torch.zeros_like(tokens), targets)
+
+
+def test_micro_batches_give_the_gradient_of_the_whole_batch() -> None:
+    gradients = []
+    for micro_rows in (4, 1):
+        model = K2Model(TINY).initialize(0)
+        observation = Observation(TINY)
+        batch = batch_of()
+        for rows in torch.arange(4).split(micro_rows):
+            summed_loss(model, batch, rows, observation).backward()
+        gradients.append({n: p.grad for n, p in model.named_parameters()})
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, atol=1e-4, rtol=1e-4)
+
+
+def test_only_learned_tokens_count() -> None:
+    model = K2Model(TINY).initialize(0)
+    batch, rows = batch_of(), torch.arange(4)
+    loss = summed_loss(model, batch, rows, Observation(TINY))
+    logits = model.lm_head(model(batch.tokens)).flatten(0, 1)
+    expected = torch.nn.functional.cross_entropy(
+        logits, batch.targets.flatten(), ignore_index=-100, reduction="sum"
+    )
+    torch.testing.assert_close(loss, expected)
+
+
+def step(model: K2Model, optimizer: MuonClip, batch: Batch) -> object:
+    return train_step(
+        model,
+        optimizer,
+        batch,
+        micro_rows=2,
+        grad_clip=1.0,
+        bias_speed=0.01,
+        autocast=None,
+    )
+
+
+def test_a_gradient_that_is_not_finite_takes_no_step() -> None:
+    model = K2Model(TINY).initialize(0)
+    model.lm_head.weight.data[3, 3] = torch.nan
+    optimizer = MuonClip(model.named_parameters())
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(TrainingError, match="not finite"):
+        step(model, optimizer, batch_of())
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor.nan_to_num(), before[name].nan_to_num()), name
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_batch_without_learned_tokens_is_refused() -> None:
+    model = K2Model(TINY).initialize(0)
+    batch = dataclasses.replace(batch_of(), targets=torch.full((4, 12), -100))
+    with pytest.raises(TrainingError, match="no learned token"):
+        step(model, MuonClip(model.named_parameters()), batch)
+
+
+def test_the_balance_rule_raises_the_bias_of_idle_experts() -> None:
+    model = K2Model(TINY).initialize(0)
+    balance(model, torch.tensor([[0.0, 0, 0, 0], [10, 0, 3, 3]]), speed=0.01)
+    bias = model.model.layers[1].mlp.gate.e_score_correction_bias
+    torch.testing.assert_close(bias, torch.tensor([-0.01, 0.01, 0.01, 0.01]))
