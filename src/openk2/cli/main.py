@@ -29,6 +29,7 @@ SUBCOMMANDS = {
     "data": Subcommand("data", "app", "Make training data."),
     "pretrain": Subcommand("train", "pretrain", "Train a fresh network on running text."),
     "sft": Subcommand("train", "sft", "Fine-tune a checkpoint on conversations."),
+    "eval": Subcommand("eval", "app", "Measure tool calling."),
     "checkpoint": Subcommand("checkpoint", "app", "Verify, describe and convert checkpoints."),
 }
 

@@ -35,25 +35,43 @@ def sft(
 
 
 def run(file: Path, out: Path, device: str, threads: int | None, *, fresh: bool) -> None:
-    """Read the recipe, train, print a line a step."""
+    """Read the recipe, train, print a line a step; what is wrong is one line and exit status 1."""
     from openk2.cli.memory import keep_freed_memory
-    from openk2.config import RecipeError, read_recipe
-    from openk2.train.recipe import Recipe
 
     keep_freed_memory()
     import torch
 
+    from openk2.chat import TokenizerError
+    from openk2.checkpoint import CheckpointError
+    from openk2.config import RecipeError, read_recipe
+    from openk2.data import DataError
     from openk2.train.loop import train
+    from openk2.train.recipe import Recipe
+    from openk2.train.resume import StateError
+    from openk2.train.step import TrainingError
 
-    recipe = read_recipe(file, Recipe)
-    if fresh != (recipe.shape is not None):
-        wanted, command = ("[shape]", "sft") if fresh else ("start", "pretrain")
-        raise RecipeError(
-            f"{file}: this command needs {wanted}; `openk2 {command}` runs this recipe"
-        )
     if threads is not None:
         torch.set_num_threads(threads)
-    checkpoint = train(recipe, out, device=device, show=show, announce=typer.echo)
+    try:
+        recipe = read_recipe(file, Recipe)
+        if fresh != (recipe.shape is not None):
+            wanted, command = ("[shape]", "sft") if fresh else ("start", "pretrain")
+            raise RecipeError(f"{file}: this command needs {wanted}; `openk2 {command}` runs it")
+        checkpoint = train(recipe, out, device=device, show=show, announce=typer.echo)
+    except KeyboardInterrupt as error:
+        typer.echo("interrupted: the same command resumes from the last checkpoint", err=True)
+        raise typer.Exit(130) from error
+    except (
+        CheckpointError,
+        DataError,
+        OSError,
+        RecipeError,
+        StateError,
+        TokenizerError,
+        TrainingError,
+    ) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
     typer.echo(f"checkpoint in {checkpoint}")
 
 

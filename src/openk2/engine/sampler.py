@@ -11,6 +11,10 @@ from torch import Tensor
 
 from openk2.protocol import SamplingParams
 
+# Likeliest tokens that are ranked before a full sort, which takes 5 times as long for 4,096 tokens
+# and 50 times for 163,840.
+HEAD = 128
+
 
 def choose(
     logits: Tensor, params: Sequence[SamplingParams], uniforms: Sequence[float]
@@ -47,18 +51,38 @@ def is_greedy(params: SamplingParams) -> bool:
 def truncate(probabilities: Tensor, params: Sequence[SamplingParams]) -> Tensor:
     """Zero what top_k and then top_p exclude; probabilities [B, V], result not renormalised.
 
-    top_p is the share of what top_k leaves. Equal probabilities are kept in the order of the
-    vocabulary, so that exactly k tokens are left.
+    Rows whose bounds lie among their HEAD likeliest tokens, nearly all of them in practice, are
+    not sorted any further.
+    """
+    size = probabilities.shape[-1]
+    kept, settled = truncate_head(probabilities, params, min(HEAD, size))
+    rest = [i for i, done in enumerate(settled.tolist()) if not done]
+    if rest:
+        kept[rest], _ = truncate_head(probabilities[rest], [params[i] for i in rest], size)
+    return kept
+
+
+def truncate_head(
+    probabilities: Tensor, params: Sequence[SamplingParams], width: int
+) -> tuple[Tensor, Tensor]:
+    """`truncate` that looks at each row's `width` likeliest tokens only.
+
+    Returns the kept probabilities [B, V] and, bool [B], for which rows that was enough. top_p is
+    the share of what top_k leaves.
     """
     device, size = probabilities.device, probabilities.shape[-1]
-    top_k = torch.tensor([[row.top_k or size] for row in params], device=device)
+    top_k = torch.tensor([[min(row.top_k or size, size)] for row in params], device=device)
     # A bound above 1 keeps the tail that rounding would put at a cumulative share of exactly 1.
     top_p = torch.tensor([[row.top_p if row.top_p < 1 else 2.0] for row in params], device=device)
-    ordered, ids = probabilities.sort(dim=-1, descending=True, stable=True)
-    ordered = ordered * (torch.arange(size, device=device) < top_k)
+    ordered, ids = probabilities.topk(width, dim=-1)
+    ordered = ordered * (torch.arange(width, device=device) < top_k)
+    reached = ordered.sum(dim=-1, keepdim=True)
+    all_ranked = top_k <= width
+    bound = top_p * torch.where(all_ranked, reached, probabilities.sum(dim=-1, keepdim=True))
     before = ordered.cumsum(dim=-1) - ordered
-    kept = ordered * (before < top_p * ordered.sum(dim=-1, keepdim=True))
-    return torch.zeros_like(probabilities).scatter_(-1, ids, kept)
+    kept = torch.zeros_like(probabilities).scatter_(-1, ids, ordered * (before < bound))
+    settled = all_ranked | ((top_k == size) & (reached >= bound))
+    return kept, settled.squeeze(-1)
 
 
 def draw(weights: Tensor, uniforms: Tensor) -> Tensor:

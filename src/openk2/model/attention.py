@@ -101,14 +101,21 @@ class LatentAttention(nn.Module):
         """The same over the latents themselves: [B, H, T, v_head_dim]."""
         config = self.config
         heads, rank = config.num_attention_heads, config.kv_lora_rank
-        up = self.kv_b_proj.weight.view(heads, -1, rank)
+        batch, _, length, _ = q_nope.shape
+        up = self.kv_b_proj.weight.view(heads, -1, rank).to(q_nope.dtype)
         key_up, value_up = up.split([config.qk_nope_head_dim, config.v_head_dim], dim=1)
-        query = torch.cat((q_nope @ key_up.to(q_nope.dtype), q_rope), dim=-1)
-        shared = latents[:, None]
-        weights = self.weigh(query @ shared.transpose(-1, -2), mask, observation)
-        mixed: Tensor = weights @ shared[..., :rank]
-        values: Tensor = mixed @ value_up.to(mixed.dtype).transpose(-1, -2)
-        return values
+        # Heads become rows of one product over the shared latents, and sequences rows of one
+        # product a head: broadcasting would copy latents per head and weights per sequence.
+        folded = torch.bmm(q_nope.transpose(0, 1).flatten(1, 2), key_up)
+        folded = folded.unflatten(1, (batch, length)).transpose(0, 1)
+        query = torch.cat((folded, q_rope), dim=-1).flatten(1, 2)
+        products = torch.bmm(latents, query.transpose(1, 2)).transpose(1, 2)
+        weights = self.weigh(products.unflatten(1, (heads, length)), mask, observation)
+        mixed = torch.bmm(weights.flatten(1, 2), latents[..., :rank])
+        mixed = mixed.unflatten(1, (heads, length)).transpose(0, 1).flatten(1, 2)
+        out: Tensor = torch.bmm(mixed, value_up.transpose(1, 2))
+        out = out.unflatten(1, (batch, length)).transpose(0, 1)
+        return out
 
     def weigh(self, products: Tensor, mask: Tensor, observation: Observation | None) -> Tensor:
         """Scale, mask and normalise query-key products [B, H, T, S] in float32."""
