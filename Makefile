@@ -24,12 +24,12 @@ lint: setup-test
 setup: $(VENV)/.installed
 setup-test: $(VENV)/.installed-test
 
-# torch first and pinned: an unpinned one may bring gigabytes of CUDA.
+# torch first and pinned. TORCH is not quoted, so that it may hold options (README.md, torch).
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "openk2 needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet "$(TORCH)"
+	$(BIN)/python -m pip install --quiet $(TORCH)
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 

@@ -1,0 +1,27 @@
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from openk2.cli.main import app
+
+
+@pytest.mark.parametrize(
+    ("command", "text", "message"),
+    [
+        ("pretrain", None, "does not exist"),
+        ("pretrain", "rows = 4\nrow = 4", "did you mean"),
+        ("sft", "rows = 'x'", "'tokenizer' is missing"),
+    ],
+)
+def test_a_bad_recipe_is_one_line_and_status_1(
+    tmp_path: Path, command: str, text: str | None, message: str
+) -> None:
+    recipe = tmp_path / "recipe.toml"
+    if text is not None:
+        recipe.write_text(text)
+    result = CliRunner().invoke(app, [command, str(recipe), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
