@@ -14,6 +14,7 @@ from openk2.model.cache import LatentCache
 from openk2.model.norm import RMSNorm
 from openk2.model.observation import Observation
 from openk2.model.rope import rotate
+from openk2.model.spans import Span
 
 
 class LatentAttention(nn.Module):
@@ -41,15 +42,21 @@ class LatentAttention(nn.Module):
         cache: LatentCache | None = None,
         positions: Tensor | None = None,
         observation: Observation | None = None,
+        spans: list[list[Span]] | None = None,
     ) -> Tensor:
-        """x [B, T, hidden] -> [B, T, hidden]. mask [B, T, S] is True where a key is visible."""
+        """x [B, T, hidden] -> [B, T, hidden]. mask [B, T, S] is True where a key is visible.
+
+        spans: `document_spans` of packed rows; the same result, skipping what is masked anyway.
+        """
         q_nope, q_rope = self.queries(x, rotation)
         latents = self.latents(x, rotation)
         if cache is not None:
             assert positions is not None
             latents = cache.extend(self.layer, latents, positions).to(x.dtype)
-        attend = self.absorbed if cache is not None and x.shape[1] == 1 else self.expanded
-        heads = attend(q_nope, q_rope, latents, mask[:, None], observation)
+        if cache is not None and x.shape[1] == 1:
+            heads = self.absorbed(q_nope, q_rope, latents, mask[:, None], observation)
+        else:
+            heads = self.expanded(q_nope, q_rope, latents, mask[:, None], observation, spans)
         result: Tensor = self.o_proj(heads.transpose(1, 2).flatten(2))
         return result
 
@@ -77,6 +84,7 @@ class LatentAttention(nn.Module):
         latents: Tensor,
         mask: Tensor,
         observation: Observation | None = None,
+        spans: list[list[Span]] | None = None,
     ) -> Tensor:
         """Attention over expanded keys and values: [B, H, T, v_head_dim]."""
         config = self.config
@@ -86,9 +94,33 @@ class LatentAttention(nn.Module):
         k_nope, v = kv.split([config.qk_nope_head_dim, config.v_head_dim], dim=-1)
         shared = k_rope[:, None].expand(-1, config.num_attention_heads, -1, -1)
         query, key = torch.cat((q_nope, q_rope), -1), torch.cat((k_nope, shared), -1)
+        if spans is not None:
+            return self.by_spans(query, key, v, mask, observation, spans)
         weights = self.weigh(query @ key.transpose(-1, -2), mask, observation)
         mixed: Tensor = weights @ v
         return mixed
+
+    def by_spans(
+        self,
+        query: Tensor,
+        key: Tensor,
+        v: Tensor,
+        mask: Tensor,
+        observation: Observation | None,
+        spans: list[list[Span]],
+    ) -> Tensor:
+        """The same product, rectangle by rectangle: [B, H, T, v_head_dim]."""
+        rows = []
+        for row, row_spans in enumerate(spans):
+            parts = []
+            for span in row_spans:
+                keys = slice(span.first, span.end)
+                products = query[row, :, span.start : span.end] @ key[row, :, keys].mT
+                visible = mask[row, :, span.start : span.end, keys]
+                weights = self.weigh(products[None], visible[None], observation)[0]
+                parts.append(weights @ v[row, :, keys])
+            rows.append(torch.cat(parts, dim=1))
+        return torch.stack(rows)
 
     def absorbed(
         self,

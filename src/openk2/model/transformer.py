@@ -10,6 +10,7 @@ from openk2.model.experts import MixtureOfExperts, SwiGLU
 from openk2.model.norm import RMSNorm
 from openk2.model.observation import Observation
 from openk2.model.rope import inverse_frequencies, rotation
+from openk2.model.spans import Span, document_spans
 
 
 class DecoderLayer(nn.Module):
@@ -34,10 +35,11 @@ class DecoderLayer(nn.Module):
         cache: LatentCache | None,
         positions: Tensor,
         observation: Observation | None,
+        spans: list[list[Span]] | None,
     ) -> Tensor:
         """x [B, T, hidden] -> [B, T, hidden]."""
         normed = self.input_layernorm(x)
-        x = x + self.self_attn(normed, rotation, mask, cache, positions, observation)
+        x = x + self.self_attn(normed, rotation, mask, cache, positions, observation, spans)
         normed = self.post_attention_layernorm(x)
         if isinstance(self.mlp, MixtureOfExperts):
             x = x + self.mlp(normed, observation)
@@ -116,9 +118,10 @@ class K2Model(nn.Module):
         else:
             keys = torch.arange(int(positions.max()) + 1, device=tokens.device)
             mask = keys <= positions[..., None]
+        spans = document_spans(segments) if segments is not None and cache is None else None
         x = self.model.embed_tokens(tokens)
         for layer in self.model.layers:
-            x = layer(x, turns, mask, cache, positions, observation)
+            x = layer(x, turns, mask, cache, positions, observation, spans)
         hidden: Tensor = self.model.norm(x)
         return hidden
 
