@@ -8,8 +8,9 @@
 # continues from its last checkpoint. Environment: OPENK2 (default .venv/bin/openk2). Train longer by
 # editing recipes/nano/*.toml, whose paths begin with out/ as this script does.
 set -euo pipefail
-cd "$(dirname "$0")/.."
 data="${1:-}"
+if [[ -n "$data" ]]; then data="$(realpath "$data")"; fi
+cd "$(dirname "$0")/.."
 out=out
 openk2="${OPENK2:-.venv/bin/openk2}"
 made="$out/data"

@@ -14,6 +14,20 @@ K2_0711 = {
     "num_key_value_heads": 64,
     "vocab_size": 163840,
     "q_lora_rank": 1536,
+    "kv_lora_rank": 512,
+    "qk_nope_head_dim": 128,
+    "qk_rope_head_dim": 64,
+    "v_head_dim": 128,
+    "intermediate_size": 18432,
+    "moe_intermediate_size": 2048,
+    "n_routed_experts": 384,
+    "n_shared_experts": 1,
+    "num_experts_per_tok": 8,
+    "first_k_dense_replace": 1,
+    "norm_topk_prob": True,
+    "routed_scaling_factor": 2.827,
+    "max_position_embeddings": 131072,
+    "rms_norm_eps": 1e-6,
     "rope_theta": 50000.0,
     "rope_scaling": {
         "type": "yarn",
@@ -81,7 +95,29 @@ def test_written_configs_read_back_equal(tmp_path: Path) -> None:
         ("q_lora_rank", None),
         ("rope_scaling", {"type": "linear", "factor": 2.0}),
         ("rope_scaling", K2_0711["rope_scaling"] | {"attention_factor": 2.0}),
+        ("rope_scaling", {"factor": 32.0, "original_max_position_embeddings": 4096}),
+        ("rope_scaling", {"type": "yarn", "rope_type": "linear", "factor": 2.0}),
+        ("rope_scaling", {"type": "yarn", "factor": 32.0}),
+        ("rope_scaling", K2_0711["rope_scaling"] | {"factor": 0}),
+        ("rope_scaling", K2_0711["rope_scaling"] | {"factor": "32"}),
+        ("rope_scaling", K2_0711["rope_scaling"] | {"beta_slow": 2.0}),
+        ("rope_scaling", "yarn"),
+        ("rope_parameters", {"rope_type": "default", "rope_theta": 10000.0}),
+        ("rope_interleave", False),
         ("quantization_config", {"quant_method": "awq"}),
+        ("quantization_config", {"quant_method": "compressed-tensors", "format": "pack-quantized"}),
+        ("quantization_config", {"quant_method": "fp8", "weight_block_size": [0, 128]}),
+        ("quantization_config", {"quant_method": "fp8", "weight_block_size": [True, 128]}),
+        ("quantization_config", ["fp8"]),
+        ("n_shared_experts", None),
+        ("n_shared_experts", 0),
+        ("v_head_dim", 0),
+        ("norm_topk_prob", 1),
+        ("routed_scaling_factor", None),
+        ("rms_norm_eps", None),
+        ("rms_norm_eps", float("nan")),
+        ("rope_theta", -1.0),
+        ("eos_token_id", [163585, 163586]),
         ("hidden_size", "7168"),
         ("num_experts_per_tok", 1000),
     ],
@@ -91,9 +127,24 @@ def test_values_that_change_the_mathematics_are_refused_by_name(field: str, valu
         ModelConfig.from_dict(K2_0711 | {field: value})
 
 
+@pytest.mark.parametrize(
+    "name", ["rms_norm_eps", "rope_theta", "num_experts_per_tok", "v_head_dim"]
+)
+def test_nothing_that_makes_the_network_has_a_silent_default(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name} missing"):
+        ModelConfig.from_dict({key: value for key, value in K2_0711.items() if key != name})
+
+
+def test_rope_parameters_of_transformers_5_read_like_the_published_fields() -> None:
+    data = {key: value for key, value in K2_0711.items() if not key.startswith("rope")}
+    rope = {**K2_0711["rope_scaling"], "rope_type": "yarn", "rope_theta": 50000.0}
+    assert ModelConfig.from_dict(data | {"rope_parameters": rope}) == ModelConfig.from_dict(K2_0711)
+
+
 def test_a_broken_file_gives_one_line_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="does not exist"):
         ModelConfig.read(tmp_path)
-    (tmp_path / "config.json").write_text("{")
-    with pytest.raises(ConfigError, match=r"config\.json is not valid JSON"):
-        ModelConfig.read(tmp_path)
+    for text in ("{", '{"a": ' + "[" * 100_000):
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(ConfigError, match=r"config\.json is not valid JSON"):
+            ModelConfig.read(tmp_path)

@@ -1,3 +1,4 @@
+import time
 from typing import Any
 
 from openk2.chat import canonical_history
@@ -91,3 +92,29 @@ def test_malformed_messages_pass_through_for_the_renderer_to_report() -> None:
         {"role": "tool", "tool_call_id": ["x"]},
     ]
     assert canonical_history(bad).messages == bad
+
+
+def test_a_result_answers_the_oldest_call_of_its_id_that_still_waits() -> None:
+    messages = [assistant(("x", "a"), ("y", "b")), result("lost"), assistant(("x", "c"))]
+    assert ids(*messages, result("x"), result("x"), result("x"))[-3:] == [
+        "functions.c:2",
+        "functions.b:1",
+        "functions.c:2",
+    ]
+
+
+def test_ids_that_are_not_text_are_matched_by_order() -> None:
+    calls = {**assistant(("x", "a"), ("y", "b"))}
+    for call, bad in zip(calls["tool_calls"], (None, ["z"]), strict=True):
+        call["id"] = bad
+    results: list[Any] = [{"role": "tool", "tool_call_id": bad} for bad in ({}, None)]
+    assert ids(calls, *results)[2:] == ["functions.a:0", "functions.b:1"]
+
+
+def test_a_history_of_thousands_of_calls_is_renamed_in_linear_time() -> None:
+    calls = [assistant((f"call_{i}", "a")) for i in range(8000)]
+    results = [result(f"call_{i}") for i in reversed(range(8000))]
+    began = time.perf_counter()
+    renamed = canonical_history([*calls, *results]).messages
+    assert time.perf_counter() - began < 1.0
+    assert renamed[-1]["tool_call_id"] == "functions.a:0"

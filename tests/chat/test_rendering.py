@@ -263,3 +263,28 @@ def test_tools_can_be_declared_as_typescript_instead() -> None:
     tools = [{"type": "function", "function": {"name": "f"}}]
     pieces = render([USER], tools, tool_format="typescript")
     assert pieces[3].text == "namespace functions {\ntype f = () => any;\n}"
+
+
+@pytest.mark.parametrize("value", ["x" * 100_000, [["y"] * 9] * 9999])
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda value: {"role": value},
+        lambda value: {"role": "user", "content": [{"type": value}]},
+        lambda value: {"role": "tool", "tool_call_id": [value]},
+    ],
+)
+def test_an_error_shows_the_beginning_of_a_bad_value_only(place: Any, value: Any) -> None:
+    with pytest.raises(RenderError) as caught:
+        render([place(value)])
+    assert len(str(caught.value)) < 500
+
+
+def test_what_is_nested_too_deeply_for_json_is_named() -> None:
+    deep: Any = {}
+    for _ in range(100_000):
+        deep = {"a": deep}
+    with pytest.raises(RenderError, match=r"arguments cannot be written as JSON"):
+        render([{"role": "assistant", "tool_calls": [call("i", deep)]}])
+    with pytest.raises(RenderError, match="tools cannot be written as JSON"):
+        render([USER], [{"type": "function", "function": {"name": "f", "parameters": deep}}])

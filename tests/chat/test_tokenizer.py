@@ -1,6 +1,7 @@
 import codecs
 import subprocess
 import sys
+import time
 from hashlib import sha256
 from pathlib import Path
 
@@ -195,3 +196,12 @@ def test_the_room_loads_neither_torch_nor_the_training_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("run", ["a", " "])
+def test_runs_just_short_of_a_cut_are_scanned_in_linear_time(run: str) -> None:
+    other = " " if run == "a" else "a"
+    text = (run * 24_999 + other) * 16
+    began = time.perf_counter()
+    assert list(_split_as_published(text)) == [text]
+    assert time.perf_counter() - began < 1.0

@@ -143,6 +143,48 @@ def test_a_missing_config_or_index(folder: Path) -> None:
     refused(folder / "nowhere", "nowhere is not a folder")
 
 
+def test_a_config_that_demands_more_tensors_than_memory_holds(folder: Path) -> None:
+    edit(folder / "config.json", lambda config: config.update(num_hidden_layers=10**12))
+    refused(folder, r"model.layers.3.\S+ \(and \d+ more\) missing")
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_scale_that_is_not_finite_is_refused_by_name(
+    model: K2Model, tmp_path: Path, value: float
+) -> None:
+    save_model(model, tmp_path / "c", block_fp8=True)
+    (file,) = (tmp_path / "c").glob("*.safetensors")
+    name = "model.layers.1.mlp.experts.2.up_proj.weight_scale_inv"
+    (stored,) = (tensor for tensor in read_header(file) if tensor.spec.name == name)
+    data = bytearray(file.read_bytes())
+    data[stored.begin : stored.begin + 4] = torch.tensor([value]).numpy().tobytes()
+    file.write_bytes(data)
+    with pytest.raises(CheckpointError, match=rf"{name} holds NaN or infinity"):
+        load_model(tmp_path / "c")
+
+
+def test_a_model_larger_than_memory_is_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = torch.empty
+
+    def refuse_memory(*shape: int, device: str = "meta", **options: Any) -> torch.Tensor:
+        if device == "cpu":
+            raise RuntimeError("can't allocate memory")
+        return empty(*shape, device=device, **options)
+
+    monkeypatch.setattr(torch, "empty", refuse_memory)
+    with pytest.raises(CheckpointError, match=r"takes [\d,]+ bytes in torch.bfloat16, which cpu"):
+        load_model(folder)
+
+
+def test_a_folder_of_other_files_is_not_replaced(model: K2Model, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(CheckpointError, match="holds files that are no checkpoint"):
+        save_model(model, tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "precious"
+
+
 def test_an_index_that_points_outside_the_folder(folder: Path) -> None:
     shutil.copy(shard(folder, 1), folder.parent / "outside.safetensors")
     edit(

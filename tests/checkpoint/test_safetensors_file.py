@@ -67,9 +67,15 @@ def rewritten(path: Path, change: str) -> Path:
         header["wide"]["dtype"] = "F7"
     elif change == "hole":
         del header["half"]
+    elif change == "huge":
+        header["wide"]["shape"] = [10**4000, 10**4000]
+    elif change == "far":
+        header["wide"]["data_offsets"] = [0, 2**64]
     elif change == "list":
         header = [1]
     text = json.dumps(header).encode()
+    if change == "deep":
+        text = b'{"a":' + b"[" * 100_000
     if change == "json":
         text = text[:-1]
     path.write_bytes(len(text).to_bytes(8, "little") + text + body)
@@ -77,7 +83,8 @@ def rewritten(path: Path, change: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    "change", ["overlap", "shape", "negative", "dtype", "hole", "list", "json"]
+    "change",
+    ["overlap", "shape", "negative", "dtype", "hole", "huge", "far", "list", "json", "deep"],
 )
 def test_a_header_that_does_not_fit_is_refused_in_one_line(tmp_path: Path, change: str) -> None:
     file = rewritten(tmp_path / "shard", change)

@@ -8,12 +8,12 @@ from openk2.data import DataError, Document, Mixture, PackedRows, pack_stream, p
 
 PAD = 999
 DOCUMENTS = st.lists(
-    st.lists(st.integers(0, 500), min_size=1, max_size=40).map(
+    st.lists(st.integers(0, 500), max_size=40).map(
         lambda ids: Document(ids, [i % 3 == 0 for i in ids])
     ),
     min_size=1,
     max_size=30,
-)
+).filter(lambda documents: any(document.ids for document in documents))
 
 
 def pieces(packed: PackedRows) -> list[list[int]]:
@@ -37,7 +37,7 @@ def test_a_stream_keeps_every_token_in_order(documents: list[Document]) -> None:
 @settings(max_examples=50, deadline=None)
 def test_whole_documents_stay_whole_or_keep_their_beginning(documents: list[Document]) -> None:
     packed = pack_whole(documents, 16, PAD, open_rows=3)
-    expected = sorted(list(document.ids[:16]) for document in documents)
+    expected = sorted(list(document.ids[:16]) for document in documents if document.ids)
     assert sorted(pieces(packed)) == expected
     padding = packed.segments == -1
     assert (packed.tokens[padding] == PAD).all()
@@ -97,3 +97,18 @@ def test_saved_rows_load_equal_and_damage_is_named(tmp_path) -> None:
     (tmp_path / "rows.safetensors").write_bytes(b"nonsense")
     with pytest.raises(DataError, match=r"rows\.safetensors"):
         PackedRows.load(tmp_path / "rows.safetensors")
+    for damaged in (
+        PackedRows(packed.tokens, packed.segments[:1].clone(), packed.learned),
+        PackedRows(packed.tokens[:0], packed.segments[:0], packed.learned[:0]),
+        PackedRows(packed.tokens.long(), packed.segments, packed.learned),
+    ):
+        damaged.save(tmp_path / "rows.safetensors")
+        with pytest.raises(DataError, match=r"rows\.safetensors is not a file of packed rows"):
+            PackedRows.load(tmp_path / "rows.safetensors")
+
+
+def test_more_documents_than_a_row_can_tell_apart_are_refused() -> None:
+    documents = [Document([1], [True])] * 32769
+    with pytest.raises(DataError, match="more than 32768 documents in a row of 40000"):
+        pack_stream(documents, 40_000, PAD)
+    assert int(pack_stream(documents[:-1], 40_000, PAD).segments.max()) == 32767

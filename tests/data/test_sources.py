@@ -22,6 +22,19 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str) -> None:
         list(read_texts(tmp_path / "bad.jsonl"))
 
 
+def test_a_file_cut_short_or_not_text_is_named(tmp_path: Path) -> None:
+    with lzma.open(tmp_path / "cut.jsonl.xz", "wt", encoding="utf-8") as file:
+        file.writelines(json.dumps({"text": str(n) * 50}) + "\n" for n in range(1000))
+    data = (tmp_path / "cut.jsonl.xz").read_bytes()
+    for content in (data[:-40], b"plain"):
+        (tmp_path / "cut.jsonl.xz").write_bytes(content)
+        with pytest.raises(DataError, match=r"cut\.jsonl\.xz cannot be read to its end"):
+            list(read_texts(tmp_path / "cut.jsonl.xz"))
+    (tmp_path / "latin.jsonl").write_bytes(b'{"text": "\xe4"}\n')
+    with pytest.raises(DataError, match=r"latin\.jsonl cannot be read to its end"):
+        list(read_texts(tmp_path / "latin.jsonl"))
+
+
 def test_conversations_need_messages(tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text('{"text": "fine"}\n')
     with pytest.raises(DataError, match="messages"):

@@ -268,6 +268,52 @@ def test_stopping_the_engine_ends_requests_in_flight(model: K2Model, read: Read)
         asyncio.run(read(engine, prompt(4), greedy(2)))
 
 
+def test_stopping_twice_and_starting_meanwhile_neither_hangs_nor_loses_the_engine(
+    model: K2Model, read: Read
+) -> None:
+    started, gate = threading.Event(), threading.Event()
+    engine = Engine(held(model, started, gate), pages=16, page_size=PAGE, max_batch=1)
+    engine.start()
+    errors: list[EngineError] = []
+
+    def ask() -> None:
+        with pytest.raises(EngineError) as caught:
+            asyncio.run(read(engine, prompt(4), greedy(30)))
+        errors.append(caught.value)
+
+    threads = [threading.Thread(target=ask)]
+    threads[0].start()
+    assert started.wait(10)
+    threads += [threading.Thread(target=engine.stop) for _ in range(2)]
+    for thread in threads[1:]:
+        thread.start()
+    time.sleep(0.05)
+    assert all(thread.is_alive() for thread in threads), "stop() returns when the worker has ended"
+    with pytest.raises(RuntimeError, match="runs already"):
+        engine.start()
+    with pytest.raises(EngineError, match="not running"):
+        asyncio.run(read(engine, prompt(4), greedy(2)))
+    gate.set()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert [str(error) for error in errors] == ["the engine stopped"]
+    engine.start()
+    assert asyncio.run(read(engine, prompt(4), greedy(2)))[-1].finish_reason == "length"
+    engine.stop()
+
+
+def test_a_generator_closed_before_it_is_read_was_never_queued(engine: Engine) -> None:
+    async def scenario() -> None:
+        unread = engine.generate(prompt(4), greedy(4))
+        await unread.aclose()
+        engine.generate(prompt(4), greedy(4))
+
+    asyncio.run(scenario())
+    assert idle(engine)
+    assert engine.stats().steps == 0
+
+
 def test_a_full_queue_is_busy_at_once(model: K2Model, read: Read) -> None:
     started, gate = threading.Event(), threading.Event()
     blocked = held(model, started, gate)

@@ -72,6 +72,13 @@ def test_what_is_kept_is_what_a_plain_loop_over_sorted_tokens_keeps(
         assert len(expected ^ set(kept.nonzero().flatten().tolist())) <= 1
 
 
+@pytest.mark.parametrize("settings", [{"temperature": 1e-46}, {"top_p": 1e-46}, {"top_p": 1e-40}])
+def test_settings_too_small_for_float32_leave_the_likeliest_token(
+    settings: dict[str, float],
+) -> None:
+    assert shares(LOGITS, **{"temperature": 1.0, **settings})[2] == 1.0
+
+
 def test_top_p_is_a_share_of_what_top_k_leaves() -> None:
     # Of the two likeliest tokens (0.6 and 0.4 of their sum) half is reached by the first alone.
     logits = [math.log(p) for p in (0.3, 0.2, 0.25 * 0.5, 0.25 * 0.5, 0.25)]

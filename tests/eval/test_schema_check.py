@@ -46,3 +46,8 @@ def test_text_that_is_not_json_is_invalid() -> None:
 def test_a_keyword_that_is_not_checked_is_an_error_and_not_a_pass() -> None:
     with pytest.raises(ValueError, match="'pattern' is not checked"):
         is_valid("x", {"type": "string", "pattern": "y"})
+
+
+@pytest.mark.parametrize("text", ['{"a": NaN}', '{"a": ' + "1" * 5000 + "}", "[" * 100_000])
+def test_text_that_python_reads_or_chokes_on_is_invalid_too(text: str) -> None:
+    assert not arguments_are_valid(text, {})

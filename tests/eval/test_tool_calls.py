@@ -14,7 +14,14 @@ from openk2.eval.tool_calls import (
     score_answers,
     score_tool_calls,
 )
-from openk2.generation import ChatAnswer, ChatEvent, ChatRequest, ScriptedChat
+from openk2.generation import (
+    ChatAnswer,
+    ChatEvent,
+    ChatFinish,
+    ChatRequest,
+    ContextLengthError,
+    ScriptedChat,
+)
 from openk2.synthesis import generate
 
 
@@ -147,3 +154,15 @@ def test_generated_conversations_score_one_against_themselves_within_limit_and_c
     assert result.trigger_f1 == result.exact_share == result.valid_share == result.told_share == 1
     assert json.loads(json.dumps(result.to_json()))["exact_share"] == 1
     assert len(result.table().rows) == 5
+
+
+def test_a_failure_is_raised_as_it_is_and_ends_the_other_requests() -> None:
+    class Full:
+        async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+            if len(request.messages) == 3:
+                raise ContextLengthError(9, None, 5)
+            await asyncio.sleep(60)
+            yield ChatFinish("stop", 1, 1)
+
+    with pytest.raises(ContextLengthError):
+        asyncio.run(score_tool_calls(Full(), [CONVERSATION], concurrency=2))

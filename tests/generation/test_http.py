@@ -13,6 +13,7 @@ from openk2.generation import (
     EndpointError,
     HttpChat,
     complete,
+    served_models,
 )
 from openk2.protocol import EngineBusyError
 
@@ -153,6 +154,11 @@ def test_a_busy_server_is_a_busy_generator(status):
         (b"data: {broken\n", "is not JSON"),
         (events(delta({}, finish_reason="stop"), "[DONE]"), "without usage"),
         (events(delta({}, finish_reason="content_filter", usage=USAGE)), "content_filter"),
+        (events([1]), "no chat completion"),
+        (events({"choices": [5]}), "no chat completion"),
+        (events(delta({"tool_calls": [{"function": {"name": "f"}}]})), "no chat completion"),
+        (events(delta({}, finish_reason=[], usage=USAGE)), "no chat completion"),
+        (events(delta({}, finish_reason="stop", usage={"prompt_tokens": 1})), "no chat compl"),
     ],
 )
 def test_a_broken_stream_is_an_error_and_not_a_short_answer(body, message):
@@ -163,3 +169,28 @@ def test_a_broken_stream_is_an_error_and_not_a_short_answer(body, message):
 def test_an_unreachable_server_is_named():
     with pytest.raises(EndpointError, match=r"http://127\.0\.0\.1:1/v1"):
         asyncio.run(complete(HttpChat("http://127.0.0.1:1", "k2"), REQUEST))
+
+
+def test_a_lone_surrogate_in_a_message_is_sent():
+    seen: list[bytes] = []
+    body = events(delta({"content": "x"}, finish_reason="stop", usage=USAGE), "[DONE]")
+
+    async def run():
+        async with raw_server([head("200 OK") + body], seen) as url:
+            request = ChatRequest([{"role": "user", "content": "a\ud800"}])
+            await complete(HttpChat(url, "k2"), request)
+
+    asyncio.run(run())
+    assert json.loads(seen[1])["messages"][0]["content"] == "a\ud800"
+
+
+@pytest.mark.parametrize("key", ["schlüssel", "a\nb"])
+def test_a_key_that_no_header_can_carry_is_an_error_that_does_not_show_it(key):
+    for use in (lambda: HttpChat("http://h", "k2", api_key=key), lambda: listed(key)):
+        with pytest.raises(EndpointError, match="API key") as caught:
+            use()
+        assert key not in str(caught.value)
+
+
+def listed(key: str) -> list[str]:
+    return served_models("http://127.0.0.1:1", api_key=key)

@@ -1,6 +1,7 @@
 """RenderedChat: prompts, limits, finish reasons, cancellation."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -12,6 +13,7 @@ from openk2.generation import (
     RenderedChat,
     complete,
 )
+from openk2.generation import rendered as rendered_module
 
 MESSAGES = [{"role": "user", "content": "Weather in Beijing?"}]
 TOOLS = [{"type": "function", "function": {"name": "get_weather", "parameters": {}}}]
@@ -171,3 +173,30 @@ def test_a_message_that_cannot_be_rendered_is_named(tokenizer, scripted_tokens):
 def test_a_generator_that_ends_without_a_reason_is_an_error(tokenizer, scripted_tokens):
     with pytest.raises(RuntimeError, match="without a finish reason"):
         answer(tokenizer, scripted_tokens([]))
+
+
+def test_a_stop_token_that_only_a_checkpoint_names_is_no_text(tokenizer, scripted_tokens):
+    tokens = scripted_tokens(tokenizer.encode("hi\x07"), size=3)
+    assert answer(tokenizer, tokens).content == "hi"
+    tokens = scripted_tokens(tokenizer.encode("hi\x07"), "length", size=3)
+    assert answer(tokenizer, tokens).content == "hi\x07"
+
+
+def test_the_event_loop_runs_on_while_a_prompt_is_rendered_and_encoded(
+    tokenizer, scripted_tokens, encode_output, monkeypatch
+):
+    def slow(*arguments):
+        time.sleep(0.2)
+        return encode_chat(*arguments)
+
+    async def ticks():
+        chat = RenderedChat(tokenizer, scripted_tokens(encode_output(END)), tokenizer.stop_ids)
+        answering = asyncio.create_task(complete(chat, ChatRequest(MESSAGES)))
+        count = 0
+        while not answering.done():
+            await asyncio.sleep(0.01)
+            count += 1
+        return count
+
+    monkeypatch.setattr(rendered_module, "encode_chat", slow)
+    assert asyncio.run(ticks()) > 5

@@ -39,9 +39,9 @@ YARNS = {
 VARIANTS = {
     "K2": {},
     "two dense layers, two shared experts": {"first_k_dense_replace": 2, "n_shared_experts": 2},
-    "weights not normalised, eps 1e-5": {
+    "weights not normalised, eps that shows": {
         "norm_topk_prob": False,
-        "rms_norm_eps": 1e-5,
+        "rms_norm_eps": 1e-2,
         "routed_scaling_factor": 1.0,
     },
 }

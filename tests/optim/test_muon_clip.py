@@ -73,6 +73,39 @@ def test_muon_refuses_a_vector_by_its_shape() -> None:
         Muon([nn.Parameter(torch.zeros(4))])
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [{"lr": -1.0}, {"momentum": 1.0}, {"weight_decay": -0.1}, {"tau": 0.0}, {"tau": math.nan}],
+)
+def test_a_setting_out_of_range_is_refused_by_name(setting: dict[str, float]) -> None:
+    parameters = named(("lm_head.weight", (6, 4)), ("embed_tokens", (6, 4)), ("w", (4, 5)))
+    with pytest.raises(ValueError, match=next(iter(setting))):
+        MuonClip(parameters.items(), **setting)
+
+
+def test_a_parameter_without_gradient_rests_and_has_no_state() -> None:
+    shapes = (("lm_head.weight", (6, 4)), ("embed_tokens", (6, 4)), ("w", (4, 5)), ("v", (4, 5)))
+    parameters = named(*shapes)
+    optimizer = MuonClip(parameters.items(), lr=0.1)
+    parameters["w"].grad = torch.ones(4, 5)
+    resting = parameters["v"].detach().clone()
+    optimizer.step()
+    assert list(optimizer.state_tensors()) == ["w.momentum"]
+    assert torch.equal(parameters["v"], resting)
+
+
+def test_norms_do_not_decay_and_matrices_do() -> None:
+    shapes = (("lm_head.weight", (6, 4)), ("embed_tokens", (6, 4)), ("w", (4, 5)), ("norm", (4,)))
+    parameters = named(*shapes)
+    before = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+    for parameter in parameters.values():
+        parameter.grad = torch.zeros_like(parameter)
+    MuonClip(parameters.items(), lr=0.5, weight_decay=0.1).step()
+    for name, parameter in parameters.items():
+        kept = 1.0 if name == "norm" else 0.95
+        torch.testing.assert_close(parameter.detach(), before[name] * kept)
+
+
 def test_restored_state_continues_bit_equal() -> None:
     shapes = (("lm_head.weight", (6, 4)), ("embed_tokens", (6, 4)), ("w", (2, 4, 5)), ("n", (4,)))
     first, second = named(*shapes), named(*shapes)

@@ -107,10 +107,10 @@ def test_heads_at_the_cap_or_without_logits_stay_bit_equal() -> None:
     assert torch.equal(heads.key_value, key_value)
 
 
-@torch.no_grad()
-def test_a_nan_logit_is_refused_and_nothing_is_clipped() -> None:
+@pytest.mark.parametrize("logit", [torch.nan, torch.inf])
+def test_a_logit_that_is_not_finite_is_refused_and_nothing_is_clipped(logit: float) -> None:
     _, heads = attention_and_logits()
     query = heads.query.clone()
-    with pytest.raises(ValueError, match="layer 0 head 2"):
-        qk_clip([heads], torch.tensor([[500.0, 1.0, torch.nan, 1.0]]), tau=100.0)
+    with pytest.raises(ValueError, match=f"layer 0 head 2 is {logit}"):
+        qk_clip([heads], torch.tensor([[500.0, 1.0, logit, 1.0]]), tau=100.0)
     assert torch.equal(heads.query, query)

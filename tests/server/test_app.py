@@ -3,6 +3,8 @@
 import httpx
 import pytest
 
+from openk2.generation import ScriptedChat
+
 HEADERS = {"Content-Type": "application/json"}
 END = "«<|im_end|>»"
 
@@ -10,6 +12,42 @@ END = "«<|im_end|>»"
 def test_health(serve, scripted):
     answer = httpx.get(f"{serve(scripted(END))}/health")
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+def test_health_is_503_when_requests_cannot_be_answered(serve, scripted):
+    answer = httpx.get(f"{serve(scripted(END), healthy=lambda: False)}/health")
+    assert answer.status_code == 503
+    assert answer.json()["error"]["code"] == "engine_stopped"
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        (None, True),
+        ("http://localhost:3000", True),
+        ("http://127.0.0.1:8000", True),
+        ("http://[::1]:8000", True),
+        ("chrome-extension://abcdef", True),
+        ("null", True),
+        ("http://rebound.example:8000", False),
+        ("https://localhost.example", False),
+        ("http://127.0.0.1.example", False),
+        ("http://[", False),
+    ],
+)
+def test_a_server_for_this_machine_refuses_web_pages_of_others(loopback_url, origin, allowed):
+    body = {"model": "openk2-test", "messages": [{"role": "user", "content": "x"}]}
+    headers = {} if origin is None else {"Origin": origin}
+    answer = httpx.post(f"{loopback_url}/v1/chat/completions", json=body, headers=headers)
+    assert answer.status_code == (200 if allowed else 403)
+    if not allowed:
+        assert answer.json()["error"]["code"] == "forbidden_origin"
+
+
+@pytest.fixture(scope="module")
+def loopback_url(run_server):
+    with run_server(ScriptedChat(["ok"] * 9), loopback=True) as url:
+        yield url
 
 
 @pytest.mark.parametrize("chunked", [False, True])

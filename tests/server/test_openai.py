@@ -1,14 +1,21 @@
 """Chat completions as the official client sees them, and every refusal."""
 
 import asyncio
+import copy
 import json
+from functools import reduce
+from operator import getitem
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from openai import AsyncOpenAI, BadRequestError, NotFoundError
 
 from openk2.generation import ChatRequest, HttpChat, RenderedChat, complete
 from openk2.protocol import EngineBusyError
+from openk2.server import create_app
+from openk2.server.openai import NEUTRAL
 
 MODEL = "openk2-test"
 MESSAGES = [{"role": "user", "content": "hi"}]
@@ -320,6 +327,20 @@ TWO_OF_A_NAME = [TOOLS[0], TOOLS[0]]
             "messages[0].content[0]",
         ),
         ({"model": None}, "model"),
+        ({"stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
+        ({"max_tokens": True}, "max_tokens"),
+        ({"max_tokens": "5"}, "max_tokens"),
+        ({"temperature": "0.5"}, "temperature"),
+        ({"seed": 1.0}, "seed"),
+        ({"thinking": {"type": "enabled"}}, "thinking"),
+        ({"allowed_token_ids": [5]}, "allowed_token_ids"),
+        ({"truncate_prompt_tokens": 5}, "truncate_prompt_tokens"),
+        ({"skip_special_tokens": False}, "skip_special_tokens"),
+        ({"messages": [*MESSAGES, {"role": "assistant", "partial": True}]}, "messages[1].partial"),
+        (
+            {"messages": [{"role": "assistant", "function_call": {"name": "f"}}]},
+            "messages[0].function_call",
+        ),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
@@ -343,6 +364,74 @@ def refusing_url(tokenizer, run_server):
 
     with run_server(RenderedChat(tokenizer, Unreachable(), tokenizer.stop_ids)) as url:
         yield url
+
+
+@pytest.mark.parametrize("stream", ["false", 0, "no"])
+def test_only_true_and_false_say_whether_to_stream(refusing_url, stream):
+    answer = post(refusing_url, request(stream=stream))
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "stream")
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.sampled_from([0, -1, 2**63, 10**400, 0.5, 1e-50, 1e308, float("nan"), float("inf")])
+    | st.sampled_from(["", "x", "\ud800", "\x00", "<|im_end|>", "text", "user", "function", "none"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["type", "function", "name", "role", "content", "text", "tool_calls", "\ud800"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=8,
+)
+FULL = {
+    "model": MODEL,
+    "messages": [
+        {"role": "user", "content": [{"type": "text", "text": "hi"}]},
+        {"role": "assistant", "content": None, "tool_calls": [
+            {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+        ]},
+        {"role": "tool", "tool_call_id": "a", "name": "f", "content": "r"},
+    ],
+    "tools": TOOLS, "tool_choice": "auto", "temperature": 0.5, "top_p": 0.9, "top_k": 3,
+    "seed": 1, "max_tokens": 5, "stream": False, "stream_options": {"include_usage": True},
+}  # fmt: skip
+
+
+def places(value: object, path: tuple = ()) -> list[tuple]:
+    """The path of everything inside a JSON value."""
+    children = (
+        value.items() if isinstance(value, dict)
+        else enumerate(value) if isinstance(value, list) else ()
+    )  # fmt: skip
+    return [p for key, inner in children for p in [(*path, key), *places(inner, (*path, key))]]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[*HealthCheck])
+@given(data=st.data())
+def test_no_json_at_any_place_of_a_request_is_a_500(data, tokenizer, scripted):
+    chat = RenderedChat(tokenizer, scripted(END), tokenizer.stop_ids)
+    body = copy.deepcopy(FULL)
+    *parents, key = data.draw(st.sampled_from([*places(FULL), *((name,) for name in NEUTRAL)]))
+    place = reduce(getitem, parents, body)
+    place[key] = data.draw(JSON)
+    transport = httpx.ASGITransport(create_app(chat, model=MODEL))
+
+    async def send() -> httpx.Response:
+        async with httpx.AsyncClient(transport=transport, base_url="http://local") as client:
+            headers = {"Content-Type": "application/json"}
+            content = json.dumps(body).encode()
+            return await client.post("/v1/chat/completions", content=content, headers=headers)
+
+    answer = asyncio.run(send())
+    assert answer.status_code in (200, 400, 404)
+    if answer.status_code != 200:
+        assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
 
 
 def test_the_client_sees_the_refused_field(client, scripted):

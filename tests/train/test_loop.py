@@ -1,6 +1,8 @@
 import dataclasses
 import json
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,11 +12,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from openk2.chat import Tokenizer
 from openk2.checkpoint import load_model
-from openk2.config import read_recipe
+from openk2.config import RecipeError, read_recipe
+from openk2.data import DataError, PackedRows
+from openk2.optim import WarmupStableDecay
+from openk2.record.lock import hold_folder
 from openk2.record.metrics import read_metrics
-from openk2.train.loop import train
-from openk2.train.recipe import Recipe
+from openk2.train.loop import recipe_digest, train
+from openk2.train.recipe import Part, Recipe
 from openk2.train.resume import STATE, TENSORS, StateError, list_states
 
 
@@ -112,8 +118,121 @@ def test_a_damaged_state_is_refused_by_name(material: Path, tmp_path: Path) -> N
 def test_a_run_of_another_recipe_is_not_resumed(
     material: Path, whole_run: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(StateError, match="another recipe"):
-        train(recipe_of(material, seed=9), whole_run)
+    recipe = recipe_of(material)
+    wider = dataclasses.replace(recipe.shape, hidden_size=48)
+    for change in ({"seed": 9}, {"shape": wider}):
+        with pytest.raises(StateError, match="another recipe"):
+            train(recipe_of(material, **change), whole_run)
+
+
+def test_the_digest_of_a_recipe_is_what_saved_states_hold() -> None:
+    """States on disk carry it: a change here makes them unreadable."""
+    digest = recipe_digest(
+        Recipe(
+            tokenizer=Path("t"),
+            data=(Part(Path("d"), 1.0),),
+            schedule=WarmupStableDecay(1e-2, 1e-3, 1, 2, 3),
+            rows=4,
+            micro_rows=2,
+            start=Path("s"),
+        )
+    )
+    assert digest == "a57e603bbe1d311a80bbab8f41d1cdbfff0fc640c97fa6d9089fc8435fd17e3b"
+
+
+def test_a_run_past_the_recipes_end_is_refused(
+    material: Path, whole_run: Path, tmp_path: Path
+) -> None:
+    recipe = recipe_of(material)
+    shorter = dataclasses.replace(recipe.schedule, stable=0)
+    with pytest.raises(StateError, match=r"step-00000008 is past the end .* 4 steps"):
+        train(dataclasses.replace(recipe, schedule=shorter), whole_run)
+
+
+def test_a_state_that_does_not_fit_on_the_disk_ends_the_run_and_leaves_the_one_before(
+    material: Path, whole_run: Path, tmp_path: Path
+) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill_disk(progress: object) -> None:
+        if progress.step == 3:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+
+    try:
+        with pytest.raises(StateError, match=r"step-00000004 cannot be written: .*; make room"):
+            train(recipe_of(material), tmp_path, show=fill_disk)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["step-00000002"]
+    assert_bit_equal(train(recipe_of(material), tmp_path), whole_run / "checkpoint")
+
+
+def test_states_half_written_and_half_removed_are_cleared_and_never_read(
+    material: Path, whole_run: Path, tmp_path: Path
+) -> None:
+    for name in (".step-00000003.writing", ".step-00000001.writing"):
+        (tmp_path / "state" / name).mkdir(parents=True)
+        (tmp_path / "state" / name / STATE).write_text("{}")
+    assert_bit_equal(train(recipe_of(material), tmp_path), whole_run / "checkpoint")
+    names = sorted(path.name for path in (tmp_path / "state").iterdir())
+    assert names == ["step-00000006", "step-00000008"]
+
+
+def test_a_folder_that_another_run_holds_is_refused(material: Path, tmp_path: Path) -> None:
+    with hold_folder(tmp_path), pytest.raises(BlockingIOError, match="in use by another run"):
+        train(recipe_of(material), tmp_path)
+
+
+def test_rows_that_do_not_fit_the_recipe_are_refused_by_name(
+    material: Path, tmp_path: Path
+) -> None:
+    rows = PackedRows.load(material / "text.safetensors")
+    foreign = rows.tokens.clone()
+    foreign[-1, 5] = 700
+    bad = tmp_path / "bad.safetensors"
+    for wrong, message in (
+        (
+            PackedRows(*(c[:, :90].contiguous() for c in vars(rows).values())),
+            r"bad\S* .* 90 tokens",
+        ),
+        (dataclasses.replace(rows, tokens=foreign), r"bad\S* holds id 700, \S+ has ids 0 to 699"),
+    ):
+        wrong.save(bad)
+        parts = (*recipe_of(material).data, Part(bad, 1.0))
+        with pytest.raises(DataError, match=message):
+            train(recipe_of(material, data=parts), tmp_path / "out")
+    short = dataclasses.replace(recipe_of(material).shape, max_position_embeddings=64)
+    with pytest.raises(RecipeError, match=r"96 tokens, more than .* 64"):
+        train(recipe_of(material, shape=short), tmp_path / "out")
+
+
+def test_a_start_with_another_vocabulary_is_refused_by_name(
+    material: Path, whole_run: Path, tmp_path: Path
+) -> None:
+    tokens = list(Tokenizer.load(material / "tokenizer").tokens)
+    start = shutil.copytree(whole_run / "checkpoint", tmp_path / "start")
+    for other in ([*tokens[:-2], tokens[-1], tokens[-2]], tokens[:-1]):
+        Tokenizer(other).save(start)
+        with pytest.raises(RecipeError, match="start was trained with another tokenizer"):
+            train(recipe_of(material, shape=None, start=start), tmp_path / "out")
+    fewer = shutil.copytree(material / "tokenizer", tmp_path / "fewer")
+    Tokenizer(tokens[:-1]).save(fewer)
+    with pytest.raises(DataError, match="holds id 699"):
+        train(recipe_of(material, shape=None, start=start, tokenizer=fewer), tmp_path / "out")
+
+
+def test_a_start_of_another_shape_does_not_take_the_state_of_the_first(
+    material: Path, whole_run: Path, tmp_path: Path
+) -> None:
+    wider = dataclasses.replace(recipe_of(material).shape, moe_intermediate_size=24)
+    other = train(recipe_of(material, shape=wider), tmp_path / "wider")
+    start = shutil.copytree(whole_run / "checkpoint", tmp_path / "start")
+    tuning = recipe_of(material, shape=None, start=start)
+    train(tuning, tmp_path / "out")
+    shutil.rmtree(start)
+    shutil.copytree(other, start)
+    with pytest.raises(StateError, match="another network"):
+        train(tuning, tmp_path / "out")
 
 
 def test_a_longer_schedule_continues_the_same_run(material: Path, tmp_path: Path) -> None:

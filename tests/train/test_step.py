@@ -83,6 +83,47 @@ def test_a_gradient_that_is_not_finite_takes_no_step() -> None:
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
+def test_a_step_clips_each_head_of_each_layer_by_what_its_own_pass_saw() -> None:
+    model = K2Model(TINY).initialize(0)
+    batch, seen = batch_of(), Observation(TINY)
+    model(batch.tokens, observation=seen)
+    tau = float(seen.max_logits.flatten().sort().values[1:3].mean())
+    optimizer = MuonClip(model.named_parameters(), tau=tau)
+    optimizer.set_lr(0.0)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    report = step(model, optimizer, batch)
+    assert report.clipped_heads == 2
+    assert report.max_logit == pytest.approx(float(seen.max_logits.max()))
+    for layer, logits in enumerate(seen.max_logits.tolist()):
+        attention = f"model.layers.{layer}.self_attn."
+        for head, logit in enumerate(logits):
+            g = min(1.0, tau / logit)
+            rows = {"q_b_proj": [g**0.5] * 8 + [g] * 4, "kv_b_proj": [g**0.5] * 8 + [1.0] * 8}
+            for matrix, factors in rows.items():
+                name = f"{attention}{matrix}.weight"
+                old, new = (
+                    s[name].unflatten(0, (2, -1))[head] for s in (before, model.state_dict())
+                )
+                torch.testing.assert_close(new, old * torch.tensor(factors)[:, None])
+    untouched = [name for name in before if "_b_proj" not in name and "correction" not in name]
+    assert all(torch.equal(model.state_dict()[name], before[name]) for name in untouched)
+
+
+def test_a_logit_that_is_not_finite_takes_no_step() -> None:
+    """Segment 1 has no learned token, so that neither loss nor gradient shows its logits."""
+    model = K2Model(TINY).initialize(0)
+    batch = batch_of()
+    tokens, targets = batch.tokens.clamp(max=62), batch.targets.clone()
+    segments = (torch.arange(12) >= 6).long().expand(4, 12)
+    tokens[segments == 1], targets[segments == 1] = 63, -100
+    model.model.embed_tokens.weight.data[63] = torch.nan
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(TrainingError, match="max logit nan"):
+        step(model, MuonClip(model.named_parameters()), Batch(tokens, segments, targets))
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor.nan_to_num(), before[name].nan_to_num()), name
+
+
 def test_a_batch_without_learned_tokens_is_refused() -> None:
     model = K2Model(TINY).initialize(0)
     batch = dataclasses.replace(batch_of(), targets=torch.full((4, 12), -100))

@@ -28,6 +28,18 @@ class Yarn:
     mscale: float = 1.0
     mscale_all_dim: float = 0.0
 
+    def __post_init__(self) -> None:
+        positive = ("factor", "original_max_position_embeddings", "beta_fast", "beta_slow")
+        for name in positive:
+            require_number(f"rope_scaling.{name}", getattr(self, name), above=0)
+        for name in ("mscale", "mscale_all_dim"):
+            require_number(f"rope_scaling.{name}", getattr(self, name))
+        if self.beta_fast < self.beta_slow:
+            raise ConfigError(
+                f"rope_scaling.beta_fast is {self.beta_fast}, below beta_slow {self.beta_slow}: "
+                "a fast pair turns more often than a slow one"
+            )
+
     def attention_factor(self, mscale: float) -> float:
         """0.1 * mscale * ln(factor) + 1 (1 when the context is not extended)."""
         return 1.0 if self.factor <= 1 else 0.1 * mscale * math.log(self.factor) + 1.0
@@ -52,7 +64,8 @@ ONLY: dict[str, tuple[Any, ...]] = {
 }
 
 
-INTEGERS = (
+# What a config.json must say, since another value would be another network. Sizes are 1 or more.
+SIZES = (
     "vocab_size",
     "hidden_size",
     "num_hidden_layers",
@@ -67,9 +80,10 @@ INTEGERS = (
     "n_routed_experts",
     "n_shared_experts",
     "num_experts_per_tok",
-    "first_k_dense_replace",
     "max_position_embeddings",
 )
+POSITIVE = ("routed_scaling_factor", "rms_norm_eps", "rope_theta", "initializer_range")
+REQUIRED = (*SIZES, "first_k_dense_replace", "norm_topk_prob", *POSITIVE[:3])
 
 
 @dataclass(frozen=True)
@@ -109,10 +123,16 @@ class ModelConfig:
     unread: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
-        for name in INTEGERS:
-            value = getattr(self, name)
-            if type(value) is not int or value < 0:
-                raise ConfigError(f"{name} is {value!r}: it must be a whole number, 0 or more")
+        for name in SIZES:
+            require_whole(name, getattr(self, name), least=1)
+        for name in ("first_k_dense_replace", "bos_token_id", "eos_token_id", "pad_token_id"):
+            require_whole(name, getattr(self, name), least=0)
+        for name in POSITIVE:
+            require_number(name, getattr(self, name), above=0)
+        if type(self.norm_topk_prob) is not bool:
+            raise ConfigError(
+                f"norm_topk_prob is {self.norm_topk_prob!r}: it must be true or false"
+            )
         if self.num_experts_per_tok > self.n_routed_experts:
             raise ConfigError(
                 f"num_experts_per_tok is {self.num_experts_per_tok}, more than "
@@ -151,7 +171,7 @@ class ModelConfig:
             raise ConfigError(f"{file} does not exist: a checkpoint folder needs a config.json")
         try:
             data = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{file} is not valid JSON: {error}") from error
         if not isinstance(data, dict):
             raise ConfigError(f"{file} holds a {type(data).__name__}, not a JSON object")
@@ -177,20 +197,26 @@ class ModelConfig:
             name for name in cls.__dataclass_fields__ if name not in ("unread", "quantization")
         }
         values = {name: data.pop(name) for name in known if name in data}
-        # transformers 5 writes rope_theta inside rope_parameters; the published files do not.
-        rope = data.pop("rope_parameters", None) or values.get("rope_scaling")
-        if isinstance(rope, dict) and "rope_theta" in rope:
+        # transformers 5 writes rope_parameters, rope_theta inside; the published files do not.
+        rope, scaling = read_object(data, "rope_parameters"), read_object(values, "rope_scaling")
+        if rope and scaling:
+            raise ConfigError(
+                "config.json: rope_parameters and rope_scaling are both set: keep one"
+            )
+        rope = rope or scaling
+        data.pop("rope_parameters", None)
+        if "rope_theta" in rope:
             values["rope_theta"] = rope["rope_theta"]
         values["rope_scaling"] = read_yarn(rope)
-        values["quantization"] = read_quantization(data.pop("quantization_config", None))
-        missing = [
-            name
-            for name in ("hidden_size", "num_hidden_layers", "vocab_size", "q_lora_rank")
-            if values.get(name) is None
-        ]
+        values["quantization"] = read_quantization(read_object(data, "quantization_config"))
+        data.pop("quantization_config", None)
+        missing = [name for name in REQUIRED if values.get(name) is None]
         if missing:
             raise ConfigError(f"config.json: {', '.join(missing)} missing or null")
-        return cls(**values, unread=data)
+        try:
+            return cls(**values, unread=data)
+        except ConfigError as error:
+            raise ConfigError(f"config.json: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """The published config.json layout."""
@@ -229,40 +255,54 @@ class ModelConfig:
         return data
 
 
-def read_yarn(rope: Any) -> Yarn | None:
-    """`rope_scaling` as published: null, or YaRN. Any other kind is refused."""
-    if rope is None:
+def require_whole(name: str, value: Any, least: int) -> None:
+    """Raise ConfigError unless `value` is a whole number of at least `least`."""
+    if type(value) is not int or value < least:
+        raise ConfigError(f"{name} is {value!r}: it must be a whole number, {least} or more")
+
+
+def require_number(name: str, value: Any, above: float = -math.inf) -> None:
+    """Raise ConfigError unless `value` is a finite number above `above`."""
+    if type(value) not in (int, float) or not above < value < math.inf:
+        bound = "" if above == -math.inf else f" above {above}"
+        raise ConfigError(f"{name} is {value!r}: it must be a finite number{bound}")
+
+
+def read_object(data: dict[str, Any], name: str) -> dict[str, Any]:
+    """The object under `name`, empty if it is absent or null. Raises ConfigError for any other."""
+    value = data.get(name)
+    if not isinstance(value, dict | None):
+        raise ConfigError(f"config.json: {name} is {value!r}; it must be an object or null")
+    return value or {}
+
+
+def read_yarn(rope: dict[str, Any]) -> Yarn | None:
+    """`rope_scaling` as published: empty, or YaRN. Any other kind is refused."""
+    settings = {name: value for name, value in rope.items() if value is not None}
+    settings.pop("rope_theta", None)
+    kinds = {settings.pop(name) for name in ("rope_type", "type") if name in settings}
+    if not settings and kinds <= {"default"}:
         return None
-    kind = rope.get("rope_type", rope.get("type"))
-    if kind in (None, "default"):
-        return None
-    if kind != "yarn":
-        raise ConfigError(
-            f"config.json: rope_scaling type is {kind!r}; openk2 computes only 'yarn'"
-        )
-    try:
-        yarn = Yarn(
-            factor=float(rope["factor"]),
-            original_max_position_embeddings=int(rope["original_max_position_embeddings"]),
-            beta_fast=float(rope.get("beta_fast", 32.0)),
-            beta_slow=float(rope.get("beta_slow", 1.0)),
-            mscale=float(rope.get("mscale", 1.0)),
-            mscale_all_dim=float(rope.get("mscale_all_dim", 0.0)),
-        )
-    except KeyError as error:
-        raise ConfigError(f"config.json: rope_scaling lacks {error}") from error
-    known = {*asdict(yarn), "type", "rope_type", "rope_theta"}
-    for name, value in rope.items():
-        if name not in known and value is not None:
+    if kinds != {"yarn"}:
+        named = " and ".join(sorted(map(repr, kinds))) or "missing"
+        raise ConfigError(f"config.json: rope_scaling type is {named}; openk2 computes only 'yarn'")
+    for name, value in settings.items():
+        if name not in Yarn.__dataclass_fields__:
             raise ConfigError(
                 f"config.json: rope_scaling.{name} is {value!r}; openk2 does not compute it"
             )
-    return yarn
+    for name in ("factor", "original_max_position_embeddings"):
+        if name not in settings:
+            raise ConfigError(f"config.json: rope_scaling lacks {name!r}")
+    try:
+        return Yarn(**settings)
+    except ConfigError as error:
+        raise ConfigError(f"config.json: {error}") from error
 
 
-def read_quantization(data: Any) -> tuple[int, int] | None:
-    """`quantization_config`: null, or block-fp8 e4m3 with a two-dimensional block."""
-    if data is None:
+def read_quantization(data: dict[str, Any]) -> tuple[int, int] | None:
+    """`quantization_config`: empty, or block-fp8 e4m3 with a two-dimensional block."""
+    if not data:
         return None
     wanted = {"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic"}
     for name, value in wanted.items():
@@ -272,7 +312,7 @@ def read_quantization(data: Any) -> tuple[int, int] | None:
                 f"openk2 reads only {value!r}"
             )
     block = data.get("weight_block_size")
-    if not (isinstance(block, list) and len(block) == 2 and all(isinstance(n, int) for n in block)):
+    if not (isinstance(block, list) and [type(n) is int and n > 0 for n in block] == [True, True]):
         raise ConfigError(
             f"config.json: quantization_config.weight_block_size is {block!r}; "
             "openk2 reads [rows, columns]"

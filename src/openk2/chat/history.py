@@ -5,6 +5,7 @@ foreign ids (`call_...`, UUIDs, counters that restart each turn) it goes silent 
 every request's history is renamed before rendering. Ids that follow the rule come out unchanged.
 """
 
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,31 +32,62 @@ def canonical_history(messages: Sequence[Mapping[str, Any]]) -> CanonicalHistory
     call, else the last call that had its id; one without any call is left as it is. What is
     malformed is left for `render` to report.
     """
-    calls: list[_Call] = []
+    calls = _Calls()
     renamed: list[Mapping[str, Any]] = []
     for message in messages:
         role = message.get("role") if isinstance(message, Mapping) else None
         if role == "assistant" and isinstance(message.get("tool_calls"), list | tuple):
             tool_calls = list(_renamed_calls(message["tool_calls"], calls))
             renamed.append({**message, "tool_calls": tool_calls})
-        elif role == "tool" and (call := _answered(message.get("tool_call_id"), calls)):
-            call.answered = True
+        elif role == "tool" and (call := calls.answered_by(message.get("tool_call_id"))):
             name = message.get("name") or call.name
             renamed.append({**message, "tool_call_id": call.new_id, "name": name})
         else:
             renamed.append(message)
-    return CanonicalHistory(renamed, len(calls))
+    return CanonicalHistory(renamed, calls.count)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Call:
-    old_id: Any
     new_id: str
     name: str
-    answered: bool = False
 
 
-def _renamed_calls(tool_calls: Sequence[Any], calls: list[_Call]) -> Iterator[Any]:
+class _Calls:
+    """The calls so far. A result finds its call at once, however long the history is."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._waiting: dict[_Call, None] = {}  # the unanswered ones, oldest first
+        self._by_old_id: defaultdict[str | None, deque[_Call]] = defaultdict(deque)
+
+    def add(self, old_id: Any, name: str) -> _Call:
+        """Number the next call."""
+        call = _Call(call_id(name, self.count), name)
+        self.count += 1
+        self._waiting[call] = None
+        self._by_old_id[_key(old_id)].append(call)
+        return call
+
+    def answered_by(self, old_id: Any) -> _Call | None:
+        """The call that a result with this id answers; it waits no longer."""
+        same = self._by_old_id[_key(old_id)]
+        while len(same) > 1 and same[0] not in self._waiting:
+            same.popleft()
+        call = same[0] if same else None
+        if call not in self._waiting:
+            call = next(iter(self._waiting), call)
+        if call is not None:
+            self._waiting.pop(call, None)
+        return call
+
+
+def _key(old_id: Any) -> str | None:
+    """Ids that are not text, which no client should send, count as one id."""
+    return old_id if isinstance(old_id, str) else None
+
+
+def _renamed_calls(tool_calls: Sequence[Any], calls: _Calls) -> Iterator[Any]:
     """The calls under their new ids; each is noted in `calls`."""
     for tool_call in tool_calls:
         function = tool_call.get("function") if isinstance(tool_call, Mapping) else None
@@ -63,14 +95,4 @@ def _renamed_calls(tool_calls: Sequence[Any], calls: list[_Call]) -> Iterator[An
         if not isinstance(name, str) or not name:
             yield tool_call
             continue
-        call = _Call(tool_call.get("id"), call_id(name, len(calls)), name)
-        calls.append(call)
-        yield {**tool_call, "id": call.new_id}
-
-
-def _answered(old_id: Any, calls: Sequence[_Call]) -> _Call | None:
-    """The call that a tool message with this id answers."""
-    unanswered = [call for call in calls if not call.answered]
-    same = [call for call in unanswered if call.old_id == old_id]
-    before = [call for call in reversed(calls) if call.old_id == old_id]
-    return next(iter([*same, *unanswered, *before]), None)
+        yield {**tool_call, "id": calls.add(tool_call.get("id"), name).new_id}

@@ -6,6 +6,7 @@ appendix B. This page knows no token ids; `encode_chat` joins it to a tokenizer.
 """
 
 import json
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -122,7 +123,7 @@ def declare(tools: Sequence[Mapping[str, Any]], tool_format: ToolFormat = "json"
         return typescript([tool["function"] for tool in tools])
     try:
         return json.dumps(list(tools), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise RenderError("tools", f"cannot be written as JSON: {error}") from error
 
 
@@ -174,7 +175,8 @@ def _role(message: Mapping[str, Any], where: str) -> str:
         raise RenderError(where, f"must be an object, not {type(message).__name__}")
     role = message.get("role")
     if not isinstance(role, str) or role not in TURN_OPENERS:
-        raise RenderError(f"{where}.role", f"is {role!r}: it must be one of {list(TURN_OPENERS)}")
+        shown = reprlib.repr(role)
+        raise RenderError(f"{where}.role", f"is {shown}: it must be one of {list(TURN_OPENERS)}")
     return role
 
 
@@ -193,7 +195,8 @@ def _part(part: Any, where: str) -> str:
     if not isinstance(part, Mapping):
         raise RenderError(where, f"must be an object, not {type(part).__name__}")
     if part.get("type") != "text":
-        raise RenderError(where, f"has type {part.get('type')!r}: only text parts are supported")
+        kind = reprlib.repr(part.get("type"))
+        raise RenderError(where, f"has type {kind}: only text parts are supported")
     return _required_text(part, "text", where, empty=True)
 
 
@@ -222,7 +225,7 @@ def _arguments(arguments: Any, where: str) -> str:
         raise RenderError(where, f"must be a string or an object, not {type(arguments).__name__}")
     try:
         return json.dumps(arguments, ensure_ascii=False)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise RenderError(where, f"cannot be written as JSON: {error}") from error
 
 
@@ -230,7 +233,7 @@ def _required_text(message: Mapping[str, Any], key: str, where: str, *, empty: b
     value = message.get(key)
     if not isinstance(value, str) or not (value or empty):
         kind = "a string" if empty else "a non-empty string"
-        raise RenderError(f"{where}.{key}", f"is {value!r}: it must be {kind}")
+        raise RenderError(f"{where}.{key}", f"is {reprlib.repr(value)}: it must be {kind}")
     return value
 
 

@@ -57,7 +57,10 @@ NAMED_SPECIALS: Mapping[int, str] = {
 # The published tokenizer cuts its input here; other cuts would give other ids.
 MAX_ENCODE_CHARACTERS = 400_000
 MAX_RUN_CHARACTERS = 25_000
-_LONG_RUN = re.compile(rf"\s{{{MAX_RUN_CHARACTERS + 1},}}|\S{{{MAX_RUN_CHARACTERS + 1},}}")
+# A run is tried at its beginning only: from every character of it would be quadratic, and minutes
+# without the interpreter's lock for a few blobs in a prompt.
+_LONG = f"{{{MAX_RUN_CHARACTERS + 1},}}"
+_LONG_RUN = re.compile(rf"(?<!\s)\s{_LONG}|(?<!\S)\S{_LONG}")
 
 
 class TokenizerError(ValueError):

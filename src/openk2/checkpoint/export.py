@@ -15,6 +15,7 @@ from openk2.checkpoint.save import (
     ModelTensors,
     ModelType,
     TensorSource,
+    refuse_other_content,
     write_tensors,
 )
 from openk2.checkpoint.stored import open_checkpoint
@@ -74,6 +75,7 @@ def _export(
             f"the tokenizer has {tokenizer.vocab_size} ids, the model's vocab_size is "
             f"{source.config.vocab_size}: they are not of one model"
         )
+    refuse_other_content(folder)
     with write_folder_atomically(folder) as new:
         export_tokenizer(tokenizer, new, context_length=source.config.max_position_embeddings)
         generation = json.dumps(_generation_config(source.config, tokenizer), indent=2) + "\n"

@@ -52,7 +52,7 @@ def read_index(folder: Path) -> Index:
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
         weight_map, checksums = data["weight_map"], data.get("metadata", {}).get("sha256", {})
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{file} is not an index ({error!r}): copy it again") from error
     for where, mapping in (("weight_map", weight_map), ("metadata.sha256", checksums)):
         if not (isinstance(mapping, dict) and all(type(v) is str for v in mapping.values())):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.names import published_tensors
 from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
 from openk2.model import K2Model
@@ -32,12 +33,19 @@ def read_model(
     with torch.device("meta"):
         model = K2Model(replace(checkpoint.config, quantization=None))
     buffers = {name for name, _ in model.named_buffers()}
-    state = {
-        name: torch.empty(
-            tensor.shape, dtype=torch.float32 if name in buffers else dtype, device=device
-        )
-        for name, tensor in model.state_dict().items()
-    }
+    try:
+        state = {
+            name: torch.empty(
+                tensor.shape, dtype=torch.float32 if name in buffers else dtype, device=device
+            )
+            for name, tensor in model.state_dict().items()
+        }
+    except RuntimeError as error:  # what torch raises when the allocator is refused memory
+        size = sum(parameter.numel() for parameter in model.parameters()) * dtype.itemsize
+        raise CheckpointError(
+            f"{checkpoint.folder} takes {size:,} bytes in {dtype}, which {device} refuses: "
+            "use a smaller model, a narrower dtype or a larger machine"
+        ) from error
     for published in published_tensors(checkpoint.config):
         checkpoint.read_into(published, published.of(state))
     model.load_state_dict(state, assign=True)

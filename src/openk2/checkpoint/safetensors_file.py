@@ -101,7 +101,7 @@ def read_header(file: Path) -> list[StoredTensor]:
         header = json.loads(text)
         header.pop("__metadata__", None)
         entries = [_parse_entry(name, entry) for name, entry in header.items()]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise CheckpointError(
             f"{file} has a header that is not safetensors ({error}): copy the shard again"
         ) from error
@@ -127,6 +127,8 @@ def _parse_entry(name: str, entry: dict[str, Any]) -> tuple[TensorSpec, int, int
         raise ValueError(f"{name} has dtype {dtype!r}")
     if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
         raise ValueError(f"{name} has shape {list(shape)} at {begin} to {end}")
+    if max(math.prod(shape), end) >= 2**63:
+        raise ValueError(f"{name} has more bytes than any file")
     return TensorSpec(name, dtype, shape), begin, end
 
 

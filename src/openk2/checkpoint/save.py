@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from openk2.architecture import ModelConfig
+from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.index import Index
 from openk2.checkpoint.names import SCALE_SUFFIX, PublishedTensor, published_tensors
 from openk2.checkpoint.safetensors_file import DTYPES, TensorSpec, sha256, write_file
@@ -91,11 +92,22 @@ def save_model(
     """Write model and config.json as the new content of `folder`, whole or not at all.
 
     block_fp8: store linears in e4m3 with 128 x 128 blocks. dtype: of every other tensor (the
-    router's bias is always float32). Whatever `folder` held is replaced.
+    router's bias is always float32). Whatever checkpoint `folder` held is replaced; a folder with
+    other content raises CheckpointError.
     """
     form = Format(dtype, BLOCK if block_fp8 else None)
+    refuse_other_content(Path(folder))
     with write_folder_atomically(Path(folder)) as new:
         write_tensors(ModelTensors(model), new, form, max_shard_bytes)
+
+
+def refuse_other_content(folder: Path) -> None:
+    """Raise CheckpointError if `folder` holds files and is no checkpoint: it is to be replaced."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "config.json").exists():
+        raise CheckpointError(
+            f"{folder} holds files that are no checkpoint, which writing one here would remove: "
+            "name a new folder"
+        )
 
 
 def write_tensors(

@@ -6,6 +6,7 @@ in the shape and dtype it must have, and that nothing else is. Only headers and 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -46,8 +47,13 @@ class StoredCheckpoint:
         """Fill `out` (the published shape; any dtype and device), dequantizing where needed."""
         stored, block = self.tensors[published.name], self.block_of(published)
         if block is not None:
-            scale_inv = self.tensors[published.name + SCALE_SUFFIX].read().to(out.device)
-            dequantize(stored.read().to(out.device), scale_inv, block, out=out)
+            scale_inv = self.tensors[published.name + SCALE_SUFFIX].read()
+            if not scale_inv.isfinite().all():
+                raise CheckpointError(
+                    f"{stored.file}: {published.name}{SCALE_SUFFIX} holds NaN or infinity: "
+                    "copy the shard again"
+                )
+            dequantize(stored.read().to(out.device), scale_inv.to(out.device), block, out=out)
         elif out.dtype == DTYPES[stored.spec.dtype] and out.is_cpu and out.is_contiguous():
             stored.read_into(out)
         else:
@@ -118,11 +124,13 @@ def _read_shards(folder: Path, index: Index) -> dict[str, StoredTensor]:
 
 
 def _check_tensors(folder: Path, config: ModelConfig, found: Mapping[str, TensorSpec]) -> None:
-    wanted = {
-        spec.name: (spec, published)
+    demanded = (
+        (spec, published)
         for published in published_tensors(config)
         for spec in published.specs(config.quantization, PLAIN_DTYPES[0])
-    }
+    )
+    # Bounded, because a damaged config.json may demand more tensors than memory holds.
+    wanted = {item[0].name: item for item in islice(demanded, 3 * len(found) + 1000)}
     missing = [name for name in wanted if name not in found]
     extra = [name for name in found if name not in wanted]
     if missing or extra:

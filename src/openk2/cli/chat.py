@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from openk2.chat import ContentDelta, RenderError
-from openk2.cli.opening import DEFAULT_MODEL, open_local
+from openk2.cli.opening import open_local
 from openk2.generation import (
     ChatAnswer,
     ChatEvent,
@@ -24,9 +24,10 @@ from openk2.generation import (
     complete,
     served_models,
 )
-from openk2.protocol import EngineBusyError
+from openk2.local import DEFAULT_MODEL
+from openk2.protocol import EngineBusyError, EngineError
 
-ANSWER_ERRORS = (ContextLengthError, EndpointError, EngineBusyError, RenderError)
+ANSWER_ERRORS = (ContextLengthError, EndpointError, EngineBusyError, EngineError, RenderError)
 
 
 def chat(
@@ -69,7 +70,7 @@ def chat(
         start = [] if system is None else [{"role": "system", "content": system}]
         request = ChatRequest(start, max_tokens=max_tokens, temperature=temperature)
         if message is None and not sys.stdin.isatty():
-            message = sys.stdin.read()
+            message = read_input()
         if message is None:
             converse(generator, request, as_json)
         else:
@@ -82,7 +83,21 @@ def one_line_errors() -> Iterator[None]:
     try:
         yield
     except ANSWER_ERRORS as error:
-        typer.echo(f"error: {error}", err=True)
+        echo_error(error)
+        raise typer.Exit(1) from error
+
+
+def echo_error(error: Exception) -> None:
+    """One line, whatever a server or torch put into the message."""
+    typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+
+
+def read_input() -> str:
+    """Standard input to its end; one line and exit status 1 if it is not UTF-8."""
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        typer.echo(f"error: standard input is not text: {error}", err=True)
         raise typer.Exit(1) from error
 
 
@@ -116,7 +131,7 @@ def converse(generator: ChatGenerator, request: ChatRequest, as_json: bool) -> N
         except KeyboardInterrupt:
             typer.echo("\n(stopped; not part of the conversation)", err=True)
         except ANSWER_ERRORS as error:
-            typer.echo(f"error: {error}", err=True)
+            echo_error(error)
         else:
             request = replace(asked, messages=[*asked.messages, answer.message()])
 

@@ -40,10 +40,16 @@ def info(
     deep: Annotated[bool, typer.Option(help="Also compare every shard's checksum.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Verify a checkpoint and say what it holds. Exit status 1 if it is broken."""
+    """Verify a checkpoint and say what it holds. Exit status 1 if it is broken.
+
+    \b
+    Examples:
+      openk2 checkpoint info ./my-model
+      openk2 checkpoint info ./my-model --deep --json
+    """
     try:
         found = describe(verify_checkpoint(path, deep=deep))
-    except (CheckpointError, TokenizerError) as error:
+    except (CheckpointError, OSError, TokenizerError) as error:
         if as_json:
             typer.echo(json.dumps({"folder": str(path), "valid": False, "error": str(error)}))
         typer.echo(f"error: {error}", err=True)
@@ -58,7 +64,9 @@ def info(
 @app.command()
 def export(
     source: Annotated[Path, typer.Argument(help="Folder of the checkpoint to read.")],
-    target: Annotated[Path, typer.Argument(help="Folder to write; replaced if it exists.")],
+    target: Annotated[
+        Path, typer.Argument(help="Folder to write; a checkpoint there is replaced.")
+    ],
     dtype: Annotated[Weights, typer.Option(help="How linears are stored.")] = Weights.BF16,
     model_type: Annotated[
         Name, typer.Option(help="Name in config.json; transformers loads deepseek_v3 only.")
@@ -67,7 +75,16 @@ def export(
         int, typer.Option(min=1, help="Bytes of tensors in a shard at most.")
     ] = 5_000_000_000,
 ) -> None:
-    """Write weights, configs and tokenizer for other engines, tensor by tensor."""
+    """Write weights, configs and tokenizer for other engines, tensor by tensor.
+
+    \b
+    Examples:
+      openk2 checkpoint export ./my-model ./for-vllm
+      openk2 checkpoint export ./my-model ./my-model-fp8 --dtype block-fp8
+    """
+    if target.is_dir() and any(target.iterdir()) and not (target / "config.json").is_file():
+        typer.echo(f"error: {target} holds other files: give a new folder", err=True)
+        raise typer.Exit(1)
     try:
         export_checkpoint(
             source,

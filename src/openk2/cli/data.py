@@ -126,6 +126,31 @@ def pack(
     )
 
 
+@app.command()
+def drills(
+    out: OutFile,
+    tokenizer: Annotated[Path, typer.Option(help="Folder with tiktoken.model.")],
+    count: Annotated[int, typer.Option(min=1, help="Documents.")] = 20_000,
+    length: Annotated[int, typer.Option(min=160, help="Tokens a row.")] = 512,
+    seed: int = 0,
+) -> None:
+    """Write packed rows of copying drills: random ids, parts of which come again.
+
+    Example: openk2 data drills --tokenizer tokenizer --out drills.safetensors
+    """
+    from openk2.chat import Tokenizer
+    from openk2.data import pack_whole
+    from openk2.data.copying import copying_documents
+
+    vocabulary = Tokenizer.load(tokenizer)
+    documents = copying_documents(count, seed, len(vocabulary.tokens))
+    packed = pack_whole(
+        track(documents, "documents", total=count), length, vocabulary.special("[PAD]")
+    )
+    packed.save(out)
+    typer.echo(f"{len(packed)} rows, {int(packed.learned.sum())} learned, in {out}")
+
+
 def sample(file: Path, megabytes: float) -> Iterator[str]:
     """Texts of a file until `megabytes` are read; of a conversation its messages and tools."""
     from openk2.chat import render

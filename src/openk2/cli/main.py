@@ -4,6 +4,7 @@ So `openk2 --help` needs no torch, and a command pays only for what it uses.
 """
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -42,9 +43,11 @@ class LazyGroup(TyperGroup):
         return list(SUBCOMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Import the subcommand; None if there is none of that name."""
+        """Import the subcommand; a usage error names the nearest if there is none of that name."""
         if cmd_name not in SUBCOMMANDS:
-            return None
+            near = get_close_matches(cmd_name, SUBCOMMANDS, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(SUBCOMMANDS)}."
+            ctx.fail(f"No such command {cmd_name!r}: {hint}")
         subcommand = SUBCOMMANDS[cmd_name]
         found = getattr(import_module(f"openk2.cli.{subcommand.module}"), subcommand.name)
         parent = typer.Typer(rich_markup_mode=None)

@@ -1,19 +1,14 @@
 """Open a local model for a command; what is wrong with it is one line and exit status 1."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
-if TYPE_CHECKING:
-    from openk2.local import LocalModel
-
-DEFAULT_MODEL = "openk2-nano"  # openk2.local's own; reading it there would import torch
+from openk2.local import LocalModel, LocalModelError, open_model
 
 
-def open_local(model: str, **options: Any) -> "LocalModel":
+def open_local(model: str, **options: Any) -> LocalModel:
     """The model of this name or folder, its engine running. options: of `open_model`."""
-    from openk2.local import LocalModelError, open_model
-
     try:
         return open_model(model, **options)
     except (LocalModelError, OSError) as error:

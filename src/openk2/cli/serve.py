@@ -6,11 +6,13 @@ import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from ipaddress import ip_address
 from typing import Annotated, NoReturn
 
 import typer
 
-from openk2.cli.opening import DEFAULT_MODEL, open_local
+from openk2.cli.opening import open_local
+from openk2.local import DEFAULT_MODEL
 
 
 def serve(
@@ -57,8 +59,14 @@ def serve(
 
         with loading.result() as local:
             name = name or local.name
-            stats = local.engine.stats
-            app = create_app(local.chat, model=name, engine_stats=lambda: asdict(stats()))
+            engine = local.engine
+            app = create_app(
+                local.chat,
+                model=name,
+                engine_stats=lambda: asdict(engine.stats()),
+                healthy=lambda: engine.running,
+                loopback=ip_address(listener.getsockname()[0]).is_loopback,
+            )
             shown = f"[{host}]" if ":" in host else host
             url = f"http://{shown}:{listener.getsockname()[1]}/v1"
             try:

@@ -39,6 +39,11 @@ class Mixture:
         self.ranks = np.empty(0, np.int64)
         self.orders: dict[int, tuple[int, np.ndarray]] = {}
 
+    @property
+    def length(self) -> int:
+        """Tokens a row."""
+        return self.parts[0].tokens.shape[1]
+
     def batch(self, step: int, rows: int) -> Batch:
         """The `rows` rows of `step`."""
         self.plan((step + 1) * rows)

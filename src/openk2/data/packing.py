@@ -17,6 +17,9 @@ from torch import Tensor
 from openk2.data.sources import DataError
 from openk2.record.atomic import write_file_atomically
 
+MAX_SEGMENT = torch.iinfo(torch.int16).max
+DTYPES = (torch.int32, torch.int16, torch.bool)
+
 
 @dataclass(frozen=True)
 class Document:
@@ -53,9 +56,14 @@ class PackedRows:
             raise DataError(f"{path} does not exist: make it with `openk2 data pack`")
         try:
             with safe_open(path, framework="pt") as file:
-                return cls(*(file.get_tensor(key) for key in ("tokens", "segments", "learned")))
+                rows = cls(*(file.get_tensor(key) for key in ("tokens", "segments", "learned")))
         except (SafetensorError, OSError) as error:
             raise DataError(f"{path} is not a file of packed rows: {error}") from error
+        shapes = {tuple(column.shape) for column in (rows.tokens, rows.segments, rows.learned)}
+        dtypes = rows.tokens.dtype, rows.segments.dtype, rows.learned.dtype
+        if len(shapes) > 1 or rows.tokens.ndim != 2 or dtypes != DTYPES or not len(rows):
+            raise DataError(f"{path} is not a file of packed rows: make it with `openk2 data pack`")
+        return rows
 
 
 def pack_stream(documents: Iterable[Document], length: int, pad: int) -> PackedRows:
@@ -84,6 +92,8 @@ def pack_whole(
     open_bins: list[tuple[int, list[Document]]] = []
     for document in documents:
         size = min(len(document.ids), length)
+        if size == 0:
+            continue
         fitting = [b for b in open_bins if b[0] + size <= length]
         chosen = max(fitting, key=lambda b: b[0], default=(0, []))
         if fitting:
@@ -126,6 +136,10 @@ class RowWriter:
 
     def add(self, ids: Sequence[int], learned: Sequence[bool]) -> None:
         """Append one document, or the part of it that the caller cut to fit."""
+        if self.segment > MAX_SEGMENT:
+            raise DataError(
+                f"more than {self.segment} documents in a row of {self.length}: pack shorter rows"
+            )
         place = slice(self.used, self.used + len(ids))
         tokens, segments, learned_here = self.row
         tokens[place], segments[place], learned_here[place] = ids, self.segment, learned

@@ -15,18 +15,26 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     """Each line of a .jsonl or .jsonl.xz file as an object. Raises DataError naming the line."""
     if not path.exists():
         raise DataError(f"{path} does not exist: name a .jsonl or .jsonl.xz file")
+    for number, line in enumerate(read_lines(path), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path} line {number} is not JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise DataError(f"{path} line {number} is not a JSON object")
+        yield row
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """The lines of a UTF-8 file, decompressed if its name ends in .xz."""
     opener = lzma.open if path.suffix == ".xz" else open
     with opener(path, "rt", encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise DataError(f"{path} line {number} is not JSON: {error}") from error
-            if not isinstance(row, dict):
-                raise DataError(f"{path} line {number} is not a JSON object")
-            yield row
+        try:
+            yield from lines
+        except (EOFError, lzma.LZMAError, UnicodeDecodeError) as error:
+            raise DataError(f"{path} cannot be read to its end: {error}; copy it again") from error
 
 
 def read_texts(path: Path) -> Iterator[str]:

@@ -5,6 +5,7 @@ them, the model runs, the sampler chooses a token each. The engine knows no text
 which of them stop and what they may spell is for those who call it.
 """
 
-from openk2.engine.engine import Engine, EngineError, EngineStats
+from openk2.engine.engine import Engine, EngineStats
+from openk2.protocol import EngineError
 
 __all__ = ["Engine", "EngineError", "EngineStats"]

@@ -25,11 +25,7 @@ from openk2.engine.request import Request
 from openk2.engine.sampler import choose
 from openk2.engine.scheduler import Scheduler
 from openk2.model import K2Model
-from openk2.protocol import SamplingParams, TokenChunk
-
-
-class EngineError(RuntimeError):
-    """A request ended without its last token: its step failed, or the engine stopped."""
+from openk2.protocol import EngineError, SamplingParams, TokenChunk
 
 
 @dataclass(frozen=True)
@@ -85,6 +81,7 @@ class Engine:
         self._outlets: dict[Request, Outlet] = {}
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._accepting = False
         self._steps = self._failed_steps = self._prompt_tokens = self._output_tokens = 0
 
     @property
@@ -92,17 +89,24 @@ class Engine:
         """Prompt plus output tokens that one request may hold."""
         return self._context_length
 
+    @property
+    def running(self) -> bool:
+        """Whether the worker thread is there to answer requests."""
+        return self._accepting
+
     def start(self) -> None:
         """Start the worker thread. Raises RuntimeError if it runs already."""
-        if self._thread is not None:
-            raise RuntimeError("the engine runs already")
-        self._thread = threading.Thread(target=self._work, name="openk2-engine", daemon=True)
-        self._thread.start()
+        with self._wake:
+            if self._thread is not None:
+                raise RuntimeError("the engine runs already")
+            thread = threading.Thread(target=self._work, name="openk2-engine", daemon=True)
+            thread.start()
+            self._thread, self._accepting = thread, True
 
     def stop(self) -> None:
         """End the worker after its current step; requests in flight get an EngineError."""
         with self._wake:
-            thread, self._thread = self._thread, None
+            thread, self._accepting = self._thread, False
             self._wake.notify()
         if thread is not None:
             thread.join()
@@ -150,7 +154,7 @@ class Engine:
     async def _stream(self, request: Request) -> AsyncGenerator[TokenChunk, None]:
         outlet = Outlet()
         with self._wake:
-            if self._thread is None:
+            if not self._accepting:
                 raise EngineError("the engine is not running: call start()")
             self._scheduler.submit(request)
             self._outlets[request] = outlet
@@ -179,14 +183,16 @@ class Engine:
                 self._step(requests)
         finally:
             with self._wake:
-                self._thread = None
+                self._accepting = False
                 requests = list(self._outlets)
             self._end(requests, "the engine stopped", None)
+            with self._wake:
+                self._thread = None
 
     def _next_step(self) -> list[Request]:
         """Wait for work; empty when the engine is to stop."""
         with self._wake:
-            while self._thread is threading.current_thread():
+            while self._accepting:
                 if requests := self._scheduler.next_step():
                     return requests
                 self._wake.wait()

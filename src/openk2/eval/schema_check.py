@@ -21,11 +21,19 @@ _ANNOTATIONS = frozenset({"description", "title", "default", "examples"})
 _CHECKED = frozenset({"type", "enum", "required", "properties", "additionalProperties", "items"})
 
 
+def read_json(text: str) -> Any:
+    """The value of JSON text. Raises ValueError, also for Python's NaN and for endless nesting."""
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except RecursionError as error:
+        raise ValueError("the JSON is nested too deeply") from error
+
+
 def arguments_are_valid(arguments: str, schema: Mapping[str, Any]) -> bool:
     """Whether JSON text is valid against `schema`. Raises ValueError as `is_valid` does."""
     try:
-        value = json.loads(arguments)
-    except json.JSONDecodeError:
+        value = read_json(arguments)
+    except ValueError:
         return False
     return is_valid(value, schema)
 
@@ -50,6 +58,10 @@ def is_valid(value: Any, schema: Mapping[str, Any]) -> bool:
     if isinstance(value, list) and "items" in schema:
         return all(is_valid(item, schema["items"]) for item in value)
     return True
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _object_is_valid(value: dict[str, Any], schema: Mapping[str, Any]) -> bool:

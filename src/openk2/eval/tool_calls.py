@@ -5,10 +5,10 @@ mistake does not spoil the turns after it. The vendor's measure (Kimi's tool-cal
 "did it call a tool", and the share of calls whose arguments validate.
 """
 
-import asyncio
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -16,7 +16,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from openk2.chat import ToolCall
-from openk2.eval.schema_check import arguments_are_valid
+from openk2.eval.crowd import map_bounded
+from openk2.eval.schema_check import arguments_are_valid, read_json
 from openk2.generation import ChatAnswer, ChatGenerator, ChatRequest, complete
 
 Conversation = Mapping[str, Any]
@@ -162,23 +163,21 @@ async def score_tool_calls(
     turns = [turn for conversation in conversations for turn in reference_turns(conversation)]
     if limit is not None and limit < len(turns):
         turns = Random(seed).sample(turns, limit)
-    bar = None if progress is None else progress.add_task("tool calls", total=len(turns))
-    gate = asyncio.Semaphore(concurrency)
-
-    async def ask(index: int, turn: Turn) -> ChatAnswer:
-        request = ChatRequest(
+    requests = [
+        ChatRequest(
             turn.messages, turn.tools, max_tokens=max_tokens, temperature=temperature,
             seed=seed + index,
-        )  # fmt: skip
-        async with gate:
-            answer = await complete(generator, request)
-        if progress is not None and bar is not None:
-            progress.advance(bar)
-        return answer
-
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(ask(index, turn)) for index, turn in enumerate(turns)]
-    return score_answers(turns, [task.result() for task in tasks], keep_misses=keep_misses)
+        )
+        for index, turn in enumerate(turns)
+    ]  # fmt: skip
+    answers = await map_bounded(
+        partial(complete, generator),
+        requests,
+        concurrency=concurrency,
+        progress=progress,
+        label="tool calls",
+    )
+    return score_answers(turns, answers, keep_misses=keep_misses)
 
 
 def reference_turns(conversation: Conversation) -> list[Turn]:
@@ -237,7 +236,7 @@ def _same_arguments(turn: Turn, answer: ChatAnswer) -> bool:
 
 def _valid_calls(turn: Turn, answer: ChatAnswer) -> list[bool]:
     functions = [tool["function"] for tool in turn.tools]
-    schemas = {function["name"]: function.get("parameters", {}) for function in functions}
+    schemas = {function["name"]: function.get("parameters") or {} for function in functions}
     return [
         call.name in schemas and arguments_are_valid(call.arguments, schemas[call.name])
         for call in answer.tool_calls
@@ -252,8 +251,8 @@ def _tells(turn: Turn, answer: ChatAnswer) -> bool:
 def _leaves(content: str) -> list[str]:
     """The strings and numbers of a tool's JSON result in lower case; of other text, the text."""
     try:
-        pending = [json.loads(content)]
-    except json.JSONDecodeError:
+        pending = [read_json(content)]
+    except ValueError:
         return [content.lower()] if content else []
     leaves = []
     while pending:
@@ -274,8 +273,8 @@ def _canonical(value: Any) -> str:
 def _canonical_text(call: ToolCall) -> str:
     """Arguments in canonical form; invalid JSON as it is, which equals no canonical form."""
     try:
-        return _canonical(json.loads(call.arguments))
-    except json.JSONDecodeError:
+        return _canonical(read_json(call.arguments))
+    except ValueError:
         return call.arguments
 
 

@@ -4,13 +4,14 @@ Its messages, its tool and its loop; success is what the example is meant to sho
 called for Beijing, and the final answer says that it is sunny.
 """
 
-import asyncio
 import json
 from dataclasses import dataclass
 from typing import Any
 
 from rich.progress import Progress
 
+from openk2.eval.crowd import map_bounded
+from openk2.eval.schema_check import read_json
 from openk2.generation import ChatAnswer, ChatGenerator, ChatRequest, complete
 
 MESSAGES: tuple[dict[str, Any], ...] = (
@@ -99,19 +100,17 @@ async def run_weather_loop(
     concurrency: loops in flight at most. progress: a rich display to add a bar to.
     Raises what the generator raises.
     """
-    bar = None if progress is None else progress.add_task("weather loop", total=runs)
-    gate = asyncio.Semaphore(concurrency)
 
-    async def run() -> WeatherRun:
-        async with gate:
-            done = await _loop(generator, max_rounds, temperature, max_tokens)
-        if progress is not None and bar is not None:
-            progress.advance(bar)
-        return done
+    async def run(_: int) -> WeatherRun:
+        return await _loop(generator, max_rounds, temperature, max_tokens)
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(run()) for _ in range(runs)]
-    finished = [task.result() for task in tasks]
+    finished = await map_bounded(
+        run,
+        range(runs),
+        concurrency=concurrency,
+        progress=progress,
+        label="weather loop",
+    )
     return WeatherScore(
         runs=runs,
         called=sum(run.called_beijing for run in finished),
@@ -150,6 +149,6 @@ async def _loop(
 def _parsed(arguments: str) -> Any:
     """Arguments as JSON; None, which is no arguments at all, when they are not JSON."""
     try:
-        return json.loads(arguments)
-    except json.JSONDecodeError:
+        return read_json(arguments)
+    except ValueError:
         return None

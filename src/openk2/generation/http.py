@@ -49,7 +49,7 @@ class HttpChat:
 
         self.base_url = api_root(base_url)
         self.model = model
-        self.headers = credentials(api_key)
+        self.headers = {"Content-Type": "application/json", **credentials(api_key)}
         self.timeout = timeout
         # A client per request keeps this object free of any event loop; the certificates, which
         # are what makes a client slow to build, are read once.
@@ -60,20 +60,23 @@ class HttpChat:
         import httpx
 
         url = f"{self.base_url}/chat/completions"
-        body = request_body(self.model, request)
+        # ASCII: a lone surrogate in a message has no other way to be sent.
+        body = json.dumps(request_body(self.model, request)).encode()
         try:
             async with (
                 httpx.AsyncClient(
                     verify=self.certificates, timeout=self.timeout, headers=self.headers
                 ) as client,
-                client.stream("POST", url, json=body) as response,
+                client.stream("POST", url, content=body) as response,
             ):
                 await raise_for_error(response)
                 async with aclosing(answer_events(response)) as events:
                     async for event in events:
                         yield event
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise EndpointError(f"{url}: {error or type(error).__name__}") from error
+            raise EndpointError(f"{url}: {str(error) or type(error).__name__}") from error
+        except (AttributeError, KeyError, TypeError) as error:
+            raise EndpointError(f"{url}: the answer is no chat completion: {error!r}") from error
 
 
 def served_models(base_url: str, *, api_key: str | None = None) -> list[str]:
@@ -83,7 +86,9 @@ def served_models(base_url: str, *, api_key: str | None = None) -> list[str]:
     url = f"{api_root(base_url)}/models"
     try:
         response = httpx.get(url, headers=credentials(api_key))
-        response.raise_for_status()
+        if not response.is_success:
+            message = f"{url} answered {response.status_code}: {error_message(response.text)}"
+            raise EndpointError(message, response.status_code)
         names = [card["id"] for card in response.json()["data"]]
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
         raise EndpointError(f"{url} does not list models: {error}") from error
@@ -98,7 +103,9 @@ def api_root(base_url: str) -> str:
 
 
 def credentials(api_key: str | None) -> dict[str, str]:
-    """The request headers that carry the key."""
+    """The request headers that carry the key. Raises EndpointError if headers cannot."""
+    if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
+        raise EndpointError("the API key holds characters that no header can carry: copy it again")
     return {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
 
 

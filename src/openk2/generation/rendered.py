@@ -1,8 +1,9 @@
 """`RenderedChat`: K2's conversation format on top of a generator of token ids."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from typing import Any
 
 from openk2.chat import (
     CallEnd,
@@ -35,21 +36,19 @@ class RenderedChat:
         # With tool_choice "none" no tool is declared, and the parser drops calls of undeclared
         # tools: the model is neither invited to call nor heard when it does.
         tools = request.tools if request.tool_choice == "auto" else ()
-        history = canonical_history(request.messages)
         # Off the event loop: encoding a prompt of 100,000 tokens takes a good part of a second.
-        encoded = await asyncio.to_thread(encode_chat, self.tokenizer, history.messages, tools)
-        prompt = encoded.token_ids
+        prompt, call_count = await asyncio.to_thread(self.encode, request.messages, tools)
         params = self.sampling(request, len(prompt))
         names = argument_names(tools)
-        parser = OutputParser(
-            self.tokenizer, names, argument_names=names, first_number=history.call_count
-        )
+        parser = OutputParser(self.tokenizer, names, argument_names=names, first_number=call_count)
         completion_tokens = 0
         in_call = False
         async with aclosing(self.token_generator.generate(prompt, params)) as chunks:
             async for chunk in chunks:
                 completion_tokens += len(chunk.token_ids)
-                events = parser.feed(chunk.token_ids)
+                # The stop token is no text, whichever id a checkpoint's files make one.
+                said = chunk.token_ids[:-1] if chunk.finish_reason == "stop" else chunk.token_ids
+                events = parser.feed(said)
                 if chunk.finish_reason is not None:
                     events = [*events, *parser.finish()]
                 for event in events:
@@ -63,6 +62,13 @@ class RenderedChat:
                     yield ChatFinish(reason, len(prompt), completion_tokens)
                     return
         raise RuntimeError("the token generator ended its output without a finish reason")
+
+    def encode(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
+    ) -> tuple[list[int], int]:
+        """The prompt's ids, and how many calls the history has."""
+        history = canonical_history(messages)
+        return encode_chat(self.tokenizer, history.messages, tools).token_ids, history.call_count
 
     def sampling(self, request: ChatRequest, prompt_tokens: int) -> SamplingParams:
         """The request's sampling settings for a prompt of this length.

@@ -1,4 +1,7 @@
-"""A path or a built-in name -> weights, tokenizer, engine and chat, once for every command."""
+"""A path or a built-in name -> weights, tokenizer, engine and chat, once for every command.
+
+torch is imported when a model is opened, and not before.
+"""
 
 from openk2.local.cache_plan import CachePlan, plan_cache
 from openk2.local.error import LocalModelError

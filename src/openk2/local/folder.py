@@ -1,6 +1,7 @@
 """Where a model's files are: a folder that the user names, or one that ships with the package."""
 
 import importlib.resources
+import os.path
 from pathlib import Path
 
 from openk2.local.error import LocalModelError
@@ -22,7 +23,7 @@ def find_folder(path_or_name: str | Path, assets: Path | None = None) -> Path:
     names = built_in_names(assets)
     if str(path_or_name) in names:
         return assets / path_or_name
-    folder = Path(path_or_name).expanduser()
+    folder = Path(os.path.expanduser(path_or_name))  # Path's own fails on an unknown ~user
     if (folder / "config.json").is_file():
         return folder
     if not folder.exists():

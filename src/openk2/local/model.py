@@ -3,18 +3,20 @@
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-
-import torch
+from typing import TYPE_CHECKING
 
 from openk2.architecture import ConfigError, ModelConfig
 from openk2.chat import Tokenizer, TokenizerError
-from openk2.checkpoint import CheckpointError, load_model
-from openk2.engine import Engine
 from openk2.generation import RenderedChat
 from openk2.local.cache_plan import CachePlan, plan_cache
 from openk2.local.error import LocalModelError
 from openk2.local.folder import DEFAULT_MODEL, find_folder
 from openk2.local.stop_ids import read_stop_ids
+
+if TYPE_CHECKING:
+    import torch
+
+    from openk2.engine import Engine
 
 # On a CPU a decode step of a model this small costs what its torch calls cost, which is no less in
 # bfloat16, and float32 rounds finely enough that the neighbours in a batch do not change what a
@@ -33,11 +35,11 @@ class LocalModel:
     folder: Path
     config: ModelConfig
     tokenizer: Tokenizer
-    engine: Engine
+    engine: "Engine"
     chat: RenderedChat
     cache: CachePlan
     parameters: int
-    dtype: torch.dtype
+    dtype: "torch.dtype"
 
     @property
     def summary(self) -> str:
@@ -73,8 +75,8 @@ def open_model(
     context_length: int | None = None,
     max_batch: int = 32,
     cache_bytes: int = 2 << 30,
-    dtype: torch.dtype | None = None,
-    device: torch.device | str = "cpu",
+    dtype: "torch.dtype | None" = None,
+    device: "torch.device | str" = "cpu",
 ) -> LocalModel:
     """Read a checkpoint folder or a built-in model and start its engine.
 
@@ -88,11 +90,17 @@ def open_model(
     try:
         config = ModelConfig.read(folder)
         tokenizer = Tokenizer.load(folder)
-        check_vocabulary(folder, config, tokenizer)
-        dtype = dtype or default_dtype(folder, torch.device(device))
-        model = load_model(folder, dtype=dtype, device=device).eval()
-    except (ConfigError, TokenizerError, CheckpointError) as error:
+    except (ConfigError, TokenizerError) as error:
         raise LocalModelError(str(error)) from error
+    check_vocabulary(folder, config, tokenizer)
+    stop_ids = read_stop_ids(folder, tokenizer)
+
+    # Imported here: it takes seconds, and what is wrong so far should not.
+    from openk2.checkpoint import CheckpointError, load_model
+    from openk2.engine import Engine
+
+    device = usable_device(device)
+    dtype = dtype or default_dtype(folder, device)
     cache = plan_cache(
         config,
         value_bytes=dtype.itemsize,
@@ -101,6 +109,7 @@ def open_model(
         context_length=context_length,
     )
     try:
+        model = load_model(folder, dtype=dtype, device=device).eval()
         engine = Engine(
             model,
             pages=cache.pages,
@@ -108,9 +117,11 @@ def open_model(
             max_batch=max_batch,
             context_length=cache.context_length,
         )
+    except CheckpointError as error:
+        raise LocalModelError(str(error)) from error
     except MemoryError as error:
         raise LocalModelError(f"{folder}: {error}: lower the cache budget") from error
-    chat = RenderedChat(tokenizer, engine, read_stop_ids(folder, tokenizer))
+    chat = RenderedChat(tokenizer, engine, stop_ids)
     engine.start()
     parameters = sum(parameter.numel() for parameter in model.parameters())
     name = folder.resolve().name
@@ -126,8 +137,25 @@ def check_vocabulary(folder: Path, config: ModelConfig, tokenizer: Tokenizer) ->
         )
 
 
-def default_dtype(folder: Path, device: torch.device) -> torch.dtype:
+def usable_device(name: "torch.device | str") -> "torch.device":
+    """The device, after something has been computed on it. Raises LocalModelError."""
+    import torch
+
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()
+    except (AssertionError, RuntimeError) as error:  # which of them depends on what is missing
+        reason = str(error).partition("\n")[0]
+        raise LocalModelError(
+            f"device {str(name)!r} cannot be used: {reason}: give cpu, cuda or cuda:1"
+        ) from error
+    return device
+
+
+def default_dtype(folder: Path, device: "torch.device") -> "torch.dtype":
     """float32 on a CPU if the weight files hold less than FLOAT32_BYTES, else bfloat16."""
+    import torch
+
     stored = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
     small = device.type == "cpu" and stored < FLOAT32_BYTES
     return torch.float32 if small else torch.bfloat16

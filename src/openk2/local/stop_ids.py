@@ -22,7 +22,7 @@ def eos_ids(file: Path) -> frozenset[int]:
     """`eos_token_id` of a JSON file: an id, a list of ids, or absent or null for none."""
     try:
         data: Any = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LocalModelError(f"{file} is not valid JSON: {error}") from error
     value = data.get("eos_token_id") if isinstance(data, dict) else data
     ids = [] if value is None else value if isinstance(value, list) else [value]

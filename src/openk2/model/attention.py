@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from openk2.architecture import ModelConfig
 from openk2.model.cache import LatentCache
 from openk2.model.norm import RMSNorm
-from openk2.model.observation import Observation
+from openk2.model.observation import EVERYWHERE, Observation
 from openk2.model.rope import rotate
 from openk2.model.spans import Span
 
@@ -117,7 +117,8 @@ class LatentAttention(nn.Module):
                 keys = slice(span.first, span.end)
                 products = query[row, :, span.start : span.end] @ key[row, :, keys].mT
                 visible = mask[row, :, span.start : span.end, keys]
-                weights = self.weigh(products[None], visible[None], observation)[0]
+                where = slice(row, row + 1), slice(span.start, span.end)
+                weights = self.weigh(products[None], visible[None], observation, where)[0]
                 parts.append(weights @ v[row, :, keys])
             rows.append(torch.cat(parts, dim=1))
         return torch.stack(rows)
@@ -149,9 +150,18 @@ class LatentAttention(nn.Module):
         out = out.unflatten(1, (batch, length)).transpose(0, 1)
         return out
 
-    def weigh(self, products: Tensor, mask: Tensor, observation: Observation | None) -> Tensor:
-        """Scale, mask and normalise query-key products [B, H, T, S] in float32."""
+    def weigh(
+        self,
+        products: Tensor,
+        mask: Tensor,
+        observation: Observation | None,
+        where: tuple[slice, slice] = EVERYWHERE,
+    ) -> Tensor:
+        """Scale, mask and normalise query-key products [B, H, T, S] in float32.
+
+        where: which sequences and queries of the pass these are.
+        """
         logits = (products.float() * self.config.softmax_scale).masked_fill(~mask, -torch.inf)
         if observation is not None:
-            observation.see_logits(self.layer, logits.detach().amax(dim=(0, 2, 3)))
+            observation.see_logits(self.layer, logits.detach().amax(dim=-1), where)
         return logits.softmax(dim=-1).to(products.dtype)

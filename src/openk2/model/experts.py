@@ -98,7 +98,7 @@ class MixtureOfExperts(nn.Module):
         order = chosen.flatten().argsort(stable=True)
         counts = torch.bincount(chosen.flatten(), minlength=self.config.n_routed_experts)
         if observation is not None:
-            observation.see_load(self.layer, counts)
+            observation.see_load(self.layer, chosen)
         per_token = self.config.num_experts_per_tok
         inverse = order.argsort()
         repeated = compute_dtype(rows).repeat_interleave(per_token, dim=0)

@@ -8,9 +8,14 @@ from torch import Tensor
 
 from openk2.architecture import ModelConfig
 
+EVERYWHERE = slice(None), slice(None)
+
 
 class Observation:
     """Filled by a forward pass that is given one; several passes accumulate.
+
+    Padding is not observed: nothing is learned from it, and one repeated token would tell the
+    balance rule that its experts are overloaded.
 
     max_logits: float32 [layers, heads], the largest scaled attention logit over visible pairs
         (report 2.1: what QK-Clip compares with tau). Starts at minus infinity.
@@ -24,13 +29,29 @@ class Observation:
             (layers, config.num_attention_heads), -torch.inf, device=device
         )
         self.expert_load = torch.zeros(layers, config.n_routed_experts, device=device)
+        self.observed: Tensor | None = None
+
+    def see_only(self, observed: Tensor | None) -> None:
+        """In the next pass see the tokens where `observed` bool [B, T] is True; None: all."""
+        self.observed = observed
 
     @torch.no_grad()
-    def see_logits(self, layer: int, per_head: Tensor) -> None:
-        """Take the maximum with `per_head` [heads]."""
-        torch.maximum(self.max_logits[layer], per_head.float(), out=self.max_logits[layer])
+    def see_logits(
+        self, layer: int, per_query: Tensor, where: tuple[slice, slice] = EVERYWHERE
+    ) -> None:
+        """Take the maximum with `per_query` [B, heads, T], each query's largest logit.
+
+        where: which sequences and tokens of the pass these are.
+        """
+        if self.observed is not None:
+            per_query = per_query.masked_fill(~self.observed[where][:, None], -torch.inf)
+        per_head = per_query.amax((0, 2)).float()
+        torch.maximum(self.max_logits[layer], per_head, out=self.max_logits[layer])
 
     @torch.no_grad()
-    def see_load(self, layer: int, counts: Tensor) -> None:
-        """Add `counts` [experts]."""
-        self.expert_load[layer] += counts
+    def see_load(self, layer: int, chosen: Tensor) -> None:
+        """Count `chosen` int64 [B * T, choices], the experts of each token."""
+        if self.observed is not None:
+            chosen = chosen[self.observed.flatten()]
+        load = self.expert_load[layer]
+        load += torch.bincount(chosen.flatten(), minlength=len(load))

@@ -101,6 +101,7 @@ class K2Model(nn.Module):
         """tokens int64 [B, T] -> final hidden states [B, T, hidden], for `lm_head`.
 
         segments [B, T]: packed documents; a token sees only its own (default: one document).
+            Padding has a negative segment and is not observed.
         positions [B, T]: each token's place in its sequence (default 0..T-1); with packing they
             restart at each document. Required with a cache.
         cache: keys of positions up to the token's own are visible; see `LatentCache`.
@@ -118,6 +119,8 @@ class K2Model(nn.Module):
         else:
             keys = torch.arange(int(positions.max()) + 1, device=tokens.device)
             mask = keys <= positions[..., None]
+        if observation is not None:
+            observation.see_only(None if segments is None else segments >= 0)
         spans = document_spans(segments) if segments is not None and cache is None else None
         x = self.model.embed_tokens(tokens)
         for layer in self.model.layers:

@@ -21,7 +21,8 @@ RMS_OF_ADAMW = 0.2
 class Muon(torch.optim.Optimizer):
     """Momentum, orthogonalised. Same-shape matrices go through Newton-Schulz as one batch.
 
-    params: tensors of two dimensions, or three for stacks. Raises ValueError for any other.
+    params: tensors of two dimensions, or three for stacks. Raises ValueError for any other, and
+        for a setting out of range.
     momentum: mu. nesterov: use G + mu M instead of M (Moonlight's code does, the listing does not).
     ns_dtype: float32 or bfloat16, see `orthogonalize`. Momentum is kept in float32.
     """
@@ -45,6 +46,15 @@ class Muon(torch.optim.Optimizer):
             "ns_steps": ns_steps,
             "ns_dtype": ns_dtype,
         }
+        checks = {
+            "lr": (0 <= lr < math.inf, "a finite number, 0 or more"),
+            "momentum": (0 <= momentum < 1, "at least 0 and below 1"),
+            "weight_decay": (0 <= weight_decay < math.inf, "a finite number, 0 or more"),
+            "ns_steps": (ns_steps >= 1, "at least 1"),
+        }
+        for name, (ok, remedy) in checks.items():
+            if not ok:
+                raise ValueError(f"{name} is {defaults[name]}: it must be {remedy}")
         super().__init__(params, defaults)
         for group in self.param_groups:
             for parameter in group["params"]:

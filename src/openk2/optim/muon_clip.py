@@ -68,6 +68,8 @@ class MuonClip:
         tau: float = 100.0,
         ns_dtype: torch.dtype = torch.bfloat16,
     ) -> None:
+        if not tau > 0:
+            raise ValueError(f"tau is {tau}: it must be above 0")
         named = dict(named_parameters)
         self.owners = assign_owners(named.items(), adamw)
         self.tau = tau
@@ -128,4 +130,4 @@ class MuonClip:
             name, _, state = key.rpartition(".")
             parameter = self.named[name]
             optimizer = self.muon if owner[name] == "muon" else self.adamw
-            optimizer.state[parameter][state] = value.clone()
+            optimizer.state[parameter][state] = value.to(parameter.device, copy=True)

@@ -32,23 +32,25 @@ def qk_clip(layers: Sequence[LatentHeads], max_logits: Tensor, tau: float) -> Te
     """Shrink every head whose `max_logits` [layers, heads] exceeds tau, in place.
 
     Returns which heads were clipped, bool [layers, heads]. A head at or below tau, and a head that
-    saw no logit (minus infinity), is left bit-equal. Raises ValueError if a logit is NaN: clipping
-    by it would destroy the weights.
+    saw no logit (minus infinity), is left bit-equal. Raises ValueError if a logit is NaN or plus
+    infinity: clipping by it would destroy the weights.
     """
-    if max_logits.isnan().any():
-        where = max_logits.isnan().nonzero()[0].tolist()
+    unusable = max_logits.isnan() | (max_logits == torch.inf)
+    if unusable.any():
+        layer, head = unusable.nonzero()[0].tolist()
         raise ValueError(
-            f"max logit of layer {where[0]} head {where[1]} is NaN: nothing was clipped"
+            f"max logit of layer {layer} head {head} is {float(max_logits[layer, head])}: "
+            "nothing was clipped"
         )
     clipped = max_logits > tau
     factors = torch.where(clipped, tau / max_logits, torch.ones_like(max_logits))
-    for layer, factor, any_clipped in zip(layers, factors, clipped.any(1).tolist(), strict=True):
+    for up, factor, any_clipped in zip(layers, factors, clipped.any(1).tolist(), strict=True):
         if not any_clipped:
             continue
         g = factor[:, None, None]
-        query = layer.query.unflatten(0, (layer.heads, -1))
-        key_value = layer.key_value.unflatten(0, (layer.heads, -1))
-        query[:, : layer.nope].mul_(g.sqrt())
-        query[:, layer.nope :].mul_(g)
-        key_value[:, : layer.nope].mul_(g.sqrt())
+        query = up.query.unflatten(0, (up.heads, -1))
+        key_value = up.key_value.unflatten(0, (up.heads, -1))
+        query[:, : up.nope].mul_(g.sqrt())
+        query[:, up.nope :].mul_(g)
+        key_value[:, : up.nope].mul_(g.sqrt())
     return clipped

@@ -14,6 +14,12 @@ class WarmupStableDecay:
     stable: int
     decay: int
 
+    def __post_init__(self) -> None:
+        for name in ("peak", "final", "warmup", "stable", "decay"):
+            value = getattr(self, name)
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{name} is {value}: it must be a finite number, 0 or more")
+
     def __call__(self, step: int) -> float:
         """The rate for `step`, counted from 0; the final rate for ever after."""
         if step < self.warmup:

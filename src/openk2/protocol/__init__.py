@@ -5,6 +5,19 @@ is another. What speaks text (`generation`, `server`) depends on this page alone
 """
 
 from openk2.protocol.sampling import SamplingParams
-from openk2.protocol.tokens import EngineBusyError, FinishReason, TokenChunk, TokenGenerator
+from openk2.protocol.tokens import (
+    EngineBusyError,
+    EngineError,
+    FinishReason,
+    TokenChunk,
+    TokenGenerator,
+)
 
-__all__ = ["EngineBusyError", "FinishReason", "SamplingParams", "TokenChunk", "TokenGenerator"]
+__all__ = [
+    "EngineBusyError",
+    "EngineError",
+    "FinishReason",
+    "SamplingParams",
+    "TokenChunk",
+    "TokenGenerator",
+]

@@ -9,6 +9,10 @@ from openk2.protocol.sampling import SamplingParams
 FinishReason = Literal["stop", "length"]
 
 
+class EngineError(RuntimeError):
+    """A request ended without its last token: its step failed, or the engine stopped."""
+
+
 class EngineBusyError(RuntimeError):
     """The generator cannot take another request now; the caller should try again later."""
 
@@ -37,6 +41,7 @@ class TokenGenerator(Protocol):
     ) -> AsyncGenerator[TokenChunk, None]:
         """Yield chunks as they are made. Closing the generator cancels the request.
 
-        Raises ValueError if prompt plus max_tokens exceed `context_length` or the prompt is empty.
+        Raises ValueError if prompt plus max_tokens exceed `context_length` or the prompt is empty,
+        EngineBusyError, EngineError.
         """
         ...

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Mapping
 
-from fastapi import FastAPI, Response
+from fastapi import Depends, FastAPI, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from openk2.generation import ChatGenerator
-from openk2.server.errors import answer_errors
-from openk2.server.limits import BodyLimit
+from openk2.server.errors import ApiError, answer_errors
+from openk2.server.limits import BodyLimit, refuse_pages_of_others
 from openk2.server.metrics import EngineGauges, MeteredChat
 from openk2.server.openai import chat_routes
 
-MAX_BODY_BYTES = 32 * 1024 * 1024  # a full context of 131,072 tokens is some 0.5 MB of text
+# A full context of 131,072 tokens is some 0.5 MB of text, six times that in JSON's escapes. More
+# would only stall the answers in flight: JSON is read at some 100 MB/s, on the event loop.
+MAX_BODY_BYTES = 8 * 1024 * 1024
 
 
 def create_app(
@@ -20,14 +22,19 @@ def create_app(
     *,
     model: str,
     engine_stats: Callable[[], Mapping[str, float]] | None = None,
+    healthy: Callable[[], bool] = lambda: True,
+    loopback: bool = False,
     max_body_bytes: int = MAX_BODY_BYTES,
 ) -> FastAPI:
     """The server's application.
 
     model: the name that clients ask for. engine_stats: numbers for /metrics, by name.
+    healthy: whether requests can be answered, for /health, which is 503 otherwise.
+    loopback: only programs of this machine can connect, so web pages of others are refused too.
     max_body_bytes: larger requests get a 413.
     """
-    app = FastAPI(title="openk2", docs_url=None, redoc_url=None)
+    guards = [Depends(refuse_pages_of_others)] if loopback else []
+    app = FastAPI(title="openk2", docs_url=None, redoc_url=None, dependencies=guards)
     registry = CollectorRegistry()
     if engine_stats is not None:
         registry.register(EngineGauges(engine_stats))
@@ -37,6 +44,9 @@ def create_app(
 
     @app.get("/health")
     async def health() -> JSONResponse:
+        if not healthy():
+            message = "the engine has stopped; the server's log says why"
+            raise ApiError(503, message, code="engine_stopped", kind="server_error")
         return JSONResponse({"status": "ok"})
 
     @app.get("/metrics")

@@ -1,7 +1,28 @@
-"""`BodyLimit`: a request's body is bounded before anything holds it."""
+"""What a request must not be: larger than the limit, or sent by a web page from elsewhere."""
 
+import re
+
+from fastapi import Request
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from openk2.server.errors import ApiError
+
+PAGE = re.compile(r"https?://(\[[^]]*\]|[^:/]*)")
+THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
+
+
+def refuse_pages_of_others(request: Request) -> None:
+    """Raise ApiError 403 for a request by a web page that is not of this machine.
+
+    A page whose host name is made to mean 127.0.0.1 (DNS rebinding) is, to the browser, of this
+    server's own origin, and no rule about other origins stops it. Browsers name the page in
+    `Origin`; programs send none.
+    """
+    page = PAGE.match(request.headers.get("origin", ""))
+    if page and page[1] not in THIS_MACHINE:
+        message = f"web pages of {page[1]!r} may not use this server: it is for this machine only"
+        raise ApiError(403, message, code="forbidden_origin")
 
 
 class BodyLimit:

@@ -38,6 +38,7 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "use_beam_search": (False,),
     "stop": ([],),
     "stop_token_ids": ([],),
+    "include_stop_str_in_output": (False,),
     "bad_words": ([],),
     "ignore_eos": (False,),
     "min_tokens": (0,),
@@ -45,6 +46,7 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "top_logprobs": (0,),
     "prompt_logprobs": (),
     "logit_bias": ({},),
+    "allowed_token_ids": (),
     "presence_penalty": (0,),
     "frequency_penalty": (0,),
     "repetition_penalty": (1,),
@@ -60,12 +62,16 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "function_call": ("auto", "none"),
     "parallel_tool_calls": (True,),
     "reasoning_effort": ("none",),
+    "thinking": ({"type": "disabled"},),
     "verbosity": ("medium",),
     "modalities": (["text"],),
     "audio": (),
     "prediction": (),
     "web_search_options": (),
     "echo": (False,),
+    "skip_special_tokens": (True,),
+    "truncate_prompt_tokens": (),
+    "documents": ([],),
     "continue_final_message": (False,),
     "add_generation_prompt": (True,),
     "chat_template": (),
@@ -73,6 +79,8 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "store": (False,),
     "service_tier": ("auto", "default"),
 }
+# The same of a message: Moonshot's prefix to go on from, OpenAI's older calls, OpenAI's audio.
+MESSAGE_FIELDS = ("partial", "function_call", "audio")
 
 
 def or_default(default: Any) -> BeforeValidator:
@@ -103,13 +111,16 @@ class Tool(BaseModel):
 class StreamOptions(BaseModel):
     """What a stream holds beside the answer."""
 
+    model_config = ConfigDict(strict=True)
+
     include_usage: Annotated[bool, or_default(False)] = False
 
 
 class ChatCompletionRequest(BaseModel):
     """The body of POST /v1/chat/completions. Messages are checked where they are rendered."""
 
-    model_config = ConfigDict(extra="allow")
+    # Strict: "false" is not false, and true is not 1 token.
+    model_config = ConfigDict(extra="allow", strict=True)
 
     model: str
     messages: list[dict[str, Any]] = Field(min_length=1)
@@ -143,22 +154,28 @@ class ChatCompletionRequest(BaseModel):
         )
 
     def refuse_unsupported(self) -> None:
-        """Raise for a field of NEUTRAL that asks for something, and for strict tools."""
+        """Raise for a field of NEUTRAL or MESSAGE_FIELDS in use, and for strict tools."""
         for name, value in (self.model_extra or {}).items():
             if name in NEUTRAL and value is not None and value not in NEUTRAL[name]:
                 raise unsupported(name, value)
+        for index, message in enumerate(self.messages):
+            for name in MESSAGE_FIELDS:
+                if message.get(name):
+                    raise unsupported(f"messages[{index}].{name}", message[name])
         for index, tool in enumerate(self.tools):
             if tool.function.strict:
                 raise unsupported(f"tools[{index}].function.strict", True)
 
     def check_tool_names(self) -> None:
         """Raise for two tools of the same name."""
-        names = [tool.function.name for tool in self.tools]
-        for index, name in enumerate(names):
-            if name in names[:index]:
+        names: set[str] = set()
+        for index, tool in enumerate(self.tools):
+            name = tool.function.name
+            if name in names:
                 param = f"tools[{index}].function.name"
                 message = f"{param}: {name!r} is declared twice"
                 raise ApiError(400, message, param=param, code="invalid_value")
+            names.add(name)
 
     def checked_tool_choice(self) -> Literal["auto", "none"]:
         """Raise for a choice that forces a call, and for what is no choice at all."""
@@ -223,7 +240,7 @@ def chat_routes(chat: ChatGenerator, model: str) -> APIRouter:
 def check_model(name: str, served: str) -> None:
     """Raise 404 for any name but the served one."""
     if name != served:
-        message = f"the model {name!r} does not exist: this server has {served!r}"
+        message = f"the model {reprlib.repr(name)} does not exist: this server has {served!r}"
         raise ApiError(404, message, param="model", code="model_not_found")
 
 

@@ -12,12 +12,15 @@ import torch
 from openk2.architecture import ModelConfig
 from openk2.chat import Tokenizer
 from openk2.checkpoint import export_model, load_model
+from openk2.config import RecipeError
+from openk2.data import DataError
 from openk2.data.mixture import Batch, Mixture
 from openk2.data.packing import PackedRows
 from openk2.model import K2Model
 from openk2.optim import MuonClip
+from openk2.record.lock import hold_folder
 from openk2.record.metrics import MetricsLog
-from openk2.train.recipe import Recipe
+from openk2.train.recipe import Optimization, Recipe
 from openk2.train.resume import RunState, StateError, list_states, load_state, save_state
 from openk2.train.step import StepReport, train_step
 
@@ -44,30 +47,25 @@ def train(
     """Run `recipe` to its end, resuming what stands in `out`; return the exported checkpoint.
 
     Writes out/state (resumable, newest two), out/metrics.jsonl and, at the end, out/checkpoint in
-    the published layout (bf16). Raises StateError if `out` holds a run of another recipe.
+    the published layout (bf16). Raises StateError if `out` holds a run of another recipe or a state
+    cannot be written, RecipeError or DataError if the recipe's parts do not fit each other, and
+    BlockingIOError if another process runs in `out`.
     """
     tokenizer = Tokenizer.load(recipe.tokenizer)
-    mixture = open_mixture(recipe)
+    mixture = open_mixture(recipe, tokenizer)
     model = start_model(recipe, tokenizer, device)
-    optimizer = MuonClip(
-        model.named_parameters(),
-        weight_decay=recipe.optimization.weight_decay,
-        momentum=recipe.optimization.momentum,
-        nesterov=recipe.optimization.nesterov,
-        tau=recipe.optimization.tau,
-        ns_dtype=torch.float32
-        if recipe.optimization.full_precision_newton_schulz
-        else torch.bfloat16,
-    )
-    state = resume(recipe, out, model, optimizer)
-    announce(ownership_table(optimizer))
-    announce(f"step {state.step} of {recipe.steps}, {len(recipe.data)} data parts")
-    with MetricsLog(out / "metrics.jsonl", keep_below=state.step) as log:
-        while state.step < recipe.steps:
-            state = advance(recipe, state, model, optimizer, mixture, device, log, show)
-            if state.step % recipe.checkpoint_every == 0 or state.step == recipe.steps:
-                save_state(out / "state", model, optimizer, state)
-    export_model(model, tokenizer, out / "checkpoint")
+    check_fit(model.config, tokenizer, mixture)
+    optimizer = make_optimizer(recipe.optimization, model)
+    with hold_folder(out):
+        state = resume(recipe, out, model, optimizer)
+        announce(ownership_table(optimizer))
+        announce(f"step {state.step} of {recipe.steps}, {len(recipe.data)} data parts")
+        with MetricsLog(out / "metrics.jsonl", keep_below=state.step) as log:
+            while state.step < recipe.steps:
+                state = advance(recipe, state, model, optimizer, mixture, device, log, show)
+                if state.step % recipe.checkpoint_every == 0 or state.step == recipe.steps:
+                    save_state(out / "state", model, optimizer, state)
+        export_model(model, tokenizer, out / "checkpoint")
     return out / "checkpoint"
 
 
@@ -114,15 +112,36 @@ def advance(
     return done
 
 
-def open_mixture(recipe: Recipe) -> Mixture:
-    """The recipe's data parts, memory-mapped."""
+def open_mixture(recipe: Recipe, tokenizer: Tokenizer) -> Mixture:
+    """The recipe's data parts, memory-mapped. Raises DataError if they are not of one kind."""
     parts = [PackedRows.load(part.path) for part in recipe.data]
+    first, length = recipe.data[0].path, parts[0].tokens.shape[1]
+    for part, rows in zip(recipe.data, parts, strict=True):
+        if rows.tokens.shape[1] != length:
+            raise DataError(
+                f"{part.path} has rows of {rows.tokens.shape[1]} tokens, {first} of {length}: "
+                "pack both in one length"
+            )
+        largest = int(rows.tokens.max())
+        if largest >= tokenizer.vocab_size:
+            raise DataError(
+                f"{part.path} holds id {largest}, {recipe.tokenizer} has ids 0 to "
+                f"{tokenizer.vocab_size - 1}: pack it with this tokenizer"
+            )
     return Mixture(parts, [part.weight for part in recipe.data], recipe.seed)
 
 
 def start_model(recipe: Recipe, tokenizer: Tokenizer, device: str) -> K2Model:
-    """A fresh network of the recipe's shape, or the checkpoint it starts from, in float32."""
+    """A fresh network of the recipe's shape, or the checkpoint it starts from, in float32.
+
+    Raises RecipeError if that checkpoint was made for another tokenizer.
+    """
     if recipe.start is not None:
+        if Tokenizer.load(recipe.start).tokens != tokenizer.tokens:
+            raise RecipeError(
+                f"{recipe.start} was trained with another tokenizer than {recipe.tokenizer}: "
+                "name its own, and pack the data with it"
+            )
         return load_model(recipe.start, dtype=torch.float32, device=device)
     assert recipe.shape is not None
     config = ModelConfig(
@@ -135,16 +154,43 @@ def start_model(recipe: Recipe, tokenizer: Tokenizer, device: str) -> K2Model:
     return K2Model(config).to(device).initialize(recipe.seed)
 
 
+def check_fit(config: ModelConfig, tokenizer: Tokenizer, mixture: Mixture) -> None:
+    """Raise RecipeError if the network's vocabulary or context is not what the run needs."""
+    if tokenizer.vocab_size != config.vocab_size:
+        raise RecipeError(
+            f"the tokenizer has {tokenizer.vocab_size} ids, the network to start from has "
+            f"vocab_size {config.vocab_size}: name the network's own tokenizer"
+        )
+    if mixture.length > config.max_position_embeddings:
+        raise RecipeError(
+            f"the data's rows have {mixture.length} tokens, more than the network's "
+            f"max_position_embeddings {config.max_position_embeddings}: pack shorter rows"
+        )
+
+
+def make_optimizer(settings: Optimization, model: K2Model) -> MuonClip:
+    """MuonClip over all of the model's parameters."""
+    return MuonClip(
+        model.named_parameters(),
+        weight_decay=settings.weight_decay,
+        momentum=settings.momentum,
+        nesterov=settings.nesterov,
+        tau=settings.tau,
+        ns_dtype=torch.float32 if settings.full_precision_newton_schulz else torch.bfloat16,
+    )
+
+
 def resume(recipe: Recipe, out: Path, model: K2Model, optimizer: MuonClip) -> RunState:
     """The newest state in `out` if there is one, else step 0."""
     identity = recipe_digest(recipe)
     states = list_states(out / "state")
     if not states:
         return RunState(step=0, tokens=0, recipe=identity)
-    state = load_state(states[-1], model, optimizer)
-    if state.recipe != identity:
+    state = load_state(states[-1], model, optimizer, identity)
+    if state.step > recipe.steps:
         raise StateError(
-            f"{states[-1]} belongs to another recipe: continue with that one or name another --out"
+            f"{states[-1]} is past the end of the recipe's schedule, {recipe.steps} steps: "
+            "lengthen it or name another --out"
         )
     return state
 

@@ -1,8 +1,10 @@
 """What a training run is told: the recipe file's tables."""
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from openk2.architecture import ModelConfig
 from openk2.optim import WarmupStableDecay
 
 
@@ -12,6 +14,10 @@ class Part:
 
     path: Path
     weight: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.weight < math.inf:
+            raise ValueError(f"weight is {self.weight}: it must be a finite number above 0")
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,9 @@ class Shape:
     max_position_embeddings: int = 4096
     initializer_range: float = 0.02
 
+    def __post_init__(self) -> None:
+        ModelConfig(**asdict(self))
+
 
 @dataclass(frozen=True)
 class Optimization:
@@ -53,6 +62,18 @@ class Optimization:
     grad_clip: float = 1.0
     bias_speed: float = 0.001
     full_precision_newton_schulz: bool = False
+
+    def __post_init__(self) -> None:
+        checks = {
+            "weight_decay": (0 <= self.weight_decay < 1, "at least 0 and below 1"),
+            "momentum": (0 <= self.momentum < 1, "at least 0 and below 1"),
+            "tau": (self.tau > 0, "above 0"),
+            "grad_clip": (self.grad_clip > 0, "above 0"),
+            "bias_speed": (0 <= self.bias_speed < 1, "at least 0 and below 1"),
+        }
+        for name, (ok, remedy) in checks.items():
+            if not ok:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be {remedy}")
 
 
 @dataclass(frozen=True)
@@ -79,6 +100,11 @@ class Recipe:
             raise ValueError(
                 "give exactly one of [shape] (a fresh network) and start (a checkpoint)"
             )
+        for name in ("rows", "micro_rows", "checkpoint_every", "steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}: it must be at least 0")
         if self.rows % self.micro_rows:
             raise ValueError(f"rows {self.rows} is not a multiple of micro_rows {self.micro_rows}")
         if not self.data:

@@ -49,8 +49,8 @@ def train_step(
     bias_speed: float,
     autocast: torch.dtype | None,
 ) -> StepReport:
-    """Take one step on `batch`. Raises TrainingError, weights untouched, if the loss or a gradient
-    is not finite.
+    """Take one step on `batch`. Raises TrainingError, weights untouched, if the loss, a gradient or
+    an attention logit is not finite.
 
     autocast: dtype of matrix products; None computes in the parameters' own float32.
     """
@@ -66,11 +66,12 @@ def train_step(
         loss.backward()
         total += loss.detach()
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), grad_clip)
-    if not torch.isfinite(total + norm):
+    largest = observation.max_logits.amax()
+    if not (torch.isfinite(total + norm) and largest < torch.inf):
         optimizer.zero_grad()
         raise TrainingError(
-            f"loss {float(total)}, gradient norm {float(norm)}: not finite, no step taken; "
-            "resume from the last checkpoint with a lower rate or other data"
+            f"loss {float(total)}, gradient norm {float(norm)}, max logit {float(largest)}: not "
+            "finite, no step taken; resume from the last checkpoint with a lower rate or other data"
         )
     optimizer.step()
     optimizer.zero_grad()

@@ -1,0 +1,38 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from openk2.config import RecipeError, read_recipe
+from openk2.train.recipe import Recipe
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("rows = 4", "rows = 0", "rows is 0"),
+        ("micro_rows = 2", "micro_rows = 0", "micro_rows is 0"),
+        ("micro_rows = 2", "micro_rows = 3", "not a multiple"),
+        ("checkpoint_every = 2", "checkpoint_every = 0", "checkpoint_every is 0"),
+        ("seed = 3", "seed = -3", "seed is -3"),
+        ("peak = 1e-2", "peak = -1e-2", "schedule: peak is -0.01"),
+        ("warmup = 2", "warmup = -2", "schedule: warmup is -2"),
+        ("final = 1e-3", "final = nan", "schedule: final is nan"),
+        ("warmup = 2\nstable = 4\ndecay = 2", "warmup = 0\nstable = 0\ndecay = 0", "steps is 0"),
+        ("weight = 0.5", "weight = 0.0", r"data\[0\]: weight is 0"),
+        ("weight = 0.5", "weight = inf", r"data\[0\]: weight is inf"),
+        ("tau = 0.05", "tau = 0.0", "optimization: tau is 0"),
+        ("tau = 0.05", "momentum = 1.0", "optimization: momentum is 1"),
+        ("num_experts_per_tok = 2", "num_experts_per_tok = 5", "shape: num_experts_per_tok is 5"),
+        ("hidden_size = 32", "hidden_size = 0", "shape: hidden_size is 0"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_by_its_key(
+    material: Path, tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    text = (material / "pretrain.toml").read_text()
+    changed = re.sub(rf"^{re.escape(old)}$", new, text, count=1, flags=re.MULTILINE)
+    assert changed != text
+    (tmp_path / "r.toml").write_text(changed)
+    with pytest.raises(RecipeError, match=rf"r\.toml: .*{message}"):
+        read_recipe(tmp_path / "r.toml", Recipe)
