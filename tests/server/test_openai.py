@@ -376,7 +376,9 @@ JSON = st.recursive(
     st.none()
     | st.booleans()
     | st.sampled_from([0, -1, 2**63, 10**400, 0.5, 1e-50, 1e308, float("nan"), float("inf")])
-    | st.sampled_from(["", "x", "\ud800", "\x00", "<|im_end|>", "text", "user", "function", "none"]),
+    | st.sampled_from(
+        ["", "x", "\ud800", "\x00", "<|im_end|>", "text", "user", "function", "none"]
+    ),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(

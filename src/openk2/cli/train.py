@@ -40,11 +40,13 @@ def run(file: Path, out: Path, device: str, threads: int | None, *, fresh: bool)
 
     keep_freed_memory()
     import torch
+    import torch.distributed as dist
 
     from openk2.chat import TokenizerError
     from openk2.checkpoint import CheckpointError
     from openk2.config import RecipeError, read_recipe
     from openk2.data import DataError
+    from openk2.parallel import ALONE, Replicas
     from openk2.train.loop import train
     from openk2.train.recipe import Recipe
     from openk2.train.resume import StateError
@@ -53,11 +55,15 @@ def run(file: Path, out: Path, device: str, threads: int | None, *, fresh: bool)
     if threads is not None:
         torch.set_num_threads(threads)
     try:
+        replicas = Replicas.join(device) if dist.is_torchelastic_launched() else ALONE
         recipe = read_recipe(file, Recipe)
         if fresh != (recipe.shape is not None):
             wanted, command = ("[shape]", "sft") if fresh else ("start", "pretrain")
             raise RecipeError(f"{file}: this command needs {wanted}; `openk2 {command}` runs it")
-        checkpoint = train(recipe, out, device=device, show=show, announce=typer.echo)
+        announce = typer.echo if replicas.leads else silence
+        checkpoint = train(
+            recipe, out, device=device, show=show, announce=announce, replicas=replicas
+        )
     except KeyboardInterrupt as error:
         typer.echo("interrupted: the same command resumes from the last checkpoint", err=True)
         raise typer.Exit(130) from error
@@ -72,7 +78,11 @@ def run(file: Path, out: Path, device: str, threads: int | None, *, fresh: bool)
     ) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
-    typer.echo(f"checkpoint in {checkpoint}")
+    announce(f"checkpoint in {checkpoint}")
+
+
+def silence(_: str) -> None:
+    """What all but the first process say."""
 
 
 def show(progress: "Progress") -> None:

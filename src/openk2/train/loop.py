@@ -4,8 +4,10 @@ import dataclasses
 import hashlib
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,6 +20,7 @@ from openk2.data.mixture import Batch, Mixture
 from openk2.data.packing import PackedRows
 from openk2.model import K2Model
 from openk2.optim import MuonClip
+from openk2.parallel import ALONE, Replicas
 from openk2.record.lock import hold_folder
 from openk2.record.metrics import MetricsLog
 from openk2.train.recipe import Optimization, Recipe
@@ -43,29 +46,42 @@ def train(
     device: str = "cpu",
     show: Callable[[Progress], None] = lambda _: None,
     announce: Callable[[str], None] = lambda _: None,
+    replicas: Replicas = ALONE,
 ) -> Path:
     """Run `recipe` to its end, resuming what stands in `out`; return the exported checkpoint.
 
     Writes out/state (resumable, newest two), out/metrics.jsonl and, at the end, out/checkpoint in
-    the published layout (bf16). Raises StateError if `out` holds a run of another recipe or a state
+    the published layout (bf16). replicas: the processes that run this together; the first of them
+    writes and shows. Raises StateError if `out` holds a run of another recipe or a state
     cannot be written, RecipeError or DataError if the recipe's parts do not fit each other, and
     BlockingIOError if another process runs in `out`.
     """
     tokenizer = Tokenizer.load(recipe.tokenizer)
     mixture = open_mixture(recipe, tokenizer)
+    check_split(recipe, replicas)
     model = start_model(recipe, tokenizer, device)
     check_fit(model.config, tokenizer, mixture)
     optimizer = make_optimizer(recipe.optimization, model)
-    with hold_folder(out):
+    with hold_folder(out) if replicas.leads else nullcontext():
+        replicas.wait()
         state = resume(recipe, out, model, optimizer)
+        replicas.wait()  # the first saves only after all have read
         announce(ownership_table(optimizer))
         announce(f"step {state.step} of {recipe.steps}, {len(recipe.data)} data parts")
-        with MetricsLog(out / "metrics.jsonl", keep_below=state.step) as log:
+        log = MetricsLog(out / "metrics.jsonl", state.step) if replicas.leads else None
+        with log or nullcontext():
             while state.step < recipe.steps:
-                state = advance(recipe, state, model, optimizer, mixture, device, log, show)
-                if state.step % recipe.checkpoint_every == 0 or state.step == recipe.steps:
-                    save_state(out / "state", model, optimizer, state)
-        export_model(model, tokenizer, out / "checkpoint")
+                state, progress = advance(
+                    recipe, state, model, optimizer, mixture, device, replicas
+                )
+                if log is not None:
+                    log.write(metrics(progress, state))
+                    show(progress)
+                    if state.step % recipe.checkpoint_every == 0 or state.step == recipe.steps:
+                        save_state(out / "state", model, optimizer, state)
+        if replicas.leads:
+            export_model(model, tokenizer, out / "checkpoint")
+    replicas.wait()
     return out / "checkpoint"
 
 
@@ -76,10 +92,9 @@ def advance(
     optimizer: MuonClip,
     mixture: Mixture,
     device: str,
-    log: MetricsLog,
-    show: Callable[[Progress], None],
-) -> RunState:
-    """One step, measured and recorded."""
+    replicas: Replicas,
+) -> tuple[RunState, Progress]:
+    """One step, measured."""
     began = time.perf_counter()
     lr = recipe.schedule(state.step)
     optimizer.set_lr(lr)
@@ -93,23 +108,24 @@ def advance(
         grad_clip=recipe.optimization.grad_clip,
         bias_speed=recipe.optimization.bias_speed,
         autocast=torch.bfloat16,
+        replicas=replicas,
     )
     rate = batch.tokens.numel() / (time.perf_counter() - began)
     done = dataclasses.replace(
         state, step=state.step + 1, tokens=state.tokens + batch.tokens.numel()
     )
-    progress = Progress(done.step, recipe.steps, lr, rate, report)
-    log.write(
-        {
-            "step": state.step,
-            "lr": lr,
-            "tokens": done.tokens,
-            "tokens_per_second": round(rate, 1),
-            **dataclasses.asdict(report),
-        }
-    )
-    show(progress)
-    return done
+    return done, Progress(done.step, recipe.steps, lr, rate, report)
+
+
+def metrics(progress: Progress, state: RunState) -> dict[str, Any]:
+    """What metrics.jsonl keeps of a step; `state` is the run's after it."""
+    return {
+        "step": progress.step - 1,
+        "lr": progress.lr,
+        "tokens": state.tokens,
+        "tokens_per_second": round(progress.tokens_per_second, 1),
+        **dataclasses.asdict(progress.report),
+    }
 
 
 def open_mixture(recipe: Recipe, tokenizer: Tokenizer) -> Mixture:
@@ -165,6 +181,16 @@ def check_fit(config: ModelConfig, tokenizer: Tokenizer, mixture: Mixture) -> No
         raise RecipeError(
             f"the data's rows have {mixture.length} tokens, more than the network's "
             f"max_position_embeddings {config.max_position_embeddings}: pack shorter rows"
+        )
+
+
+def check_split(recipe: Recipe, replicas: Replicas) -> None:
+    """Raise RecipeError if the processes cannot share a step's forward passes evenly."""
+    passes = recipe.rows // recipe.micro_rows
+    if passes % replicas.count:
+        raise RecipeError(
+            f"rows {recipe.rows} in passes of micro_rows {recipe.micro_rows} are {passes} passes, "
+            f"which {replicas.count} processes cannot share evenly: change one of the three"
         )
 
 

@@ -13,6 +13,7 @@ from openk2.data.mixture import Batch
 from openk2.model import K2Model, Observation
 from openk2.model.experts import MixtureOfExperts
 from openk2.optim import LatentHeads, MuonClip
+from openk2.parallel import ALONE, Replicas
 
 IGNORED = -100
 
@@ -48,11 +49,13 @@ def train_step(
     grad_clip: float,
     bias_speed: float,
     autocast: torch.dtype | None,
+    replicas: Replicas = ALONE,
 ) -> StepReport:
     """Take one step on `batch`. Raises TrainingError, weights untouched, if the loss, a gradient or
     an attention logit is not finite.
 
     autocast: dtype of matrix products; None computes in the parameters' own float32.
+    replicas: the processes that take this step together, all with the same whole `batch`.
     """
     device = batch.tokens.device.type
     observation = Observation(model.config, batch.tokens.device)
@@ -60,11 +63,15 @@ def train_step(
     if learned == 0:
         raise TrainingError("no learned token in the batch: check the data's loss mask")
     total = torch.zeros((), device=batch.tokens.device)
-    for rows in torch.arange(batch.tokens.shape[0]).split(micro_rows):
+    for rows in replicas.share(torch.arange(batch.tokens.shape[0]).split(micro_rows)):
         with torch.autocast(device, dtype=autocast, enabled=autocast is not None):
             loss = summed_loss(model, batch, rows, observation) / learned
         loss.backward()
         total += loss.detach()
+    replicas.add_gradients(model.parameters())
+    replicas.add(total)
+    replicas.add(observation.expert_load)
+    replicas.maximum(observation.max_logits)
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), grad_clip)
     largest = observation.max_logits.amax()
     if not (torch.isfinite(total + norm) and largest < torch.inf):
