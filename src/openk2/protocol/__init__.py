@@ -4,20 +4,23 @@ A `TokenGenerator` turns prompt ids into output ids. The engine is one; a script
 is another. What speaks text (`generation`, `server`) depends on this page alone.
 """
 
-from openk2.protocol.sampling import SamplingParams
+from openk2.protocol.sampling import MAX_LOGPROBS, SamplingParams
 from openk2.protocol.tokens import (
     EngineBusyError,
     EngineError,
     FinishReason,
     TokenChunk,
     TokenGenerator,
+    TokenLogprobs,
 )
 
 __all__ = [
+    "MAX_LOGPROBS",
     "EngineBusyError",
     "EngineError",
     "FinishReason",
     "SamplingParams",
     "TokenChunk",
     "TokenGenerator",
+    "TokenLogprobs",
 ]

@@ -18,14 +18,33 @@ class EngineBusyError(RuntimeError):
 
 
 @dataclass(frozen=True)
+class TokenLogprobs:
+    """How likely a token was. logprob: its natural logarithm; top: the likeliest ids, best first.
+
+    Of the model's own distribution: before temperature, penalties, bias and truncation.
+    """
+
+    token_id: int
+    logprob: float
+    top: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True)
 class TokenChunk:
     """Newly generated ids. The last chunk of a request, and only it, has a finish reason.
 
     With reason "stop" the last id is the stop token itself.
+    logprobs: one an id, if they were asked for.
+    prompt_logprobs: in the first chunk, if they were asked for: one a token of the prompt, None
+        for the first, which nothing predicts.
+    cached_tokens: in the first chunk: how many of the prompt's tokens were not computed anew.
     """
 
     token_ids: tuple[int, ...]
     finish_reason: FinishReason | None = None
+    logprobs: tuple[TokenLogprobs, ...] | None = None
+    prompt_logprobs: tuple[TokenLogprobs | None, ...] | None = None
+    cached_tokens: int = 0
 
 
 class TokenGenerator(Protocol):
