@@ -1,9 +1,10 @@
 import torch
 
 from openk2.architecture import ModelConfig
-from openk2.engine.batch import make_batch
+from openk2.engine.batch import group_work, make_batch
 from openk2.engine.latent_cache import LatentPages
 from openk2.engine.request import Request
+from openk2.engine.scheduler import Work
 from openk2.protocol import SamplingParams
 
 CONFIG = ModelConfig(
@@ -15,24 +16,37 @@ CONFIG = ModelConfig(
 )
 
 
-def test_a_prefill_feeds_the_prompt_and_a_decode_the_last_tokens() -> None:
+def holding(prompt: tuple[int, ...], pages: list[int], *output: int) -> Request:
+    request = Request(prompt, SamplingParams(max_tokens=4), pages=pages)
+    request.tokens += output
+    return request
+
+
+def test_a_chunk_feeds_its_part_of_the_prompt_and_a_decode_the_last_tokens() -> None:
     memory = LatentPages(CONFIG, pages=8, page_size=2, dtype=torch.float32)
-    long = Request((5, 6, 7), SamplingParams(max_tokens=4), pages=[4, 1, 0, 7])
-    prefill = make_batch([long], memory)
-    assert prefill.tokens.tolist() == [[5, 6, 7]]
-    assert prefill.positions.tolist() == [[0, 1, 2]]
-    assert prefill.cache.slots.tolist() == [8, 9, 2]
-    long.stored, long.output = 3, [9]
-    short = Request((2,), SamplingParams(max_tokens=1), output=[8], stored=1, pages=[3])
-    decode = make_batch([long, short], memory)
-    assert decode.tokens.tolist() == [[9], [8]]
+    long = holding((5, 6, 7, 8), [4, 1, 0, 7])
+    long.stored = 1
+    chunk = make_batch([Work(long, 2)], memory)
+    assert chunk.tokens.tolist() == [[6, 7]]
+    assert chunk.positions.tolist() == [[1, 2]]
+    assert chunk.cache.slots.tolist() == [9, 2]
+    long.stored = 3
+    short = holding((2,), [3], 9)
+    short.stored = 1
+    decode = make_batch([Work(long, 1), Work(short, 1)], memory)
+    assert decode.tokens.tolist() == [[8], [9]]
     assert decode.positions.tolist() == [[3], [1]]
     assert decode.cache.slots.tolist() == [3, 7]
     assert decode.cache.length == 4
 
 
+def test_a_step_is_grouped_by_how_many_tokens_a_request_feeds() -> None:
+    works = [Work(holding((1, 2, 3), [0]), count) for count in (1, 3, 1)]
+    assert group_work(works) == [[works[0], works[2]], [works[1]]]
+
+
 def test_a_request_whose_latents_were_dropped_feeds_everything_again() -> None:
-    request = Request((5, 6), SamplingParams(max_tokens=4), output=[7, 8])
-    assert request.pending == [5, 6, 7, 8]
+    request = holding((5, 6), [], 7, 8)
+    assert request.pending == 4
     request.stored = 1
-    assert request.pending == [6, 7, 8]
+    assert request.pending == 3

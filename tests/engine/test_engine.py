@@ -132,6 +132,66 @@ def test_bfloat16_weights_and_cache_are_served(model: K2Model, outputs: Outputs)
     assert len(first) == len(second) == 6
 
 
+@pytest.mark.parametrize("step_tokens", [1, 3, 64])
+def test_chunks_shared_pages_and_preemption_change_no_token(
+    model: K2Model, outputs: Outputs, plain_greedy: Greedy, step_tokens: int
+) -> None:
+    engine = Engine(model, pages=12, page_size=PAGE, max_batch=4, step_tokens=step_tokens)
+    engine.start()
+    base = prompt(17)
+    asked = [(base[: 9 + i], greedy(6 + 2 * i)) for i in range(6)] + [(base, greedy(30))] * 2
+    expected = [plain_greedy(ids, params.max_tokens) for ids, params in asked]
+    assert outputs(engine, *asked) == expected
+    assert outputs(engine, *asked) == expected
+    stats = engine.stats()
+    assert stats.preemptions > 0
+    assert stats.cached_tokens > 0
+    assert idle(engine)
+    engine.stop()
+
+
+def test_log_probabilities_are_the_models_own(engine: Engine, read: Read, model: K2Model) -> None:
+    ids = prompt(11)
+    params = SamplingParams(
+        max_tokens=3, temperature=0, logprobs=2, prompt_logprobs=1, logit_bias={5: 100.0}
+    )
+    for _ in range(2):  # the second time the prompt is in the cache
+        chunks = asyncio.run(read(engine, ids, params))
+        scores = chunks[0].prompt_logprobs
+        assert scores is not None
+        assert all(chunk.prompt_logprobs is None for chunk in chunks[1:])
+        told = [*scores, *(s for chunk in chunks for s in chunk.logprobs or ())]
+        whole = [*ids, 5, 5, 5]
+        with torch.inference_mode():
+            hidden = model(torch.tensor([whole]))[0, :-1]
+            plain = model.lm_head(hidden).log_softmax(-1)
+        assert told[0] is None
+        for place, score in enumerate(told[1:]):
+            assert score is not None
+            assert score.token_id == whole[place + 1]
+            assert score.logprob == pytest.approx(float(plain[place, score.token_id]), abs=1e-4)
+            best = plain[place].topk(len(score.top))
+            assert [token for token, _ in score.top] == best.indices.tolist()
+            assert [p for _, p in score.top] == pytest.approx(best.values.tolist(), abs=1e-4)
+
+
+def test_a_prompt_can_be_scored_without_any_output(engine: Engine, read: Read) -> None:
+    [chunk] = asyncio.run(read(engine, prompt(9), SamplingParams(max_tokens=0, prompt_logprobs=0)))
+    assert (chunk.token_ids, chunk.finish_reason) == ((), "length")
+    assert chunk.prompt_logprobs is not None
+    assert len(chunk.prompt_logprobs) == 9
+    assert idle(engine)
+
+
+def test_a_penalty_counts_what_this_request_has_said(engine: Engine, outputs: Outputs) -> None:
+    once = SamplingParams(max_tokens=20, temperature=0, presence_penalty=2, frequency_penalty=2,
+                          logit_bias=dict.fromkeys(range(20), 50.0))  # fmt: skip
+    [ids] = outputs(engine, (prompt(5), once))
+    plain = SamplingParams(max_tokens=20, temperature=0, logit_bias=once.logit_bias)
+    [repeating] = outputs(engine, (prompt(5), plain))
+    assert len(set(ids)) > len(set(repeating))
+
+
 def test_a_seeded_request_gives_the_same_tokens_alone_and_among_others(
     engine: Engine, outputs: Outputs
 ) -> None:
@@ -366,7 +426,7 @@ def test_a_reader_whose_loop_was_closed_is_cancelled(engine: Engine) -> None:
         ([], 1, "the prompt is empty"),
         ([1] * 10, 55, "10 prompt tokens plus max_tokens 55 are 65, .* context length 64"),
         ([1, 48], 1, "holds id 48: this model's ids are 0 to 47"),
-        ([-1], 1, "holds id -1"),
+        ([-1], 1, "the prompt holds id -1"),
     ],
 )
 def test_a_request_that_can_never_run_is_refused_before_it_is_read(
@@ -374,6 +434,11 @@ def test_a_request_that_can_never_run_is_refused_before_it_is_read(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         engine.generate(ids, greedy(max_tokens))
+
+
+def test_a_bias_on_no_id_of_the_model_is_refused(engine: Engine) -> None:
+    with pytest.raises(ValueError, match="logit_bias holds id 48"):
+        engine.generate([1], SamplingParams(max_tokens=1, logit_bias={48: 1.0}))
 
 
 def test_the_context_is_what_model_pages_and_caller_allow(model: K2Model) -> None:

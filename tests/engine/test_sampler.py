@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openk2.engine.sampler import choose, truncate
+from openk2.engine.sampler import choose, penalize, score, truncate
 from openk2.protocol import SamplingParams
 
 # An even walk over [0, 1): each token is drawn as often as its probability says, give or take one.
@@ -137,3 +137,41 @@ def test_logits_that_are_no_numbers_are_refused(value: float) -> None:
     logits[1] = value
     with pytest.raises(ValueError, match="NaN or infinity"):
         choose(logits, [SamplingParams(max_tokens=1)] * 2, [0.5, 0.5])
+
+
+def test_min_p_leaves_what_is_near_enough_to_the_likeliest() -> None:
+    probabilities = softmax(LOGITS)
+    kept = [p if p >= 0.3 * max(probabilities) else 0.0 for p in probabilities]
+    expected = [p / sum(kept) for p in kept]
+    assert shares(LOGITS, temperature=1.0, min_p=0.3) == pytest.approx(expected, abs=1 / 2000)
+    assert shares(LOGITS, temperature=1.0, min_p=1.0)[2] == 1
+
+
+def test_top_p_is_a_share_of_what_min_p_leaves() -> None:
+    # 0.42, 0.28, 0.17 pass min_p 0.3 and have 0.87 together; 0.75 of that takes two.
+    chosen = shares(LOGITS, temperature=1.0, min_p=0.3, top_p=0.75)
+    assert [share > 0 for share in chosen] == [False, False, True, False, False, True]
+
+
+def test_penalties_and_bias_are_what_their_formulas_say() -> None:
+    row = torch.tensor([2.0, -2.0, 1.0, 0.5])
+    settings = {"presence_penalty": 0.5, "frequency_penalty": 0.25, "repetition_penalty": 2.0}
+    params = SamplingParams(max_tokens=1, logit_bias={3: -1.0}, **settings)  # type: ignore[arg-type]
+    got = penalize(row, params, prompt=(1,), output={0: 3})
+    assert got.tolist() == [2.0 / 2 - 0.5 - 0.75, -2.0 * 2, 1.0, 0.5 - 1.0]
+    assert row.tolist() == [2.0, -2.0, 1.0, 0.5]
+
+
+def test_a_row_without_penalties_is_left_bit_equal() -> None:
+    row = torch.randn(7)
+    assert penalize(row, SamplingParams(max_tokens=1), (1, 2), {3: 4}) is row
+
+
+def test_scores_are_log_softmax_and_the_likeliest_come_first() -> None:
+    logits = torch.tensor([LOGITS, LOGITS[::-1]])
+    first, second = score(logits, [0, 0], top=2)
+    expected = [math.log(p) for p in softmax(LOGITS)]
+    assert first.logprob == pytest.approx(expected[0], abs=1e-6)
+    assert second.logprob == pytest.approx(expected[5], abs=1e-6)
+    assert [token for token, _ in first.top] == [2, 5]
+    assert score(logits, [1, 1], top=0)[0].top == ()

@@ -1,113 +1,231 @@
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openk2.engine.pages import PagePool
 from openk2.engine.request import Request
-from openk2.engine.scheduler import Scheduler
+from openk2.engine.scheduler import Scheduler, Work
 from openk2.protocol import EngineBusyError, SamplingParams
 
 
-def make(prompt: int, max_tokens: int) -> Request:
-    return Request(tuple(range(prompt)), SamplingParams(max_tokens=max_tokens))
+def make(prompt: list[int], max_tokens: int, scores: bool = False) -> Request:
+    prompt_logprobs = 0 if scores else None
+    return Request(
+        tuple(prompt), SamplingParams(max_tokens=max_tokens, prompt_logprobs=prompt_logprobs)
+    )
 
 
-def run_step(scheduler: Scheduler) -> list[Request]:
-    """One step as the engine does it: every request gets a token, finished ones leave."""
-    requests = scheduler.next_step()
-    assert len({len(request.pending) for request in requests}) <= 1
-    for request in requests:
-        request.stored += len(request.pending)
-        assert request.stored <= len(request.pages) * scheduler.page_size
-        if request.accept(7):
-            scheduler.remove(request)
-    return requests
+class Cache:
+    """What the pages hold: for each slot, all tokens up to the one that was stored there."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self.scheduler = scheduler
+        self.slots: dict[tuple[int, int], tuple[int, ...]] = {}
+
+    def step(self, between: Callable[[], None] = lambda: None) -> list[Work]:
+        """One step as the engine does it; `between` happens while it computes."""
+        scheduler, size = self.scheduler, self.scheduler.page_size
+        step = scheduler.next_step()
+        assert len({work.request for work in step}) == len(step)
+        for work in step:
+            self.check_stored(work.request)
+        complete = [work.request for work in step if work.completes]
+        between()
+        for work in step:
+            request = work.request
+            for place in range(request.stored, request.stored + work.count):
+                slot = request.pages[place // size], place % size
+                self.slots[slot] = tuple(request.tokens[: place + 1])
+            if request.scores_prompt:
+                request.prompt_scores += [None] * work.count
+        for work in step:
+            scheduler.book(work)
+        for request in complete:
+            if request.accept(7 + len(request.tokens) % 2):
+                scheduler.remove(request)
+        self.check_pages()
+        return step
+
+    def check_stored(self, request: Request) -> None:
+        size = self.scheduler.page_size
+        for place in range(request.stored):
+            slot = request.pages[place // size], place % size
+            assert self.slots[slot] == tuple(request.tokens[: place + 1])
+
+    def check_pages(self) -> None:
+        """No page leaks, none is free and in use, none is private to two requests."""
+        scheduler = self.scheduler
+        running = scheduler.running
+        private = [page for r in running for page in r.pages[len(r.shared) :]]
+        shared = {node.page for r in running for node in r.shared}
+        assert len(private) == len(set(private))
+        assert not shared & set(private)
+        pool, idle = scheduler.pool, scheduler.tree.idle
+        assert len(private) + len(shared) + idle + pool.free == pool.count
 
 
-def check_pages(scheduler: Scheduler) -> None:
-    """No page leaks and none belongs to two requests."""
-    held = [page for request in scheduler.running for page in request.pages]
-    assert len(held) == len(set(held))
-    assert len(held) + scheduler.pool.free == scheduler.pool.count
+prompts = st.lists(st.integers(0, 1), min_size=1, max_size=14)
+arrivals = st.tuples(st.just("arrive"), prompts, st.integers(1, 8), st.booleans())
+cancellations = st.tuples(
+    st.sampled_from(["cancel", "cancel in step"]), st.integers(0, 30), st.just(0), st.just(0)
+)
+steps = st.tuples(st.just("step"), st.just(0), st.just(0), st.just(0))
 
 
-arrivals = st.tuples(st.just("arrive"), st.integers(1, 12), st.integers(1, 8))
-cancellations = st.tuples(st.just("cancel"), st.integers(0, 30), st.just(0))
-steps = st.tuples(st.just("step"), st.just(0), st.just(0))
-
-
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
-    st.lists(arrivals | cancellations | steps | steps, max_size=60),
+    st.lists(arrivals | arrivals | cancellations | steps | steps, max_size=60),
     st.integers(1, 5),
-    st.integers(20, 40),
+    st.integers(22, 40),
     st.integers(1, 4),
+    st.integers(1, 9),
+    st.booleans(),
 )
 def test_whatever_comes_and_leaves_pages_are_whole_and_everything_finishes(
-    events: list[tuple[str, int, int]], page_size: int, tokens: int, max_running: int
+    events: list[tuple],
+    page_size: int,
+    tokens: int,
+    max_running: int,
+    step_tokens: int,
+    share: bool,
 ) -> None:
     pool = PagePool(-(-tokens // page_size))
-    scheduler = Scheduler(pool, page_size, max_running, max_waiting=100)
+    scheduler = Scheduler(pool, page_size, max_running, 100, step_tokens, share)
+    cache = Cache(scheduler)
     requests: list[Request] = []
     cancelled: set[Request] = set()
-    for kind, first, second in events:
+
+    def cancel(index: int) -> None:
+        if index < len(requests):
+            scheduler.remove(requests[index])
+            cancelled.add(requests[index])
+
+    for kind, first, second, third in events:
         if kind == "arrive":
-            requests.append(make(first, second))
+            requests.append(make(first, second, third))
             scheduler.submit(requests[-1])
-        elif kind == "cancel" and first < len(requests):
-            scheduler.remove(requests[first])
-            cancelled.add(requests[first])
-        elif kind == "step":
-            run_step(scheduler)
-        check_pages(scheduler)
-    longest = sum(request.params.max_tokens + 1 for request in requests)
-    for _ in range(longest):
-        run_step(scheduler)
-        check_pages(scheduler)
+        elif kind == "cancel":
+            cancel(first)
+        elif kind == "cancel in step":
+            cache.step(lambda index=first: cancel(index))
+        else:
+            cache.step()
+        cache.check_pages()
+    # A request that is put back computes its tokens again, at most once for each older one's pages.
+    work_left = sum(len(r.prompt) + 2 * r.params.max_tokens for r in requests)
+    for _ in range(work_left * (1 + pool.count)):
+        if not cache.step():
+            break
     assert not scheduler.waiting
     assert not scheduler.running
-    assert pool.free == pool.count
+    assert scheduler.available == pool.count
     for request in requests:
-        finished = len(request.output) == request.params.max_tokens
+        finished = request.generated == request.params.max_tokens
         assert finished or request in cancelled
+        if request.params.prompt_logprobs is not None and request.generated:
+            assert len(request.prompt_scores) == len(request.prompt)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.integers(1, 12), st.integers(1, 8)), max_size=20), st.integers(1, 4))
-def test_requests_start_in_order_of_arrival(sizes: list[tuple[int, int]], running: int) -> None:
-    scheduler = Scheduler(PagePool(5), 4, running, max_waiting=100)
+@given(
+    st.lists(st.tuples(prompts, st.integers(1, 8)), max_size=20),
+    st.integers(1, 4),
+    st.integers(1, 20),
+)
+def test_requests_start_in_order_of_arrival(
+    sizes: list[tuple[list[int], int]], running: int, step_tokens: int
+) -> None:
+    scheduler = Scheduler(PagePool(6), 4, running, 100, step_tokens)
     requests = [make(*size) for size in sizes]
     for request in requests:
         scheduler.submit(request)
-    started: list[Request] = []
-    while step := run_step(scheduler):
-        started += [request for request in step if len(request.output) == 1]
+    cache, started = Cache(scheduler), []
+    while step := cache.step():
+        started += [work.request for work in step if work.request not in started]
     assert started == requests
 
 
-def test_running_requests_advance_at_least_every_second_step() -> None:
-    scheduler = Scheduler(PagePool(100), 4, 10, max_waiting=100)
-    first = make(4, 20)
+def test_who_decodes_advances_every_step_while_a_long_prompt_is_read_in_chunks() -> None:
+    scheduler = Scheduler(PagePool(100), 4, 10, 100, step_tokens=8)
+    cache, first = Cache(scheduler), make([1] * 4, 20)
     scheduler.submit(first)
-    run_step(scheduler)
-    for arrived in range(8):
-        scheduler.submit(make(4, 1))
-        run_step(scheduler)
-        run_step(scheduler)
-        assert len(first.output) == arrived + 2
+    cache.step()
+    scheduler.submit(make([0] * 21, 1))
+    chunks = []
+    for done in range(2, 5):
+        chunks += [work.count for work in cache.step() if work.request is not first]
+        assert first.generated == done
+    assert chunks == [7, 7, 7]
+
+
+def test_equal_prompts_that_come_together_are_computed_once() -> None:
+    scheduler = Scheduler(PagePool(100), 4, 10, 100, step_tokens=8)
+    prompt = list(range(18))
+    for _ in range(3):
+        scheduler.submit(make(prompt, 2))
+    cache, computed = Cache(scheduler), 0
+    requests = list(scheduler.waiting)
+    while step := cache.step():
+        computed += sum(work.count for work in step)
+    # The first reads 18 tokens, the others what no whole page holds; each stores one output token.
+    assert computed == 18 + 2 + 2 + 3
+    assert [request.cached for request in requests] == [0, 16, 16]
+
+
+def test_an_answer_is_found_again_when_the_next_turn_begins_with_it() -> None:
+    scheduler = Scheduler(PagePool(100), 4, 10, 100)
+    cache, first = Cache(scheduler), make([1, 2, 3], 10)
+    scheduler.submit(first)
+    while cache.step():
+        pass
+    second = make([*first.tokens, 5, 5], 1)
+    scheduler.submit(second)
+    cache.step()
+    assert second.cached == 12
+
+
+def test_what_was_used_longest_ago_is_evicted_first_and_what_is_in_use_never() -> None:
+    scheduler = Scheduler(PagePool(7), 4, 10, 100)
+    cache = Cache(scheduler)
+
+    def run(prompt: list[int], max_tokens: int = 1) -> Request:
+        request = make(prompt, max_tokens)
+        scheduler.submit(request)
+        cache.step()
+        return request
+
+    old, new = [1] * 9, [2] * 9
+    run(old)
+    run(new)
+    run(old)  # now `new` is the one used longest ago
+    run([3] * 13, 2)
+    assert run(old).cached == 8
+    assert run(new).cached < 8
+
+
+def test_a_request_that_scores_its_prompt_computes_all_of_it() -> None:
+    scheduler = Scheduler(PagePool(100), 4, 10, 100)
+    cache = Cache(scheduler)
+    for scores in (False, True):
+        request = make(list(range(12)), 1, scores)
+        scheduler.submit(request)
+        assert cache.step() == [Work(request, 12)]
+        assert request.cached == 0
 
 
 def test_a_full_queue_refuses_the_next_request() -> None:
     scheduler = Scheduler(PagePool(4), 4, 1, max_waiting=2)
-    scheduler.submit(make(1, 1))
-    scheduler.submit(make(1, 1))
+    scheduler.submit(make([1], 1))
+    scheduler.submit(make([1], 1))
     with pytest.raises(EngineBusyError, match="2 requests are waiting"):
-        scheduler.submit(make(1, 1))
+        scheduler.submit(make([1], 1))
 
 
 def test_removing_twice_frees_pages_once() -> None:
     scheduler = Scheduler(PagePool(4), 4, 1, max_waiting=2)
-    request = make(4, 4)
+    request = make([1] * 4, 4)
     scheduler.submit(request)
     scheduler.next_step()
     scheduler.remove(request)

@@ -1,9 +1,10 @@
 """`Engine`: a worker thread that runs steps, and the async generators that read from it.
 
-The life of a request: `generate` checks it; its first `anext` queues it; a prefill step stores its
-prompt's latents and samples its first token; decode steps, shared with all running requests, add
-one token each; a stop id or max_tokens ends it and its pages are free for the next. Closing the
-generator takes it out at once, wherever it is.
+The life of a request: `generate` checks it; its first `anext` queues it; steps store its prompt's
+latents, chunk by chunk, and the last of them samples its first token; further steps, shared with
+all running requests, add one token each; a stop id or max_tokens ends it and its pages are free
+for the next, or serve whoever begins with the same tokens. Closing the generator takes it out at
+once, wherever it is.
 
 The lock guards the scheduler and the table of outlets, and is held for microseconds; the model
 runs without it. A request may therefore be cancelled while a step computes it: its pages are free
@@ -13,32 +14,40 @@ reason a request keeps its list of pages and its numbers when it is taken out.
 
 import threading
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
-from openk2.engine.batch import make_batch
+from openk2.engine.batch import group_work, make_batch
 from openk2.engine.latent_cache import LatentPages
 from openk2.engine.outlet import Message, Outlet, deliver
 from openk2.engine.pages import PagePool
 from openk2.engine.request import Request
-from openk2.engine.sampler import choose
-from openk2.engine.scheduler import Scheduler
+from openk2.engine.sampler import choose, penalize, score
+from openk2.engine.scheduler import Scheduler, Work
 from openk2.model import K2Model
 from openk2.protocol import EngineError, SamplingParams, TokenChunk
 
 
 @dataclass(frozen=True)
 class EngineStats:
-    """waiting to free_pages tell the present; the others count since the engine was made."""
+    """waiting to idle_pages tell the present; the others count since the engine was made.
+
+    free_pages: pages that hold nothing, or what nobody uses; idle_pages: those that hold something.
+    cached_tokens: prompt tokens that were found there. preemptions: requests put back to wait.
+    """
 
     waiting: int
     running: int
     pages: int
     free_pages: int
+    idle_pages: int
     steps: int
     failed_steps: int
+    preemptions: int
     prompt_tokens: int
+    cached_tokens: int
     output_tokens: int
 
 
@@ -51,6 +60,8 @@ class Engine:
     max_waiting: requests that wait at most; one more gets EngineBusyError.
     context_length: prompt plus output tokens of one request; default: as many as the model allows
         and all pages together hold.
+    step_tokens: tokens that one step computes at most; longer prompts take several steps.
+    share_prefixes: whether requests with equal beginnings share their pages.
     dtype: of the cached latents (default: the weights').
     """
 
@@ -63,9 +74,13 @@ class Engine:
         max_batch: int,
         max_waiting: int = 1024,
         context_length: int | None = None,
+        step_tokens: int = 512,
+        share_prefixes: bool = True,
         dtype: torch.dtype | None = None,
     ) -> None:
-        self._scheduler = Scheduler(PagePool(pages), page_size, max_batch, max_waiting)
+        self._scheduler = Scheduler(
+            PagePool(pages), page_size, max_batch, max_waiting, step_tokens, share_prefixes
+        )
         longest = min(model.config.max_position_embeddings, pages * page_size)
         if context_length is not None and not 1 <= context_length <= longest:
             raise ValueError(
@@ -82,7 +97,8 @@ class Engine:
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
         self._accepting = False
-        self._steps = self._failed_steps = self._prompt_tokens = self._output_tokens = 0
+        self._steps = self._failed_steps = 0
+        self._prompt_tokens = self._cached_tokens = self._output_tokens = 0
 
     @property
     def context_length(self) -> int:
@@ -119,10 +135,13 @@ class Engine:
                 waiting=len(scheduler.waiting),
                 running=len(scheduler.running),
                 pages=scheduler.pool.count,
-                free_pages=scheduler.pool.free,
+                free_pages=scheduler.available,
+                idle_pages=scheduler.tree.idle,
                 steps=self._steps,
                 failed_steps=self._failed_steps,
+                preemptions=scheduler.preemptions,
                 prompt_tokens=self._prompt_tokens,
+                cached_tokens=self._cached_tokens,
                 output_tokens=self._output_tokens,
             )
 
@@ -142,9 +161,11 @@ class Engine:
         prompt, last = request.prompt, self._model.config.vocab_size - 1
         if not prompt:
             raise ValueError("the prompt is empty: it needs at least one token")
-        for token in (min(prompt), max(prompt)):
-            if not 0 <= token <= last:
-                raise ValueError(f"the prompt holds id {token}: this model's ids are 0 to {last}")
+        biased = request.params.logit_bias
+        for where, ids in (("the prompt", prompt), ("logit_bias", biased)):
+            for token in (min(ids, default=0), max(ids, default=0)):
+                if not 0 <= token <= last:
+                    raise ValueError(f"{where} holds id {token}: this model's ids are 0 to {last}")
         if request.reach > self._context_length:
             raise ValueError(
                 f"{len(prompt)} prompt tokens plus max_tokens {request.params.max_tokens} are "
@@ -179,8 +200,8 @@ class Engine:
     def _work(self) -> None:
         """The worker thread. However it ends, nobody is left waiting."""
         try:
-            while requests := self._next_step():
-                self._step(requests)
+            while step := self._next_step():
+                self._step(step)
         finally:
             with self._wake:
                 self._accepting = False
@@ -189,52 +210,103 @@ class Engine:
             with self._wake:
                 self._thread = None
 
-    def _next_step(self) -> list[Request]:
+    def _next_step(self) -> list[Work]:
         """Wait for work; empty when the engine is to stop."""
         with self._wake:
             while self._accepting:
-                if requests := self._scheduler.next_step():
-                    return requests
+                if step := self._scheduler.next_step():
+                    return step
                 self._wake.wait()
         return []
 
-    def _step(self, requests: list[Request]) -> None:
+    def _step(self, step: list[Work]) -> None:
+        requests = [work.request for work in step]
         try:
-            tokens = self._compute(requests)
+            chosen = [pair for works in group_work(step) for pair in self._compute(works)]
         except Exception as error:
             self._failed_steps += 1
             # Before the pages are free for others: see LatentPages on NaN.
-            self._memory.clear([page for request in requests for page in request.pages])
+            with self._wake:
+                written = [p for r in requests for p in self._scheduler.fresh_pages(r)]
+            self._memory.clear(written)
             self._end(requests, f"a step failed: {type(error).__name__}: {error}", error)
         else:
-            self._advance(requests, tokens)
+            self._advance(step, dict(chosen))
 
-    def _compute(self, requests: list[Request]) -> list[int]:
-        """Run the model over the pending tokens and choose the next token of each request."""
-        batch = make_batch(requests, self._memory)
+    def _compute(self, works: list[Work]) -> list[tuple[Request, TokenChunk]]:
+        """Run the model over `works`; the next token of each request that they complete."""
+        batch = make_batch(works, self._memory)
         hidden = self._model(batch.tokens, positions=batch.positions, cache=batch.cache)
-        logits = self._model.lm_head(hidden[:, -1])
-        draws = [request.draws.random() for request in requests]
-        return choose(logits, [request.params for request in requests], draws)
+        for work, rows in zip(works, hidden, strict=True):
+            if work.request.scores_prompt:
+                self._score_prompt(work, rows)
+        done = [index for index, work in enumerate(works) if work.completes]
+        chunks = self._choose([works[index].request for index in done], hidden[done, -1])
+        return [(works[index].request, chunk) for index, chunk in zip(done, chunks, strict=True)]
 
-    def _advance(self, requests: list[Request], tokens: list[int]) -> None:
-        """Book a step's tokens and send them to the readers."""
+    def _score_prompt(self, work: Work, hidden: Tensor) -> None:
+        """Note how likely the model found the prompt's tokens that follow `hidden` [T, hidden]."""
+        request, top = work.request, work.request.params.prompt_logprobs or 0
+        following = request.prompt[request.stored + 1 : request.stored + work.count + 1]
+        if not request.stored:
+            request.prompt_scores.append(None)
+        logits = self._model.lm_head(hidden[: len(following)])
+        request.prompt_scores += score(logits, following, top)
+
+    def _choose(self, requests: Sequence[Request], hidden: Tensor) -> list[TokenChunk]:
+        """A token for each request out of its last hidden state [N, hidden]; one may want none."""
+        if not requests:
+            return []
+        logits = self._model.lm_head(hidden)
+        adjusted = torch.stack(
+            [
+                penalize(row, r.params, r.prompt, r.counts)
+                for row, r in zip(logits, requests, strict=True)
+            ]
+        )
+        draws = [request.draws.random() for request in requests]
+        tokens = choose(adjusted, [request.params for request in requests], draws)
+        return [
+            self._chunk(request, token, row)
+            for request, token, row in zip(requests, tokens, logits, strict=True)
+        ]
+
+    def _chunk(self, request: Request, token: int, logits: Tensor) -> TokenChunk:
+        """The token with what was asked about it; booking it finds the reason to finish."""
+        params, first = request.params, request.generated == 0
+        scores = None if params.logprobs is None else score(logits[None], [token], params.logprobs)
+        return TokenChunk(
+            (token,) if params.max_tokens else (),
+            None if params.max_tokens else "length",
+            None if scores is None else tuple(scores),
+            tuple(request.prompt_scores) if first and request.scores_prompt else None,
+            (request.cached or 0) if first else 0,
+        )
+
+    def _advance(self, step: list[Work], chosen: dict[Request, TokenChunk]) -> None:
+        """Book a step and send its tokens to the readers."""
         messages: list[tuple[Outlet, Message]] = []
         with self._wake:
             self._steps += 1
-            for request, token in zip(requests, tokens, strict=True):
-                if not request.output:
-                    self._prompt_tokens += len(request.prompt)
-                self._output_tokens += 1
-                request.stored += len(request.pending)
-                reason = request.accept(token)
+            for work in step:
+                self._scheduler.book(work)
+            for request, chunk in chosen.items():
+                self._count(request, chunk)
+                for token in chunk.token_ids:
+                    chunk = replace(chunk, finish_reason=request.accept(token))
                 # A request cancelled during the step has no outlet any more.
                 if outlet := self._outlets.get(request):
-                    messages.append((outlet, TokenChunk((token,), reason)))
-                    if reason is not None:
+                    messages.append((outlet, chunk))
+                    if chunk.finish_reason is not None:
                         del self._outlets[request]
                         self._scheduler.remove(request)
         self._send(messages)
+
+    def _count(self, request: Request, chunk: TokenChunk) -> None:
+        if not request.generated:
+            self._prompt_tokens += len(request.prompt)
+            self._cached_tokens += chunk.cached_tokens
+        self._output_tokens += len(chunk.token_ids)
 
     def _end(self, requests: Sequence[Request], why: str, cause: Exception | None) -> None:
         """Take requests out and raise an EngineError in their readers."""

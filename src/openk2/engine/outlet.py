@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from openk2.protocol import TokenChunk
 
@@ -30,8 +30,22 @@ class Outlet:
             if isinstance(message, Exception):
                 raise message
             chunks.append(message)
-        ids = tuple(token for chunk in chunks for token in chunk.token_ids)
-        return TokenChunk(ids, chunks[-1].finish_reason)
+        return join(chunks)
+
+
+def join(chunks: Sequence[TokenChunk]) -> TokenChunk:
+    """Neighbouring chunks of one request as one. The first has what only a first chunk has."""
+    first = chunks[0]
+    if len(chunks) == 1:
+        return first
+    scored = first.logprobs is not None
+    return TokenChunk(
+        tuple(token for chunk in chunks for token in chunk.token_ids),
+        chunks[-1].finish_reason,
+        tuple(scores for chunk in chunks for scores in chunk.logprobs or ()) if scored else None,
+        first.prompt_logprobs,
+        first.cached_tokens,
+    )
 
 
 def deliver(messages: Iterable[tuple[Outlet, Message]]) -> list[Outlet]:
