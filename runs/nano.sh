@@ -5,14 +5,19 @@
 #   runs/nano.sh             procedural only: generated conversations are all the text there is
 #
 # Resumable: a stage whose result stands in out/ is not done again, an interrupted training
-# continues from its last checkpoint. Environment: OPENK2 (default .venv/bin/openk2). Train longer by
-# editing recipes/nano/*.toml, whose paths begin with out/ as this script does.
+# continues from its last checkpoint. Train longer by editing recipes/nano/*.toml, whose paths begin
+# with out/ as this script does. Environment: BIN, where openk2 and torchrun are (default .venv/bin);
+# PROCESSES that train together, 1 or 2: two of one thread each are faster on a CPU of two cores than
+# one of two.
 set -euo pipefail
 data="${1:-}"
 if [[ -n "$data" ]]; then data="$(realpath "$data")"; fi
 cd "$(dirname "$0")/.."
 out=out
-openk2="${OPENK2:-.venv/bin/openk2}"
+bin="${BIN:-.venv/bin}"
+openk2="$bin/openk2"
+cores="$(nproc)"
+processes="${PROCESSES:-$((cores > 1 ? 2 : 1))}"
 made="$out/data"
 tokenizer="$made/tokenizer"
 if [[ -n "$data" && ! -d "$data" ]]; then
@@ -56,9 +61,15 @@ for file in ${texts[@]+"${texts[@]}"}; do
 done
 once "$made/sft-1024.safetensors" \
     pack "${chat_flags[@]}" --length 1024 --shuffle-seed 1 --out "$made/sft-1024.safetensors"
+once "$made/drills-512.safetensors" \
+    "$openk2" data drills --tokenizer "$tokenizer" --count 60000 --out "$made/drills-512.safetensors"
 
-"$openk2" pretrain "$recipe" --out "$out/nano/base"
-"$openk2" sft recipes/nano/sft.toml --out "$out/nano/instruct"
+train() {
+    OMP_NUM_THREADS="$((cores / processes))" "$bin/torchrun" --standalone \
+        --nproc-per-node "$processes" --no-python "$openk2" "$@"
+}
+train pretrain "$recipe" --out "$out/nano/base"
+train sft recipes/nano/sft.toml --out "$out/nano/instruct"
 
 # The package's own copies: block-fp8, base and instruct.
 "$openk2" checkpoint export "$out/nano/base/checkpoint" src/openk2/assets/openk2-nano-base \

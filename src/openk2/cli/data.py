@@ -131,7 +131,7 @@ def drills(
     out: OutFile,
     tokenizer: Annotated[Path, typer.Option(help="Folder with tiktoken.model.")],
     count: Annotated[int, typer.Option(min=1, help="Documents.")] = 20_000,
-    length: Annotated[int, typer.Option(min=160, help="Tokens a row.")] = 512,
+    length: Annotated[int, typer.Option(min=64, help="Tokens a row.")] = 512,
     seed: int = 0,
 ) -> None:
     """Write packed rows of copying drills: random ids, parts of which come again.

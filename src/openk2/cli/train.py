@@ -17,11 +17,11 @@ Threads = Annotated[int | None, typer.Option(help="CPU threads; torch's choice b
 def pretrain(
     recipe: RecipeFile, out: OutFolder, device: Device = "cpu", threads: Threads = None
 ) -> None:
-    """Train a fresh network on running text.
+    """Train a fresh network, or go on with a checkpoint, on running text.
 
     Example: openk2 pretrain recipes/nano/pretrain.toml --out out/nano/base
     """
-    run(recipe, out, device, threads, fresh=True)
+    run(recipe, out, device, threads, tuning=False)
 
 
 def sft(
@@ -31,10 +31,10 @@ def sft(
 
     Example: openk2 sft recipes/nano/sft.toml --out out/nano/instruct
     """
-    run(recipe, out, device, threads, fresh=False)
+    run(recipe, out, device, threads, tuning=True)
 
 
-def run(file: Path, out: Path, device: str, threads: int | None, *, fresh: bool) -> None:
+def run(file: Path, out: Path, device: str, threads: int | None, *, tuning: bool) -> None:
     """Read the recipe, train, print a line a step; what is wrong is one line and exit status 1."""
     from openk2.cli.memory import keep_freed_memory
 
@@ -57,9 +57,8 @@ def run(file: Path, out: Path, device: str, threads: int | None, *, fresh: bool)
     try:
         replicas = Replicas.join(device) if dist.is_torchelastic_launched() else ALONE
         recipe = read_recipe(file, Recipe)
-        if fresh != (recipe.shape is not None):
-            wanted, command = ("[shape]", "sft") if fresh else ("start", "pretrain")
-            raise RecipeError(f"{file}: this command needs {wanted}; `openk2 {command}` runs it")
+        if tuning and recipe.start is None:
+            raise RecipeError(f"{file}: this command needs start; `openk2 pretrain` runs it")
         announce = typer.echo if replicas.leads else silence
         checkpoint = train(
             recipe, out, device=device, show=show, announce=announce, replicas=replicas

@@ -13,21 +13,21 @@ import numpy as np
 from openk2.data.packing import Document
 
 
-def copying_documents(count: int, seed: int, ids: int, length: int = 160) -> Iterator[Document]:
+def copying_documents(count: int, seed: int, ids: int, length: int = 64) -> Iterator[Document]:
     """`count` documents of at most `length` tokens over random ids below `ids`.
 
-    A passage of 4 to 32 ids, then parts of it again and again, every other document with up to 4
-    ids of noise before each. The first id of a repeated part is not learned: nothing says which
-    part comes.
+    A passage of 2 to 10 ids, short ones as often as long ones, then parts of it again and again,
+    in every fourth document with up to 2 ids of noise before each. The first id of a repeated part
+    is not learned: nothing says which part comes.
     """
     for index in range(count):
         rng = np.random.default_rng((seed, index))
-        passage = rng.integers(0, ids, rng.integers(4, 33))
-        most_noise = 5 if index % 2 else 1
+        passage = rng.integers(0, ids, int(2 * 5.5 ** rng.random()))
+        most_noise = 1 if index % 4 else 3
         tokens, learned = list(passage), [False] * len(passage)
         while True:
             noise = rng.integers(0, ids, rng.integers(0, most_noise))
-            start = rng.integers(0, len(passage) // 2)
+            start = rng.integers(0, len(passage) - 1)
             part = passage[start : rng.integers(start + 2, len(passage) + 1)]
             if len(tokens) + len(noise) + len(part) > length:
                 break

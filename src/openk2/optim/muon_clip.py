@@ -1,6 +1,7 @@
 """MuonClip: Muon for hidden matrices, AdamW for the rest, QK-Clip after the step (report 2.1)."""
 
 import fnmatch
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -53,6 +54,8 @@ class MuonClip:
 
     lr is shared: Muon's update is scaled to AdamW's root mean square. Weight decay is decoupled and
     touches matrices only, as in the report; norm weights do not decay.
+
+    adamw_matrix_rate: AdamW's matrices, the embedding and the head, learn at this share of lr.
     """
 
     def __init__(
@@ -66,10 +69,13 @@ class MuonClip:
         nesterov: bool = False,
         betas: tuple[float, float] = (0.9, 0.95),
         tau: float = 100.0,
+        adamw_matrix_rate: float = 1.0,
         ns_dtype: torch.dtype = torch.bfloat16,
     ) -> None:
         if not tau > 0:
             raise ValueError(f"tau is {tau}: it must be above 0")
+        if not 0 < adamw_matrix_rate < math.inf:
+            raise ValueError(f"adamw_matrix_rate is {adamw_matrix_rate}: it must be above 0")
         named = dict(named_parameters)
         self.owners = assign_owners(named.items(), adamw)
         self.tau = tau
@@ -94,11 +100,14 @@ class MuonClip:
             fused=True,
         )
         self.named = named
+        self.adamw_matrix_rate = adamw_matrix_rate
+        self.set_lr(lr)
 
     def set_lr(self, lr: float) -> None:
         """Use `lr` from the next step on."""
         for group in (*self.muon.param_groups, *self.adamw.param_groups):
             group["lr"] = lr
+        self.adamw.param_groups[0]["lr"] = lr * self.adamw_matrix_rate
 
     def step(self) -> None:
         """Update every parameter that has a gradient."""

@@ -49,7 +49,7 @@ _ADJECTIVES = ("sunny", "cloudy", "rainy", "snowy", "windy", "foggy", "clear", "
                "humid", "hazy", "dry", "freezing", "hot", "partly", "mostly")  # fmt: skip
 _UNIT = Kind(("unit",), ("in {}",), v.one_of("celsius", "fahrenheit"), "string",
              ("celsius", "fahrenheit"))  # fmt: skip
-_README_CITY, _README_CITY_SHARE = "Beijing", 0.04
+_README_CITY, _README_CITY_SHARE = "Beijing", 0.1
 
 
 def _city(rng: Random, split: Split) -> Value:

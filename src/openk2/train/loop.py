@@ -167,7 +167,11 @@ def start_model(recipe: Recipe, tokenizer: Tokenizer, device: str) -> K2Model:
         eos_token_id=tokenizer.special("[EOS]"),
         pad_token_id=tokenizer.special("[PAD]"),
     )
-    return K2Model(config).to(device).initialize(recipe.seed)
+    model = K2Model(config).to(device).initialize(recipe.seed)
+    if recipe.head_from_embedding:
+        with torch.no_grad():
+            model.lm_head.weight.copy_(model.model.embed_tokens.weight * recipe.head_from_embedding)
+    return model
 
 
 def check_fit(config: ModelConfig, tokenizer: Tokenizer, mixture: Mixture) -> None:
@@ -202,6 +206,7 @@ def make_optimizer(settings: Optimization, model: K2Model) -> MuonClip:
         momentum=settings.momentum,
         nesterov=settings.nesterov,
         tau=settings.tau,
+        adamw_matrix_rate=settings.embedding_rate,
         ns_dtype=torch.float32 if settings.full_precision_newton_schulz else torch.bfloat16,
     )
 

@@ -52,6 +52,7 @@ class Optimization:
     """MuonClip's settings (report 2.1) and the balance rule's.
 
     tau: QK-Clip's cap. bias_speed: how far the router's bias moves a step (DeepSeek-V3, 0.001).
+    embedding_rate: the embedding and the head learn at this share of the schedule's rate.
     ns_dtype is bfloat16 unless full_precision_newton_schulz.
     """
 
@@ -61,6 +62,7 @@ class Optimization:
     tau: float = 100.0
     grad_clip: float = 1.0
     bias_speed: float = 0.001
+    embedding_rate: float = 1.0
     full_precision_newton_schulz: bool = False
 
     def __post_init__(self) -> None:
@@ -69,6 +71,7 @@ class Optimization:
             "momentum": (0 <= self.momentum < 1, "at least 0 and below 1"),
             "tau": (self.tau > 0, "above 0"),
             "grad_clip": (self.grad_clip > 0, "above 0"),
+            "embedding_rate": (0 < self.embedding_rate < math.inf, "a finite number above 0"),
             "bias_speed": (0 <= self.bias_speed < 1, "at least 0 and below 1"),
         }
         for name, (ok, remedy) in checks.items():
@@ -81,7 +84,9 @@ class Recipe:
     """One run. Exactly one of `shape` (a fresh network) and `start` (a checkpoint) is given.
 
     tokenizer: folder with tiktoken.model. rows: rows a step; micro_rows: rows a forward pass.
-    checkpoint_every: steps. Paths are relative to where the command runs.
+    head_from_embedding: a fresh network's head starts as so many times its embedding, so that what
+    attention copies is what the head reads; 0 draws it apart. checkpoint_every: steps.
+    Paths are relative to where the command runs.
     """
 
     tokenizer: Path
@@ -92,6 +97,7 @@ class Recipe:
     optimization: Optimization = field(default_factory=Optimization)
     shape: Shape | None = None
     start: Path | None = None
+    head_from_embedding: float = 0.0
     checkpoint_every: int = 100
     seed: int = 0
 
@@ -103,6 +109,12 @@ class Recipe:
         for name in ("rows", "micro_rows", "checkpoint_every", "steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        if not 0 <= self.head_from_embedding < math.inf:
+            raise ValueError(
+                f"head_from_embedding is {self.head_from_embedding}: it must be 0 or more"
+            )
+        if self.head_from_embedding and self.shape is None:
+            raise ValueError("head_from_embedding is set beside start: it is for fresh networks")
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}: it must be at least 0")
         if self.rows % self.micro_rows:
