@@ -68,6 +68,7 @@ train() {
     OMP_NUM_THREADS="$((cores / processes))" "$bin/torchrun" --standalone \
         --nproc-per-node "$processes" --no-python "$openk2" "$@"
 }
+train pretrain recipes/nano/copying.toml --out "$out/nano/copying"
 train pretrain "$recipe" --out "$out/nano/base"
 train sft recipes/nano/sft.toml --out "$out/nano/instruct"
 

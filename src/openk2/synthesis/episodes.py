@@ -26,7 +26,7 @@ from openk2.synthesis.tools import (
 )
 from openk2.synthesis.weather import draw_weather, make_weather_tool, make_weather_wish
 
-WEATHER_SHARE = 0.15
+WEATHER_SHARE = 0.3
 _NAMED = (v.full_name, v.first_name, v.email, v.username, v.product)
 
 

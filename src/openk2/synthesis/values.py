@@ -162,6 +162,15 @@ def code(rng: Random, split: Split) -> str:
 
 
 city = _pool_sampler(_CITIES, invented_name, 0.2)
+_CITY_POOL = _pool(_CITIES)
+_WELL_KNOWN = 48
+
+
+def well_known_city(rng: Random, split: Split) -> Value:
+    """One of few cities, each of which comes often; at times any other."""
+    return city(rng, split) if rng.random() < 0.2 else rng.choice(_CITY_POOL[split][:_WELL_KNOWN])
+
+
 first_name = _pool_sampler(_FIRST, invented_name, 0.2)
 last_name = _pool_sampler(_LAST, invented_name, 0.2)
 country = _pool_sampler(_COUNTRIES)

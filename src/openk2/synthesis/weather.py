@@ -1,7 +1,8 @@
 """Weather tools and requests: the README's example, in many names, shapes and phrasings.
 
-The README's own city gets more than its share of the draws, so that its example is well practised;
-what generalises is measured on the held-out split, which has no weather at all.
+The README's own city gets more than its share of the draws, and a few well-known cities most of the
+rest, so that its example is well practised; what generalises is measured on the held-out split,
+which has no weather at all.
 """
 
 from random import Random
@@ -41,7 +42,7 @@ _FRAMES = (
     "Will I need a coat {} today?", "Is the weather good {}?", "Weather {} please.",
 )  # fmt: skip
 _CONDITIONS = (
-    "Sunny", "Sunny", "Cloudy", "Rainy", "Snowy", "Windy", "Foggy", "Clear", "Stormy", "Overcast",
+    "Sunny", "Sunny", "Sunny", "Sunny", "Sunny", "Cloudy", "Rainy", "Snowy", "Windy", "Foggy", "Clear", "Stormy", "Overcast",
     "Partly cloudy", "Light rain", "Heavy rain", "Light snow", "Thunderstorms", "Drizzle", "Hail",
     "Mostly sunny", "Humid", "Hazy", "Scattered showers", "Sleet", "Dry", "Freezing", "Hot",
 )  # fmt: skip
@@ -49,11 +50,11 @@ _ADJECTIVES = ("sunny", "cloudy", "rainy", "snowy", "windy", "foggy", "clear", "
                "humid", "hazy", "dry", "freezing", "hot", "partly", "mostly")  # fmt: skip
 _UNIT = Kind(("unit",), ("in {}",), v.one_of("celsius", "fahrenheit"), "string",
              ("celsius", "fahrenheit"))  # fmt: skip
-_README_CITY, _README_CITY_SHARE = "Beijing", 0.1
+_README_CITY, _README_CITY_SHARE = "Beijing", 0.15
 
 
 def _city(rng: Random, split: Split) -> Value:
-    return _README_CITY if rng.random() < _README_CITY_SHARE else v.city(rng, split)
+    return _README_CITY if rng.random() < _README_CITY_SHARE else v.well_known_city(rng, split)
 
 
 _CITY = Kind(("city",), ("in {}", "in {}", "in {}", "for {}"), _city)
