@@ -1,0 +1,25 @@
+"""The Kimi K2 system: network, optimizer, training, engine and server.
+
+`openk2.load` opens a model; importing this package imports nothing else.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from openk2.local.front import LoadedModel
+
+__all__ = ["load"]
+
+
+def load(path_or_name: "str | Path" = "openk2-nano", **options: Any) -> "LoadedModel":
+    """A model to chat with: `.chat(messages, tools)`, `.stream(...)`, `.generate(token_ids)`.
+
+    path_or_name: a checkpoint folder, or a built-in model. options: context_length, max_batch,
+    cache_bytes, dtype, device, as in `openk2.local.open_model`.
+    Raises openk2.local.LocalModelError, one line, for a path or files that cannot be used.
+    """
+    from openk2.local.front import load
+
+    return load(path_or_name, **options)

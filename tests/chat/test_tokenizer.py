@@ -89,6 +89,38 @@ def test_no_name_of_a_special_becomes_the_special(tokenizer: Tokenizer) -> None:
         assert tokenizer.decode(ids) == text
 
 
+def test_markup_is_read_from_a_prompt_that_is_trusted(tokenizer: Tokenizer) -> None:
+    text = "[BOS]<|im_user|>user<|im_middle|>[EOS <|im_end|"
+    ids = [tokenizer.special("[BOS]"), tokenizer.special("<|im_user|>"), *tokenizer.encode("user")]
+    ids += [tokenizer.special("<|im_middle|>"), *tokenizer.encode("[EOS <|im_end|")]
+    assert tokenizer.encode_markup(text) == ids
+
+
+@given(st.lists(st.sampled_from([*OFFSETS, "a b", "雪", "<|", "]"])))
+def test_markup_survives_the_round_trip(tokenizer: Tokenizer, parts: list[str]) -> None:
+    text = "".join(parts)
+    ids = tokenizer.encode_markup(text)
+    assert tokenizer.decode(ids) == text
+    assert sum(map(tokenizer.is_special, ids)) == sum(part in OFFSETS for part in parts)
+
+
+def test_every_reserved_name_is_read_as_its_id(tokenizer: Tokenizer) -> None:
+    names = sorted(tokenizer.specials, key=lambda name: tokenizer.specials[name])
+    first = len(tokenizer.tokens)
+    assert tokenizer.encode_markup("".join(names)) == list(range(first, first + 256))
+
+
+def test_the_published_prompt_read_as_text_has_the_published_ids(real_tokenizer: Tokenizer) -> None:
+    prompt = (
+        "<|im_system|>system<|im_middle|>You are Kimi, an AI assistant created by Moonshot AI."
+        "<|im_end|>\n<|im_user|>user<|im_middle|>hi<|im_end|><|im_assistant|>assistant<|im_middle|>"
+    )
+    assert real_tokenizer.encode_markup(prompt) == [
+        163594, 14062, 163601, 3900, 554, 24980, 72, 11, 519, 22572, 26626, 5232, 673, 30218, 10065,
+        22572, 13, 163586, 198, 163587, 2482, 163601, 9663, 163586, 163588, 69702, 163601,
+    ]  # fmt: skip
+
+
 def test_decode_writes_specials_by_name(tokenizer: Tokenizer) -> None:
     ids = [tokenizer.special("<|im_user|>"), *tokenizer.encode("user")]
     assert tokenizer.decode(ids) == "<|im_user|>user"

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -19,13 +20,17 @@ SCRIPT = """
 import sys
 from contextlib import contextmanager
 from types import SimpleNamespace
+from openk2.chat import Tokenizer
 from openk2.cli import main, serve
 from openk2.generation import ScriptedChat
 
 @contextmanager
 def open_local(model, **options):
-    engine = SimpleNamespace(stats=lambda: None)
-    yield SimpleNamespace(chat=ScriptedChat([f"I am {model}."] * 9), engine=engine, name="nano")
+    engine = SimpleNamespace(stats=lambda: None, context_length=99)
+    chat = ScriptedChat([f"I am {model}."] * 9)
+    chat.stop_ids = frozenset()
+    tokenizer = Tokenizer([bytes([byte]) for byte in range(256)])
+    yield SimpleNamespace(chat=chat, engine=engine, name="nano", tokenizer=tokenizer)
     print("closed", flush=True)
 
 serve.open_local = open_local
@@ -33,15 +38,23 @@ main.app(["serve", *sys.argv[1:]])
 """
 
 
-@pytest.fixture(scope="module")
-def served():
-    """(process, its first line) of `openk2 serve` on a free port."""
-    command = [sys.executable, "-c", SCRIPT, "my-model", "--port", "0", "--name", "kimi"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+@contextmanager
+def running(*arguments, **environment):
+    """`openk2 serve` on a free port, and its first line."""
+    command = [sys.executable, "-c", SCRIPT, "my-model", "--port", "0", *arguments]
+    outputs = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env={**os.environ, **environment}, **outputs) as process:
         try:
             yield process, process.stdout.readline()
         finally:
             process.kill()
+
+
+@pytest.fixture(scope="module")
+def served():
+    """(process, its first line) of a server that others need no key for."""
+    with running("--name", "kimi") as process_and_line:
+        yield process_and_line
 
 
 @pytest.fixture
@@ -74,6 +87,55 @@ def test_chat_shows_the_servers_refusal_in_one_line(url):
     assert result.exit_code == 1
     assert result.stderr.count("\n") == 1
     assert "other" in result.stderr
+
+
+def test_raw_prompts_can_be_counted(url):
+    root = url.removesuffix("/v1")
+    answer = httpx.post(f"{root}/tokenize", json={"prompt": "hi[EOS]"}).json()
+    assert (answer["tokens"], answer["max_model_len"]) == ([104, 105, 257], 99)
+
+
+def test_aliases_and_keys_of_options_and_environment():
+    arguments = ["--alias", "gpt-x", "--alias", "other"]
+    for keys, environment in (
+        (["--api-key", "one", "--api-key", "two"], {}),
+        ([], {"OPENK2_API_KEY": "one two"}),
+    ):
+        with running(*arguments, *keys, **environment) as (process, line):
+            url = line.split()[-1]
+            assert httpx.get(f"{url}/models").status_code == 401
+            for key in ("one", "two"):
+                headers = {"Authorization": f"Bearer {key}"}
+                cards = httpx.get(f"{url}/models", headers=headers).json()["data"]
+                assert [card["id"] for card in cards] == ["nano", "gpt-x", "other"]
+            process.kill()
+            assert (process.stdout.read(), process.stderr.read()) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "warned"),
+    [
+        ([], False),
+        (["--host", "0.0.0.0"], True),
+        (["--host", "0.0.0.0", "--api-key", "s3cret"], False),
+    ],
+)
+def test_a_server_that_anyone_can_use_says_so_in_one_line(arguments, warned):
+    with running(*arguments) as (process, line):
+        process.kill()
+        assert "is ready at" in line
+        errors = process.stderr.read()
+    assert errors.count("\n") == warned
+    assert ("--api-key" in errors) is warned
+    assert "s3cret" not in line + errors
+
+
+@pytest.mark.parametrize("key", ["", " ", "schlüssel-9f", "a\nsecond-9f", " padded-9f"])
+def test_a_key_that_no_client_can_send_is_a_usage_error_that_does_not_show_it(no_model, key):
+    result = CliRunner().invoke(app, ["serve", "--port", "0", "--api-key", "ok", "--api-key", key])
+    assert result.exit_code == 2
+    assert "key 2" in result.stderr
+    assert "9f" not in result.output
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")

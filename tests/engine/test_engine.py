@@ -176,8 +176,10 @@ def test_log_probabilities_are_the_models_own(engine: Engine, read: Read, model:
 
 
 def test_a_prompt_can_be_scored_without_any_output(engine: Engine, read: Read) -> None:
-    [chunk] = asyncio.run(read(engine, prompt(9), SamplingParams(max_tokens=0, prompt_logprobs=0)))
-    assert (chunk.token_ids, chunk.finish_reason) == ((), "length")
+    [chunk] = asyncio.run(
+        read(engine, prompt(9), SamplingParams(max_tokens=0, logprobs=1, prompt_logprobs=0))
+    )
+    assert (chunk.token_ids, chunk.finish_reason, chunk.logprobs) == ((), "length", ())
     assert chunk.prompt_logprobs is not None
     assert len(chunk.prompt_logprobs) == 9
     assert idle(engine)

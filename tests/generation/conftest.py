@@ -5,7 +5,13 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 import pytest
 
 from openk2.chat import Tokenizer, train_tokenizer
-from openk2.protocol import FinishReason, SamplingParams, TokenChunk
+from openk2.protocol import FinishReason, SamplingParams, TokenChunk, TokenLogprobs
+
+
+def scored(token_id: int, count: int = 1) -> TokenLogprobs:
+    """Made-up scores that tell the tokens apart."""
+    top = tuple((place, -(1.0 + place)) for place in range(count))
+    return TokenLogprobs(token_id, -(token_id + 1) / 1024, top)
 
 
 class ScriptedTokens:
@@ -34,9 +40,14 @@ class ScriptedTokens:
             for start in range(0, len(self.ids), self.size):
                 last = start + self.size >= len(self.ids)
                 ids = tuple(self.ids[start : start + self.size])
-                yield TokenChunk(ids, self.finish if last else None)
+                yield TokenChunk(ids, self.finish if last else None, self.scores(ids))
         finally:
             self.closed = True
+
+    def scores(self, ids: Sequence[int]) -> tuple[TokenLogprobs, ...] | None:
+        assert self.params is not None
+        wanted = self.params.logprobs
+        return None if wanted is None else tuple(scored(token_id, wanted) for token_id in ids)
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +60,7 @@ def scripted_tokens() -> type[ScriptedTokens]:
     return ScriptedTokens
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def encode_output(tokenizer: Tokenizer) -> Callable[[str], list[int]]:
     """Ids of an assistant's output whose specials are written by name between « and »."""
 

@@ -12,6 +12,7 @@ from openk2.generation import (
     ChatRequest,
     EndpointError,
     HttpChat,
+    ScoredToken,
     complete,
     served_models,
 )
@@ -45,10 +46,12 @@ async def raw_server(pieces: list[bytes], seen: list[bytes]):
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-def ask(pieces: list[bytes], seen: list[bytes] | None = None, **options) -> ChatAnswer:
+def ask(
+    pieces: list[bytes], seen: list[bytes] | None = None, request: ChatRequest = REQUEST, **options
+) -> ChatAnswer:
     async def run():
         async with raw_server(pieces, [] if seen is None else seen) as url:
-            return await complete(HttpChat(url, "k2", **options), REQUEST)
+            return await complete(HttpChat(url, "k2", **options), request)
 
     return asyncio.run(run())
 
@@ -128,6 +131,58 @@ def test_the_request_holds_what_was_asked_and_nothing_that_was_not():
     }
 
 
+def test_settings_are_sent_under_openais_names():
+    seen: list[bytes] = []
+    logprobs = {"content": [{"token": "x", "logprob": -1.0}]}
+    body = events(
+        delta({"content": "x"}, finish_reason="stop", usage=USAGE, logprobs=logprobs), "[DONE]"
+    )
+    settings = {
+        "top_k": 3, "min_p": 0.2, "presence_penalty": 0.3, "frequency_penalty": -0.4,
+        "repetition_penalty": 1.2, "seed": 0,
+    }  # fmt: skip
+    request = ChatRequest(
+        REQUEST.messages, logit_bias={7: -1.0}, stop=("a", "b"), logprobs=0, **settings
+    )
+    ask([head("200 OK") + body], seen, request)
+    sent = json.loads(seen[1])
+    assert {name: sent[name] for name in settings} == settings
+    assert (sent["logit_bias"], sent["stop"]) == ({"7": -1.0}, ["a", "b"])
+    assert (sent["logprobs"], sent["top_logprobs"]) == (True, 0)
+
+
+def test_scores_and_cached_tokens_are_read():
+    entries = [
+        {"token": "x", "bytes": [120], "logprob": -1.0, "top_logprobs": []},
+        {
+            "token": "?",
+            "bytes": [233],
+            "logprob": -2.0,
+            "top_logprobs": [{"token": "雪", "bytes": None, "logprob": -0.5}],
+        },
+    ]
+    usage = {**USAGE, "prompt_tokens_details": {"cached_tokens": 8}}
+    body = events(
+        delta({"content": "x"}, logprobs={"content": entries[:1]}),
+        delta({}, finish_reason="stop", logprobs={"content": entries[1:]}),
+        {"choices": [], "usage": usage},
+        "[DONE]",
+    )
+    request = ChatRequest(REQUEST.messages, logprobs=1)
+    answer = ask([head("200 OK") + body], request=request)
+    assert answer.scores == (
+        ScoredToken(b"x", -1.0),
+        ScoredToken(b"\xe9", -2.0, (("雪".encode(), -0.5),)),
+    )
+    assert answer.cached_tokens == 8
+
+
+def test_a_server_that_ignores_logprobs_is_an_error():
+    body = events(delta({"content": "x"}, finish_reason="stop", usage=USAGE), "[DONE]")
+    with pytest.raises(EndpointError, match="logprobs"):
+        ask([head("200 OK") + body], request=ChatRequest(REQUEST.messages, logprobs=0))
+
+
 @pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/"])
 def test_the_base_url_may_end_with_or_without_v1(suffix):
     assert HttpChat(f"http://host:1{suffix}", "k2").base_url == "http://host:1/v1"
@@ -158,6 +213,11 @@ def test_a_busy_server_is_a_busy_generator(status):
         (events({"choices": [5]}), "no chat completion"),
         (events(delta({"tool_calls": [{"function": {"name": "f"}}]})), "no chat completion"),
         (events(delta({}, finish_reason=[], usage=USAGE)), "no chat completion"),
+        (events(delta({}, logprobs={"content": [{"token": 5}]})), "no chat completion"),
+        (
+            events(delta({}, logprobs={"content": [{"token": "a", "bytes": 9, "logprob": 0}]})),
+            "no chat completion",
+        ),
         (events(delta({}, finish_reason="stop", usage={"prompt_tokens": 1})), "no chat compl"),
     ],
 )

@@ -11,6 +11,7 @@ from openk2.generation import (
     ChatRequest,
     ContextLengthError,
     RenderedChat,
+    RequestError,
     complete,
 )
 from openk2.generation import rendered as rendered_module
@@ -104,11 +105,51 @@ def test_foreign_call_ids_are_renamed_and_the_next_call_is_numbered_on(
 
 def test_sampling_settings_reach_the_token_generator(tokenizer, scripted_tokens, encode_output):
     tokens = scripted_tokens(encode_output(END))
-    answer(tokenizer, tokens, max_tokens=7, temperature=0.1, top_p=0.5, top_k=3, seed=11)
-    params = tokens.params
-    assert (params.max_tokens, params.temperature, params.top_p) == (7, 0.1, 0.5)
-    assert (params.top_k, params.seed) == (3, 11)
-    assert params.stop_token_ids == tokenizer.stop_ids
+    settings = {
+        "max_tokens": 7, "temperature": 0.1, "top_p": 0.5, "top_k": 3, "min_p": 0.2,
+        "presence_penalty": 0.3, "frequency_penalty": -0.4, "repetition_penalty": 1.2,
+        "logit_bias": {7: -1.0}, "logprobs": 2, "seed": 11,
+    }  # fmt: skip
+    answer(tokenizer, tokens, **settings)
+    assert {name: getattr(tokens.params, name) for name in settings} == settings
+    assert tokens.params.stop_token_ids == tokenizer.stop_ids
+    assert tokens.params.prompt_logprobs is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({"logit_bias": {512: 1.0}}, "logit_bias has id 512"),
+        ({"logit_bias": {-1: 1.0}}, "logit_bias has id -1"),
+        ({"top_p": 0.0}, "top_p is 0.0"),
+        ({"stop": "END"}, "stop is 'END'"),
+        ({"stop": ("a", "")}, "stop is"),
+    ],
+)
+def test_a_setting_that_cannot_be_obeyed_is_the_requests_fault(
+    tokenizer, scripted_tokens, settings, word
+):
+    with pytest.raises(RequestError, match=word):
+        answer(tokenizer, scripted_tokens([]), **settings)
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_a_stop_string_ends_the_answer_and_cancels_the_request(
+    tokenizer, scripted_tokens, encode_output, size
+):
+    tokens = scripted_tokens(encode_output("one two three" + END), size=size)
+    result = answer(tokenizer, tokens, stop=("two",), logprobs=1)
+    assert (result.content, result.finish_reason, result.stop_string) == ("one ", "stop", "two")
+    assert result.completion_tokens == len(result.scores) == len("one two")
+    assert tokens.closed
+
+
+def test_scores_are_there_only_if_they_were_asked_for(tokenizer, scripted_tokens, encode_output):
+    ids = encode_output(SECTION + END)
+    assert answer(tokenizer, scripted_tokens(ids), tools=TOOLS).scores == ()
+    scores = answer(tokenizer, scripted_tokens(ids), tools=TOOLS, logprobs=2).scores
+    assert [score.token for score in scores] == [tokenizer.decode_bytes([i]) for i in ids[:-1]]
+    assert all(len(score.top) == 2 for score in scores)
 
 
 def test_without_max_tokens_the_answer_may_fill_the_context(

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from openk2.chat import ToolCall
-from openk2.generation import ChatAnswer, ChatRequest, ScriptedChat, complete
+from openk2.generation import ChatAnswer, ChatRequest, ScoredToken, ScriptedChat, complete
 
 REQUEST = ChatRequest([{"role": "user", "content": "hi"}])
 CALLS = (ToolCall("functions.f:0", "f", "{}"), ToolCall("functions.g:1", "g", '{"x":1}'))
@@ -18,6 +18,7 @@ CALLS = (ToolCall("functions.f:0", "f", "{}"), ToolCall("functions.g:1", "g", '{
         ChatAnswer("", CALLS, "tool_calls", 5, 20),
         ChatAnswer("both", CALLS, "tool_calls", 5, 20),
         ChatAnswer("cut", finish_reason="length"),
+        ChatAnswer("x", (), "stop", 5, 2, 3, "END", (ScoredToken(b"x", -0.5, ((b"y", -0.25),)),)),
     ],
 )
 def test_joining_the_stream_of_an_answer_gives_the_answer(answer):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from openk2.kernels.block_fp8 import dequantize, quantize
+from openk2.kernels.block_fp8 import dequantize, dequantize_natively, quantize
 
 SHAPES = [(128, 128), (576, 384), (200, 130), (1, 1), (129, 64), (40, 300)]
 BLOCKS = [(128, 128), (32, 64)]
@@ -60,6 +60,22 @@ def test_dequantizing_equals_the_loop_over_blocks(
     out = torch.empty(shape, dtype=dtype)
     assert dequantize(quantized, scale_inv, block, out=out) is out
     assert torch.equal(out, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_every_e4m3_value_is_dequantized_by_the_native_kernel_as_by_torch(
+    isa: str, dtype: torch.dtype
+) -> None:
+    codes = torch.arange(256, dtype=torch.uint8).view(torch.float8_e4m3fn).repeat(5, 1)
+    for scale in (1.0, 0.37, 1e-30, 3e38):
+        scales = torch.tensor([[scale, scale / 3, scale / 7]])
+        for width in (256, 250, 3):
+            out = torch.empty(5, width, dtype=dtype)
+            used = scales[:, : -(-width // 100)]
+            assert dequantize_natively(codes[:, :width], used, (9, 100), out, isa)
+            factors = scales.repeat_interleave(100)[:width]
+            expected = (codes[:, :width].float() * factors).to(dtype)
+            torch.testing.assert_close(out, expected, rtol=0, atol=0, equal_nan=True)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

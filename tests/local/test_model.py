@@ -1,47 +1,24 @@
 import asyncio
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from openk2.architecture import ModelConfig
 from openk2.chat import Tokenizer
-from openk2.checkpoint import save_model
 from openk2.engine import EngineError
-from openk2.generation import ChatRequest, complete
+from openk2.generation import (
+    ChatRequest,
+    CompletionRequest,
+    RawCompletion,
+    complete,
+    complete_text,
+)
 from openk2.local import LocalModelError, open_model
-from openk2.model import K2Model
 from openk2.protocol import SamplingParams
-
-
-@pytest.fixture(scope="session")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint folder: one id a byte plus the specials, random weights."""
-    folder = tmp_path_factory.mktemp("local") / "tiny"
-    tokenizer = Tokenizer([bytes([byte]) for byte in range(256)])
-    config = ModelConfig(
-        vocab_size=tokenizer.vocab_size,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        q_lora_rank=16,
-        kv_lora_rank=16,
-        qk_nope_head_dim=8,
-        qk_rope_head_dim=4,
-        v_head_dim=8,
-        intermediate_size=48,
-        moe_intermediate_size=24,
-        n_routed_experts=4,
-        num_experts_per_tok=2,
-        max_position_embeddings=512,
-        eos_token_id=tokenizer.special("[EOS]"),
-    )
-    save_model(K2Model(config).initialize(1), folder, block_fp8=False)
-    tokenizer.save(folder)
-    return folder
 
 
 @pytest.fixture
@@ -59,9 +36,26 @@ def test_an_opened_model_answers_a_chat(saved: Path) -> None:
     request = ChatRequest([{"role": "user", "content": "hi"}], max_tokens=8, seed=1)
     with open_model(saved) as model:
         answer = asyncio.run(complete(model.chat, request))
-        assert answer == asyncio.run(complete(model.chat, request))
+        again = asyncio.run(complete(model.chat, request))
+        assert replace(again, cached_tokens=answer.cached_tokens) == answer
     assert 1 <= answer.completion_tokens <= 8
     assert model.name == "tiny"
+
+
+@pytest.mark.parametrize("max_tokens", [0, 1, 5])
+def test_an_opened_model_scores_and_goes_on_from_a_raw_prompt(saved: Path, max_tokens: int) -> None:
+    request = CompletionRequest("hello", echo=True, logprobs=1, max_tokens=max_tokens, seed=1)
+    with open_model(saved) as model:
+        completion = RawCompletion(model.tokenizer, model.engine, model.chat.stop_ids)
+        output = asyncio.run(complete_text(completion, request))
+    assert output.text.startswith("hello")
+    assert len(output.scores) == 5 + output.completion_tokens
+    assert output.completion_tokens <= max_tokens
+    assert [score.logprob is None for score in output.scores] == [True] + [False] * (
+        len(output.scores) - 1
+    )
+    # The likeliest token is at least as likely as the one that stands there.
+    assert all(score.top[0][1] >= score.logprob for score in output.scores[1:])
 
 
 def test_a_closed_model_refuses_requests(saved: Path) -> None:

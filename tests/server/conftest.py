@@ -12,29 +12,53 @@ import uvicorn
 from openai import OpenAI
 
 from openk2.chat import Tokenizer, train_tokenizer
-from openk2.generation import ChatEvent, ChatGenerator, ChatRequest, RenderedChat
-from openk2.protocol import SamplingParams, TokenChunk, TokenGenerator
+from openk2.generation import (
+    ChatEvent,
+    ChatGenerator,
+    ChatRequest,
+    CompletionEvent,
+    CompletionGenerator,
+    CompletionRequest,
+    PromptCoder,
+    RawCompletion,
+    RenderedChat,
+)
+from openk2.protocol import SamplingParams, TokenChunk, TokenGenerator, TokenLogprobs
 from openk2.server import create_app
 
 MODEL = "openk2-test"
+
+
+def scored(token_id: int, count: int) -> TokenLogprobs:
+    """Made-up scores: a token is the likeliest in its place if its id is even."""
+    logprob = -(1 + token_id % 100) / 64
+    better = logprob / 2 if token_id % 2 else logprob
+    others = [(token_id ^ 1, better)] if token_id % 2 else [(token_id, logprob)]
+    others += [((token_id + 2 * place) % 512, better - place) for place in range(1, count)]
+    return TokenLogprobs(token_id, logprob, tuple(others[:count]))
 
 
 class ScriptedTokens:
     """Answers request i with outputs[i] (the last one again when they are used up).
 
     An output is written as text with the specials' names between « and ». A number stands for
-    seconds to wait; an exception is raised. cancelled is set when a request was closed early.
+    seconds to wait, a function of this object for waiting until it is true; an exception is
+    raised. cancelled is set when a request was closed early, and
+    closed counts those. cached_tokens: of every prompt, as it claims.
     """
 
     context_length = 4096
 
-    def __init__(self, tokenizer: Tokenizer, outputs: Sequence[Sequence[str | float | Exception]]):
+    def __init__(self, tokenizer: Tokenizer, outputs: Sequence[Sequence[object]]):
         self.tokenizer = tokenizer
         self.outputs = outputs
         self.size = 1
+        self.cached_tokens = 0
         self.prompts: list[str] = []
+        self.ids: list[list[int]] = []
         self.params: list[SamplingParams] = []
         self.cancelled = threading.Event()
+        self.closed = 0
 
     def encode(self, text: str) -> list[int]:
         ids: list[int] = []
@@ -48,9 +72,11 @@ class ScriptedTokens:
     ) -> AsyncGenerator[TokenChunk, None]:
         steps = self.outputs[min(len(self.prompts), len(self.outputs) - 1)]
         self.prompts.append(self.tokenizer.decode(prompt))
+        self.ids.append(list(prompt))
         self.params.append(params)
         left = params.max_tokens
         stopped = done = False
+        first = self.first_fields(prompt, params)
         try:
             for step in steps:
                 if isinstance(step, Exception):
@@ -58,19 +84,41 @@ class ScriptedTokens:
                 if isinstance(step, float):
                     await asyncio.sleep(step)
                     continue
+                if callable(step):
+                    while not step(self):
+                        await asyncio.sleep(0.001)
+                    continue
                 ids = self.encode(step)[:left]
                 left -= len(ids)
                 stopped = bool(ids) and ids[-1] in params.stop_token_ids
                 if stopped:
                     stop_id = ids.pop()
                 for start in range(0, len(ids), self.size):
-                    yield TokenChunk(tuple(ids[start : start + self.size]))
+                    yield chunk(ids[start : start + self.size], None, params, **first)
+                    first = {}
                     await asyncio.sleep(0)
             done = True
-            yield TokenChunk((stop_id,), "stop") if stopped else TokenChunk((), "length")
+            last = ([stop_id], "stop") if stopped else ([], "length")
+            yield chunk(*last, params, **first)
         finally:
             if not done:
+                self.closed += 1
                 self.cancelled.set()
+
+    def first_fields(self, prompt: Sequence[int], params: SamplingParams) -> dict[str, object]:
+        """What only a first chunk has."""
+        if params.prompt_logprobs is None:
+            return {"cached_tokens": self.cached_tokens}
+        scores = [scored(token_id, params.prompt_logprobs) for token_id in prompt[1:]]
+        return {"cached_tokens": self.cached_tokens, "prompt_logprobs": (None, *scores)}
+
+
+def chunk(ids, finish_reason, params, **first) -> TokenChunk:
+    """A chunk with scores if they are asked for."""
+    scores = None
+    if params.logprobs is not None:
+        scores = tuple(scored(token_id, params.logprobs) for token_id in ids)
+    return TokenChunk(tuple(ids), finish_reason, scores, **first)
 
 
 @pytest.fixture(scope="session")
@@ -78,11 +126,16 @@ def tokenizer() -> Tokenizer:
     return train_tokenizer(["a"], 512)
 
 
+@pytest.fixture(scope="session")
+def made_up_scores() -> Callable[[int, int], TokenLogprobs]:
+    return scored
+
+
 @pytest.fixture
 def scripted(tokenizer) -> Callable[..., ScriptedTokens]:
     """Make a generator from its outputs, each a text or a list of steps."""
 
-    def make(*outputs: str | Sequence[str | float | Exception]) -> ScriptedTokens:
+    def make(*outputs: str | Sequence[object]) -> ScriptedTokens:
         steps = [[output] if isinstance(output, str) else output for output in outputs]
         return ScriptedTokens(tokenizer, steps)
 
@@ -114,25 +167,30 @@ def run_server() -> Callable[..., AbstractContextManager[str]]:
     return running
 
 
-class SwitchedChat:
+class Switched:
     """Whatever a test puts in its place: starting one server per test would take most of its time.
 
-    chat: the ChatGenerator that answers now.
+    chat, completion: what answers now.
     """
 
     def __init__(self) -> None:
         self.chat: ChatGenerator | None = None
+        self.completion: CompletionGenerator | None = None
 
-    def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
-        assert self.chat is not None
-        return self.chat.stream(request)
+    def stream(
+        self, request: ChatRequest | CompletionRequest
+    ) -> AsyncGenerator[ChatEvent | CompletionEvent, None]:
+        answering = self.chat if isinstance(request, ChatRequest) else self.completion
+        assert answering is not None
+        return answering.stream(request)
 
 
 @pytest.fixture(scope="session")
-def switched_server() -> Iterator[tuple[SwitchedChat, str]]:
+def switched_server(tokenizer) -> Iterator[tuple[Switched, str]]:
     """The server that tests share, and what answers in it."""
-    switch = SwitchedChat()
-    with running(switch) as url:
+    switch = Switched()
+    coder = PromptCoder(tokenizer, ScriptedTokens.context_length)
+    with running(switch, completion=switch, coder=coder) as url:
         yield switch, url
 
 
@@ -143,9 +201,12 @@ def serve(tokenizer, switched_server) -> Iterator[Callable[..., str]]:
 
     def start(tokens: TokenGenerator, **options: object) -> str:
         chat = RenderedChat(tokenizer, tokens, tokenizer.stop_ids)
+        completion = RawCompletion(tokenizer, tokens, tokenizer.stop_ids)
         if options:
+            coder = PromptCoder(tokenizer, tokens.context_length)
+            options = {"completion": completion, "coder": coder, **options}
             return stack.enter_context(running(chat, **options))
-        switch.chat = chat
+        switch.chat, switch.completion = chat, completion
         return url
 
     with ExitStack() as stack:

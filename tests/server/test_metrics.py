@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from openk2.generation import ChatAnswer, ChatRequest, ScriptedChat, complete
-from openk2.server.metrics import MeteredChat
+from openk2.server.metrics import Meter, MeteredChat
 
 REQUEST = ChatRequest([{"role": "user", "content": "hi"}])
 
@@ -19,7 +19,7 @@ def test_outcomes_and_tokens_are_counted():
         "left",
     ]
     registry = CollectorRegistry()
-    chat = MeteredChat(ScriptedChat(answers), registry)
+    chat = MeteredChat(ScriptedChat(answers), Meter(registry))
 
     async def leave():
         events = chat.stream(REQUEST)

@@ -3,7 +3,7 @@
 A vocabulary of R ranks (the published one has 163,584) is followed by the 256 specials at
 R + offset, with K2's names and offsets, so a small vocabulary speaks the same format. `encode`
 reads ordinary text only: no text, whatever it says, becomes a control token. Markup is made of
-`special` ids by who renders it.
+`special` ids by who renders it. `encode_markup` is for prompts whose writer renders them as text.
 """
 
 import base64
@@ -97,6 +97,7 @@ class Tokenizer:
             self.specials[name] for name in ("[EOS]", "<|im_end|>")
         )
         self._bytes = [*self.tokens, *(name.encode() for name in names)]
+        self._special_name = re.compile("(" + "|".join(map(re.escape, names)) + ")")
         # No special tokens here: this is what makes `encode` safe for any text.
         self._bpe = tiktoken.Encoding(
             "kimi-k2", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens={}
@@ -140,6 +141,17 @@ class Tokenizer:
         ids: list[int] = []
         for part in _split_as_published(text):
             ids += self._bpe.encode_ordinary(part)
+        return ids
+
+    def encode_markup(self, text: str) -> list[int]:
+        """Ids of text in which the names of specials mean the specials.
+
+        Only for a whole prompt that its writer vouches for: whatever else stands in such a text,
+        a user's words or a tool's result, can act as markup too.
+        """
+        ids: list[int] = []
+        for index, part in enumerate(self._special_name.split(text)):
+            ids += [self.specials[part]] if index % 2 else self.encode(part)
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:

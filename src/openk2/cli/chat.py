@@ -18,16 +18,16 @@ from openk2.generation import (
     ChatEvent,
     ChatGenerator,
     ChatRequest,
-    ContextLengthError,
     EndpointError,
     HttpChat,
+    RequestError,
     complete,
     served_models,
 )
 from openk2.local import DEFAULT_MODEL
 from openk2.protocol import EngineBusyError, EngineError
 
-ANSWER_ERRORS = (ContextLengthError, EndpointError, EngineBusyError, EngineError, RenderError)
+ANSWER_ERRORS = (RequestError, EndpointError, EngineBusyError, EngineError, RenderError)
 
 
 def chat(

@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import socket
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from ipaddress import ip_address
@@ -28,6 +29,16 @@ def serve(
     name: Annotated[
         str | None, typer.Option(help="Name that clients ask for; default: the model's own.")
     ] = None,
+    alias: Annotated[
+        list[str] | None, typer.Option(help="Another name that it answers to; may be repeated.")
+    ] = None,
+    api_key: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="OPENK2_API_KEY",
+            help="Key that clients must send; may be repeated. Default: no key is needed.",
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="Where the model runs: cpu, cuda, cuda:1.")] = "cpu",
     context_length: Annotated[
         int | None,
@@ -42,20 +53,27 @@ def serve(
     \b
     Examples:
       openk2 serve
-      openk2 serve ./my-model --port 9000 --name my-model
+      openk2 serve ./my-model --port 9000 --name my-model --alias default
       curl http://127.0.0.1:8000/v1/models
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    keys = checked_keys(api_key or ())
     try:
         # Before the model is loaded: a busy port should not cost a minute to find out.
         listener = bind(host, port)
     except OSError as error:
         fail_to_listen(host, port, error)
+    loopback = ip_address(listener.getsockname()[0]).is_loopback
+    if not (loopback or keys):
+        message = f"warning: anyone who reaches {host} can use this server: set an --api-key"
+        typer.echo(message, err=True)
     with listener, ThreadPoolExecutor(1) as loader:
         loading = loader.submit(
             open_local, model, device=device, context_length=context_length, max_batch=max_batch
         )
-        from openk2.server import create_app, run_app  # while the thread imports torch
+        # While the thread imports torch.
+        from openk2.generation import PromptCoder, RawCompletion
+        from openk2.server import create_app, run_app
 
         with loading.result() as local:
             name = name or local.name
@@ -63,9 +81,13 @@ def serve(
             app = create_app(
                 local.chat,
                 model=name,
+                completion=RawCompletion(local.tokenizer, engine, local.chat.stop_ids),
+                coder=PromptCoder(local.tokenizer, engine.context_length),
+                aliases=alias or (),
+                api_keys=keys,
                 engine_stats=lambda: asdict(engine.stats()),
                 healthy=lambda: engine.running,
-                loopback=ip_address(listener.getsockname()[0]).is_loopback,
+                loopback=loopback,
             )
             shown = f"[{host}]" if ":" in host else host
             url = f"http://{shown}:{listener.getsockname()[1]}/v1"
@@ -73,6 +95,15 @@ def serve(
                 run_app(app, listener, lambda: typer.echo(f"{name} is ready at {url}"))
             except OSError as error:
                 fail_to_listen(host, port, error)
+
+
+def checked_keys(keys: Sequence[str]) -> Sequence[str]:
+    """The keys. One that no client can send is a usage error, which does not show it."""
+    for number, key in enumerate(keys, 1):
+        if not key or not key.isascii() or not key.isprintable() or key != key.strip():
+            message = f"key {number} is empty, or has characters that no header can carry"
+            raise typer.BadParameter(message, param_hint="--api-key")
+    return keys
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from openk2.engine.latent_cache import LatentPages, PagedLatentCache
+from openk2.engine.latent_cache import AttendedPages, LatentPages, PagedLatentCache
 from openk2.engine.scheduler import Work
 
 
 @dataclass(frozen=True)
 class Batch:
-    """T tokens of each of B requests: tokens and positions int64 [B, T]."""
+    """tokens and positions int64 [B, T]: T tokens of each of B requests; or, with T 1, all tokens
+    of a step one after the other."""
 
     tokens: Tensor
     positions: Tensor
-    cache: PagedLatentCache
+    cache: PagedLatentCache | AttendedPages
 
 
 def group_work(step: Sequence[Work]) -> list[list[Work]]:
@@ -44,6 +45,29 @@ def make_batch(works: Sequence[Work], memory: LatentPages) -> Batch:
     tables = [fill(request.pages[:width], width) for request in requests]
     cache = PagedLatentCache(memory, torch.tensor(tables, device=device), positions, length)
     return Batch(torch.tensor(pending, device=device), positions, cache)
+
+
+def make_flat_batch(works: Sequence[Work], memory: LatentPages) -> Batch:
+    """Tensors for a whole step in one pass, for a model that attends over pages."""
+    device = memory.latents.device
+    tokens: list[int] = []
+    places: list[int] = []
+    sequence: list[int] = []
+    for row, work in enumerate(works):
+        start, end = work.request.stored, work.request.stored + work.count
+        tokens += work.request.tokens[start:end]
+        places += range(start, end)
+        sequence += [row] * work.count
+    width = max(len(work.request.pages) for work in works)
+    tables = torch.tensor([fill(work.request.pages, width) for work in works], dtype=torch.int32)
+    positions = torch.tensor(places, device=device)
+    cache = AttendedPages(
+        memory,
+        tables.to(device),
+        torch.tensor(sequence, dtype=torch.int32, device=device),
+        positions,
+    )
+    return Batch(torch.tensor(tokens, device=device)[:, None], positions[:, None], cache)
 
 
 def fill(pages: list[int], width: int) -> list[int]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from openk2.engine.batch import group_work, make_batch
+from openk2.engine.batch import group_work, make_batch, make_flat_batch
 from openk2.engine.latent_cache import LatentPages
 from openk2.engine.outlet import Message, Outlet, deliver
 from openk2.engine.pages import PagePool
@@ -87,7 +87,7 @@ class Engine:
                 f"context_length is {context_length}: 1 to {longest} are possible, for the model's "
                 f"{model.config.max_position_embeddings} and {pages} pages of {page_size}"
             )
-        weight = model.lm_head.weight
+        weight = model.model.embed_tokens.weight
         self._model = model
         self._memory = LatentPages(
             model.config, pages, page_size, dtype or weight.dtype, weight.device
@@ -222,7 +222,8 @@ class Engine:
     def _step(self, step: list[Work]) -> None:
         requests = [work.request for work in step]
         try:
-            chosen = [pair for works in group_work(step) for pair in self._compute(works)]
+            passes = [step] if self._model.packed else group_work(step)
+            chosen = [pair for works in passes for pair in self._compute(works)]
         except Exception as error:
             self._failed_steps += 1
             # Before the pages are free for others: see LatentPages on NaN.
@@ -235,14 +236,20 @@ class Engine:
 
     def _compute(self, works: list[Work]) -> list[tuple[Request, TokenChunk]]:
         """Run the model over `works`; the next token of each request that they complete."""
-        batch = make_batch(works, self._memory)
+        make = make_flat_batch if self._model.packed else make_batch
+        batch = make(works, self._memory)
         hidden = self._model(batch.tokens, positions=batch.positions, cache=batch.cache)
-        for work, rows in zip(works, hidden, strict=True):
+        of_work = hidden.flatten(0, 1).split([work.count for work in works])
+        for work, rows in zip(works, of_work, strict=True):
             if work.request.scores_prompt:
                 self._score_prompt(work, rows)
-        done = [index for index, work in enumerate(works) if work.completes]
-        chunks = self._choose([works[index].request for index in done], hidden[done, -1])
-        return [(works[index].request, chunk) for index, chunk in zip(done, chunks, strict=True)]
+        done = [
+            (w.request, rows[-1]) for w, rows in zip(works, of_work, strict=True) if w.completes
+        ]
+        if not done:
+            return []
+        requests, last = zip(*done, strict=True)
+        return list(zip(requests, self._choose(requests, torch.stack(last)), strict=True))
 
     def _score_prompt(self, work: Work, hidden: Tensor) -> None:
         """Note how likely the model found the prompt's tokens that follow `hidden` [T, hidden]."""
@@ -255,8 +262,6 @@ class Engine:
 
     def _choose(self, requests: Sequence[Request], hidden: Tensor) -> list[TokenChunk]:
         """A token for each request out of its last hidden state [N, hidden]; one may want none."""
-        if not requests:
-            return []
         logits = self._model.lm_head(hidden)
         adjusted = torch.stack(
             [
@@ -274,11 +279,14 @@ class Engine:
     def _chunk(self, request: Request, token: int, logits: Tensor) -> TokenChunk:
         """The token with what was asked about it; booking it finds the reason to finish."""
         params, first = request.params, request.generated == 0
-        scores = None if params.logprobs is None else score(logits[None], [token], params.logprobs)
+        tokens = (token,) if params.max_tokens else ()
+        scores = None
+        if params.logprobs is not None:
+            scores = tuple(score(logits[None], [token], params.logprobs)[: len(tokens)])
         return TokenChunk(
-            (token,) if params.max_tokens else (),
-            None if params.max_tokens else "length",
-            None if scores is None else tuple(scores),
+            tokens,
+            None if tokens else "length",
+            scores,
             tuple(request.prompt_scores) if first and request.scores_prompt else None,
             (request.cached or 0) if first else 0,
         )

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from openk2.architecture import ModelConfig
+from openk2.kernels import latent_attention
 
 
 class LatentPages:
@@ -77,6 +78,32 @@ class PagedLatentCache:
         by_token.index_copy_(0, self.slots, latents.flatten(0, 1).to(by_token.dtype))
         gathered: Tensor = self.memory.gather(layer, self.pages).view(self.shape)
         return gathered[:, : self.length]
+
+
+class AttendedPages:
+    """`model.AttendingCache` for the N tokens of one step, whichever sequences they belong to.
+
+    tables: int32 [S, width], the pages of each sequence in order. sequence: int32 [N], each
+    token's row of tables. places: int64 [N], its place in its sequence.
+    """
+
+    def __init__(
+        self, memory: LatentPages, tables: Tensor, sequence: Tensor, places: Tensor
+    ) -> None:
+        size = memory.page_size
+        self.memory, self.tables, self.sequence = memory, tables, sequence
+        self.lengths = (places + 1).int()
+        self.slots = tables[sequence.long(), places // size].long() * size + places % size
+
+    def store(self, layer: int, latents: Tensor) -> None:
+        """See `AttendingCache.store`."""
+        by_token = self.memory.by_token[layer]
+        by_token.index_copy_(0, self.slots, latents.flatten(0, 1).to(by_token.dtype))
+
+    def attend(self, layer: int, query: Tensor, scale: float, rank: int) -> Tensor:
+        """See `AttendingCache.attend`."""
+        pages = self.memory.latents[layer]
+        return latent_attention(query, pages, self.tables, self.sequence, self.lengths, scale, rank)
 
 
 def zeros_on_demand(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:

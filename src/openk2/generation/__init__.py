@@ -1,7 +1,8 @@
 """`ChatGenerator`: messages in, events of text and tool calls out, wherever the tokens come from.
 
 Three of them: `RenderedChat` (K2's format over any TokenGenerator), `HttpChat` (any
-OpenAI-compatible server) and `ScriptedChat` (answers given in advance). What talks to a model
+OpenAI-compatible server) and `ScriptedChat` (answers given in advance). `CompletionGenerator` is
+the same for raw text; `RawCompletion` is one over any TokenGenerator. What talks to a model
 depends on this room and needs no tensors.
 """
 
@@ -12,11 +13,23 @@ from openk2.generation.chat import (
     ChatFinishReason,
     ChatGenerator,
     ChatRequest,
-    ContextLengthError,
+)
+from openk2.generation.completion import (
+    Completion,
+    CompletionEvent,
+    CompletionGenerator,
+    CompletionRequest,
+    complete_text,
 )
 from openk2.generation.http import EndpointError, HttpChat, served_models
+from openk2.generation.prompt_coder import PromptCoder
+from openk2.generation.raw import RawCompletion
 from openk2.generation.rendered import RenderedChat
+from openk2.generation.request_error import ContextLengthError, RequestError
+from openk2.generation.scores import ScoredToken, TokensScored
 from openk2.generation.scripted import ScriptedChat
+from openk2.generation.settings import GenerationSettings
+from openk2.generation.token_stream import token_chunks
 
 __all__ = [
     "ChatAnswer",
@@ -25,11 +38,23 @@ __all__ = [
     "ChatFinishReason",
     "ChatGenerator",
     "ChatRequest",
+    "Completion",
+    "CompletionEvent",
+    "CompletionGenerator",
+    "CompletionRequest",
     "ContextLengthError",
     "EndpointError",
+    "GenerationSettings",
     "HttpChat",
+    "PromptCoder",
+    "RawCompletion",
     "RenderedChat",
+    "RequestError",
+    "ScoredToken",
     "ScriptedChat",
+    "TokensScored",
     "complete",
+    "complete_text",
     "served_models",
+    "token_chunks",
 ]

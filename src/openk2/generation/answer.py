@@ -6,17 +6,25 @@ from typing import Any
 
 from openk2.chat import CallArguments, CallEnd, CallStart, ContentDelta, ToolCall
 from openk2.generation.chat import ChatFinish, ChatFinishReason, ChatGenerator, ChatRequest
+from openk2.generation.scores import ScoredToken, TokensScored
 
 
 @dataclass(frozen=True)
 class ChatAnswer:
-    """What the assistant said. tool_calls: the complete ones. Sizes in tokens."""
+    """What the assistant said. tool_calls: the complete ones. Sizes in tokens.
+
+    scores: of the raw tokens (`TokensScored`), the stop token excepted, if they were asked for.
+    cached_tokens, stop_string: as in `ChatFinish`.
+    """
 
     content: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     finish_reason: ChatFinishReason = "stop"
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
+    stop_string: str | None = None
+    scores: tuple[ScoredToken, ...] = ()
 
     def message(self) -> dict[str, Any]:
         """The answer as an OpenAI assistant message, fit to be the history of the next turn."""
@@ -42,6 +50,7 @@ async def complete(generator: ChatGenerator, request: ChatRequest) -> ChatAnswer
     starts: dict[int, CallStart] = {}
     arguments: dict[int, list[str]] = {}
     ended: list[int] = []
+    scores: list[ScoredToken] = []
     async with aclosing(generator.stream(request)) as events:
         async for event in events:
             match event:
@@ -54,6 +63,8 @@ async def complete(generator: ChatGenerator, request: ChatRequest) -> ChatAnswer
                     arguments[event.index].append(event.text)
                 case CallEnd():
                     ended.append(event.index)
+                case TokensScored():
+                    scores += event.tokens
                 case ChatFinish():
                     calls = (
                         ToolCall(starts[i].id, starts[i].name, "".join(arguments[i])) for i in ended
@@ -64,5 +75,8 @@ async def complete(generator: ChatGenerator, request: ChatRequest) -> ChatAnswer
                         event.reason,
                         event.prompt_tokens,
                         event.completion_tokens,
+                        event.cached_tokens,
+                        event.stop_string,
+                        tuple(scores),
                     )
     raise RuntimeError(f"{type(generator).__name__} ended its answer without a ChatFinish")

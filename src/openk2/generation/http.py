@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from openk2.chat import CallArguments, CallEnd, CallStart, ContentDelta, OutputEvent
 from openk2.generation.chat import ChatEvent, ChatFinish, ChatFinishReason, ChatRequest
+from openk2.generation.scores import ScoredToken, TokensScored
+from openk2.generation.settings import GenerationSettings
 from openk2.protocol import EngineBusyError
 
 if TYPE_CHECKING:
@@ -22,6 +24,15 @@ FINISH_REASONS: dict[str, ChatFinishReason] = {
     "length": "length",
     "tool_calls": "tool_calls",
 }
+# Sent only if they differ from their defaults: few servers know all of them.
+SETTINGS = (
+    "top_k",
+    "min_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "repetition_penalty",
+    "seed",
+)
 
 
 class EndpointError(RuntimeError):
@@ -70,12 +81,13 @@ class HttpChat:
                 client.stream("POST", url, content=body) as response,
             ):
                 await raise_for_error(response)
-                async with aclosing(answer_events(response)) as events:
+                scored = request.logprobs is not None
+                async with aclosing(answer_events(response, scored=scored)) as events:
                     async for event in events:
                         yield event
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise EndpointError(f"{url}: {str(error) or type(error).__name__}") from error
-        except (AttributeError, KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise EndpointError(f"{url}: the answer is no chat completion: {error!r}") from error
 
 
@@ -113,11 +125,16 @@ def request_body(model: str, request: ChatRequest) -> dict[str, Any]:
     """The JSON of a streamed request; settings that are off are left out."""
     optional = {
         "max_tokens": request.max_tokens,
-        "top_k": request.top_k or None,
-        "seed": request.seed,
+        "logit_bias": {str(token): bias for token, bias in request.logit_bias.items()} or None,
+        "logprobs": None if request.logprobs is None else True,
+        "top_logprobs": request.logprobs,
+        "stop": list(request.stop) or None,
         "tools": list(request.tools) or None,
         "tool_choice": request.tool_choice if request.tools else None,
     }
+    for name in SETTINGS:
+        value = getattr(request, name)
+        optional[name] = None if value == getattr(GenerationSettings, name) else value
     return {
         "model": model,
         "messages": list(request.messages),
@@ -148,10 +165,16 @@ def error_message(text: str) -> str:
         return text[:200]
 
 
-async def answer_events(response: "httpx.Response") -> AsyncGenerator[ChatEvent, None]:
-    """The events of a streamed answer, its chunks' usage wherever the server puts it."""
+async def answer_events(
+    response: "httpx.Response", *, scored: bool
+) -> AsyncGenerator[ChatEvent, None]:
+    """The events of a streamed answer, its chunks' usage wherever the server puts it.
+
+    scored: logprobs were asked for, so an answer without any is an error.
+    """
     reason: ChatFinishReason | None = None
     usage: dict[str, Any] | None = None
+    has_scores = False
     calls = CallReader()
     async with aclosing(data_objects(response)) as chunks:
         async for chunk in chunks:
@@ -159,6 +182,9 @@ async def answer_events(response: "httpx.Response") -> AsyncGenerator[ChatEvent,
                 raise EndpointError(f"{response.url}: {error_message(json.dumps(chunk))}")
             usage = chunk.get("usage") or usage
             for choice in chunk.get("choices") or ():
+                if scores := read_scores(choice.get("logprobs")):
+                    has_scores = True
+                    yield TokensScored(scores)
                 delta = choice.get("delta") or {}
                 if delta.get("content"):
                     yield ContentDelta(delta["content"])
@@ -171,9 +197,12 @@ async def answer_events(response: "httpx.Response") -> AsyncGenerator[ChatEvent,
     if reason is None or usage is None:
         missing = "finish_reason" if reason is None else "usage"
         raise EndpointError(f"{response.url}: the answer ended without {missing}")
+    if scored and not has_scores and usage["completion_tokens"] > 1:
+        raise EndpointError(f"{response.url}: the server ignored logprobs: leave it out")
     for event in calls.finish(cut_off=reason == "length"):
         yield event
-    yield ChatFinish(reason, usage["prompt_tokens"], usage["completion_tokens"])
+    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+    yield ChatFinish(reason, usage["prompt_tokens"], usage["completion_tokens"], cached)
 
 
 class CallReader:
@@ -197,6 +226,25 @@ class CallReader:
         if self.open is not None and not cut_off:
             yield CallEnd(self.open)
         self.open = None
+
+
+def read_scores(logprobs: dict[str, Any] | None) -> tuple[ScoredToken, ...]:
+    """The scores that a chunk carries."""
+    entries = (logprobs or {}).get("content") or ()
+    return tuple(
+        ScoredToken(
+            token_bytes(entry),
+            entry["logprob"],
+            tuple((token_bytes(top), top["logprob"]) for top in entry.get("top_logprobs") or ()),
+        )
+        for entry in entries
+    )
+
+
+def token_bytes(entry: dict[str, Any]) -> bytes:
+    """A token's bytes; servers that do not give them write whole characters."""
+    given = entry.get("bytes")
+    return entry["token"].encode() if given is None else bytes(list(given))
 
 
 def read_reason(value: str) -> ChatFinishReason:

@@ -5,16 +5,11 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from openk2.chat import (
-    CallEnd,
-    CallStart,
-    OutputParser,
-    Tokenizer,
-    argument_names,
-    canonical_history,
-    encode_chat,
-)
-from openk2.generation.chat import ChatEvent, ChatFinish, ChatRequest, ContextLengthError
+from openk2.chat import OutputParser, Tokenizer, argument_names, canonical_history, encode_chat
+from openk2.generation.chat import ChatEvent, ChatRequest
+from openk2.generation.chat_reader import ChatReader
+from openk2.generation.request_error import ContextLengthError
+from openk2.generation.token_stream import token_chunks
 from openk2.protocol import SamplingParams, TokenGenerator
 
 
@@ -41,27 +36,13 @@ class RenderedChat:
         params = self.sampling(request, len(prompt))
         names = argument_names(tools)
         parser = OutputParser(self.tokenizer, names, argument_names=names, first_number=call_count)
-        completion_tokens = 0
-        in_call = False
-        async with aclosing(self.token_generator.generate(prompt, params)) as chunks:
+        reader = ChatReader(self.tokenizer, parser, request.stop, len(prompt))
+        async with aclosing(token_chunks(self.token_generator, prompt, params)) as chunks:
             async for chunk in chunks:
-                completion_tokens += len(chunk.token_ids)
-                # The stop token is no text, whichever id a checkpoint's files make one.
-                said = chunk.token_ids[:-1] if chunk.finish_reason == "stop" else chunk.token_ids
-                events = parser.feed(said)
-                if chunk.finish_reason is not None:
-                    events = [*events, *parser.finish()]
-                for event in events:
-                    if isinstance(event, CallStart | CallEnd):
-                        in_call = isinstance(event, CallStart)
+                for event in reader.read(chunk):
                     yield event
-                if chunk.finish_reason is not None:
-                    cut_off = in_call and chunk.finish_reason == "length"
-                    called = parser.completed_calls > 0 and not cut_off
-                    reason = "tool_calls" if called else chunk.finish_reason
-                    yield ChatFinish(reason, len(prompt), completion_tokens)
+                if reader.finished:
                     return
-        raise RuntimeError("the token generator ended its output without a finish reason")
 
     def encode(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
@@ -73,17 +54,14 @@ class RenderedChat:
     def sampling(self, request: ChatRequest, prompt_tokens: int) -> SamplingParams:
         """The request's sampling settings for a prompt of this length.
 
-        Raises ContextLengthError if prompt and answer do not fit in the context.
+        Raises RequestError, ContextLengthError if prompt and answer do not fit in the context.
         """
         context_length = self.token_generator.context_length
         left = context_length - prompt_tokens
         if left < (request.max_tokens or 1):
             raise ContextLengthError(prompt_tokens, request.max_tokens, context_length)
-        return SamplingParams(
+        return request.sampling(
             max_tokens=left if request.max_tokens is None else request.max_tokens,
-            temperature=request.temperature,
-            top_p=request.top_p,
-            top_k=request.top_k,
-            seed=request.seed,
             stop_token_ids=self.stop_ids,
+            vocab_size=self.tokenizer.vocab_size,
         )

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Iterable
 from openk2.chat import CallArguments, CallEnd, CallStart, ContentDelta
 from openk2.generation.answer import ChatAnswer
 from openk2.generation.chat import ChatEvent, ChatFinish, ChatRequest
+from openk2.generation.scores import TokensScored
 
 
 class ScriptedChat:
@@ -26,10 +27,18 @@ class ScriptedChat:
         answer = self.answers.popleft()
         if isinstance(answer, str):
             answer = ChatAnswer(answer)
+        if answer.scores:
+            yield TokensScored(answer.scores)
         if answer.content:
             yield ContentDelta(answer.content)
         for index, call in enumerate(answer.tool_calls):
             yield CallStart(index, call.id, call.name)
             yield CallArguments(index, call.arguments)
             yield CallEnd(index)
-        yield ChatFinish(answer.finish_reason, answer.prompt_tokens, answer.completion_tokens)
+        yield ChatFinish(
+            answer.finish_reason,
+            answer.prompt_tokens,
+            answer.completion_tokens,
+            answer.cached_tokens,
+            answer.stop_string,
+        )

@@ -11,6 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from openk2.kernels import native
+from openk2.kernels.native.shared_library import TYPES
+
 BLOCK = (128, 128)
 E4M3_MAX = torch.finfo(torch.float8_e4m3fn).max
 SMALLEST_SCALE = torch.finfo(torch.float32).tiny
@@ -61,10 +64,40 @@ def dequantize(
         )
     if out is None:
         out = torch.empty(height, width, dtype=dtype, device=weight.device)
+    if dequantize_natively(weight, scale_inv, block, out):
+        return out
     for index, strip in enumerate(torch.split(weight, rows)):
         scales = _per_column(scale_inv[index], columns, width)
         out[index * rows :][:rows] = strip.float() * scales
     return out
+
+
+def dequantize_natively(
+    weight: Tensor,
+    scale_inv: Tensor,
+    block: tuple[int, int],
+    out: Tensor,
+    isa: str | None = None,
+) -> bool:
+    """Fill `out` by the native kernel, with the same bits; False where it does not serve."""
+    library = native.library() if weight.is_cpu and out.dtype in TYPES else None
+    dense = weight.stride(1) == out.stride(1) == scale_inv.stride(1) == 1
+    kinds = weight.dtype == torch.float8_e4m3fn and scale_inv.dtype == torch.float32
+    if library is None or not (dense and kinds and scale_inv.is_cpu and out.is_cpu):
+        return False
+    library.dequantize(
+        library.kernels(isa),
+        weight.data_ptr(),
+        weight.stride(0),
+        scale_inv.data_ptr(),
+        scale_inv.stride(0),
+        out.data_ptr(),
+        out.stride(0),
+        TYPES[out.dtype],
+        *weight.shape,
+        *block,
+    )
+    return True
 
 
 def _per_column(scales: Tensor, columns: int, width: int) -> Tensor:

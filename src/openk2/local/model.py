@@ -98,6 +98,7 @@ def open_model(
     # Imported here: it takes seconds, and what is wrong so far should not.
     from openk2.checkpoint import CheckpointError, load_model
     from openk2.engine import Engine
+    from openk2.kernels import native
 
     device = usable_device(device)
     dtype = dtype or default_dtype(folder, device)
@@ -110,6 +111,8 @@ def open_model(
     )
     try:
         model = load_model(folder, dtype=dtype, device=device).eval()
+        if device.type == "cpu" and native.available():
+            model.pack()
         engine = Engine(
             model,
             pages=cache.pages,

@@ -4,13 +4,18 @@ Two readings of the same product. *Expanded*: keys and values are computed from 
 kv_b_proj, as training and prefill want. *Absorbed*: kv_b_proj's key half is folded into the query
 and its value half into the output, so that attention runs over the 576-wide latents themselves,
 as decoding wants. Both give the same numbers; a test holds them together.
+
+A model packed for serving computes the absorbed form over the cache's pages, for prompts and
+decoding alike, so that a token's bits do not depend on which of the two it came by.
 """
 
 import torch
 from torch import Tensor, nn
 
 from openk2.architecture import ModelConfig
-from openk2.model.cache import LatentCache
+from openk2.kernels import PackedHeads
+from openk2.model.cache import AttendingCache, LatentCache
+from openk2.model.linear import Linear, forgotten
 from openk2.model.norm import RMSNorm
 from openk2.model.observation import EVERYWHERE, Observation
 from openk2.model.rope import rotate
@@ -24,34 +29,40 @@ class LatentAttention(nn.Module):
         super().__init__()
         self.config, self.layer = config, layer
         heads, hidden = config.num_attention_heads, config.hidden_size
-        self.q_a_proj = nn.Linear(hidden, config.q_lora_rank, bias=False)
+        self.q_a_proj = Linear(hidden, config.q_lora_rank)
         self.q_a_layernorm = RMSNorm(config.q_lora_rank, config.rms_norm_eps)
-        self.q_b_proj = nn.Linear(config.q_lora_rank, heads * config.qk_head_dim, bias=False)
-        self.kv_a_proj_with_mqa = nn.Linear(hidden, config.latent_dim, bias=False)
+        self.q_b_proj = Linear(config.q_lora_rank, heads * config.qk_head_dim)
+        self.kv_a_proj_with_mqa = Linear(hidden, config.latent_dim)
         self.kv_a_layernorm = RMSNorm(config.kv_lora_rank, config.rms_norm_eps)
         self.kv_b_proj = nn.Linear(
             config.kv_lora_rank, heads * (config.qk_nope_head_dim + config.v_head_dim), bias=False
         )
-        self.o_proj = nn.Linear(heads * config.v_head_dim, hidden, bias=False)
+        self.o_proj = Linear(heads * config.v_head_dim, hidden)
+        self.packed: tuple[PackedHeads, PackedHeads] | None = None
 
     def forward(
         self,
         x: Tensor,
         rotation: tuple[Tensor, Tensor],
-        mask: Tensor,
-        cache: LatentCache | None = None,
+        mask: Tensor | None,
+        cache: LatentCache | AttendingCache | None = None,
         positions: Tensor | None = None,
         observation: Observation | None = None,
         spans: list[list[Span]] | None = None,
     ) -> Tensor:
         """x [B, T, hidden] -> [B, T, hidden]. mask [B, T, S] is True where a key is visible.
 
+        Without a mask the cache, an `AttendingCache`, decides.
         spans: `document_spans` of packed rows; the same result, skipping what is masked anyway.
         """
         q_nope, q_rope = self.queries(x, rotation)
         latents = self.latents(x, rotation)
+        if mask is None:
+            assert isinstance(cache, AttendingCache)
+            return self.over_pages(q_nope, q_rope, latents, cache)
         if cache is not None:
             assert positions is not None
+            assert not isinstance(cache, AttendingCache)
             latents = cache.extend(self.layer, latents, positions).to(x.dtype)
         if cache is not None and x.shape[1] == 1:
             heads = self.absorbed(q_nope, q_rope, latents, mask[:, None], observation)
@@ -59,6 +70,31 @@ class LatentAttention(nn.Module):
             heads = self.expanded(q_nope, q_rope, latents, mask[:, None], observation, spans)
         result: Tensor = self.o_proj(heads.transpose(1, 2).flatten(2))
         return result
+
+    def pack(self) -> None:
+        """Make both halves of kv_b_proj ready for `over_pages`; its weight is forgotten."""
+        heads, nope = self.config.num_attention_heads, self.config.qk_nope_head_dim
+        key_up, value_up = self.kv_b_proj.weight.unflatten(0, (heads, -1)).split_with_sizes(
+            [nope, self.config.v_head_dim], dim=1
+        )
+        self.packed = PackedHeads.pack(key_up.mT), PackedHeads.pack(value_up)
+        self.kv_b_proj.weight = forgotten(self.kv_b_proj.weight)
+
+    def over_pages(
+        self, q_nope: Tensor, q_rope: Tensor, latents: Tensor, cache: AttendingCache
+    ) -> Tensor:
+        """Store latents [B, T, latent_dim] and attend with queries [B, H, T, .]: [B, T, hidden]."""
+        assert self.packed is not None
+        key_up, value_up = self.packed
+        batch, heads, length, _ = q_nope.shape
+        rank = self.config.kv_lora_rank
+        query = q_nope.new_empty(batch * length, heads, self.config.latent_dim)
+        key_up(q_nope.transpose(1, 2).flatten(0, 1), out=query[..., :rank])
+        query[..., rank:] = q_rope.transpose(1, 2).flatten(0, 1)
+        cache.store(self.layer, latents)
+        mixed = cache.attend(self.layer, query, self.config.softmax_scale, rank)
+        result: Tensor = self.o_proj(value_up(mixed).flatten(1))
+        return result.view(batch, length, -1)
 
     def queries(self, x: Tensor, rotation: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """The positionless part [B, H, T, nope] and the rotated part [B, H, T, rope]."""

@@ -5,7 +5,7 @@ the shared rope key (qk_rope_head_dim wide, already rotated). With K2's geometry
 values, against 64 * (192 + 128) if keys and values were kept expanded.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -25,6 +25,22 @@ class LatentCache(Protocol):
 
         S is at least the largest position plus one.
         """
+        ...
+
+
+@runtime_checkable
+class AttendingCache(Protocol):
+    """A cache that computes attention itself, over wherever it keeps the latents.
+
+    It serves the N tokens it was made for, in the order of the forward pass.
+    """
+
+    def store(self, layer: int, latents: Tensor) -> None:
+        """Store `latents` [B, T, latent_dim], B * T = N, at the tokens' places."""
+        ...
+
+    def attend(self, layer: int, query: Tensor, scale: float, rank: int) -> Tensor:
+        """query [N, H, latent_dim] over the keys up to each token's own: [N, H, rank]."""
         ...
 
 

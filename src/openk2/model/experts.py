@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openk2.architecture import ModelConfig
+from openk2.kernels import PackedExperts, PackedLinear, PackedSwiGLU, route
+from openk2.model.linear import forgotten
 from openk2.model.observation import Observation
 
 
@@ -23,9 +25,19 @@ class SwiGLU(nn.Module):
         self.gate_proj = nn.Linear(hidden, inner, bias=False)
         self.up_proj = nn.Linear(hidden, inner, bias=False)
         self.down_proj = nn.Linear(inner, hidden, bias=False)
+        self.packed: PackedSwiGLU | None = None
+
+    def pack(self) -> None:
+        """Make the weights ready for serving; they are forgotten."""
+        gate, up, down = layers = self.gate_proj, self.up_proj, self.down_proj
+        self.packed = PackedSwiGLU.pack(gate.weight, up.weight, down.weight)
+        for layer in layers:
+            layer.weight = forgotten(layer.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """x [..., hidden] -> [..., hidden]."""
+        if self.packed is not None:
+            return self.packed(x.flatten(0, -2)).view_as(x)
         result: Tensor = self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
         return result
 
@@ -41,9 +53,22 @@ class Router(nn.Module):
         self.weight = nn.Parameter(torch.empty(config.n_routed_experts, config.hidden_size))
         # No gradient reaches the bias: the balance rule of the trainer moves it.
         self.register_buffer("e_score_correction_bias", torch.zeros(config.n_routed_experts))
+        self.packed: PackedLinear | None = None
+
+    def pack(self) -> None:
+        """Make the weight ready for serving, in float32."""
+        self.packed = PackedLinear.pack(self.weight.float())
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x [N, hidden] -> weights float32 [N, K] and expert indices int64 [N, K]."""
+        if self.packed is not None:
+            return route(
+                self.packed(x.float()),
+                self.e_score_correction_bias.float(),
+                self.config.num_experts_per_tok,
+                normalise=self.config.norm_topk_prob,
+                factor=self.config.routed_scaling_factor,
+            )
         with torch.autocast(x.device.type, enabled=False):
             scores = F.linear(x.float(), self.weight.float()).sigmoid()
         biased = scores.detach() + self.e_score_correction_bias
@@ -64,8 +89,29 @@ class Experts(nn.Module):
         self.gate_proj = nn.Parameter(torch.empty(count, inner, hidden))
         self.up_proj = nn.Parameter(torch.empty(count, inner, hidden))
         self.down_proj = nn.Parameter(torch.empty(count, hidden, inner))
+        self.packed: PackedExperts | None = None
 
-    def forward(self, x: Tensor, counts: list[int]) -> Tensor:
+    def pack(self) -> None:
+        """Make the stacks ready for serving; they are forgotten."""
+        self.packed = PackedExperts.pack(self.gate_proj, self.up_proj, self.down_proj)
+        for name in ("gate_proj", "up_proj", "down_proj"):
+            setattr(self, name, forgotten(getattr(self, name)))
+
+    def forward(self, x: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:
+        """x [N, hidden], weights float32 [N, K], chosen int64 [N, K] -> [N, hidden], dtype of x."""
+        if self.packed is not None:
+            return self.packed(x, weights, chosen)
+        order = chosen.flatten().argsort(stable=True)
+        inverse = order.argsort()
+        counts = torch.bincount(chosen.flatten(), minlength=self.gate_proj.shape[0])
+        per_token = chosen.shape[-1]
+        repeated = compute_dtype(x).repeat_interleave(per_token, dim=0)
+        grouped = self.apply_each(permute(repeated, order, inverse), counts.tolist())
+        routed = permute(grouped, inverse, order).unflatten(0, (-1, per_token))
+        mixed: Tensor = (routed * weights[..., None]).sum(1).to(x.dtype)
+        return mixed
+
+    def apply_each(self, x: Tensor, counts: list[int]) -> Tensor:
         """x [M, hidden], rows grouped by expert, counts[e] of them for expert e -> [M, hidden]."""
         # unbind, not indexing: its backward stacks the gradients instead of adding E padded ones.
         gates, ups, downs = (
@@ -95,17 +141,9 @@ class MixtureOfExperts(nn.Module):
         """x [B, T, hidden] -> [B, T, hidden]."""
         rows = x.flatten(0, 1)
         weights, chosen = self.gate(rows)
-        order = chosen.flatten().argsort(stable=True)
-        counts = torch.bincount(chosen.flatten(), minlength=self.config.n_routed_experts)
         if observation is not None:
             observation.see_load(self.layer, chosen)
-        per_token = self.config.num_experts_per_tok
-        inverse = order.argsort()
-        repeated = compute_dtype(rows).repeat_interleave(per_token, dim=0)
-        grouped = self.experts(permute(repeated, order, inverse), counts.tolist())
-        routed = permute(grouped, inverse, order).unflatten(0, (-1, per_token))
-        mixed = (routed * weights[..., None]).sum(1)
-        result: Tensor = mixed.to(x.dtype).view_as(x) + self.shared_experts(x)
+        result: Tensor = self.experts(rows, weights, chosen).view_as(x) + self.shared_experts(x)
         return result
 
 

@@ -5,8 +5,9 @@ from torch import Tensor, nn
 
 from openk2.architecture import ModelConfig
 from openk2.model.attention import LatentAttention
-from openk2.model.cache import LatentCache
-from openk2.model.experts import MixtureOfExperts, SwiGLU
+from openk2.model.cache import AttendingCache, LatentCache
+from openk2.model.experts import Experts, MixtureOfExperts, Router, SwiGLU
+from openk2.model.linear import Linear
 from openk2.model.norm import RMSNorm
 from openk2.model.observation import Observation
 from openk2.model.rope import inverse_frequencies, rotation
@@ -31,8 +32,8 @@ class DecoderLayer(nn.Module):
         self,
         x: Tensor,
         rotation: tuple[Tensor, Tensor],
-        mask: Tensor,
-        cache: LatentCache | None,
+        mask: Tensor | None,
+        cache: LatentCache | AttendingCache | None,
         positions: Tensor,
         observation: Observation | None,
         spans: list[list[Span]] | None,
@@ -69,12 +70,35 @@ class K2Model(nn.Module):
         super().__init__()
         self.config = config
         self.model = Decoder(config)
-        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.lm_head = Linear(config.hidden_size, config.vocab_size)
 
     @property
     def decoder_layers(self) -> list[DecoderLayer]:
         """The layers, typed."""
         return [layer for layer in self.model.layers if isinstance(layer, DecoderLayer)]
+
+    @property
+    def packed(self) -> bool:
+        """Whether `pack` was called."""
+        return self.lm_head.packed is not None
+
+    @torch.no_grad()
+    def pack(self) -> "K2Model":
+        """Make the weights ready for serving over an `AttendingCache`; return self.
+
+        They are forgotten as they are packed, so memory stays near one copy: a packed model can
+        be neither trained nor saved. Sums then run in one order for every row (docs/design/
+        kernels.md): a token's logits do not depend on what shares its step.
+        """
+        for module in list(self.modules()):
+            if isinstance(module, Linear | RMSNorm | SwiGLU | Router | Experts | LatentAttention):
+                module.pack()
+        return self
+
+    def require_packed(self) -> None:
+        """Raise ValueError unless the model is packed, as an `AttendingCache` needs."""
+        if not self.packed:
+            raise ValueError("this cache attends by itself: call pack() on the model first")
 
     @torch.no_grad()
     def initialize(self, seed: int) -> "K2Model":
@@ -95,7 +119,7 @@ class K2Model(nn.Module):
         *,
         segments: Tensor | None = None,
         positions: Tensor | None = None,
-        cache: LatentCache | None = None,
+        cache: LatentCache | AttendingCache | None = None,
         observation: Observation | None = None,
     ) -> Tensor:
         """tokens int64 [B, T] -> final hidden states [B, T, hidden], for `lm_head`.
@@ -114,8 +138,11 @@ class K2Model(nn.Module):
             positions = torch.arange(length, device=tokens.device).expand(batch, length)
         frequencies = inverse_frequencies(self.config).to(tokens.device)
         turns = rotation(self.config, frequencies, positions)
+        mask: Tensor | None = None
         if cache is None:
             mask = causal_mask(length, segments, tokens)
+        elif isinstance(cache, AttendingCache):
+            self.require_packed()
         else:
             keys = torch.arange(int(positions.max()) + 1, device=tokens.device)
             mask = keys <= positions[..., None]

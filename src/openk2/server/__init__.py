@@ -1,4 +1,4 @@
-"""The HTTP server: text in, text out over any ChatGenerator; it knows no tokens and no tensors."""
+"""The HTTP server over any ChatGenerator and CompletionGenerator; it knows no tensors."""
 
 from openk2.server.app import create_app
 from openk2.server.run import run_app

@@ -1,16 +1,20 @@
-"""`create_app`: the ASGI application over one ChatGenerator."""
+"""`create_app`: the ASGI application over one model."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from fastapi import Depends, FastAPI, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from openk2.generation import ChatGenerator
-from openk2.server.errors import ApiError, answer_errors
+from openk2.generation import ChatGenerator, CompletionGenerator, PromptCoder
+from openk2.server.api_keys import KeyGuard
+from openk2.server.chat_completions import chat_routes
+from openk2.server.completions import completion_routes
+from openk2.server.errors import ANSWERS, ApiError, answer_errors
 from openk2.server.limits import BodyLimit, refuse_pages_of_others
-from openk2.server.metrics import EngineGauges, MeteredChat
-from openk2.server.openai import chat_routes
+from openk2.server.metrics import EngineGauges, Meter, MeteredChat, MeteredCompletion
+from openk2.server.served import ServedNames, model_routes
+from openk2.server.tokenization import token_routes
 
 # A full context of 131,072 tokens is some 0.5 MB of text, six times that in JSON's escapes. More
 # would only stall the answers in flight: JSON is read at some 100 MB/s, on the event loop.
@@ -21,6 +25,10 @@ def create_app(
     chat: ChatGenerator,
     *,
     model: str,
+    completion: CompletionGenerator | None = None,
+    coder: PromptCoder | None = None,
+    aliases: Sequence[str] = (),
+    api_keys: Collection[str] = (),
     engine_stats: Callable[[], Mapping[str, float]] | None = None,
     healthy: Callable[[], bool] = lambda: True,
     loopback: bool = False,
@@ -28,7 +36,10 @@ def create_app(
 ) -> FastAPI:
     """The server's application.
 
-    model: the name that clients ask for. engine_stats: numbers for /metrics, by name.
+    model: the name that clients ask for; aliases: others that mean it too.
+    completion, coder: for /v1/completions and /tokenize; without them these routes do not exist.
+    api_keys: clients need one of them, but for /health; without any they need none.
+    engine_stats: numbers for /metrics, by name.
     healthy: whether requests can be answered, for /health, which is 503 otherwise.
     loopback: only programs of this machine can connect, so web pages of others are refused too.
     max_body_bytes: larger requests get a 413.
@@ -38,11 +49,19 @@ def create_app(
     registry = CollectorRegistry()
     if engine_stats is not None:
         registry.register(EngineGauges(engine_stats))
-    app.include_router(chat_routes(MeteredChat(chat, registry), model))
+    meter, names = Meter(registry), ServedNames(model, aliases)
+    app.include_router(model_routes(names))
+    app.include_router(chat_routes(MeteredChat(chat, meter), names))
+    if completion is not None:
+        app.include_router(completion_routes(MeteredCompletion(completion, meter), names))
+    if coder is not None:
+        app.include_router(token_routes(coder, names))
     app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
+    if api_keys:
+        app.add_middleware(KeyGuard, keys=api_keys)  # the last one added is the outermost
     answer_errors(app)
 
-    @app.get("/health")
+    @app.get("/health", responses=ANSWERS)
     async def health() -> JSONResponse:
         if not healthy():
             message = "the engine has stopped; the server's log says why"

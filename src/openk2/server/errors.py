@@ -7,13 +7,36 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from openk2.chat import RenderError
-from openk2.generation import ContextLengthError
+from openk2.generation import ContextLengthError, RequestError
 from openk2.protocol import EngineBusyError
 
 RETRY_AFTER_SECONDS = 1
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong. param: the request's field; code: for programs to match."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(BaseModel):
+    """Every error's body."""
+
+    error: ErrorDetail
+
+
+# For the OpenAPI document.
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": ErrorBody, "description": "The request cannot be answered as it is."},
+    "5XX": {"model": ErrorBody, "description": "The server cannot answer now."},
+}
 
 
 class ApiError(Exception):
@@ -54,7 +77,9 @@ def as_api_error(error: Exception) -> ApiError:
         case RenderError():
             return ApiError(400, str(error), param=error.param, code="invalid_value")
         case ContextLengthError():
-            return ApiError(400, str(error), param="messages", code="context_length_exceeded")
+            return ApiError(400, str(error), param=error.param, code="context_length_exceeded")
+        case RequestError():
+            return ApiError(400, str(error), param=error.param, code="invalid_value")
         case EngineBusyError():
             return ApiError(503, str(error), code="engine_busy", kind="server_error")
         case RequestValidationError():
@@ -83,7 +108,9 @@ def validation_error(error: RequestValidationError) -> ApiError:
 
 def field_path(place: Sequence[str | int]) -> str:
     """("tools", 0, "function") -> "tools[0].function"."""
-    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
+    # "[key]" is pydantic's word for "the key, not its value".
+    named = [step for step in place if step != "[key]"]
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in named)
     return "".join(steps).removeprefix(".")
 
 
@@ -106,7 +133,7 @@ def answer_errors(app: FastAPI) -> None:
     for kind in (
         ApiError,
         RenderError,
-        ContextLengthError,
+        RequestError,
         EngineBusyError,
         RequestValidationError,
         HTTPException,

@@ -1,25 +1,36 @@
-"""`MeteredChat`: what the server did, counted for Prometheus where every answer passes."""
+"""`Meter`: what the server did, counted for Prometheus where every answer passes."""
 
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from openk2.generation import ChatEvent, ChatFinish, ChatGenerator, ChatRequest
+from openk2.generation import (
+    ChatEvent,
+    ChatFinish,
+    ChatGenerator,
+    ChatRequest,
+    CompletionEvent,
+    CompletionGenerator,
+    CompletionRequest,
+    TokensScored,
+)
+
+E = TypeVar("E")
 
 
-class MeteredChat:
-    """A ChatGenerator that counts into `registry` and changes nothing.
+class Meter:
+    """What every stream of events is counted by.
 
     `openk2_requests_total` by outcome: a finish reason, "cancelled" (the client left) or "error".
-    Times are in seconds.
+    Each choice of a request counts as one. Times are in seconds.
     """
 
-    def __init__(self, chat: ChatGenerator, registry: CollectorRegistry) -> None:
-        self.chat = chat
+    def __init__(self, registry: CollectorRegistry) -> None:
         self.running = Gauge(
             "openk2_requests_running", "Requests being answered", registry=registry
         )
@@ -28,6 +39,9 @@ class MeteredChat:
         )
         self.prompt_tokens = Counter(
             "openk2_prompt_tokens", "Prompt tokens of finished requests", registry=registry
+        )
+        self.cached_tokens = Counter(
+            "openk2_cached_tokens", "Prompt tokens that were not computed anew", registry=registry
         )
         self.completion_tokens = Counter(
             "openk2_completion_tokens", "Output tokens of finished requests", registry=registry
@@ -39,16 +53,16 @@ class MeteredChat:
             "openk2_request_seconds", "From request to finish", registry=registry
         )
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
-        """See `ChatGenerator.stream`."""
+    async def count(self, stream: AsyncGenerator[E, None]) -> AsyncGenerator[E, None]:
+        """The stream, unchanged."""
         began = time.perf_counter()
         outcome = "cancelled"
         started = False
         self.running.inc()
         try:
-            async with aclosing(self.chat.stream(request)) as events:
+            async with aclosing(stream) as events:
                 async for event in events:
-                    if not started:
+                    if not (started or isinstance(event, TokensScored)):
                         started = True
                         self.first_event.observe(time.perf_counter() - began)
                     if isinstance(event, ChatFinish):
@@ -65,8 +79,33 @@ class MeteredChat:
     def count_finish(self, finish: ChatFinish, seconds: float) -> None:
         """Count a request that came to its end."""
         self.prompt_tokens.inc(finish.prompt_tokens)
+        self.cached_tokens.inc(finish.cached_tokens)
         self.completion_tokens.inc(finish.completion_tokens)
         self.duration.observe(seconds)
+
+
+class MeteredChat:
+    """A ChatGenerator whose answers a meter counts."""
+
+    def __init__(self, chat: ChatGenerator, meter: Meter) -> None:
+        self.chat = chat
+        self.meter = meter
+
+    def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+        """See `ChatGenerator.stream`."""
+        return self.meter.count(self.chat.stream(request))
+
+
+class MeteredCompletion:
+    """A CompletionGenerator whose outputs a meter counts."""
+
+    def __init__(self, completion: CompletionGenerator, meter: Meter) -> None:
+        self.completion = completion
+        self.meter = meter
+
+    def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent, None]:
+        """See `CompletionGenerator.stream`."""
+        return self.meter.count(self.completion.stream(request))
 
 
 class EngineGauges(Collector):

@@ -1,6 +1,7 @@
 """Answers that are cut short when their client leaves, and server-sent events."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
@@ -10,6 +11,12 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 T = TypeVar("T")
+CLIENT_LEFT = 499  # nginx's status for a request whose client did not wait for the answer
+DONE = b"data: [DONE]\n\n"
+# For the OpenAPI document of routes that answer whole or as a stream.
+STREAMABLE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/json": {}, "text/event-stream": {}}}
+}
 
 logger = logging.getLogger(__name__)
 
@@ -81,3 +88,8 @@ class EventStream(Response):
             body = self.error_event(error)
             await send({"type": "http.response.body", "body": body, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def data_event(payload: dict[str, Any]) -> bytes:
+    """One server-sent event; ASCII, as some clients split lines at U+2028 and its kin."""
+    return b"data: " + json.dumps(payload, separators=(",", ":")).encode() + b"\n\n"

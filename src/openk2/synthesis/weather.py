@@ -42,7 +42,8 @@ _FRAMES = (
     "Will I need a coat {} today?", "Is the weather good {}?", "Weather {} please.",
 )  # fmt: skip
 _CONDITIONS = (
-    "Sunny", "Sunny", "Sunny", "Sunny", "Sunny", "Cloudy", "Rainy", "Snowy", "Windy", "Foggy", "Clear", "Stormy", "Overcast",
+    "Sunny", "Sunny", "Sunny", "Sunny", "Sunny", "Cloudy", "Rainy", "Snowy", "Windy", "Foggy",
+    "Clear", "Stormy", "Overcast",
     "Partly cloudy", "Light rain", "Heavy rain", "Light snow", "Thunderstorms", "Drizzle", "Hail",
     "Mostly sunny", "Humid", "Hazy", "Scattered showers", "Sleet", "Dry", "Freezing", "Hot",
 )  # fmt: skip

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from openai import AsyncOpenAI, BadRequestError, NotFoundError
 
 from openk2.generation import ChatRequest, HttpChat, RenderedChat, complete
-from openk2.protocol import EngineBusyError
+from openk2.protocol import EngineBusyError, SamplingParams
 from openk2.server import create_app
-from openk2.server.openai import NEUTRAL
+from openk2.server.refusals import CHAT_NEUTRAL
 
 MODEL = "openk2-test"
 MESSAGES = [{"role": "user", "content": "hi"}]
@@ -164,21 +164,23 @@ def test_http_chat_reads_from_this_server_what_it_serves(serve, scripted, tokeni
     assert len(over_http.tool_calls) == 2
 
 
-def test_a_request_without_settings_samples_at_the_readmes_temperature(serve, scripted):
+def test_a_request_without_settings_samples_at_the_readmes_temperature(serve, scripted, tokenizer):
     tokens = scripted(END)
     url = serve(tokens)
     post(url, request())
-    post(url, request(temperature=None, top_p=None, max_tokens=None))
-    for params in tokens.params:
-        assert (params.temperature, params.top_p, params.top_k, params.seed) == (0.6, 1.0, 0, None)
+    post(url, request(**dict.fromkeys(NULLABLE)))
+    first, second = tokens.params
+    assert first == second
+    assert first == SamplingParams(
+        max_tokens=first.max_tokens, temperature=0.6, stop_token_ids=tokenizer.stop_ids
+    )
 
 
-def test_settings_are_obeyed(serve, scripted):
-    tokens = scripted(END)
-    post(serve(tokens), request(temperature=0, top_p=0.5, top_k=7, seed=3, max_tokens=5))
-    (params,) = tokens.params
-    assert (params.temperature, params.top_p, params.top_k) == (0, 0.5, 7)
-    assert (params.seed, params.max_tokens) == (3, 5)
+NULLABLE = [
+    "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty",
+    "repetition_penalty", "logit_bias", "seed", "stop", "n", "stream", "stream_options",
+    "max_tokens", "max_completion_tokens", "logprobs", "top_logprobs", "tools", "tool_choice",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -262,6 +264,12 @@ NEUTRAL_FIELDS = {
 }
 
 
+def test_required_without_tools_says_what_is_missing(refusing_url):
+    answer = post(refusing_url, request(tool_choice="required"))
+    assert answer.status_code == 400
+    assert "no tools" in answer.json()["error"]["message"]
+
+
 def test_neutral_values_and_unknown_fields_are_tolerated(serve, scripted):
     answer = post(serve(scripted(END)), request(**NEUTRAL_FIELDS))
     assert answer.status_code == 200, answer.text
@@ -275,16 +283,31 @@ TWO_OF_A_NAME = [TOOLS[0], TOOLS[0]]
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"n": 2}, "n"),
-        ({"stop": "x"}, "stop"),
-        ({"stop": ["x"]}, "stop"),
-        ({"logprobs": True}, "logprobs"),
+        ({"n": 0}, "n"),
+        ({"n": 129}, "n"),
+        ({"n": True}, "n"),
+        ({"stop": ""}, "stop[0]"),
+        ({"stop": ["x", ""]}, "stop[1]"),
+        ({"stop": ["x"] * 17}, "stop"),
+        ({"stop": 5}, "stop"),
+        ({"logprobs": 3}, "logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+        ({"logprobs": True, "top_logprobs": -1}, "top_logprobs"),
         ({"top_logprobs": 2}, "top_logprobs"),
-        ({"logit_bias": {"5": 1}}, "logit_bias"),
-        ({"presence_penalty": 0.1}, "presence_penalty"),
-        ({"frequency_penalty": -1}, "frequency_penalty"),
-        ({"repetition_penalty": 1.1}, "repetition_penalty"),
-        ({"min_p": 0.1}, "min_p"),
+        ({"logprobs": False, "top_logprobs": 2}, "top_logprobs"),
+        ({"logit_bias": {"5": 100.5}}, "logit_bias.5"),
+        ({"logit_bias": {"5": -101}}, "logit_bias.5"),
+        ({"logit_bias": {"5": float("nan")}}, "logit_bias.5"),
+        ({"logit_bias": {"x": 1}}, "logit_bias.x"),
+        ({"logit_bias": {"-1": 1}}, "logit_bias.-1"),
+        ({"logit_bias": {"512": 1}}, "logit_bias"),
+        ({"logit_bias": [5]}, "logit_bias"),
+        ({"presence_penalty": 2.1}, "presence_penalty"),
+        ({"frequency_penalty": -2.1}, "frequency_penalty"),
+        ({"repetition_penalty": 0}, "repetition_penalty"),
+        ({"repetition_penalty": 2.1}, "repetition_penalty"),
+        ({"min_p": 1.1}, "min_p"),
+        ({"min_p": -0.1}, "min_p"),
         ({"response_format": {"type": "json_object"}}, "response_format"),
         ({"response_format": SCHEMA}, "response_format"),
         ({"tool_choice": "required"}, "tool_choice"),
@@ -402,6 +425,8 @@ FULL = {
     ],
     "tools": TOOLS, "tool_choice": "auto", "temperature": 0.5, "top_p": 0.9, "top_k": 3,
     "seed": 1, "max_tokens": 5, "stream": False, "stream_options": {"include_usage": True},
+    "min_p": 0.1, "presence_penalty": 0.1, "frequency_penalty": 0.1, "repetition_penalty": 1.1,
+    "logit_bias": {"5": 1}, "logprobs": True, "top_logprobs": 2, "n": 2, "stop": ["x"],
 }  # fmt: skip
 
 
@@ -419,7 +444,7 @@ def places(value: object, path: tuple = ()) -> list[tuple]:
 def test_no_json_at_any_place_of_a_request_is_a_500(data, tokenizer, scripted):
     chat = RenderedChat(tokenizer, scripted(END), tokenizer.stop_ids)
     body = copy.deepcopy(FULL)
-    *parents, key = data.draw(st.sampled_from([*places(FULL), *((name,) for name in NEUTRAL)]))
+    *parents, key = data.draw(st.sampled_from([*places(FULL), *((name,) for name in CHAT_NEUTRAL)]))
     place = reduce(getitem, parents, body)
     place[key] = data.draw(JSON)
     transport = httpx.ASGITransport(create_app(chat, model=MODEL))
@@ -438,8 +463,16 @@ def test_no_json_at_any_place_of_a_request_is_a_500(data, tokenizer, scripted):
 
 def test_the_client_sees_the_refused_field(client, scripted):
     with pytest.raises(BadRequestError) as caught:
-        client(scripted(END)).chat.completions.create(model=MODEL, messages=MESSAGES, n=2)
+        client(scripted(END)).chat.completions.create(model=MODEL, messages=MESSAGES, n=200)
     assert caught.value.param == "n"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_the_token_generator_refuses_is_400(serve, scripted, stream):
+    answer = post(serve(scripted([ValueError("the prompt is odd")])), request(stream=stream))
+    error = answer.json()["error"]
+    assert (answer.status_code, error["type"]) == (400, "invalid_request_error")
+    assert error["message"] == "the prompt is odd"
 
 
 def test_too_long_a_conversation_is_openais_context_length_error(client, scripted):

@@ -1,0 +1,52 @@
+"""`PromptCoder`: prompts as token ids, for clients that count or cut them themselves."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from openk2.chat import Tokenizer, canonical_history, encode_chat
+from openk2.chat.export import tokenizer_config
+from openk2.chat.template import CHAT_TEMPLATE
+from openk2.generation.request_error import RequestError
+
+
+class PromptCoder:
+    """What the model would be given, and back to text.
+
+    context_length: prompt plus output tokens that one request may hold.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, context_length: int) -> None:
+        self.tokenizer = tokenizer
+        self.context_length = context_length
+
+    def encode_text(self, prompt: str) -> list[int]:
+        """Ids of a raw prompt, in which the names of specials mean the specials."""
+        return self.tokenizer.encode_markup(prompt)
+
+    def encode_chat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] = (),
+        *,
+        generation_prompt: bool = True,
+    ) -> list[int]:
+        """Ids of a conversation as `RenderedChat` renders it.
+
+        generation_prompt: end with the assistant's header. Raises openk2.chat.RenderError.
+        """
+        history = canonical_history(messages)
+        encoded = encode_chat(
+            self.tokenizer, history.messages, tools, generation_prompt=generation_prompt
+        )
+        return encoded.token_ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of the ids, specials by name. Raises RequestError for an id that does not exist."""
+        try:
+            return self.tokenizer.decode(ids)
+        except ValueError as error:
+            raise RequestError(str(error), "tokens") from error
+
+    def info(self) -> dict[str, Any]:
+        """What a checkpoint's tokenizer_config.json says, and its chat template."""
+        return {**tokenizer_config(self.context_length), "chat_template": CHAT_TEMPLATE}

@@ -1,0 +1,158 @@
+"""`PackedExperts`: the routed experts' part of a mixture, the same bits for a row in any batch."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from openk2.kernels import native
+from openk2.kernels.linear import keep, linear_twin
+from openk2.kernels.native.shared_library import EXPERTS, EXPERTS_CALL, type_of
+from openk2.kernels.panels import pack_panels
+
+
+class PackedExperts:
+    """E SwiGLUs: y = sum over a row's choices of weight * down(silu(gate x) * up x).
+
+    A row's terms are float32 and added in the order of their experts' numbers. Sums and dtypes are
+    those of `PackedLinear`; silu(gate x) * up x is rounded to bfloat16 where the second product is
+    one of bfloat16 with bfloat16, and stays float32 otherwise.
+    """
+
+    def __init__(self, gate: Tensor, up: Tensor, down: Tensor, isa: str | None = None) -> None:
+        """See `pack`."""
+        self.count, self.inner, self.hidden = gate.shape
+        if up.shape != gate.shape or down.shape != (self.count, self.hidden, self.inner):
+            raise ValueError(
+                f"gate {list(gate.shape)}, up {list(up.shape)} and down {list(down.shape)} "
+                "are not [E, inner, hidden], the same, and [E, hidden, inner]"
+            )
+        if not gate.dtype == up.dtype == down.dtype:
+            raise TypeError(f"gate, up, down are {gate.dtype}, {up.dtype}, {down.dtype}: one dtype")
+        self._library = native.library() if gate.is_cpu else None
+        if self._library is None:
+            self._stacks = gate.detach(), up.detach(), down.detach()
+            return
+        gate, up, down = gate.detach(), up.detach(), down.detach()
+        self._first = pack_panels(self._library, gate, up)
+        self._second = pack_panels(self._library, down)
+        self._record = EXPERTS.pack(
+            self._library.kernels(isa),
+            self._first.data_ptr(),
+            self._second.data_ptr(),
+            self.count,
+            self.hidden,
+            self.inner,
+            type_of(gate, "gate"),
+        )
+
+    @classmethod
+    def pack(
+        cls, gate: Tensor, up: Tensor, down: Tensor, isa: str | None = None
+    ) -> "PackedExperts":
+        """Pack gate and up [E, inner, hidden] and down [E, hidden, inner], all of one dtype.
+
+        Raises ValueError for other shapes; see `PackedLinear.pack` for the rest.
+        """
+        return cls(gate, up, down, isa)
+
+    def __call__(
+        self,
+        x: Tensor,
+        weights: Tensor,
+        chosen: Tensor,
+        out_dtype: torch.dtype | None = None,
+        out: Tensor | None = None,
+    ) -> Tensor:
+        """x [M, hidden], weights float32 [M, K], chosen int64 [M, K] -> [M, hidden].
+
+        x is float32 or bfloat16, the result in out_dtype (default: x's) or in `out`. Raises
+        IndexError for a choice that is no expert's number, ValueError for other shapes.
+        """
+        self._check(x, weights, chosen)
+        if self._library is None:
+            return keep(experts_twin(x, weights, chosen, *self._stacks, out_dtype), out)
+        weights, chosen = weights.contiguous(), chosen.contiguous()
+        y, refused = self._run(
+            x, weights.data_ptr(), chosen.data_ptr(), chosen.shape[1], out_dtype, out
+        )
+        if refused:
+            raise IndexError(f"a choice is not an expert's number: 0 to {self.count - 1}")
+        return y
+
+    def first_alone(
+        self, x: Tensor, out_dtype: torch.dtype | None = None, out: Tensor | None = None
+    ) -> Tensor:
+        """Every row of x [M, hidden] through expert 0, with weight 1 -> [M, hidden]."""
+        if self._library is None:
+            gate, up, down = (stack[0] for stack in self._stacks)
+            return keep(swiglu_twin(x, gate, up, down).to(out_dtype or x.dtype), out)
+        return self._run(x, None, None, 1, out_dtype, out)[0]
+
+    def _check(self, x: Tensor, weights: Tensor, chosen: Tensor) -> None:
+        if weights.shape != chosen.shape or weights.dim() != 2 or len(weights) != len(x):
+            raise ValueError(
+                f"x is {list(x.shape)}, weights {list(weights.shape)}, chosen {list(chosen.shape)}:"
+                f" [M, {self.hidden}], [M, K] and [M, K] are wanted"
+            )
+        if weights.dtype != torch.float32 or chosen.dtype != torch.int64:
+            raise TypeError(
+                f"weights are {weights.dtype}, chosen {chosen.dtype}: float32 and int64 are wanted"
+            )
+        if not x.device == weights.device == chosen.device:
+            raise TypeError(f"x, weights, chosen: {x.device}, {weights.device}, {chosen.device}")
+
+    def _run(
+        self,
+        x: Tensor,
+        weights: int | None,
+        chosen: int | None,
+        choices: int,
+        out_dtype: torch.dtype | None,
+        out: Tensor | None,
+    ) -> tuple[Tensor, int]:
+        """The native call with the addresses of weights and chosen: the result, or a refusal."""
+        assert self._library is not None
+        if x.dim() != 2 or x.shape[1] != self.hidden:
+            raise ValueError(f"x is {list(x.shape)}: these experts take [M, {self.hidden}]")
+        if out is None:
+            out = torch.empty(x.shape, dtype=out_dtype or x.dtype)
+        elif out.shape != x.shape or out.stride(1) != 1:
+            raise ValueError(f"out is {list(out.shape)}: x gives {list(x.shape)}")
+        x = x if x.stride(1) == 1 else x.contiguous()
+        call = EXPERTS_CALL.pack(
+            x.data_ptr(),
+            x.stride(0),
+            type_of(x, "x"),
+            weights or 0,
+            chosen or 0,
+            out.data_ptr(),
+            out.stride(0),
+            type_of(out, "out"),
+            x.shape[0],
+            choices,
+        )
+        return out, self._library.experts(self._record, call)
+
+
+def experts_twin(
+    x: Tensor,
+    weights: Tensor,
+    chosen: Tensor,
+    gate: Tensor,
+    up: Tensor,
+    down: Tensor,
+    out_dtype: torch.dtype | None = None,
+) -> Tensor:
+    """The same by torch, expert by expert; see `PackedExperts.__call__` for shapes."""
+    total = torch.zeros(x.shape, dtype=torch.float32, device=x.device)
+    for expert in chosen.unique().tolist():
+        rows, choice = (chosen == expert).nonzero(as_tuple=True)
+        term = swiglu_twin(x[rows], gate[expert], up[expert], down[expert])
+        total.index_add_(0, rows, weights[rows, choice, None] * term)
+    return total.to(out_dtype or x.dtype)
+
+
+def swiglu_twin(x: Tensor, gate: Tensor, up: Tensor, down: Tensor) -> Tensor:
+    """down(silu(gate x) * up x) by torch: x [M, hidden] -> float32 [M, hidden]."""
+    gated = F.silu(linear_twin(x, gate, torch.float32)) * linear_twin(x, up, torch.float32)
+    return linear_twin(gated.to(x.dtype), down, torch.float32)

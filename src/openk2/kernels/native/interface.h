@@ -1,0 +1,107 @@
+// What the rest of the library knows of a kernel: the C structures that Python fills, and the table
+// of functions that each instruction set provides.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace openk2 {
+
+// Element types as Python names them: see shared_library.py.
+enum Type : int32_t { FLOAT32 = 0, BFLOAT16 = 1 };
+
+// How rows meet a packed weight. The order of sums is that of k in all three.
+enum Kind : int32_t {
+  PLAIN = 0,  // float32 rows, float32 weight
+  WIDE = 1,   // float32 rows, bfloat16 weight widened to float32
+  PAIR = 2,   // bfloat16 rows, bfloat16 weight, two products an instruction
+};
+
+// What is defined in this header is private to each file that includes it: a function shared by
+// files that are compiled for different processors could be linked from the wrong one.
+namespace {
+
+constexpr int64_t bytes_of(int32_t type) { return type == FLOAT32 ? 4 : 2; }
+
+// A packed weight lies in panels of 32 output columns. A panel is a sequence of steps of 128 bytes:
+// a float32 step holds one k of its 32 columns, a bfloat16 step two (k, k + 1 beside each other in
+// each column's 4 bytes). Columns and k are padded with zeros.
+constexpr int PANEL = 32;
+constexpr int STEP_BYTES = PANEL * 4;
+
+constexpr int64_t steps_of(int64_t k, int32_t type) { return type == FLOAT32 ? k : (k + 1) / 2; }
+
+constexpr int64_t panels_of(int64_t columns) { return (columns + PANEL - 1) / PANEL; }
+
+// Rows in the order in which a product reads them: tiles of rows, and in a tile step by step, all
+// rows of a step beside each other. `tile_rows` rows make a tile; the rest is spread evenly.
+struct Tiles {
+  int64_t rows, count;
+  constexpr int64_t first(int64_t tile) const { return tile * rows / count; }
+};
+
+constexpr Tiles tiles_of(int64_t rows, int tile_rows) {
+  return {rows, (rows + tile_rows - 1) / tile_rows};
+}
+
+}  // namespace
+
+// One block of attention: `rows` pairs of query and head over the keys of one sequence.
+struct AttentionBlock {
+  const void* const* queries;  // a row: latent_dim values
+  void* const* outputs;        // a row: rank values
+  const int32_t* lengths;      // keys that each row sees
+  int64_t rows;
+  const void* pages;  // [pages, page_size, latent_dim]
+  const int32_t* table;
+  int64_t page_size, latent_dim, rank;
+  float scale;
+  int32_t query_type, latent_type, output_type;
+  char* scratch;
+};
+
+// What one instruction set provides. Every function is sequential: threads are the callers' matter.
+struct Kernels {
+  const char* name;
+  bool pairs;     // whether Kind PAIR exists
+  int tile_rows;  // rows of a full tile
+
+  // Bytes that `pack_rows` writes.
+  int64_t (*packed_bytes)(int32_t kind, int64_t rows, int64_t k);
+  // Rows of k values of `type` in the order in which `product` of that kind reads them.
+  void (*pack_rows)(int32_t kind, const void* const* rows, int32_t type, int64_t count, int64_t k,
+                    char* out);
+  // c[rows][32 * panels] (float32, contiguous) = packed rows times `panels` consecutive panels.
+  void (*product)(int32_t kind, const char* packed, int64_t rows, const char* panel,
+                  int64_t panels, int64_t k, float* c);
+  // The first `columns` of a row of 32 * panels floats, rounded to `type`.
+  void (*store)(const float* c, int64_t columns, int32_t type, void* out);
+  // total[0..count) += weight * c[0..count); count is a multiple of 16.
+  void (*add_weighted)(float weight, const float* c, int64_t count, float* total);
+  // silu of each panel's first 16 columns times its other 16, written as column `column` onwards of
+  // row `row` of packed rows of `inner` values.
+  void (*swiglu)(int32_t kind, const float* c, int64_t panels, int64_t row, int64_t rows,
+                 int64_t column, int64_t inner, char* packed);
+
+  int64_t (*attention_scratch)(int64_t rows, int64_t latent_dim, int64_t rank);
+  void (*attend)(const AttentionBlock& block);
+
+  // y = x / rms(x) * weight over `width` values.
+  void (*rms_norm_row)(const void* x, int32_t x_type, const void* weight, int32_t weight_type,
+                       int64_t width, float eps, void* y, int32_t y_type);
+  // Each pair of x's 2 n values turned by its angle: cos and sin are n values each.
+  void (*rotate_row)(const void* x, int32_t x_type, const float* cos, const float* sin, int64_t n,
+                     void* y, int32_t y_type);
+  // y = 1 / (1 + e^-x).
+  void (*sigmoid_row)(const float* x, int64_t width, float* y);
+
+  // out[i] = e4m3 in[i] times the multiplier of its block of `block` columns, rounded to `type`.
+  void (*dequantize_row)(const uint8_t* in, const float* scales, int64_t width, int64_t block,
+                         int32_t type, void* out);
+};
+
+// The table called `name`, or the best that this processor runs when it is empty; null if the
+// processor or the library lacks it.
+const Kernels* find_kernels(const char* name);
+
+}  // namespace openk2

@@ -1,0 +1,25 @@
+"""`PackedSwiGLU`: a dense or shared expert, the same bits for a row in any batch."""
+
+import torch
+from torch import Tensor
+
+from openk2.kernels.experts import PackedExperts
+
+
+class PackedSwiGLU:
+    """down(silu(gate x) * up x): `PackedExperts` of one expert that every row meets."""
+
+    def __init__(self, gate: Tensor, up: Tensor, down: Tensor, isa: str | None = None) -> None:
+        """See `pack`."""
+        self._experts = PackedExperts.pack(gate[None], up[None], down[None], isa)
+
+    @classmethod
+    def pack(cls, gate: Tensor, up: Tensor, down: Tensor, isa: str | None = None) -> "PackedSwiGLU":
+        """Pack gate and up [inner, hidden] and down [hidden, inner], all of one dtype."""
+        return cls(gate, up, down, isa)
+
+    def __call__(
+        self, x: Tensor, out_dtype: torch.dtype | None = None, out: Tensor | None = None
+    ) -> Tensor:
+        """x [M, hidden] float32 or bfloat16 -> [M, hidden] in out_dtype (default: x's) or `out`."""
+        return self._experts.first_alone(x, out_dtype, out)

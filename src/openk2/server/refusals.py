@@ -1,0 +1,82 @@
+"""Known fields that change an answer and are not supported, refused by name.
+
+Each has the values that leave an answer as it is; null always does. Fields that nobody here knows
+are tolerated, since clients send many.
+"""
+
+import reprlib
+from collections.abc import Mapping
+from typing import Any
+
+from openk2.server.errors import ApiError
+
+Neutral = Mapping[str, tuple[Any, ...]]
+
+NEUTRAL: Neutral = {
+    "use_beam_search": (False,),
+    "stop_token_ids": ([],),
+    "include_stop_str_in_output": (False,),
+    "bad_words": ([],),
+    "ignore_eos": (False,),
+    "min_tokens": (0,),
+    "prompt_logprobs": (),
+    "allowed_token_ids": (),
+    "length_penalty": (1,),
+    "logits_processors": ([],),
+    "response_format": ({"type": "text"},),
+    "structured_outputs": (),
+    "guided_json": (),
+    "guided_regex": (),
+    "guided_choice": (),
+    "guided_grammar": (),
+    "truncate_prompt_tokens": (),
+    "return_token_ids": (False,),
+    "return_tokens_as_token_ids": (False,),
+    "service_tier": ("auto", "default"),
+}
+CHAT_NEUTRAL: Neutral = {
+    **NEUTRAL,
+    "best_of": (1,),
+    "functions": ([],),
+    "function_call": ("auto", "none"),
+    "parallel_tool_calls": (True,),
+    "reasoning_effort": ("none",),
+    "thinking": ({"type": "disabled"},),
+    "verbosity": ("medium",),
+    "modalities": (["text"],),
+    "audio": (),
+    "prediction": (),
+    "web_search_options": (),
+    "echo": (False,),
+    "skip_special_tokens": (True,),
+    "documents": ([],),
+    "continue_final_message": (False,),
+    "add_generation_prompt": (True,),
+    "chat_template": (),
+    "chat_template_kwargs": ({},),
+    "store": (False,),
+}
+COMPLETION_NEUTRAL: Neutral = {
+    **NEUTRAL,
+    "suffix": ("",),
+    "prompt_embeds": (),
+    "skip_special_tokens": (False,),
+}
+
+
+def refuse_unsupported(fields: Mapping[str, Any] | None, neutral: Neutral) -> None:
+    """Raise ApiError 400 for the first field that is in `neutral` and has none of its values."""
+    for name, value in (fields or {}).items():
+        if name in neutral and value is not None and value not in neutral[name]:
+            raise unsupported(name, value)
+
+
+def unsupported(name: str, value: Any) -> ApiError:
+    """The refusal of a known field."""
+    message = f"{name} is {reprlib.repr(value)}: this server does not support it; leave it out"
+    return ApiError(400, message, param=name, code="unsupported_value")
+
+
+def invalid(name: str, problem: str) -> ApiError:
+    """The refusal of a value. problem: what is wrong with it and what it must be."""
+    return ApiError(400, f"{name} {problem}", param=name, code="invalid_value")
