@@ -149,10 +149,10 @@ class RowWriter:
     def close(self) -> None:
         """Finish the open row, unless it is empty."""
         if self.used:
-            for column, values in zip(
-                (self.tokens, self.segments, self.learned), self.row, strict=True
-            ):
-                column.append(values)
+            tokens, segments, learned = self.row
+            self.tokens.append(tokens)
+            self.segments.append(segments)
+            self.learned.append(learned)
             self.open()
 
     def finish(self) -> PackedRows:
