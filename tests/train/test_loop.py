@@ -137,7 +137,7 @@ def test_the_digest_of_a_recipe_is_what_saved_states_hold() -> None:
             start=Path("s"),
         )
     )
-    assert digest == "a57e603bbe1d311a80bbab8f41d1cdbfff0fc640c97fa6d9089fc8435fd17e3b"
+    assert digest == "51634d964b6401f34603aac21419183538a0f4c925fd5f366b0af53a5abb58fd"
 
 
 def test_a_run_past_the_recipes_end_is_refused(
