@@ -22,6 +22,7 @@ from transformers import DeepseekV3ForCausalLM, DynamicCache
 from openk2.architecture import ModelConfig
 from openk2.checkpoint import save_model
 from openk2.engine import Engine
+from openk2.kernels import native
 from openk2.model import K2Model
 from openk2.protocol import SamplingParams
 from openk2.record.machine import describe_machine
@@ -32,6 +33,9 @@ K2_HEADS = {
     "qk_rope_head_dim": 64,
     "v_head_dim": 128,
     "max_position_embeddings": 4096,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "pad_token_id": 3,
 }
 SHAPES = {
     "nano": ModelConfig(
@@ -138,6 +142,8 @@ def main() -> None:
         save_model(model, Path(folder) / "model")
         reference = DeepseekV3ForCausalLM.from_pretrained(Path(folder) / "model", dtype=dtype)
     reference.eval()
+    if native.available():
+        model.pack()
     engine = Engine(model, pages=32 * 12 + 64, max_batch=32)
     engine.start()
     vocabulary = config.vocab_size
@@ -166,8 +172,8 @@ def main() -> None:
     if options.json:
         print(json.dumps({"machine": describe_machine(), **vars(options), "results": results}))
         return
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    print(describe_machine())
+    parameters = sum(parameter.numel() for parameter in reference.parameters())
+    print(describe_machine(), "native kernels" if model.packed else "no native kernels")
     print(f"{options.shape}, {parameters / 1e6:.1f}M parameters, {options.dtype}; tokens/s")
     print("| | openk2 | transformers | ratio |\n|---|---|---|---|")
     for name, row in results.items():

@@ -101,7 +101,9 @@ def test_kill_nine_at_any_instant_loses_only_steps_since_the_checkpoint(
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    assert list_states(tmp_path / "state")[-1].name in ("step-00000004", "step-00000006")
+    # On a fast machine the delay is long enough for the last state.
+    newest = int(list_states(tmp_path / "state")[-1].name.removeprefix("step-"))
+    assert newest in ((4, 6) if delay == 0 else (4, 6, 8))
     assert_bit_equal(train(recipe_of(material), tmp_path), whole_run / "checkpoint")
 
 

@@ -16,19 +16,19 @@ constexpr int64_t TOGETHER = 64;
 // Half a panel: 16 columns, which are rows of the weight, `rows` of them there, from `first` on.
 void pack_half(const char* first, int64_t row_bytes, int64_t rows, int64_t k, int32_t type,
                char* out) {
-  const int64_t steps = steps_of(k, type), k_bytes = k * bytes_of(type);
+  const int64_t steps = steps_of(k, type), whole = k * bytes_of(type) / 4;
   for (int64_t start = 0; start < steps; start += TOGETHER) {
     const int64_t end = std::min(steps, start + TOGETHER);
     for (int64_t column = 0; column < HALF; column++) {
       const char* row = first + column * row_bytes;
-      for (int64_t s = start; s < end; s++) {
-        char* to = out + s * STEP_BYTES + column * 4;
-        if (column < rows && s * 4 + 4 <= k_bytes) {
-          std::memcpy(to, row + s * 4, 4);
-        } else {
-          std::memset(to, 0, 4);
-          if (column < rows) std::memcpy(to, row + s * 4, 2);
-        }
+      char* to = out + column * 4;
+      int64_t s = start;
+      for (; column < rows && s < std::min(end, whole); s++) {
+        std::memcpy(to + s * STEP_BYTES, row + s * 4, 4);
+      }
+      for (; s < end; s++) {
+        std::memset(to + s * STEP_BYTES, 0, 4);
+        if (column < rows) std::memcpy(to + s * STEP_BYTES, row + s * 4, 2);
       }
     }
   }
