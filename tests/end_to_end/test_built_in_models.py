@@ -31,8 +31,9 @@ def instruct() -> LocalModel:
 
 
 def test_the_readmes_weather_loop_ends_with_sunshine(instruct: LocalModel) -> None:
-    score = asyncio.run(run_weather_loop(instruct.chat, runs=20))
-    assert score.succeeded >= 18, score.failures[:3]
+    # Unseeded: at the 98 % that were measured, 25 of 30 are missed once in 30,000 runs.
+    score = asyncio.run(run_weather_loop(instruct.chat, runs=30))
+    assert score.succeeded >= 25, score.failures[:3]
 
 
 @pytest.mark.parametrize(
