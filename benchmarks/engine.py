@@ -12,15 +12,13 @@ import argparse
 import asyncio
 import json
 import statistics
-import tempfile
 import time
-from pathlib import Path
 
 import torch
+from reference import transformers_twin
 from transformers import DeepseekV3ForCausalLM, DynamicCache
 
 from openk2.architecture import ModelConfig
-from openk2.checkpoint import save_model
 from openk2.engine import Engine
 from openk2.kernels import native
 from openk2.model import K2Model
@@ -138,10 +136,7 @@ def main() -> None:
     config, dtype = SHAPES[options.shape], getattr(torch, options.dtype)
     torch.manual_seed(0)
     model = K2Model(config).to(dtype).initialize(0).eval()
-    with tempfile.TemporaryDirectory() as folder:
-        save_model(model, Path(folder) / "model")
-        reference = DeepseekV3ForCausalLM.from_pretrained(Path(folder) / "model", dtype=dtype)
-    reference.eval()
+    reference = transformers_twin(model)
     if native.available():
         model.pack()
     engine = Engine(model, pages=32 * 12 + 64, max_batch=32)

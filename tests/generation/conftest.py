@@ -5,7 +5,13 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 import pytest
 
 from openk2.chat import Tokenizer, train_tokenizer
-from openk2.protocol import FinishReason, SamplingParams, TokenChunk, TokenLogprobs
+from openk2.protocol import (
+    FinishReason,
+    SamplingParams,
+    TokenChunk,
+    TokenLogprobs,
+    TokenMask,
+)
 
 
 def scored(token_id: int, count: int = 1) -> TokenLogprobs:
@@ -33,7 +39,7 @@ class ScriptedTokens:
         self.closed = False
 
     async def generate(
-        self, prompt: Sequence[int], params: SamplingParams
+        self, prompt: Sequence[int], params: SamplingParams, mask: TokenMask | None = None
     ) -> AsyncGenerator[TokenChunk, None]:
         self.prompt, self.params = list(prompt), params
         try:

@@ -21,7 +21,7 @@ class Given:
         self.early = early
         self.closed = False
 
-    def generate(self, prompt, params):
+    def generate(self, prompt, params, mask=None):
         if self.early:
             raise self.early
         return self.stream()

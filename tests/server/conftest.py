@@ -23,7 +23,13 @@ from openk2.generation import (
     RawCompletion,
     RenderedChat,
 )
-from openk2.protocol import SamplingParams, TokenChunk, TokenGenerator, TokenLogprobs
+from openk2.protocol import (
+    SamplingParams,
+    TokenChunk,
+    TokenGenerator,
+    TokenLogprobs,
+    TokenMask,
+)
 from openk2.server import create_app
 
 MODEL = "openk2-test"
@@ -68,7 +74,7 @@ class ScriptedTokens:
         return ids
 
     async def generate(
-        self, prompt: Sequence[int], params: SamplingParams
+        self, prompt: Sequence[int], params: SamplingParams, mask: TokenMask | None = None
     ) -> AsyncGenerator[TokenChunk, None]:
         steps = self.outputs[min(len(self.prompts), len(self.outputs) - 1)]
         self.prompts.append(self.tokenizer.decode(prompt))

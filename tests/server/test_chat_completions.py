@@ -382,7 +382,7 @@ def refusing_url(tokenizer, run_server):
     class Unreachable:
         context_length = 4096
 
-        def generate(self, prompt, params):
+        def generate(self, prompt, params, mask=None):
             raise AssertionError(f"the request was not refused: {params}")
 
     with run_server(RenderedChat(tokenizer, Unreachable(), tokenizer.stop_ids)) as url:

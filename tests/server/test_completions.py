@@ -68,7 +68,7 @@ class FirstToken:
 
     context_length = 99
 
-    async def generate(self, prompt, params):
+    async def generate(self, prompt, params, mask=None):
         yield TokenChunk((prompt[0],), "length", cached_tokens=1)
 
 

@@ -21,7 +21,7 @@ class Short:
         self.scored = scored
         self.ids = ids
 
-    async def generate(self, prompt, params):
+    async def generate(self, prompt, params, mask=None):
         def scores(ids, count):
             return None if count is None else tuple(self.scored(i, count) for i in ids)
 

@@ -17,17 +17,15 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
-from openk2.engine.batch import group_work, make_batch, make_flat_batch
 from openk2.engine.latent_cache import LatentPages
 from openk2.engine.outlet import Message, Outlet, deliver
 from openk2.engine.pages import PagePool
 from openk2.engine.request import Request
-from openk2.engine.sampler import choose, penalize, score
 from openk2.engine.scheduler import Scheduler, Work
+from openk2.engine.step import Outcome, StepRunner
 from openk2.model import K2Model
-from openk2.protocol import EngineError, SamplingParams, TokenChunk
+from openk2.protocol import EngineError, SamplingParams, TokenChunk, TokenMask
 
 
 @dataclass(frozen=True)
@@ -92,6 +90,7 @@ class Engine:
         self._memory = LatentPages(
             model.config, pages, page_size, dtype or weight.dtype, weight.device
         )
+        self._runner = StepRunner(model, self._memory)
         self._context_length = context_length or longest
         self._outlets: dict[Request, Outlet] = {}
         self._wake = threading.Condition()
@@ -146,14 +145,15 @@ class Engine:
             )
 
     def generate(
-        self, prompt: Sequence[int], params: SamplingParams
+        self, prompt: Sequence[int], params: SamplingParams, mask: TokenMask | None = None
     ) -> AsyncGenerator[TokenChunk, None]:
         """See `TokenGenerator.generate`. The request is queued when the first chunk is asked for.
 
         Raises ValueError at once for a request that can never run. The generator raises
-        EngineBusyError when too many wait, EngineError when a step fails or the engine stops.
+        EngineBusyError when too many wait, EngineError when a step or the mask fails or the engine
+        stops.
         """
-        request = Request(tuple(prompt), params)
+        request = Request(tuple(prompt), params, mask)
         self._check(request)
         return self._stream(request)
 
@@ -222,8 +222,7 @@ class Engine:
     def _step(self, step: list[Work]) -> None:
         requests = [work.request for work in step]
         try:
-            passes = [step] if self._model.packed else group_work(step)
-            chosen = [pair for works in passes for pair in self._compute(works)]
+            outcomes = self._runner.run(step)
         except Exception as error:
             self._failed_steps += 1
             # Before the pages are free for others: see LatentPages on NaN.
@@ -232,67 +231,11 @@ class Engine:
             self._memory.clear(written)
             self._end(requests, f"a step failed: {type(error).__name__}: {error}", error)
         else:
-            self._advance(step, dict(chosen))
+            self._advance(step, outcomes)
 
-    def _compute(self, works: list[Work]) -> list[tuple[Request, TokenChunk]]:
-        """Run the model over `works`; the next token of each request that they complete."""
-        make = make_flat_batch if self._model.packed else make_batch
-        batch = make(works, self._memory)
-        hidden = self._model(batch.tokens, positions=batch.positions, cache=batch.cache)
-        of_work = hidden.flatten(0, 1).split([work.count for work in works])
-        for work, rows in zip(works, of_work, strict=True):
-            if work.request.scores_prompt:
-                self._score_prompt(work, rows)
-        done = [
-            (w.request, rows[-1]) for w, rows in zip(works, of_work, strict=True) if w.completes
-        ]
-        if not done:
-            return []
-        requests, last = zip(*done, strict=True)
-        return list(zip(requests, self._choose(requests, torch.stack(last)), strict=True))
-
-    def _score_prompt(self, work: Work, hidden: Tensor) -> None:
-        """Note how likely the model found the prompt's tokens that follow `hidden` [T, hidden]."""
-        request, top = work.request, work.request.params.prompt_logprobs or 0
-        following = request.prompt[request.stored + 1 : request.stored + work.count + 1]
-        if not request.stored:
-            request.prompt_scores.append(None)
-        logits = self._model.lm_head(hidden[: len(following)])
-        request.prompt_scores += score(logits, following, top)
-
-    def _choose(self, requests: Sequence[Request], hidden: Tensor) -> list[TokenChunk]:
-        """A token for each request out of its last hidden state [N, hidden]; one may want none."""
-        logits = self._model.lm_head(hidden)
-        adjusted = torch.stack(
-            [
-                penalize(row, r.params, r.prompt, r.counts)
-                for row, r in zip(logits, requests, strict=True)
-            ]
-        )
-        draws = [request.draws.random() for request in requests]
-        tokens = choose(adjusted, [request.params for request in requests], draws)
-        return [
-            self._chunk(request, token, row)
-            for request, token, row in zip(requests, tokens, logits, strict=True)
-        ]
-
-    def _chunk(self, request: Request, token: int, logits: Tensor) -> TokenChunk:
-        """The token with what was asked about it; booking it finds the reason to finish."""
-        params, first = request.params, request.generated == 0
-        tokens = (token,) if params.max_tokens else ()
-        scores = None
-        if params.logprobs is not None:
-            scores = tuple(score(logits[None], [token], params.logprobs)[: len(tokens)])
-        return TokenChunk(
-            tokens,
-            None if tokens else "length",
-            scores,
-            tuple(request.prompt_scores) if first and request.scores_prompt else None,
-            (request.cached or 0) if first else 0,
-        )
-
-    def _advance(self, step: list[Work], chosen: dict[Request, TokenChunk]) -> None:
+    def _advance(self, step: list[Work], outcomes: dict[Request, Outcome]) -> None:
         """Book a step and send its tokens to the readers."""
+        chosen = {r: chunk for r, chunk in outcomes.items() if isinstance(chunk, TokenChunk)}
         messages: list[tuple[Outlet, Message]] = []
         with self._wake:
             self._steps += 1
@@ -309,6 +252,9 @@ class Engine:
                         del self._outlets[request]
                         self._scheduler.remove(request)
         self._send(messages)
+        for request, error in outcomes.items():
+            if isinstance(error, Exception):
+                self._end([request], f"the output's mask failed: {error}", error)
 
     def _count(self, request: Request, chunk: TokenChunk) -> None:
         if not request.generated:

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from random import Random
 
 from openk2.engine.prefix_tree import Node
-from openk2.protocol import FinishReason, SamplingParams, TokenLogprobs
+from openk2.protocol import FinishReason, SamplingParams, TokenLogprobs, TokenMask
 
 
 @dataclass(eq=False)
 class Request:
     """What was asked, what was made of it so far, and the pages it holds.
 
+    mask: constrains the output.
     tokens: the prompt, then the output.
     stored: how many of them have their latents in the cache. The others are pending: coming steps
         feed them to the model.
@@ -25,6 +26,7 @@ class Request:
 
     prompt: tuple[int, ...]
     params: SamplingParams
+    mask: TokenMask | None = None
     tokens: list[int] = field(init=False)
     counts: Counter[int] = field(default_factory=Counter)
     stored: int = 0

@@ -51,6 +51,16 @@ def choose(
     return [int(token) for token in torch.where(greedy, likeliest, drawn).tolist()]
 
 
+def penalizes(params: SamplingParams) -> bool:
+    """Whether `penalize` may change anything."""
+    return bool(
+        params.repetition_penalty != 1
+        or params.presence_penalty
+        or params.frequency_penalty
+        or params.logit_bias
+    )
+
+
 def penalize(
     row: Tensor, params: SamplingParams, prompt: Iterable[int], output: Mapping[int, int]
 ) -> Tensor:

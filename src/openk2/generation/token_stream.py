@@ -4,11 +4,14 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 
 from openk2.generation.request_error import RequestError
-from openk2.protocol import SamplingParams, TokenChunk, TokenGenerator
+from openk2.protocol import SamplingParams, TokenChunk, TokenGenerator, TokenMask
 
 
 async def token_chunks(
-    generator: TokenGenerator, prompt: Sequence[int], params: SamplingParams
+    generator: TokenGenerator,
+    prompt: Sequence[int],
+    params: SamplingParams,
+    mask: TokenMask | None = None,
 ) -> AsyncGenerator[TokenChunk, None]:
     """The chunks up to the one with a finish reason. Closing it cancels the request.
 
@@ -17,7 +20,7 @@ async def token_chunks(
     """
     began = False
     try:
-        async with aclosing(generator.generate(prompt, params)) as chunks:
+        async with aclosing(generator.generate(prompt, params, mask)) as chunks:
             async for chunk in chunks:
                 check_scores(chunk, params, first=not began)
                 began = True

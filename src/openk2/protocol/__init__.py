@@ -4,6 +4,7 @@ A `TokenGenerator` turns prompt ids into output ids. The engine is one; a script
 is another. What speaks text (`generation`, `server`) depends on this page alone.
 """
 
+from openk2.protocol.mask import TokenMask
 from openk2.protocol.sampling import MAX_LOGPROBS, SamplingParams
 from openk2.protocol.tokens import (
     EngineBusyError,
@@ -23,4 +24,5 @@ __all__ = [
     "TokenChunk",
     "TokenGenerator",
     "TokenLogprobs",
+    "TokenMask",
 ]

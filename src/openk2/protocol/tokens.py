@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from openk2.protocol.mask import TokenMask
 from openk2.protocol.sampling import SamplingParams
 
 FinishReason = Literal["stop", "length"]
@@ -56,10 +57,11 @@ class TokenGenerator(Protocol):
         ...
 
     def generate(
-        self, prompt: Sequence[int], params: SamplingParams
+        self, prompt: Sequence[int], params: SamplingParams, mask: TokenMask | None = None
     ) -> AsyncGenerator[TokenChunk, None]:
         """Yield chunks as they are made. Closing the generator cancels the request.
 
+        mask: constrains the output; a fresh one per request.
         Raises ValueError if prompt plus max_tokens exceed `context_length` or the prompt is empty,
         EngineBusyError, EngineError.
         """
