@@ -321,7 +321,7 @@ TWO_OF_A_NAME = [TOOLS[0], TOOLS[0]]
         ),
         ({"tool_choice": "sometimes"}, "tool_choice"),
         ({"tool_choice": 3}, "tool_choice"),
-        ({"parallel_tool_calls": False}, "parallel_tool_calls"),
+        ({"parallel_tool_calls": False, "tools": TOOLS}, "parallel_tool_calls"),
         ({"tools": [STRICT_TOOL]}, "tools[0].function.strict"),
         ({"tools": TWO_OF_A_NAME}, "tools[1].function.name"),
         ({"tools": [{"type": "web_search"}]}, "tools[0].type"),

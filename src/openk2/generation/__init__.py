@@ -13,6 +13,10 @@ from openk2.generation.chat import (
     ChatFinishReason,
     ChatGenerator,
     ChatRequest,
+    JsonFormat,
+    NamedTool,
+    OutputMasks,
+    ToolChoice,
 )
 from openk2.generation.completion import (
     Completion,
@@ -46,6 +50,9 @@ __all__ = [
     "EndpointError",
     "GenerationSettings",
     "HttpChat",
+    "JsonFormat",
+    "NamedTool",
+    "OutputMasks",
     "PromptCoder",
     "RawCompletion",
     "RenderedChat",
@@ -53,6 +60,7 @@ __all__ = [
     "ScoredToken",
     "ScriptedChat",
     "TokensScored",
+    "ToolChoice",
     "complete",
     "complete_text",
     "served_models",

@@ -7,8 +7,30 @@ from typing import Any, Literal, Protocol
 from openk2.chat import OutputEvent
 from openk2.generation.scores import TokensScored
 from openk2.generation.settings import GenerationSettings
+from openk2.protocol import TokenMask
 
 ChatFinishReason = Literal["stop", "length", "tool_calls"]
+
+
+@dataclass(frozen=True)
+class NamedTool:
+    """The one tool that is called, once."""
+
+    name: str
+
+
+ToolChoice = Literal["auto", "none", "required"] | NamedTool
+
+
+@dataclass(frozen=True)
+class JsonFormat:
+    """The content is JSON and nothing else.
+
+    schema: what it obeys, a JSON Schema (draft 2020-12); None: any object. name: the client's.
+    """
+
+    schema: Mapping[str, Any] | bool | None = None
+    name: str = "answer"
 
 
 @dataclass(frozen=True)
@@ -16,13 +38,18 @@ class ChatRequest(GenerationSettings):
     """One turn to generate.
 
     messages, tools: as in OpenAI's chat completions.
-    tool_choice: with "none" the answer holds no calls.
+    tool_choice: "none": the answer holds no calls; "required": at least one, and no content;
+        a NamedTool: one call of it.
+    parallel_tool_calls: False: at most one call.
+    response_format: None: text.
     max_tokens: output tokens at most; None is what the context leaves.
     """
 
     messages: Sequence[Mapping[str, Any]]
     tools: Sequence[Mapping[str, Any]] = ()
-    tool_choice: Literal["auto", "none"] = "auto"
+    tool_choice: ToolChoice = "auto"
+    parallel_tool_calls: bool = True
+    response_format: JsonFormat | None = None
     max_tokens: int | None = None
 
 
@@ -43,6 +70,18 @@ class ChatFinish:
 
 
 ChatEvent = OutputEvent | TokensScored | ChatFinish
+
+
+class OutputMasks(Protocol):
+    """Makes what a request demands of its output a mask for whoever samples it."""
+
+    def mask(self, request: ChatRequest, *, max_tokens: int, first_number: int) -> TokenMask | None:
+        """A fresh mask; None if every output will do. May take a while: not for an event loop.
+
+        max_tokens: what the output must end within. first_number: calls of the history.
+        Raises RequestError, with the field, for a demand that cannot be met.
+        """
+        ...
 
 
 class ChatGenerator(Protocol):

@@ -10,7 +10,15 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from openk2.chat import CallArguments, CallEnd, CallStart, ContentDelta, OutputEvent
-from openk2.generation.chat import ChatEvent, ChatFinish, ChatFinishReason, ChatRequest
+from openk2.generation.chat import (
+    ChatEvent,
+    ChatFinish,
+    ChatFinishReason,
+    ChatRequest,
+    JsonFormat,
+    NamedTool,
+    ToolChoice,
+)
 from openk2.generation.scores import ScoredToken, TokensScored
 from openk2.generation.settings import GenerationSettings
 from openk2.protocol import EngineBusyError
@@ -130,7 +138,9 @@ def request_body(model: str, request: ChatRequest) -> dict[str, Any]:
         "top_logprobs": request.logprobs,
         "stop": list(request.stop) or None,
         "tools": list(request.tools) or None,
-        "tool_choice": request.tool_choice if request.tools else None,
+        "tool_choice": tool_choice_json(request.tool_choice) if request.tools else None,
+        "parallel_tool_calls": None if request.parallel_tool_calls else False,
+        "response_format": response_format_json(request.response_format),
     }
     for name in SETTINGS:
         value = getattr(request, name)
@@ -144,6 +154,23 @@ def request_body(model: str, request: ChatRequest) -> dict[str, Any]:
         "stream_options": {"include_usage": True},
         **{name: value for name, value in optional.items() if value is not None},
     }
+
+
+def tool_choice_json(choice: ToolChoice) -> str | dict[str, Any]:
+    """OpenAI's form of it."""
+    if isinstance(choice, NamedTool):
+        return {"type": "function", "function": {"name": choice.name}}
+    return choice
+
+
+def response_format_json(wanted: JsonFormat | None) -> dict[str, Any] | None:
+    """OpenAI's form of it; None for text."""
+    if wanted is None:
+        return None
+    if wanted.schema is None:
+        return {"type": "json_object"}
+    schema = {"name": wanted.name, "schema": wanted.schema, "strict": True}
+    return {"type": "json_schema", "json_schema": schema}
 
 
 async def raise_for_error(response: "httpx.Response") -> None:

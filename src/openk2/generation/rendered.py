@@ -6,43 +6,61 @@ from contextlib import aclosing
 from typing import Any
 
 from openk2.chat import OutputParser, Tokenizer, argument_names, canonical_history, encode_chat
-from openk2.generation.chat import ChatEvent, ChatRequest
+from openk2.generation.chat import ChatEvent, ChatRequest, OutputMasks
 from openk2.generation.chat_reader import ChatReader
-from openk2.generation.request_error import ContextLengthError
+from openk2.generation.request_error import ContextLengthError, RequestError
 from openk2.generation.token_stream import token_chunks
-from openk2.protocol import SamplingParams, TokenGenerator
+from openk2.protocol import SamplingParams, TokenGenerator, TokenMask
 
 
 class RenderedChat:
     """Messages -> prompt ids -> output ids -> events.
 
     stop_ids: the ids that end an answer: the tokenizer's and those the checkpoint's files name.
+    masks: makes outputs obey; without it, what only a mask can promise is refused.
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, token_generator: TokenGenerator, stop_ids: frozenset[int]
+        self,
+        tokenizer: Tokenizer,
+        token_generator: TokenGenerator,
+        stop_ids: frozenset[int],
+        masks: OutputMasks | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.token_generator = token_generator
         self.stop_ids = stop_ids
+        self.masks = masks
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """See `ChatGenerator.stream`."""
         # With tool_choice "none" no tool is declared, and the parser drops calls of undeclared
         # tools: the model is neither invited to call nor heard when it does.
-        tools = request.tools if request.tool_choice == "auto" else ()
+        tools = () if request.tool_choice == "none" else request.tools
         # Off the event loop: encoding a prompt of 100,000 tokens takes a good part of a second.
         prompt, call_count = await asyncio.to_thread(self.encode, request.messages, tools)
         params = self.sampling(request, len(prompt))
+        mask = await self.mask(request, params.max_tokens, call_count)
         names = argument_names(tools)
         parser = OutputParser(self.tokenizer, names, argument_names=names, first_number=call_count)
         reader = ChatReader(self.tokenizer, parser, request.stop, len(prompt))
-        async with aclosing(token_chunks(self.token_generator, prompt, params)) as chunks:
+        async with aclosing(token_chunks(self.token_generator, prompt, params, mask)) as chunks:
             async for chunk in chunks:
                 for event in reader.read(chunk):
                     yield event
                 if reader.finished:
                     return
+
+    async def mask(
+        self, request: ChatRequest, max_tokens: int, first_number: int
+    ) -> TokenMask | None:
+        """What the request demands, as a mask. Raises RequestError if it cannot be met."""
+        if self.masks is None:
+            refuse_demands(request)
+            return None
+        return await asyncio.to_thread(
+            self.masks.mask, request, max_tokens=max_tokens, first_number=first_number
+        )
 
     def encode(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
@@ -65,3 +83,18 @@ class RenderedChat:
             stop_token_ids=self.stop_ids,
             vocab_size=self.tokenizer.vocab_size,
         )
+
+
+def refuse_demands(request: ChatRequest) -> None:
+    """Raise RequestError for what a generator without masks cannot promise."""
+    demands = {
+        "tool_choice": request.tool_choice not in ("auto", "none"),
+        "parallel_tool_calls": not request.parallel_tool_calls and bool(request.tools),
+        "response_format": request.response_format is not None,
+    }
+    for index, tool in enumerate(request.tools):
+        demands[f"tools[{index}].function.strict"] = bool(tool["function"].get("strict"))
+    for field, demanded in demands.items():
+        if demanded:
+            message = f"{field} demands what this model has no grammar for: leave it out"
+            raise RequestError(message, field)

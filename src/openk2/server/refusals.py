@@ -23,7 +23,6 @@ NEUTRAL: Neutral = {
     "allowed_token_ids": (),
     "length_penalty": (1,),
     "logits_processors": ([],),
-    "response_format": ({"type": "text"},),
     "structured_outputs": (),
     "guided_json": (),
     "guided_regex": (),
@@ -39,7 +38,6 @@ CHAT_NEUTRAL: Neutral = {
     "best_of": (1,),
     "functions": ([],),
     "function_call": ("auto", "none"),
-    "parallel_tool_calls": (True,),
     "reasoning_effort": ("none",),
     "thinking": ({"type": "disabled"},),
     "verbosity": ("medium",),
@@ -58,6 +56,7 @@ CHAT_NEUTRAL: Neutral = {
 }
 COMPLETION_NEUTRAL: Neutral = {
     **NEUTRAL,
+    "response_format": ({"type": "text"},),
     "suffix": ("",),
     "prompt_embeds": (),
     "skip_special_tokens": (False,),
