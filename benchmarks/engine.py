@@ -12,55 +12,19 @@ import argparse
 import asyncio
 import json
 import statistics
+import sys
 import time
 
 import torch
 from reference import transformers_twin
+from shapes import SHAPES
 from transformers import DeepseekV3ForCausalLM, DynamicCache
 
-from openk2.architecture import ModelConfig
 from openk2.engine import Engine
 from openk2.kernels import native
 from openk2.model import K2Model
 from openk2.protocol import SamplingParams
 from openk2.record.machine import describe_machine
-
-K2_HEADS = {
-    "kv_lora_rank": 512,
-    "qk_nope_head_dim": 128,
-    "qk_rope_head_dim": 64,
-    "v_head_dim": 128,
-    "max_position_embeddings": 4096,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "pad_token_id": 3,
-}
-SHAPES = {
-    "nano": ModelConfig(
-        **K2_HEADS,
-        vocab_size=4096,
-        hidden_size=256,
-        num_hidden_layers=5,
-        num_attention_heads=2,
-        q_lora_rank=128,
-        intermediate_size=768,
-        moe_intermediate_size=192,
-        n_routed_experts=16,
-        num_experts_per_tok=2,
-    ),
-    "small": ModelConfig(
-        **K2_HEADS,
-        vocab_size=32768,
-        hidden_size=1024,
-        num_hidden_layers=16,
-        num_attention_heads=8,
-        q_lora_rank=384,
-        intermediate_size=4096,
-        moe_intermediate_size=512,
-        n_routed_experts=64,
-        num_experts_per_tok=6,
-    ),
-}
 
 
 def prompts(count: int, length: int, vocabulary: int) -> list[list[int]]:
@@ -163,6 +127,7 @@ def main() -> None:
         pairs = [(ours(), theirs()) for _ in range(options.repeats)]
         mine, other = (statistics.median(side) for side in zip(*pairs, strict=True))
         results[name] = {"openk2": mine, "transformers": other, "ratio": mine / other}
+        print(name, results[name], file=sys.stderr, flush=True)  # a large shape takes minutes
     engine.stop()
     if options.json:
         print(json.dumps({"machine": describe_machine(), **vars(options), "results": results}))

@@ -2,11 +2,12 @@
 
     python benchmarks/greedy.py [MODEL] [--prompts 200] [--tokens 32] [--dtype bfloat16]
 
-Prompts are generated conversations of tools that the model was not trained on, cut before an
-answer. Where the two sides part, the reference decides in float32 whether it was a matter of
-rounding: how far apart are the logits of the two tokens there? The stated error is twice the
-largest distance, over all of its own outputs, of transformers' logits in --dtype from those of the
-same weights in float32: each side may be off by that much. Exit status 1 if fewer than 95 % of the
+Prompts are generated conversations, cut before an answer: with --split held_out of tools and words
+that the model was not trained on. Where the two sides part, the reference decides in float32
+whether it was a matter of rounding: how far apart are the logits of the two tokens there? The
+stated error is twice the largest distance of transformers' logits in --dtype from those of the same
+weights in float32, over the places of its own outputs: each side may be off by that much. How many
+outputs of each side are those of float32 is told too. Exit status 1 if fewer than 95 % of the
 prompts agree or a gap is larger than the error.
 """
 
@@ -28,6 +29,7 @@ from openk2.local import LocalModel, open_model
 from openk2.protocol import SamplingParams
 from openk2.record.machine import describe_machine
 from openk2.synthesis import generate
+from openk2.synthesis.values import Split
 
 SHARE = 0.95
 
@@ -41,10 +43,10 @@ class Divergence:
     gap: float
 
 
-def make_prompts(model: LocalModel, count: int) -> list[list[int]]:
+def make_prompts(model: LocalModel, count: int, split: Split) -> list[list[int]]:
     """Conversations up to an assistant's turn, as ids."""
     rng, prompts = Random(0), []
-    for conversation in generate(20261125, count, "held_out"):
+    for conversation in generate(20261125, count, split):
         messages = conversation["messages"]
         turns = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
         ids, _ = model.chat.encode(messages[: rng.choice(turns)], conversation["tools"])
@@ -90,25 +92,30 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
     with open_model(options.model, dtype=dtype) as model:
         plain = load_model(model.folder, dtype=dtype)
         reference, exact = transformers_twin(plain), transformers_twin(plain.float())
-        prompts = make_prompts(model, options.prompts)
+        prompts = make_prompts(model, options.prompts, options.split)
         ours = our_outputs(model, prompts, options.tokens)
         stop_ids = model.chat.stop_ids
-    error, divergences = 0.0, []
+    error, divergences, exact_ours, exact_theirs = 0.0, [], 0, 0
     for i, prompt in enumerate(track(prompts, "transformers", disable=options.json)):
         theirs = greedy(reference, prompt, options.tokens, stop_ids)
         logits = output_logits(exact, prompt, theirs)
         rounded = output_logits(reference, prompt, theirs)
         error = max(error, 2 * float((rounded - logits).abs().max()))
+        exact_theirs += logits.argmax(-1).tolist() == theirs
+        mine = logits if ours[i] == theirs else output_logits(exact, prompt, ours[i])
+        exact_ours += mine.argmax(-1).tolist() == ours[i]
         if ours[i] != theirs:
             pairs = enumerate(zip(ours[i], theirs, strict=False))
-            place, (mine, other) = next((at, pair) for at, pair in pairs if pair[0] != pair[1])
-            gap = float((logits[place, mine] - logits[place, other]).abs())
+            place, (token, other) = next((at, pair) for at, pair in pairs if pair[0] != pair[1])
+            gap = float((logits[place, token] - logits[place, other]).abs())
             divergences.append(Divergence(i, place, gap))
     equal = 1 - len(divergences) / len(prompts)
     return {
         "prompts": len(prompts),
         "prompt_tokens": sum(map(len, prompts)),
         "equal": equal,
+        "ours_as_float32": exact_ours / len(prompts),
+        "theirs_as_float32": exact_theirs / len(prompts),
         "error": error,
         "divergences": [vars(divergence) for divergence in divergences],
         "ok": equal >= SHARE and all(d.gap <= error for d in divergences),
@@ -121,6 +128,7 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=200)
     parser.add_argument("--tokens", type=int, default=32)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="bfloat16")
+    parser.add_argument("--split", choices=("train", "held_out"), default="held_out")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     result = compare(options)
@@ -128,8 +136,10 @@ def main() -> None:
         print(json.dumps({"machine": describe_machine(), **vars(options), **result}))
     else:
         print(describe_machine())
-        print(f"{options.model}, {options.dtype}: {result['equal']:.1%} of {result['prompts']} ")
-        print(f"prompts have the same first {options.tokens} greedy tokens")
+        print(f"{options.model}, {options.dtype}, {options.split}: {result['prompts']} prompts")
+        print(f"same first {options.tokens} greedy tokens: {result['equal']:.1%}")
+        print(f"ours those of float32: {result['ours_as_float32']:.1%}")
+        print(f"transformers' those of float32: {result['theirs_as_float32']:.1%}")
         print(f"stated error of a gap: {result['error']:.4f}")
         for divergence in result["divergences"]:
             print("prompt {prompt}, token {place}: gap {gap:.4f}".format(**divergence))

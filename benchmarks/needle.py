@@ -32,7 +32,7 @@ from openk2.train.recipe import Optimization, Part, Recipe, Shape
 
 WINDOW = 512
 KEYS, VALUES, HAY, MARK = (0, 128), (128, 256), (256, 1024), 1024
-NEEDLES = 6
+NEEDLES, MOST_NEEDLES = 6, 24  # in a test; in training, where every answer is a lesson
 SHAPE = Shape(
     hidden_size=128,
     num_hidden_layers=3,
@@ -68,7 +68,7 @@ def documents(count: int, seed: int) -> Iterator[Document]:
     """Haystacks of many lengths, each with questions for all its facts; the answers are learned."""
     for index in range(count):
         rng = np.random.default_rng((seed, index))
-        needles = int(rng.integers(2, NEEDLES + 1))
+        needles = int(rng.integers(2, MOST_NEEDLES + 1))
         length = WINDOW if index % 2 else int(rng.integers(12 * needles, WINDOW + 1))
         ids, facts = haystack(rng, length - 3 * needles, needles)
         questions = [(MARK, *fact) for fact in rng.permutation(facts)]

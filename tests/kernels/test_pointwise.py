@@ -27,6 +27,8 @@ def test_a_norm_is_torch_s_and_does_not_depend_on_the_other_rows(
     assert torch.equal(rms_norm(x, weight, 1e-6, isa=isa), normed.to(x_dtype))
     one = rms_norm(x[-1:], weight, 1e-6, out_dtype=torch.float32, isa=isa)
     assert torch.equal(one, normed[-1:])
+    assert rms_norm(x, weight, 1e-6, out=x, isa=isa) is x
+    assert torch.equal(x, normed.to(x_dtype))
 
 
 @given(rows=ROWS, heads=st.integers(1, 5), n=st.integers(1, 40), seed=SEEDS)

@@ -20,8 +20,8 @@ def rms_norm(
 ) -> Tensor:
     """x [M, N] / rms(x) * weight [N], statistics in float32 -> [M, N] in out_dtype (x's) or out.
 
-    x and weight are float32 or bfloat16. x and out may be parts of wider rows. Raises ValueError
-    for shapes that do not fit, TypeError for other dtypes.
+    x and weight are float32 or bfloat16. x and out may be parts of wider rows, and the same ones.
+    Raises ValueError for shapes that do not fit, TypeError for other dtypes.
     """
     if x.dim() != 2 or weight.shape != x.shape[1:]:
         raise ValueError(f"x is {list(x.shape)}, weight {list(weight.shape)}: [M, N] and [N]")

@@ -20,8 +20,8 @@ def rotate(
     """Turn each pair (2i, 2i + 1) of x [T, H, 2n] by its angle: cos and sin float32 [T, n].
 
     The result [T, H, 2n], in out_dtype (default: x's) or in `out`, has the bits of
-    `rotation_twin`. x and out may be parts of wider rows. Raises ValueError for shapes that do not
-    fit, TypeError for other dtypes.
+    `rotation_twin`. x and out may be parts of wider rows, and the same ones. Raises ValueError for
+    shapes that do not fit, TypeError for other dtypes.
     """
     if x.dim() != 3 or cos.shape != (x.shape[0], x.shape[2] / 2) or sin.shape != cos.shape:
         raise ValueError(

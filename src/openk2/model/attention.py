@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from openk2.architecture import ModelConfig
 from openk2.kernels import PackedHeads
+from openk2.kernels import rotate as rotate_rows
 from openk2.model.cache import AttendingCache, LatentCache
 from openk2.model.linear import Linear, forgotten
 from openk2.model.norm import RMSNorm
@@ -55,11 +56,11 @@ class LatentAttention(nn.Module):
         Without a mask the cache, an `AttendingCache`, decides.
         spans: `document_spans` of packed rows; the same result, skipping what is masked anyway.
         """
-        q_nope, q_rope = self.queries(x, rotation)
-        latents = self.latents(x, rotation)
         if mask is None:
             assert isinstance(cache, AttendingCache)
-            return self.over_pages(q_nope, q_rope, latents, cache)
+            return self.over_pages(x, rotation, cache)
+        q_nope, q_rope = self.queries(x, rotation)
+        latents = self.latents(x, rotation)
         if cache is not None:
             assert positions is not None
             assert not isinstance(cache, AttendingCache)
@@ -81,20 +82,34 @@ class LatentAttention(nn.Module):
         self.kv_b_proj.weight = forgotten(self.kv_b_proj.weight)
 
     def over_pages(
-        self, q_nope: Tensor, q_rope: Tensor, latents: Tensor, cache: AttendingCache
+        self, x: Tensor, rotation: tuple[Tensor, Tensor], cache: AttendingCache
     ) -> Tensor:
-        """Store latents [B, T, latent_dim] and attend with queries [B, H, T, .]: [B, T, hidden]."""
+        """Store the latents of x [B, T, hidden] and attend over all of them: [B, T, hidden].
+
+        The same numbers as `queries`, `latents` and `absorbed`, written where they are read.
+        """
         assert self.packed is not None
         key_up, value_up = self.packed
-        batch, heads, length, _ = q_nope.shape
-        rank = self.config.kv_lora_rank
-        query = q_nope.new_empty(batch * length, heads, self.config.latent_dim)
-        key_up(q_nope.transpose(1, 2).flatten(0, 1), out=query[..., :rank])
-        query[..., rank:] = q_rope.transpose(1, 2).flatten(0, 1)
-        cache.store(self.layer, latents)
-        mixed = cache.attend(self.layer, query, self.config.softmax_scale, rank)
+        config = self.config
+        rank, nope = config.kv_lora_rank, config.qk_nope_head_dim
+        rows = x.flatten(0, 1)
+        cos, sin = (part.flatten(0, 1) for part in rotation)
+
+        q: Tensor = self.q_b_proj(self.q_a_layernorm(self.q_a_proj(rows)))
+        q = q.unflatten(-1, (config.num_attention_heads, config.qk_head_dim))
+        query = q.new_empty(*q.shape[:2], config.latent_dim)
+        key_up(q[..., :nope], out=query[..., :rank])
+        rotate_rows(q[..., nope:], cos, sin, out=query[..., rank:])
+
+        latents: Tensor = self.kv_a_proj_with_mqa(rows)
+        self.kv_a_layernorm(latents[:, :rank], out=latents[:, :rank])
+        shared = latents[:, None, rank:]
+        rotate_rows(shared, cos, sin, out=shared)
+        cache.store(self.layer, latents.view(*x.shape[:2], -1))
+
+        mixed = cache.attend(self.layer, query, config.softmax_scale, rank)
         result: Tensor = self.o_proj(value_up(mixed).flatten(1))
-        return result.view(batch, length, -1)
+        return result.view_as(x)
 
     def queries(self, x: Tensor, rotation: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """The positionless part [B, H, T, nope] and the rotated part [B, H, T, rope]."""

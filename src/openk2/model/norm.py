@@ -20,9 +20,9 @@ class RMSNorm(nn.Module):
         """Compute by the native kernel from now on: one call, but no gradient."""
         self.packed = True
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x [..., width] -> the same shape."""
+    def forward(self, x: Tensor, out: Tensor | None = None) -> Tensor:
+        """x [..., width] -> the same shape. out: where a packed one writes it; x itself will do."""
         if self.packed:
-            return rms_norm(x.flatten(0, -2), self.weight, self.eps).view_as(x)
+            return rms_norm(x.flatten(0, -2), self.weight, self.eps, out=out).view_as(x)
         wide = x.float()
         return F.rms_norm(wide, wide.shape[-1:], self.weight.float(), self.eps).to(x.dtype)
