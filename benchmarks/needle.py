@@ -2,8 +2,9 @@
 
     python benchmarks/needle.py [--out out/needle] [--trials 64] [--device cpu]
 
-Trains a small model (K2's head geometry) by `openk2.train` for minutes: random ids hide facts,
-MARK KEY VALUE, and a question, MARK KEY, wants the value. Windows of 512 tokens. The trained
+Trains a model of the built-in's shape by `openk2.train`, some 20 minutes of two cores: copying
+drills first, then haystacks in windows of 512 tokens, where random ids hide facts, MARK KEY VALUE,
+and a question, MARK KEY, wants the value. The trained
 weights are then served by the engine with three configurations: as trained; with its positions
 merely allowed to go further; with YaRN (arXiv 2309.00071) of the right factor. Each is asked for
 one needle of several at ten depths. Chance is 1 in 128. A run that was cut off goes on.
@@ -22,6 +23,7 @@ from rich.progress import Progress as Bar
 
 from openk2.architecture import ModelConfig, Yarn
 from openk2.chat import Tokenizer
+from openk2.data.copying import copying_documents
 from openk2.data.packing import Document, pack_whole
 from openk2.local import LocalModel, find_folder, open_model
 from openk2.optim import WarmupStableDecay
@@ -34,13 +36,13 @@ WINDOW = 512
 KEYS, VALUES, HAY, MARK = (0, 128), (128, 256), (256, 1024), 1024
 NEEDLES, MOST_NEEDLES = 6, 24  # in a test; in training, where every answer is a lesson
 SHAPE = Shape(
-    hidden_size=128,
-    num_hidden_layers=3,
+    hidden_size=256,
+    num_hidden_layers=5,
     num_attention_heads=2,
-    q_lora_rank=96,
-    intermediate_size=384,
-    moe_intermediate_size=96,
-    n_routed_experts=8,
+    q_lora_rank=128,
+    intermediate_size=768,
+    moe_intermediate_size=192,
+    n_routed_experts=16,
     num_experts_per_tok=2,
     max_position_embeddings=WINDOW,
 )
@@ -78,32 +80,51 @@ def documents(count: int, seed: int) -> Iterator[Document]:
 
 
 def train_model(out: Path, steps: int, device: str) -> Path:
-    """Train, or go on, or find that it is done; the checkpoint's folder."""
+    """Copying drills, until the heads that copy have formed, then haystacks; the checkpoint.
+
+    What is done is found again, what was cut off goes on.
+    """
     tokenizer = find_folder("openk2-nano")
-    rows = out / "rows.safetensors"
+    pad = Tokenizer.load(tokenizer).special("[PAD]")
+    drills, rows = out / "drills.safetensors", out / "rows.safetensors"
     if not rows.exists():
-        pack_whole(documents(40_000, 1), WINDOW, Tokenizer.load(tokenizer).special("[PAD]")).save(
-            rows
-        )
-    recipe = Recipe(
-        tokenizer=tokenizer,
-        data=(Part(rows, 1.0),),
-        schedule=WarmupStableDecay(4e-3, 4e-4, 20, steps - 20 - steps // 4, steps // 4),
-        rows=16,
-        micro_rows=16,
-        optimization=Optimization(bias_speed=0.01, embedding_rate=0.25),
+        pack_whole(copying_documents(25_000, 1, HAY[1]), WINDOW, pad).save(drills)
+        pack_whole(documents(15_000, 1), WINDOW, pad).save(rows)
+    common = {
+        "tokenizer": tokenizer,
+        "rows": 12,
+        "micro_rows": 6,
+        "optimization": Optimization(bias_speed=0.01, embedding_rate=0.25),
+        "checkpoint_every": 50,
+        "seed": 5,
+    }
+    copying = Recipe(
+        **common,
+        data=(Part(drills, 1.0),),
+        schedule=WarmupStableDecay(4e-3, 1.5e-3, 20, 130, 120),
         shape=SHAPE,
         head_from_embedding=4.0,
-        checkpoint_every=100,
     )
+    start = run(copying, out / "copying", "copying drills", device)
+    haystacks = Recipe(
+        **common,
+        data=(Part(rows, 1.0),),
+        schedule=WarmupStableDecay(2e-3, 2e-4, 10, steps // 2, steps - 10 - steps // 2),
+        start=start,
+    )
+    return run(haystacks, out / "haystacks", "haystacks", device)
+
+
+def run(recipe: Recipe, out: Path, name: str, device: str) -> Path:
+    """One stage, with a bar."""
     with Bar() as bar:
-        task = bar.add_task("training", total=steps)
+        task = bar.add_task(name, total=recipe.steps)
         return train(
             recipe,
             out,
             device=device,
             show=lambda p: bar.update(
-                task, completed=p.step, description=f"loss {p.report.loss:.3f}"
+                task, completed=p.step, description=f"{name}, loss {p.report.loss:.3f}"
             ),
         )
 
@@ -144,7 +165,7 @@ def with_positions(folder: Path, new: Path, length: int, yarn: Yarn | None) -> P
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("out/needle"))
-    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--trials", type=int, default=16, help="at each depth")
     parser.add_argument("--factor", type=int, default=4, help="how far beyond the window")
     parser.add_argument("--device", default="cpu")

@@ -4,8 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from openk2.chat import Tokenizer, train_tokenizer
+
+# How long an example takes on a busy machine says nothing about it; time has tests of its own.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 TEXT = """The quick brown fox jumps over the lazy dog, then asks the weather service for Beijing.
 {"type":"function","function":{"name":"get_weather","parameters":{"type":"object"}}}

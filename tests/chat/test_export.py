@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
@@ -51,7 +51,7 @@ def test_the_exported_tokenizer_knows_sizes_and_special_ids(
     )
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50)
 @given(text=st.text())
 def test_transformers_gives_the_same_ids_for_text_without_special_names(
     exported: Exported, tokenizer: Tokenizer, text: str
@@ -115,7 +115,7 @@ message = st.one_of(
 )
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50)
 @given(
     messages=st.lists(message, min_size=1, max_size=4),
     tools=st.sampled_from([None, [], TOOLS]),

@@ -1,7 +1,9 @@
 import time
 from typing import Any
 
-from openk2.chat import canonical_history
+import pytest
+
+from openk2.chat import CanonicalHistory, canonical_history
 
 
 def assistant(*calls: tuple[str, str]) -> dict[str, Any]:
@@ -77,6 +79,18 @@ def test_a_missing_name_is_filled_from_the_call_and_a_given_one_stays() -> None:
     assert [message.get("name") for message in history.messages] == [None, "b", "own"]
 
 
+def test_a_result_with_the_id_that_its_call_has_now_answers_it() -> None:
+    messages = [assistant(("x", "a"), ("y", "b")), result("functions.b:1"), result("lost")]
+    assert ids(*messages)[2:] == ["functions.b:1", "functions.a:0"]
+    again = canonical_history([*messages, result("functions.a:0")]).messages
+    assert again[-1]["name"] == "a"
+
+
+@pytest.mark.parametrize("messages", [None, 5, "text", b"x", {"role": "user"}])
+def test_what_is_no_list_of_messages_has_none(messages: Any) -> None:
+    assert canonical_history(messages) == CanonicalHistory([], 0)
+
+
 def test_the_callers_messages_are_not_changed() -> None:
     messages = [assistant(("x", "a")), result("x")]
     canonical_history(messages)
@@ -111,10 +125,14 @@ def test_ids_that_are_not_text_are_matched_by_order() -> None:
     assert ids(calls, *results)[2:] == ["functions.a:0", "functions.b:1"]
 
 
-def test_a_history_of_thousands_of_calls_is_renamed_in_linear_time() -> None:
-    calls = [assistant((f"call_{i}", "a")) for i in range(8000)]
-    results = [result(f"call_{i}") for i in reversed(range(8000))]
-    began = time.perf_counter()
+@pytest.mark.parametrize("kind", ["in reverse", "orphans"])
+def test_a_history_of_thousands_of_calls_is_renamed_in_linear_time(kind: str) -> None:
+    count = 30_000
+    calls = [assistant((f"call_{i}", "a")) for i in range(count)]
+    prefix = "call" if kind == "in reverse" else "lost"
+    results = [result(f"{prefix}_{i}") for i in reversed(range(count))]
+    began = time.process_time()
     renamed = canonical_history([*calls, *results]).messages
-    assert time.perf_counter() - began < 1.0
-    assert renamed[-1]["tool_call_id"] == "functions.a:0"
+    assert time.process_time() - began < 1.5
+    last = 0 if kind == "in reverse" else count - 1
+    assert renamed[-1]["tool_call_id"] == f"functions.a:{last}"

@@ -1,29 +1,27 @@
-"""Groups of cases as malformed outputs are known from serving engines, then properties over all."""
+"""The groups of malformed outputs that are known from serving engines, one after the other.
 
-import itertools
-import json
+Their numbers are those of docs/design/chat-format.md.
+"""
+
 import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from openk2.chat import (
     CallArguments,
+    CallCounts,
     CallEnd,
     CallStart,
     ContentDelta,
-    OutputEvent,
     OutputParser,
     ParsedOutput,
     Tokenizer,
     ToolCall,
-    encode_chat,
     parse_output,
 )
-from openk2.chat.parsing import TEXT_MARKERS
+from openk2.chat.markers import TEXT_MARKERS
 
 SECTION, SECTION_END = "<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"
 CALL, ARGS, END = "<|tool_call_begin|>", "<|tool_call_argument_begin|>", "<|tool_call_end|>"
@@ -93,16 +91,34 @@ def test_arguments_stream_before_they_are_complete(tokenizer: Tokenizer) -> None
     assert parser.feed(encode(tokenizer, ['{"cmd":'])) == [CallArguments(0, '{"cmd":')]
 
 
+def test_inside_a_json_string_nothing_is_held_back(tokenizer: Tokenizer) -> None:
+    parser = OutputParser(tokenizer, TOOLS)
+    parser.feed(encode(tokenizer, [CALL, "functions.bash:0", ARGS]))
+    for text in ('{"cmd": "a <', "|tool_call", "_end|>"):
+        assert parser.feed(tokenizer.encode(text)) == [CallArguments(0, text)]
+
+
 # 3: markers spelt as text
 
 
-@pytest.mark.parametrize("cut", range(1, len(SINGULAR)))
-def test_a_text_marker_cut_at_any_character_leaks_nothing(tokenizer: Tokenizer, cut: int) -> None:
+@pytest.mark.parametrize("marker", TEXT_MARKERS)
+def test_a_text_marker_cut_at_any_character_leaks_nothing(
+    tokenizer: Tokenizer, marker: str
+) -> None:
+    for cut in range(1, len(marker)):
+        parser = OutputParser(tokenizer, TOOLS)
+        before = parser.feed(encode(tokenizer, ["see ", marker[:cut]]))
+        assert before == [ContentDelta("see ")]
+        after = parser.feed(tokenizer.encode(marker[cut:]))
+        assert after == []
+
+
+def test_only_the_longest_suffix_that_may_begin_a_marker_is_held_back(
+    tokenizer: Tokenizer,
+) -> None:
     parser = OutputParser(tokenizer, TOOLS)
-    before = parser.feed(encode(tokenizer, ["see ", SINGULAR[:cut]]))
-    assert before == [ContentDelta("see ")]
-    after = parser.feed(encode(tokenizer, [SINGULAR[cut:], *call("functions.bash:0")]))
-    assert after[0] == CallStart(0, "functions.bash:0", "bash")
+    assert parser.feed(tokenizer.encode("a <b <<|tool_")) == [ContentDelta("a <b <")]
+    assert parser.feed(tokenizer.encode("x")) == [ContentDelta("<|tool_x")]
 
 
 @pytest.mark.parametrize("text", ["a < b", "<|tool_call", SECTION[:-1], TURN_END])
@@ -140,6 +156,30 @@ def test_a_call_cut_inside_its_arguments_streams_them_but_is_not_complete(
 
 def test_a_call_cut_inside_its_id_leaves_no_trace(tokenizer: Tokenizer) -> None:
     assert parse(tokenizer, "x", SECTION, CALL, "functions.sea") == ParsedOutput("x", ())
+
+
+@pytest.mark.parametrize("ending", [(), (TURN_END,), (" \n",), ("<|tool_call_e",)])
+def test_a_call_of_which_only_the_end_marker_is_missing_is_complete(
+    tokenizer: Tokenizer, ending: tuple[str, ...]
+) -> None:
+    output = parse(tokenizer, SECTION, *call("functions.bash:0", '{"a": 1}')[:-1], *ending)
+    assert output.tool_calls == (made("functions.bash:0", '{"a": 1}'),)
+
+
+@pytest.mark.parametrize("arguments", ["", '{"a": 1', "12", '"a"', "{} }"])
+def test_arguments_that_may_go_on_are_not_complete_without_an_end_marker(
+    tokenizer: Tokenizer, arguments: str
+) -> None:
+    assert parse(tokenizer, *call("functions.bash:0", arguments)[:-1]).tool_calls == ()
+
+
+def test_calls_that_the_end_cuts_off_are_counted(tokenizer: Tokenizer) -> None:
+    for parts in ([CALL], [CALL, "functions.ba"], [CALL, "functions.bash:0", ARGS, '{"a']):
+        parser = OutputParser(tokenizer, TOOLS)
+        parser.feed(encode(tokenizer, [*call("functions.bash:7"), *parts]))
+        assert parser.counts == CallCounts(completed=1)
+        parser.finish()
+        assert parser.counts == CallCounts(completed=1, truncated=1)
 
 
 def test_a_call_without_its_end_marker_is_complete_when_the_next_marker_comes(
@@ -215,13 +255,38 @@ def test_text_after_a_section_is_content_and_a_second_section_counts(tokenizer: 
         ("functions.bash30", "functions.bash:30"),
         ("functions_search_0", "functions.search:0"),
         ("functions.se\narch:1", "functions.search:1"),
-        ("functions.search", "functions.search:6"),
+        ("functions.search", "functions.search:0"),
+        ("functions.search:05", "functions.search:5"),
     ],
 )
-def test_mangled_ids_come_out_canonical(tokenizer: Tokenizer, written: str, canonical: str) -> None:
-    parser = OutputParser(tokenizer, TOOLS, first_number=6)
+def test_mangled_ids_come_out_canonical_and_are_counted(
+    tokenizer: Tokenizer, written: str, canonical: str
+) -> None:
+    parser = OutputParser(tokenizer, TOOLS)
     events = parser.feed(encode(tokenizer, call(written)))
     assert events[0] == CallStart(0, canonical, "search" if "search" in canonical else "bash")
+    assert parser.counts == CallCounts(completed=1, recovered=1)
+
+
+def test_white_space_around_an_id_is_not_a_mangled_id(tokenizer: Tokenizer) -> None:
+    parser = OutputParser(tokenizer, TOOLS)
+    parser.feed(encode(tokenizer, call("\n functions.bash:1 ")))
+    assert parser.counts == CallCounts(completed=1)
+
+
+@pytest.mark.parametrize("written", ["functions.bash:0", "functions.bash:5", "functions.bash"])
+def test_a_number_of_the_history_is_not_given_again(tokenizer: Tokenizer, written: str) -> None:
+    parser = OutputParser(tokenizer, TOOLS, first_number=6)
+    events = parser.feed(encode(tokenizer, [*call(written), *call("functions.bash:9")]))
+    assert [event.id for event in events if isinstance(event, CallStart)] == [
+        "functions.bash:6",
+        "functions.bash:9",
+    ]
+
+
+def test_an_id_without_arguments_is_a_call_without_arguments(tokenizer: Tokenizer) -> None:
+    assert parse(tokenizer, CALL, "functions.bash:0", END).tool_calls == (made("functions.bash:0"),)
+    assert parse(tokenizer, CALL, "functions.rm:0", END) == ParsedOutput("", ())
 
 
 def test_a_bare_counter_means_the_only_tool(tokenizer: Tokenizer) -> None:
@@ -241,7 +306,9 @@ def test_a_repeated_id_gets_a_number_of_its_own(tokenizer: Tokenizer) -> None:
     assert [c.id for c in output.tool_calls] == ["functions.bash:4", "functions.bash:5"]
 
 
-@pytest.mark.parametrize("name", ["mcp-files-read", "restaurant.find_group", "ns:tool", "工具"])
+@pytest.mark.parametrize(
+    "name", ["mcp-files-read", "restaurant.find_group", "ns:tool", "工具", "a b"]
+)
 def test_names_may_hold_hyphens_dots_and_colons(tokenizer: Tokenizer, name: str) -> None:
     output = parse(tokenizer, *call(f"functions.{name}:0"), tools=[name])
     assert output.tool_calls == (ToolCall(f"functions.{name}:0", name, "{}"),)
@@ -255,7 +322,7 @@ def test_an_undeclared_tool_is_dropped_counted_and_logged(
     with caplog.at_level(logging.WARNING):
         events = parser.feed(encode(tokenizer, parts))
     assert events[:2] == [ContentDelta("x"), CallStart(0, "functions.bash:1", "bash")]
-    assert (parser.completed_calls, parser.dropped_calls) == (1, 1)
+    assert parser.counts == CallCounts(completed=1, undeclared=1)
     assert "functions.rm:0" in caplog.text
 
 
@@ -300,9 +367,26 @@ def test_missing_arguments_are_an_empty_object(tokenizer: Tokenizer) -> None:
 
 def test_arguments_that_are_not_json_are_counted(tokenizer: Tokenizer) -> None:
     parser = OutputParser(tokenizer, TOOLS)
-    parts = [*call("functions.bash:0", "{'a'}"), *call("functions.bash:1", "[" * 9999)]
-    parser.feed(encode(tokenizer, [*parts, *call("functions.bash:2", '{"n": 1}')]))
-    assert (parser.completed_calls, parser.invalid_arguments) == (3, 2)
+    long_number = f'{{"n": {"9" * 5000}}}'
+    texts = ["{'a'}", "[" * 9999, '{"n": NaN}', '{"n": 1}', "[]", long_number, ""]
+    for number, text in enumerate(texts):
+        parser.feed(encode(tokenizer, call(f"functions.bash:{number}", text)))
+    assert parser.counts == CallCounts(completed=7, invalid_arguments=3)
+
+
+# 14: what a stream of chunks is made of
+
+
+def test_a_call_is_announced_once_and_its_arguments_are_never_empty(tokenizer: Tokenizer) -> None:
+    parser = OutputParser(tokenizer, TOOLS)
+    parts = [SECTION, *call("functions.bash:0", ' {"a": "b"} '), *call("functions.bash:1", "")]
+    events = [e for i in encode(tokenizer, [*parts, SECTION_END]) for e in parser.feed([i])]
+    events += parser.finish()
+    kinds = "".join(type(event).__name__[4] for event in events)
+    assert kinds.replace("A", "") == "SESE"
+    assert all(event.text for event in events if isinstance(event, CallArguments))
+    assert kinds.startswith("SA")
+    assert kinds.endswith("SAE")
 
 
 # 15, 16: characters and state
@@ -316,6 +400,16 @@ def test_a_character_of_several_tokens_is_held_until_it_is_whole(tokenizer: Toke
     assert [parser.feed([i]) for i in ids] == [[], [], [], [ContentDelta("🦊")]]
     assert parser.feed(ids[:2]) == []
     assert parser.finish() == [ContentDelta("\ufffd")]
+
+
+def test_a_character_cut_off_before_a_marker_does_not_spoil_what_follows(
+    tokenizer: Tokenizer,
+) -> None:
+    first = next(i for i, t in enumerate(tokenizer.tokens) if t == "é".encode()[:1])
+    ids = [first, *encode(tokenizer, [*call("functions.bash:0"), "é"])]
+    assert parse_output(tokenizer, ids, TOOLS) == ParsedOutput(
+        "\ufffdé", (made("functions.bash:0"),)
+    )
 
 
 def test_other_specials_and_ids_outside_the_vocabulary_never_raise(tokenizer: Tokenizer) -> None:
@@ -332,137 +426,7 @@ def test_finish_twice_and_feeding_after_it_give_nothing(tokenizer: Tokenizer) ->
     assert parser.feed(encode(tokenizer, ["b"])) == []
 
 
-# Properties
-
-ATOMS = [
-    *SPECIALS, *TEXT_MARKERS, *call("functions.bash:0", '{"a": "b c"}'), "functions.search:1",
-    "search:2", "3", "functions.other:1", '{"q": "', '"}', "\\", '"', " ", "\n", "text ", "<", "<|",
-    "<|tool_call", "_begin|>", "s_section_begin|>", "漢字", "😀", f'{{"m": "{END}"}}', TURN_END[:5],
-]  # fmt: skip
-outputs = st.lists(
-    st.one_of(st.sampled_from(ATOMS), st.sampled_from(SPECIALS[:5]), st.text(max_size=3)),
-    max_size=25,
-)
-tool_sets = st.sampled_from([(), ("bash",), TOOLS])
-NAMES = {"search": ["q"], "bash": ["a", "m"]}
-
-
-def events_of(
-    tokenizer: Tokenizer, pieces: Iterable[Sequence[int]], tools: Sequence[str]
-) -> list[OutputEvent]:
-    parser = OutputParser(tokenizer, tools, argument_names=NAMES)
-    events = [event for piece in pieces for event in parser.feed(piece)]
-    return events + parser.finish()
-
-
-def joined(events: Iterable[OutputEvent]) -> list[tuple[Any, ...]]:
-    """Events with neighbouring texts joined: what must not depend on the cuts."""
-    result: list[tuple[Any, ...]] = []
-    for event in events:
-        match event:
-            case ContentDelta(text) | CallArguments(_, text):
-                key: tuple[Any, ...] = (type(event), getattr(event, "index", None))
-                if result and result[-1][:2] == key:
-                    result[-1] = (*key, result[-1][2] + text)
-                else:
-                    result.append((*key, text))
-            case _:
-                result.append((event,))
-    return result
-
-
-@settings(max_examples=120)
-@given(parts=outputs, cuts=st.lists(st.integers(0, 200), max_size=6), tools=tool_sets)
-def test_no_cut_between_tokens_changes_the_result(
-    tokenizer: Tokenizer, parts: list[str], cuts: list[int], tools: Sequence[str]
-) -> None:
-    ids = encode(tokenizer, parts)
-    edges = sorted({0, len(ids), *(cut for cut in cuts if cut < len(ids))})
-    pieces = [ids[start:end] for start, end in itertools.pairwise(edges)]
-    whole = joined(events_of(tokenizer, [ids], tools))
-    assert joined(events_of(tokenizer, pieces, tools)) == whole
-    assert joined(events_of(tokenizer, [[i] for i in ids], tools)) == whole
-
-
-@settings(max_examples=120)
-@given(parts=outputs)
-def test_text_markers_work_however_the_text_is_tokenized(
-    tokenizer: Tokenizer, parts: list[str]
-) -> None:
-    text = "".join(parts)
-    by_byte = {token: i for i, token in enumerate(tokenizer.tokens) if len(token) == 1}
-    bytewise = [by_byte[bytes([byte])] for byte in text.encode()]
-    whole = joined(events_of(tokenizer, [tokenizer.encode(text)], TOOLS))
-    assert joined(events_of(tokenizer, [[i] for i in bytewise], TOOLS)) == whole
-
-
-@settings(max_examples=120)
-@given(parts=outputs, tools=tool_sets)
-def test_any_output_gives_a_well_formed_stream(
-    tokenizer: Tokenizer, parts: list[str], tools: Sequence[str]
-) -> None:
-    ids = encode(tokenizer, parts)
-    open_call: int | None = None
-    started: list[str] = []
-    for event in events_of(tokenizer, [[i] for i in ids], tools):
-        match event:
-            case CallStart(index, call_id, name):
-                assert index == len(started)
-                assert name in tools
-                assert call_id.startswith(f"functions.{name}:")
-                started.append(call_id)
-                open_call = index
-            case CallArguments(index, text):
-                assert index == open_call
-                assert text
-            case CallEnd(index):
-                assert index == open_call
-                open_call = None
-            case ContentDelta(text):
-                assert text
-                assert open_call is None
-    assert len(set(started)) == len(started)
-
-
-@settings(max_examples=120)
-@given(parts=outputs)
-def test_no_marker_reaches_the_content(tokenizer: Tokenizer, parts: list[str]) -> None:
-    # A marker that two parts of the text form around a removed one is the model's own text.
-    text = [part for part in parts if part in SPECIALS or part in TEXT_MARKERS or "<" not in part]
-    text = [part for part in text if "begin|>" not in part or part in TEXT_MARKERS]
-    content = parse_output(tokenizer, encode(tokenizer, text), TOOLS).content
-    assert not any(marker in content for marker in TEXT_MARKERS)
-
-
-json_values = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=6), st.sampled_from(ATOMS)),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=4), inner, max_size=3)
-    ),
-    max_leaves=6,
-)
-argument_texts = st.dictionaries(st.text(max_size=4), json_values, max_size=3).map(
-    lambda value: json.dumps(value, ensure_ascii=False)
-)
-
-
-@settings(max_examples=120)
-@given(
-    content=st.text(st.characters(exclude_characters="<", codec="utf-8"), max_size=20),
-    arguments=st.lists(argument_texts, max_size=3),
-    spelt=st.booleans(),
-)
-def test_parsing_a_rendered_answer_gives_the_answer_back(
-    tokenizer: Tokenizer, content: str, arguments: list[str], spelt: bool
-) -> None:
-    calls = [made(f"functions.bash:{number}", text) for number, text in enumerate(arguments)]
-    tool_calls = [
-        {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}}
-        for c in calls
-    ]
-    message = {"role": "assistant", "content": content, "tool_calls": tool_calls}
-    encoded = encode_chat(tokenizer, [message], generation_prompt=False)
-    ids = [i for i, mine in zip(encoded.token_ids, encoded.learned, strict=True) if mine]
-    if spelt:
-        ids = tokenizer.encode(tokenizer.decode(ids[:-1]))
-    assert parse_output(tokenizer, ids, TOOLS) == ParsedOutput(content, tuple(calls))
+def test_a_parser_begins_anew_with_every_response(tokenizer: Tokenizer) -> None:
+    ids = encode(tokenizer, [SECTION, CALL, "functions.bash:0", ARGS, '{"a": "'])
+    OutputParser(tokenizer, TOOLS).feed(ids)
+    assert parse(tokenizer, 'x"}', END) == ParsedOutput('x"}', ())

@@ -1,11 +1,12 @@
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openk2.chat import RenderError, Tokenizer, encode_chat, render
+from openk2.chat.rendering import ToolFormat
 
 DEFAULT_SYSTEM = (
     "<|im_system|>system<|im_middle|>"
@@ -286,5 +287,13 @@ def test_what_is_nested_too_deeply_for_json_is_named() -> None:
         deep = {"a": deep}
     with pytest.raises(RenderError, match=r"arguments cannot be written as JSON"):
         render([{"role": "assistant", "tool_calls": [call("i", deep)]}])
+    bad: Any = [{"type": "function", "function": {"name": "f", "parameters": {"const": deep}}}]
+    for tool_format in get_args(ToolFormat):
+        with pytest.raises(RenderError, match="tools cannot be written as JSON"):
+            render([USER], bad, tool_format=tool_format)
+    deep = {"items": deep}
+    for _ in range(100_000):
+        deep = {"items": deep}
+    bad = [{"type": "function", "function": {"name": "f", "parameters": deep}}]
     with pytest.raises(RenderError, match="tools cannot be written as JSON"):
-        render([USER], [{"type": "function", "function": {"name": "f", "parameters": deep}}])
+        render([USER], bad, tool_format="typescript")

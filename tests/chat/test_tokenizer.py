@@ -222,12 +222,23 @@ def test_an_id_outside_the_vocabulary_is_named(tokenizer: Tokenizer, token_id: i
         tokenizer.decode([token_id])
 
 
-def test_the_room_loads_neither_torch_nor_the_training_library() -> None:
-    code = (
-        "import sys, openk2.chat; print({'torch', 'tokenizers', 'transformers'} & {*sys.modules})"
-    )
+def test_the_room_loads_nothing_of_a_server_or_of_training() -> None:
+    heavy = {"torch", "tokenizers", "transformers", "fastapi", "starlette", "uvicorn", "pydantic"}
+    heavy |= {"httpx", "prometheus_client", "numpy", "jinja2"}
+    code = f"import sys, openk2.chat; print({heavy!r} & {{*sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_the_specials_of_a_thinking_vocabulary_differ_in_two_names(
+    tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    tokenizer.save(tmp_path)
+    thinking = Tokenizer.load(tmp_path, thinking=True)
+    named = {i: name for name, i in thinking.specials.items() if name not in tokenizer.specials}
+    first = len(tokenizer.tokens)
+    assert named == {first + 22: "<think>", first + 23: "</think>"}
+    assert thinking.decode([first + 22]) == "<think>"
 
 
 @pytest.mark.parametrize("run", ["a", " "])

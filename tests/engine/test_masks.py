@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from openk2.engine import Engine, EngineError
-from openk2.engine.masks import allow
+from openk2.engine import Engine, EngineError, masks
+from openk2.engine.masks import Filled, allow
 from openk2.model import K2Model
 from openk2.protocol import SamplingParams
 
@@ -69,14 +69,14 @@ def random_sets(seed: int, count: int = 6) -> list[set[int]]:
 def test_masked_rows_take_allowed_ids_and_the_others_what_they_take_alone(
     engine: Engine, outputs: Callable, temperature: float
 ) -> None:
-    masks = [Mask(*random_sets(seed)) for seed in range(4)]
+    used = [Mask(*random_sets(seed)) for seed in range(4)]
     plain = [([seed, 3], settings(8, temperature)) for seed in range(4)]
     alone = [outputs(engine, request)[0] for request in plain]
-    mixed = outputs(engine, *[(*plain[i], masks[i] if i % 2 else None) for i in range(4)])
+    mixed = outputs(engine, *[(*plain[i], used[i] if i % 2 else None) for i in range(4)])
     for i in range(4):
         if i % 2:
-            assert all(t in ids for t, ids in zip(mixed[i], masks[i].sets, strict=False))
-            assert masks[i].taken == mixed[i]
+            assert all(t in ids for t, ids in zip(mixed[i], used[i].sets, strict=False))
+            assert used[i].taken == mixed[i]
             assert mixed[i] != alone[i]
         else:
             assert mixed[i] == alone[i]
@@ -126,7 +126,7 @@ def test_a_mask_that_fails_ends_its_own_request_only(
     assert not stats.failed_steps
 
 
-def test_masks_are_filled_while_the_model_computes(
+def test_masks_of_a_large_vocabulary_are_filled_while_the_model_computes(
     model: K2Model, outputs: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The model waits for the mask here: filled before or after the pass, it would wait in vain."""
@@ -147,6 +147,7 @@ def test_masks_are_filled_while_the_model_computes(
         return forward(*args, **kwargs)
 
     monkeypatch.setattr(model, "forward", slow)
+    monkeypatch.setattr(masks, "BESIDE_FROM", VOCABULARY)
     engine = Engine(model, pages=4, page_size=4, max_batch=1)
     engine.start()
     [[token]] = outputs(engine, ([3], settings(1), Watched({7})))
@@ -156,9 +157,9 @@ def test_masks_are_filled_while_the_model_computes(
 
 
 def test_bit_i_of_word_j_is_id_32_j_plus_i() -> None:
-    words = np.zeros(WORDS, dtype=np.int32)
-    words[0], words[1] = np.int32(-(2**31)) | 1, 1 << 15
-    kept = allow(torch.zeros(3, VOCABULARY), [None, words, None]).isfinite()
+    words = np.full((3, WORDS), -1, dtype=np.int32)
+    words[1] = np.int32(-(2**31)) | 1, 1 << 15
+    kept = allow(torch.zeros(3, VOCABULARY), Filled(words, {})).isfinite()
     assert kept[0].all()
     assert kept[2].all()
     assert kept[1].nonzero().flatten().tolist() == [0, 31, 47]

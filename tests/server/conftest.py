@@ -19,6 +19,7 @@ from openk2.generation import (
     CompletionEvent,
     CompletionGenerator,
     CompletionRequest,
+    OutputMasks,
     PromptCoder,
     RawCompletion,
     RenderedChat,
@@ -205,8 +206,8 @@ def serve(tokenizer, switched_server) -> Iterator[Callable[..., str]]:
     """Serve a token generator and get the URL; with options of `create_app`, on its own server."""
     switch, url = switched_server
 
-    def start(tokens: TokenGenerator, **options: object) -> str:
-        chat = RenderedChat(tokenizer, tokens, tokenizer.stop_ids)
+    def start(tokens: TokenGenerator, masks: OutputMasks | None = None, **options: object) -> str:
+        chat = RenderedChat(tokenizer, tokens, tokenizer.stop_ids, masks)
         completion = RawCompletion(tokenizer, tokens, tokenizer.stop_ids)
         if options:
             coder = PromptCoder(tokenizer, tokens.context_length)

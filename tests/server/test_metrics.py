@@ -41,6 +41,32 @@ def test_outcomes_and_tokens_are_counted():
     assert registry.get_sample_value("openk2_request_seconds_count") == 2
 
 
+CALLS = (
+    "«<|tool_calls_section_begin|>»"
+    "«<|tool_call_begin|>»functions.f:0«<|tool_call_argument_begin|>»{}«<|tool_call_end|>»"
+    "«<|tool_call_begin|>»f_1«<|tool_call_argument_begin|>»{x«<|tool_call_end|>»"
+    "«<|tool_call_begin|>»functions.g:2«<|tool_call_argument_begin|>»{}«<|tool_call_end|>»"
+    "«<|tool_call_begin|>»functions.f:3«<|tool_call_argument_begin|>»{«<|im_end|>»"
+)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_became_of_calls_is_counted(serve, scripted, stream):
+    url = serve(scripted(CALLS), healthy=lambda: True)
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    body = {"model": "openk2-test", "messages": [{"role": "user", "content": "x"}]}
+    httpx.post(f"{url}/v1/chat/completions", json={**body, "tools": tools, "stream": stream})
+    lines = httpx.get(f"{url}/metrics").text.splitlines()
+    for counted in (
+        'calls_total{outcome="completed"} 2.0',
+        'calls_total{outcome="undeclared"} 1.0',
+        'calls_total{outcome="truncated"} 1.0',
+        "call_invalid_arguments_total 1.0",
+        "call_recovered_ids_total 1.0",
+    ):
+        assert f"openk2_tool_{counted}" in lines
+
+
 def test_the_engines_numbers_are_read_when_asked_for(serve, scripted):
     url = serve(scripted("«<|im_end|>»"), engine_stats=lambda: {"free_pages": 17})
     answer = httpx.get(f"{url}/metrics", verify=False)

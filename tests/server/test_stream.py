@@ -56,7 +56,7 @@ def test_a_client_that_leaves_between_two_tokens_of_a_fast_stream_cancels_it(ser
     connection = send_request(serve(tokens), {**BODY, "stream": True})
     connection.recv(1000)
     connection.close()
-    assert tokens.cancelled.wait(3.0)
+    assert tokens.cancelled.wait(20)
 
 
 def test_closing_an_http_chat_cancels_the_request_on_the_server(serve, scripted):

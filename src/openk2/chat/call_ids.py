@@ -28,6 +28,28 @@ def call_id(name: str, number: int) -> str:
     return f"functions.{name}:{number}"
 
 
+class CallNumbers:
+    """Gives the calls of one response ids that no other call of the conversation has.
+
+    first: how many calls the conversation already has.
+    """
+
+    def __init__(self, first: int) -> None:
+        self._first = first
+        self._next = first
+        self._given: set[str] = set()
+
+    def give(self, name: str, number: int | None) -> str:
+        """The next call's id: with the number that the model gave it, unless that one is taken."""
+        # A model that counts anew in each turn repeats numbers of the history, and with them ids.
+        if number is None or number < self._first or call_id(name, number) in self._given:
+            number = self._next
+        self._next = max(self._next, number + 1)
+        given = call_id(name, number)
+        self._given.add(given)
+        return given
+
+
 def read_call_id(text: str, tools: Collection[str]) -> CallName | None:
     """What an id written by the model names; None if it names no declared tool.
 
@@ -35,6 +57,9 @@ def read_call_id(text: str, tools: Collection[str]) -> CallName | None:
     recovered when they fit exactly one declared tool: `search:2`, `functions.bash30`,
     `functions_search_0`, white space inside, a bare `3`.
     """
+    for name, number in _readings(text.strip()):
+        if name in tools:
+            return CallName(name, number)
     text = "".join(text.split())
     for name, number in _readings(text):
         if name in tools:

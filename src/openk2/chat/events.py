@@ -1,19 +1,27 @@
-"""What an assistant's output consists of, as it arrives.
+"""What an assistant's output consists of, as it arrives, and what is counted of it.
 
 `index` is a call's place in this response, from 0, and never the number inside its id.
 """
 
 from dataclasses import dataclass
+from itertools import groupby
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ContentDelta:
     """More of the text meant for the reader."""
 
     text: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """More of what the model thinks before it answers; K2-Instruct never thinks."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallStart:
     """A call of a declared tool begins; the id is canonical, `functions.NAME:IDX`."""
 
@@ -22,7 +30,7 @@ class CallStart:
     name: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CallArguments:
     """More of a call's arguments: JSON text, verbatim."""
 
@@ -30,14 +38,14 @@ class CallArguments:
     text: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CallEnd:
     """The call is complete. A call that was cut off has none."""
 
     index: int
 
 
-OutputEvent = ContentDelta | CallStart | CallArguments | CallEnd
+OutputEvent = ContentDelta | ReasoningDelta | CallStart | CallArguments | CallEnd
 
 
 @dataclass(frozen=True)
@@ -47,3 +55,58 @@ class ToolCall:
     id: str
     name: str
     arguments: str
+
+
+@dataclass(frozen=True)
+class CallCounts:
+    """What became of the calls that the model began. They add up, over responses too.
+
+    completed: have a `CallEnd`.
+    undeclared: dropped, as their ids name no declared tool.
+    truncated: cut off by the end of the output.
+    Every call that was begun is one of these three once the output is over.
+
+    invalid_arguments: completed calls whose arguments are not JSON; passed on verbatim.
+    recovered: announced calls that got another id than the model wrote, which was mangled or taken.
+    """
+
+    completed: int = 0
+    undeclared: int = 0
+    truncated: int = 0
+    invalid_arguments: int = 0
+    recovered: int = 0
+
+    def __add__(self, other: "CallCounts") -> "CallCounts":
+        return CallCounts(
+            self.completed + other.completed,
+            self.undeclared + other.undeclared,
+            self.truncated + other.truncated,
+            self.invalid_arguments + other.invalid_arguments,
+            self.recovered + other.recovered,
+        )
+
+
+def join_neighbours(events: list[OutputEvent]) -> list[OutputEvent]:
+    """The events with neighbouring texts of the same kind joined: fewer, and they say the same."""
+    if len(events) < 2:
+        return events
+    joined: list[OutputEvent] = []
+    for _, group in groupby(events, lambda event: (type(event), getattr(event, "index", None))):
+        match same := list(group):
+            case [ContentDelta(), _, *_]:
+                joined.append(ContentDelta(_texts(same)))
+            case [ReasoningDelta(), _, *_]:
+                joined.append(ReasoningDelta(_texts(same)))
+            case [CallArguments(index), _, *_]:
+                joined.append(CallArguments(index, _texts(same)))
+            case _:
+                joined += same
+    return joined
+
+
+def _texts(events: list[OutputEvent]) -> str:
+    return "".join(
+        event.text
+        for event in events
+        if isinstance(event, ContentDelta | ReasoningDelta | CallArguments)
+    )

@@ -5,7 +5,7 @@ foreign ids (`call_...`, UUIDs, counters that restart each turn) it goes silent 
 every request's history is renamed before rendering. Ids that follow the rule come out unchanged.
 """
 
-from collections import defaultdict, deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,9 +29,12 @@ def canonical_history(messages: Sequence[Mapping[str, Any]]) -> CanonicalHistory
     """Rename all call ids by the running counter; name each tool message after its call.
 
     A tool message answers the oldest unanswered call with its id, else the oldest unanswered
-    call, else the last call that had its id; one without any call is left as it is. What is
-    malformed is left for `render` to report.
+    call, else the last call that had its id or has it now; one without any call is left as it is.
+    So a canonical history comes out unchanged. Nothing raises: what is malformed is left for
+    `render` to report, to which no list of messages is an empty one.
     """
+    if not isinstance(messages, Sequence) or isinstance(messages, str | bytes):
+        return CanonicalHistory([], 0)
     calls = _Calls()
     renamed: list[Mapping[str, Any]] = []
     for message in messages:
@@ -58,8 +61,10 @@ class _Calls:
 
     def __init__(self) -> None:
         self.count = 0
-        self._waiting: dict[_Call, None] = {}  # the unanswered ones, oldest first
+        # The unanswered ones, oldest first: a plain dict would search for its first.
+        self._waiting: OrderedDict[_Call, None] = OrderedDict()
         self._by_old_id: defaultdict[str | None, deque[_Call]] = defaultdict(deque)
+        self._by_new_id: dict[str, _Call] = {}
 
     def add(self, old_id: Any, name: str) -> _Call:
         """Number the next call."""
@@ -67,14 +72,16 @@ class _Calls:
         self.count += 1
         self._waiting[call] = None
         self._by_old_id[_key(old_id)].append(call)
+        self._by_new_id[call.new_id] = call
         return call
 
     def answered_by(self, old_id: Any) -> _Call | None:
         """The call that a result with this id answers; it waits no longer."""
-        same = self._by_old_id[_key(old_id)]
+        key = _key(old_id)
+        same = self._by_old_id[key]
         while len(same) > 1 and same[0] not in self._waiting:
             same.popleft()
-        call = same[0] if same else None
+        call = same[0] if same else self._by_new_id.get(key or "")
         if call not in self._waiting:
             call = next(iter(self._waiting), call)
         if call is not None:

@@ -119,9 +119,9 @@ def declare(tools: Sequence[Mapping[str, Any]], tool_format: ToolFormat = "json"
         name = function.get("name") if isinstance(function, Mapping) else None
         if not isinstance(name, str) or not name:
             raise RenderError(f"tools[{index}].function.name", "must be a non-empty string")
-    if tool_format == "typescript":
-        return typescript([tool["function"] for tool in tools])
     try:
+        if tool_format == "typescript":
+            return typescript([tool["function"] for tool in tools])
         return json.dumps(list(tools), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     except (TypeError, ValueError, RecursionError) as error:
         raise RenderError("tools", f"cannot be written as JSON: {error}") from error

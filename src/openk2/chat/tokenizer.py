@@ -16,6 +16,7 @@ import tiktoken
 
 FILE_NAME = "tiktoken.model"
 SPECIAL_COUNT = 256
+PUBLISHED_RANKS = 163_584
 
 # Pre-tokenization: K2's alternatives, first match wins.
 _UPPER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]"
@@ -53,6 +54,8 @@ NAMED_SPECIALS: Mapping[int, str] = {
     254: "[UNK]",
     255: "[PAD]",
 }
+# K2-Thinking's tokenizer names two more; to the others they are reserved.
+THINK_SPECIALS: Mapping[int, str] = {22: "<think>", 23: "</think>"}
 
 # The published tokenizer cuts its input here; other cuts would give other ids.
 MAX_ENCODE_CHARACTERS = 400_000
@@ -72,9 +75,10 @@ class Tokenizer:
 
     tokens: the byte string of every rank, in order; each of the 256 single bytes is among them.
     specials: name -> id of the 256 specials.
+    thinking: whether `<think>` and `</think>` are among them, as in K2-Thinking.
     """
 
-    def __init__(self, tokens: Sequence[bytes]) -> None:
+    def __init__(self, tokens: Sequence[bytes], *, thinking: bool = False) -> None:
         ranks = {token: rank for rank, token in enumerate(tokens)}
         if len(ranks) != len(tokens):
             raise TokenizerError(f"{len(tokens) - len(ranks)} tokens occur twice: keep each once")
@@ -87,10 +91,7 @@ class Tokenizer:
                 "every single byte needs one"
             )
         first = len(tokens)
-        names = [
-            NAMED_SPECIALS.get(offset, f"<|reserved_token_{first + offset}|>")
-            for offset in range(SPECIAL_COUNT)
-        ]
+        names = special_names(first, thinking=thinking)
         self.tokens: tuple[bytes, ...] = tuple(tokens)
         self.specials: Mapping[str, int] = {name: first + i for i, name in enumerate(names)}
         self.stop_ids: frozenset[int] = frozenset(
@@ -104,7 +105,7 @@ class Tokenizer:
         )
 
     @classmethod
-    def load(cls, path: str | Path) -> "Tokenizer":
+    def load(cls, path: str | Path, *, thinking: bool = False) -> "Tokenizer":
         """Read `tiktoken.model`, given the file or the folder that holds it.
 
         Raises TokenizerError if the file is missing or damaged.
@@ -114,7 +115,7 @@ class Tokenizer:
         if not file.is_file():
             raise TokenizerError(f"{file} does not exist: give a folder that holds {FILE_NAME}")
         try:
-            return cls(_read_tokens(file.read_bytes()))
+            return cls(_read_tokens(file.read_bytes()), thinking=thinking)
         except TokenizerError as error:
             raise TokenizerError(f"{file} is damaged: {error}") from error
 
@@ -178,6 +179,12 @@ class Tokenizer:
         if not 0 <= token_id < len(self._bytes):
             raise ValueError(f"token id {token_id} is outside the vocabulary of {self.vocab_size}")
         return self._bytes[token_id]
+
+
+def special_names(ranks: int, *, thinking: bool = False) -> list[str]:
+    """The names of the specials behind `ranks` ordinary tokens, in the order of their ids."""
+    named = {**NAMED_SPECIALS, **(THINK_SPECIALS if thinking else {})}
+    return [named.get(i, f"<|reserved_token_{ranks + i}|>") for i in range(SPECIAL_COUNT)]
 
 
 def _read_tokens(data: bytes) -> list[bytes]:

@@ -254,7 +254,8 @@ class Engine:
         self._send(messages)
         for request, error in outcomes.items():
             if isinstance(error, Exception):
-                self._end([request], f"the output's mask failed: {error}", error)
+                why = f"the output's mask failed: {type(error).__name__}: {error}"
+                self._end([request], why, error)
 
     def _count(self, request: Request, chunk: TokenChunk) -> None:
         if not request.generated:

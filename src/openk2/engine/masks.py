@@ -1,7 +1,8 @@
-"""Token masks of a step: filled by a thread of their own while the model computes."""
+"""Token masks of a step."""
 
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,53 +11,73 @@ from torch import Tensor
 
 from openk2.protocol import TokenMask
 
-Words = NDArray[np.int32]
-# What one mask gave: its words, None where every id may come, or what it raised.
-Filled = Words | Exception | None
+# Handing the interpreter's lock to and fro costs a step of a small model more than its masks do
+# (docs/design/engine.md); the masks of a large vocabulary take longer than that.
+BESIDE_FROM = 1 << 16
+
+# What the 8 ids of each octet of a mask get: 0 or minus infinity. To look them up and add takes a
+# sixth of the time of `masked_fill`, which branches at every id.
+REFUSALS = torch.where(torch.arange(256)[:, None] >> torch.arange(8) & 1 == 1, 0.0, -torch.inf)
 
 
-class MaskThread:
-    """Fills the masks of a step beside the worker.
+@dataclass(frozen=True)
+class Filled:
+    """What the masks of N rows gave.
+
+    words int32 [N, ceil(V / 32)]: all ones where every id may come. errors: what masks raised, by
+    row; such a row's words mean nothing.
+    """
+
+    words: NDArray[np.int32]
+    errors: Mapping[int, Exception]
+
+
+class MaskFiller:
+    """Fills the masks of a step; those of a large vocabulary while the model computes.
 
     A mask is known as soon as the token before is, so it need not wait for the model. What a mask
     raises ends its own request and no other.
+
+    beside: whether a thread of its own fills (default: from BESIDE_FROM ids on).
     """
 
-    def __init__(self, vocab_size: int) -> None:
+    def __init__(self, vocab_size: int, *, beside: bool | None = None) -> None:
         self._width = -(-vocab_size // 32)
+        if beside is None:
+            beside = vocab_size >= BESIDE_FROM
         # Ends with this object.
-        self._thread = ThreadPoolExecutor(1, "openk2-masks")
+        self._thread = ThreadPoolExecutor(1, "openk2-masks") if beside else None
 
-    def begin(self, masks: Sequence[TokenMask | None]) -> Future[list[Filled]] | None:
-        """Start to fill; None if there is no mask."""
+    def begin(self, masks: Sequence[TokenMask | None]) -> Callable[[], Filled] | None:
+        """Start to fill; what is returned waits for the end. None if there is no mask."""
         if not any(masks):
             return None
-        return self._thread.submit(lambda: [fill(mask, self._width) for mask in masks])
+        if self._thread is not None:
+            return self._thread.submit(fill, masks, self._width).result
+        filled = fill(masks, self._width)
+        return lambda: filled
 
     def again(self, mask: TokenMask) -> Filled:
         """Fill one at once, whose token was not taken."""
-        return fill(mask, self._width)
+        return fill([mask], self._width)
 
 
-def fill(mask: TokenMask | None, width: int) -> Filled:
-    """One mask's words [width]."""
-    words = np.empty(width, dtype=np.int32)
-    try:
-        return words if mask is not None and mask.fill(words) else None
-    except Exception as error:
-        return error
+def fill(masks: Sequence[TokenMask | None], width: int) -> Filled:
+    """The words [len(masks), width] of masks, one a row."""
+    words = np.full((len(masks), width), -1, dtype=np.int32)
+    errors: dict[int, Exception] = {}
+    for row, mask in enumerate(masks):
+        if mask is not None:
+            try:
+                mask.fill(words[row])
+            except Exception as error:
+                errors[row] = error
+    return Filled(words, errors)
 
 
-def allow(logits: Tensor, filled: Sequence[Filled]) -> Tensor:
-    """Logits [B, V] with minus infinity where a row's id may not come; the same tensor if all may.
-
-    A row whose mask raised is left as it is.
-    """
-    constrained = {i: words for i, words in enumerate(filled) if isinstance(words, np.ndarray)}
-    if not constrained:
-        return logits
-    words = np.stack(list(constrained.values())).astype("<i4", copy=False)
-    bits = np.unpackbits(words.view(np.uint8), axis=1, bitorder="little", count=logits.shape[1])
-    allowed = torch.ones(logits.shape, dtype=torch.bool)
-    allowed[list(constrained)] = torch.from_numpy(bits.view(bool))
-    return logits.masked_fill(~allowed.to(logits.device), -torch.inf)
+def allow(logits: Tensor, filled: Filled) -> Tensor:
+    """Logits [N, V], float32, with minus infinity where a row's id may not come."""
+    octets = filled.words.astype("<i4", copy=False).view(np.uint8)
+    indices = torch.from_numpy(octets.reshape(-1)).to(logits.device).int()
+    refusals = REFUSALS.to(logits.device).index_select(0, indices).view(len(octets), -1)
+    return logits + refusals[:, : logits.shape[1]]

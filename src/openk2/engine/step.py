@@ -1,14 +1,13 @@
 """`StepRunner`: what one step computes: the model's pass, and a token for whoever gets one."""
 
-from collections.abc import Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from openk2.engine.batch import group_work, make_batch, make_flat_batch
 from openk2.engine.latent_cache import LatentPages
-from openk2.engine.masks import Filled, MaskThread, allow
+from openk2.engine.masks import Filled, MaskFiller, allow
 from openk2.engine.request import Request
 from openk2.engine.sampler import choose, penalize, penalizes, score
 from openk2.engine.scheduler import Work
@@ -24,7 +23,7 @@ class StepRunner:
 
     def __init__(self, model: K2Model, memory: LatentPages) -> None:
         self._model, self._memory = model, memory
-        self._masks = MaskThread(model.config.vocab_size)
+        self._masks = MaskFiller(model.config.vocab_size)
 
     def run(self, step: Sequence[Work]) -> dict[Request, Outcome]:
         """The outcome of each request that the step completes. Raises what the model raises."""
@@ -57,47 +56,42 @@ class StepRunner:
         request.prompt_scores += score(logits, following, top)
 
     def _outcomes(
-        self, requests: Sequence[Request], logits: Tensor, filling: Future[list[Filled]] | None
+        self, requests: Sequence[Request], logits: Tensor, filling: Callable[[], Filled] | None
     ) -> list[Outcome]:
         """A token for each request out of its logits [N, V]; one may want none."""
         adjusted = penalized(requests, logits)
-        draws = [request.draws.random() for request in requests]
-        filled: list[Filled] = [None] * len(requests) if filling is None else filling.result()
         params = [request.params for request in requests]
+        draws = [request.draws.random() for request in requests]
+        if filling is None:
+            tokens = choose(adjusted, params, draws)
+            return [chunk_of(*row) for row in zip(requests, tokens, logits, strict=True)]
+        filled = filling()
+        for row in filled.errors:
+            filled.words[row] = -1  # it is chosen for like the others, and then left out
         tokens = choose(allow(adjusted, filled), params, draws)
         outcomes: list[Outcome] = []
-        for i, request in enumerate(requests):
+        for row, request in enumerate(requests):
             try:
-                token = self._taken(request, tokens[i], filled[i], adjusted[i], draws[i])
-                outcomes.append(chunk_of(request, token, logits[i]))
-            except MaskError as error:
+                if error := filled.errors.get(row):
+                    raise error
+                if request.mask is not None and not request.mask.accept(tokens[row]):
+                    tokens[row] = self._instead(request, adjusted[row], draws[row])
+            except Exception as error:
                 outcomes.append(error)
+                continue
+            outcomes.append(chunk_of(request, tokens[row], logits[row]))
         return outcomes
 
-    def _taken(
-        self, request: Request, token: int, filled: Filled, logits: Tensor, draw: float
-    ) -> int:
-        """The token, or the one out of what the mask allows instead. Raises MaskError."""
-        if isinstance(filled, Exception):
-            raise MaskError(f"{type(filled).__name__}: {filled}") from filled
-        if request.mask is None:
-            return token
-        try:
-            if request.mask.accept(token):
-                return token
-            again = self._masks.again(request.mask)
-            if isinstance(again, Exception):
-                raise again
-            [token] = choose(allow(logits[None], [again]), [request.params], [draw])
-            if request.mask.accept(token):
-                return token
-        except Exception as error:
-            raise MaskError(f"{type(error).__name__}: {error}") from error
-        raise MaskError(f"it refuses token {token}, which it had allowed")
-
-
-class MaskError(RuntimeError):
-    """A request's mask failed; the message says how."""
+    def _instead(self, request: Request, logits: Tensor, draw: float) -> int:
+        """The id that a mask takes, which did not take the first. Raises what the mask raises."""
+        assert request.mask is not None
+        filled = self._masks.again(request.mask)
+        if error := filled.errors.get(0):
+            raise error
+        [token] = choose(allow(logits[None], filled), [request.params], [draw])
+        if not request.mask.accept(token):
+            raise RuntimeError(f"the mask refuses token {token}, which it had allowed")
+        return token
 
 
 def penalized(requests: Sequence[Request], logits: Tensor) -> Tensor:

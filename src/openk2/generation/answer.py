@@ -4,7 +4,14 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from openk2.chat import CallArguments, CallEnd, CallStart, ContentDelta, ToolCall
+from openk2.chat import (
+    CallArguments,
+    CallEnd,
+    CallStart,
+    ContentDelta,
+    ReasoningDelta,
+    ToolCall,
+)
 from openk2.generation.chat import ChatFinish, ChatFinishReason, ChatGenerator, ChatRequest
 from openk2.generation.scores import ScoredToken, TokensScored
 
@@ -13,6 +20,7 @@ from openk2.generation.scores import ScoredToken, TokensScored
 class ChatAnswer:
     """What the assistant said. tool_calls: the complete ones. Sizes in tokens.
 
+    reasoning: what a model that thinks wrote before its answer.
     scores: of the raw tokens (`TokensScored`), the stop token excepted, if they were asked for.
     cached_tokens, stop_string: as in `ChatFinish`.
     """
@@ -25,11 +33,15 @@ class ChatAnswer:
     cached_tokens: int = 0
     stop_string: str | None = None
     scores: tuple[ScoredToken, ...] = ()
+    reasoning: str = ""
 
     def message(self) -> dict[str, Any]:
         """The answer as an OpenAI assistant message, fit to be the history of the next turn."""
+        message: dict[str, Any] = {"role": "assistant", "content": self.content}
+        if self.reasoning:
+            message["reasoning_content"] = self.reasoning
         if not self.tool_calls:
-            return {"role": "assistant", "content": self.content}
+            return message
         calls = [
             {
                 "id": call.id,
@@ -38,7 +50,7 @@ class ChatAnswer:
             }
             for call in self.tool_calls
         ]
-        return {"role": "assistant", "content": self.content or None, "tool_calls": calls}
+        return {**message, "content": self.content or None, "tool_calls": calls}
 
 
 async def complete(generator: ChatGenerator, request: ChatRequest) -> ChatAnswer:
@@ -47,6 +59,7 @@ async def complete(generator: ChatGenerator, request: ChatRequest) -> ChatAnswer
     Raises what `ChatGenerator.stream` raises. Cancelling it cancels the request.
     """
     content: list[str] = []
+    reasoning: list[str] = []
     starts: dict[int, CallStart] = {}
     arguments: dict[int, list[str]] = {}
     ended: list[int] = []
@@ -56,6 +69,8 @@ async def complete(generator: ChatGenerator, request: ChatRequest) -> ChatAnswer
             match event:
                 case ContentDelta():
                     content.append(event.text)
+                case ReasoningDelta():
+                    reasoning.append(event.text)
                 case CallStart():
                     starts[event.index] = event
                     arguments[event.index] = []
@@ -78,5 +93,6 @@ async def complete(generator: ChatGenerator, request: ChatRequest) -> ChatAnswer
                         event.cached_tokens,
                         event.stop_string,
                         tuple(scores),
+                        "".join(reasoning),
                     )
     raise RuntimeError(f"{type(generator).__name__} ended its answer without a ChatFinish")

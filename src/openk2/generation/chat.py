@@ -1,10 +1,10 @@
 """A chat request, the events of its answer, and the protocol of whatever answers it."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from openk2.chat import OutputEvent
+from openk2.chat import CallCounts, OutputEvent
 from openk2.generation.scores import TokensScored
 from openk2.generation.settings import GenerationSettings
 from openk2.protocol import TokenMask
@@ -60,6 +60,7 @@ class ChatFinish:
     reason: "tool_calls" if at least one call is complete and none was cut off by max_tokens.
     cached_tokens: how many of the prompt's tokens were not computed anew.
     stop_string: the one that ended the answer; its tokens count.
+    calls: what became of those that the model began; an answer from elsewhere does not say.
     """
 
     reason: ChatFinishReason
@@ -67,6 +68,7 @@ class ChatFinish:
     completion_tokens: int
     cached_tokens: int = 0
     stop_string: str | None = None
+    calls: CallCounts = field(default_factory=CallCounts)
 
 
 ChatEvent = OutputEvent | TokensScored | ChatFinish

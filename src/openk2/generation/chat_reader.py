@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from openk2.chat import CallEnd, CallStart, ContentDelta, OutputEvent, OutputParser, Tokenizer
+from openk2.chat import CallStart, ContentDelta, OutputEvent, OutputParser, Tokenizer
 from openk2.generation.chat import ChatEvent, ChatFinish
 from openk2.generation.scores import TokensScored, score
 from openk2.generation.stop_strings import StopStrings
@@ -28,7 +28,6 @@ class ChatReader:
         self._prompt_tokens = prompt_tokens
         self._completion_tokens = 0
         self._cached_tokens = 0
-        self._in_call = False
 
     def read(self, chunk: TokenChunk) -> Iterator[ChatEvent]:
         """The events of the next tokens. How the output was cut into chunks does not matter."""
@@ -61,8 +60,6 @@ class ChatReader:
             return
         if isinstance(event, CallStart):
             yield from content(self._stops.flush())
-        if isinstance(event, CallStart | CallEnd):
-            self._in_call = isinstance(event, CallStart)
         yield event
 
     def _end(self, reason: FinishReason) -> Iterator[ChatEvent]:
@@ -76,7 +73,7 @@ class ChatReader:
 
     def _finish(self, reason: FinishReason) -> ChatFinish:
         self.finished = True
-        cut_off = self._in_call and reason == "length"
+        cut_off = reason == "length" and self._parser.counts.truncated > 0
         called = self._parser.completed_calls > 0 and not cut_off
         return ChatFinish(
             "tool_calls" if called else reason,
@@ -84,6 +81,7 @@ class ChatReader:
             self._completion_tokens,
             self._cached_tokens,
             self._stops.matched,
+            self._parser.counts,
         )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from openk2.architecture import ConfigError, ModelConfig
 from openk2.chat import Tokenizer, TokenizerError
 from openk2.generation import RenderedChat
+from openk2.grammar import ChatMasks
 from openk2.local.cache_plan import CachePlan, plan_cache
 from openk2.local.error import LocalModelError
 from openk2.local.folder import DEFAULT_MODEL, find_folder
@@ -124,7 +125,7 @@ def open_model(
         raise LocalModelError(str(error)) from error
     except MemoryError as error:
         raise LocalModelError(f"{folder}: {error}: lower the cache budget") from error
-    chat = RenderedChat(tokenizer, engine, stop_ids)
+    chat = RenderedChat(tokenizer, engine, stop_ids, ChatMasks(tokenizer))
     engine.start()
     parameters = sum(parameter.numel() for parameter in model.parameters())
     name = folder.resolve().name

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from openk2.chat import CallArguments, CallStart, ContentDelta
+from openk2.chat import CallArguments, CallStart, ContentDelta, ReasoningDelta
 from openk2.generation import ChatAnswer, ChatEvent, ChatFinish, ScoredToken, TokensScored
 from openk2.server.stream import DONE, data_event
 from openk2.server.token_text import token_text
@@ -88,6 +88,8 @@ class ChoiceWriter:
                 self.scores += event.tokens
             case ContentDelta():
                 yield self.scored({"content": event.text})
+            case ReasoningDelta():
+                yield self.scored({"reasoning_content": event.text})
             case CallStart():
                 function = {"name": event.name, "arguments": ""}
                 call = {"index": event.index, "id": event.id, "type": "function"}

@@ -21,6 +21,7 @@ from openk2.generation import (
 )
 
 E = TypeVar("E")
+CALL_OUTCOMES = ("completed", "undeclared", "truncated")  # of `CallCounts`
 
 
 class Meter:
@@ -45,6 +46,24 @@ class Meter:
         )
         self.completion_tokens = Counter(
             "openk2_completion_tokens", "Output tokens of finished requests", registry=registry
+        )
+        self.calls = Counter(
+            "openk2_tool_calls",
+            "Calls that models began: completed, undeclared (dropped), truncated",
+            ["outcome"],
+            registry=registry,
+        )
+        for outcome in CALL_OUTCOMES:  # a counter that is not there cannot be watched
+            self.calls.labels(outcome)
+        self.invalid_arguments = Counter(
+            "openk2_tool_call_invalid_arguments",
+            "Completed calls whose arguments are not JSON",
+            registry=registry,
+        )
+        self.recovered_ids = Counter(
+            "openk2_tool_call_recovered_ids",
+            "Calls whose id was mangled or taken and was set right",
+            registry=registry,
         )
         self.first_event = Histogram(
             "openk2_first_event_seconds", "From request to first text or call", registry=registry
@@ -82,6 +101,10 @@ class Meter:
         self.cached_tokens.inc(finish.cached_tokens)
         self.completion_tokens.inc(finish.completion_tokens)
         self.duration.observe(seconds)
+        for outcome in CALL_OUTCOMES:
+            self.calls.labels(outcome).inc(getattr(finish.calls, outcome))
+        self.invalid_arguments.inc(finish.calls.invalid_arguments)
+        self.recovered_ids.inc(finish.calls.recovered)
 
 
 class MeteredChat:

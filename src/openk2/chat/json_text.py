@@ -1,0 +1,59 @@
+"""JSON text as it arrives: whether a place in it is inside a string, and what it is once whole."""
+
+import json
+import re
+from enum import Enum, auto
+from typing import NoReturn
+
+_STRING_STOP = re.compile(r'["\\]')
+
+
+class Place(Enum):
+    """Where a place in JSON text is: outside strings, inside one, or behind its backslash."""
+
+    OUTSIDE = auto()
+    STRING = auto()
+    ESCAPE = auto()
+
+
+def advance(place: Place, text: str, start: int, end: int) -> Place:
+    """The place at `end` of the text, if the one at `start` is `place`."""
+    position = start
+    while position < end:
+        if place is Place.OUTSIDE:
+            quote = text.find('"', position, end)
+            if quote < 0:
+                return place
+            place, position = Place.STRING, quote + 1
+        elif place is Place.ESCAPE:
+            place, position = Place.STRING, position + 1
+        else:
+            stop = _STRING_STOP.search(text, position, end)
+            if stop is None:
+                return place
+            place = Place.OUTSIDE if stop[0] == '"' else Place.ESCAPE
+            position = stop.end()
+    return place
+
+
+def json_keys(text: str) -> frozenset[str] | None:
+    """The keys of a JSON object, none for other JSON; None if the text is not JSON."""
+    try:
+        value = _parsed(text)
+    except (ValueError, RecursionError):
+        return None
+    return frozenset(value) if isinstance(value, dict) else frozenset()
+
+
+def is_json_object(text: str) -> bool:
+    """Whether the text is one whole JSON object."""
+    return text.startswith("{") and text.endswith("}") and json_keys(text) is not None
+
+
+def _parsed(text: str) -> object:
+    # int() refuses numbers of thousands of digits, which are JSON; NaN and Infinity are not.
+    return json.loads(text, parse_int=float, parse_constant=_refuse)
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

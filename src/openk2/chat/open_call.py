@@ -1,0 +1,43 @@
+"""The one call that a parser is reading the arguments of."""
+
+from openk2.chat.json_text import Place, advance
+
+_JSON_SPACE = " \t\r\n"
+
+
+class OpenCall:
+    """Arguments as they arrive, without the white space around them.
+
+    index: the call's place in the response; None while it is not announced.
+    unplaced_number: the bare counter that is all its id said, until the arguments name its tool.
+    place: whether its last character is inside a JSON string, where a spelt marker is only text.
+    """
+
+    def __init__(self) -> None:
+        self.index: int | None = None
+        self.unplaced_number: int | None = None
+        self.place = Place.OUTSIDE
+        self._parts: list[str] = []
+        self._space: list[str] = []  # white space that goes if the arguments end here
+
+    @property
+    def is_dropped(self) -> bool:
+        """Whether it calls no declared tool, whatever its arguments will say."""
+        return self.index is None and self.unplaced_number is None
+
+    @property
+    def arguments(self) -> str:
+        """The arguments so far."""
+        return "".join(self._parts)
+
+    def add(self, text: str) -> str:
+        """Take more text; returns what of it, and of held white space, is certain."""
+        self.place = advance(self.place, text, 0, len(text))
+        certain = text.rstrip(_JSON_SPACE)
+        if not certain:
+            self._space.append(text)
+            return ""
+        space, self._space = self._space, [text[len(certain) :]]
+        certain = "".join([*space, certain]) if self._parts else certain.lstrip(_JSON_SPACE)
+        self._parts.append(certain)
+        return certain

@@ -1,0 +1,83 @@
+"""A whole output: its content and its complete calls, defined as its stream joined."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from openk2.chat.events import (
+    CallArguments,
+    CallEnd,
+    CallStart,
+    ContentDelta,
+    OutputEvent,
+    ReasoningDelta,
+    ToolCall,
+)
+from openk2.chat.parsing import OutputParser
+from openk2.chat.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class ParsedOutput:
+    """A whole output: its text and its complete calls, in order. reasoning: as `ReasoningDelta`."""
+
+    content: str
+    tool_calls: tuple[ToolCall, ...]
+    reasoning: str = ""
+
+
+def parse_output(
+    tokenizer: Tokenizer,
+    ids: Iterable[int],
+    tools: Collection[str],
+    *,
+    argument_names: Mapping[str, Collection[str]] | None = None,
+    first_number: int = 0,
+    reasoning: bool = False,
+) -> ParsedOutput:
+    """Parse whole output ids with `OutputParser`; calls that were cut off are left out."""
+    parser = OutputParser(
+        tokenizer,
+        tools,
+        argument_names=argument_names,
+        first_number=first_number,
+        reasoning=reasoning,
+    )
+    return join_events(parser.feed(ids) + parser.finish())
+
+
+def parse_output_text(
+    text: str,
+    tools: Collection[str],
+    *,
+    argument_names: Mapping[str, Collection[str]] | None = None,
+    first_number: int = 0,
+    reasoning: bool = False,
+) -> ParsedOutput:
+    """The same for whole output text in which the specials are spelt."""
+    parser = OutputParser(
+        None, tools, argument_names=argument_names, first_number=first_number, reasoning=reasoning
+    )
+    return join_events(parser.feed_text(text) + parser.finish())
+
+
+def join_events(events: Iterable[OutputEvent]) -> ParsedOutput:
+    """What the events of a finished stream say in all."""
+    content: list[str] = []
+    reasoning: list[str] = []
+    starts: dict[int, CallStart] = {}
+    arguments: dict[int, list[str]] = {}
+    calls: list[ToolCall] = []
+    for event in events:
+        match event:
+            case ContentDelta(text):
+                content.append(text)
+            case ReasoningDelta(text):
+                reasoning.append(text)
+            case CallStart(index):
+                starts[index], arguments[index] = event, []
+            case CallArguments(index, text):
+                arguments[index].append(text)
+            case CallEnd(index):
+                start = starts[index]
+                calls.append(ToolCall(start.id, start.name, "".join(arguments[index])))
+    return ParsedOutput("".join(content), tuple(calls), "".join(reasoning))

@@ -1,0 +1,195 @@
+"""The state of one assistant's turn: text and markers in their order -> events.
+
+Sections only separate: a call is what stands between `<|tool_call_begin|>` and `<|tool_call_end|>`,
+wherever it is. What is a marker, and what only text that looks like one, `parsing` has decided.
+"""
+
+import logging
+from collections.abc import Collection, Mapping
+from enum import Enum, auto
+
+from openk2.chat.call_ids import CallNumbers, name_from_arguments, read_call_id
+from openk2.chat.events import (
+    CallArguments,
+    CallCounts,
+    CallEnd,
+    CallStart,
+    ContentDelta,
+    OutputEvent,
+    ReasoningDelta,
+)
+from openk2.chat.json_text import Place, is_json_object, json_keys
+from openk2.chat.markers import Marker
+from openk2.chat.open_call import OpenCall
+
+logger = logging.getLogger(__name__)
+
+
+class _State(Enum):
+    CONTENT = auto()
+    REASONING = auto()
+    CALL_ID = auto()
+    ARGUMENTS = auto()
+
+
+class AssistantTurn:
+    """Reads a turn; parameters and `counts` as of `OutputParser`.
+
+    events: what became certain; who takes them empties the list.
+    finished: whether the turn is over; nothing more may come then.
+    """
+
+    def __init__(
+        self,
+        tools: Collection[str],
+        argument_names: Mapping[str, Collection[str]],
+        first_number: int,
+    ) -> None:
+        self.counts = CallCounts()
+        self.events: list[OutputEvent] = []
+        self.finished = False
+        self._tools = frozenset(tools)
+        self._argument_names = argument_names
+        self._numbers = CallNumbers(first_number)
+        self._state = _State.CONTENT
+        self._blank: list[str] | None = None  # white space since a marker; None after other text
+        self._id_text: list[str] = []
+        self._call = OpenCall()
+        self._announced = 0
+
+    @property
+    def json_place(self) -> Place | None:
+        """Where in the arguments' JSON the text so far ends; None outside of arguments."""
+        return self._call.place if self._state is _State.ARGUMENTS else None
+
+    @property
+    def has_whole_arguments(self) -> bool:
+        """Whether a call is open of which only the end marker is missing."""
+        return self._state is _State.ARGUMENTS and is_json_object(self._call.arguments)
+
+    def on_text(self, text: str) -> None:
+        """Text in which no marker is."""
+        if not text:
+            return
+        if self._state is _State.CONTENT:
+            self._on_content(text)
+        elif self._state is _State.ARGUMENTS:
+            self._emit_arguments(self._call.add(text))
+        elif self._state is _State.CALL_ID:
+            self._id_text.append(text)
+        else:
+            self.events.append(ReasoningDelta(text))
+
+    def _on_content(self, text: str) -> None:
+        """Pass text on; white space between two markers, or between one and the end, is none."""
+        if self._blank is not None:
+            self._blank.append(text)
+            if text.isspace():
+                return
+            text, self._blank = "".join(self._blank), None
+        self.events.append(ContentDelta(text))
+
+    # Markers: begin and end calls.
+
+    def on_marker(self, marker: Marker) -> None:
+        """What a marker does depends on where it stands; none is wrong anywhere."""
+        match self._state, marker:
+            case _, Marker.STOP:
+                self.end()
+            case _, Marker.OTHER:
+                pass
+            case _State.CALL_ID, Marker.ARGUMENTS_BEGIN:
+                self._open_call()
+            case _State.ARGUMENTS, Marker.ARGUMENTS_BEGIN:
+                pass
+            case _State.CALL_ID | _State.ARGUMENTS, Marker.THINK | Marker.THINK_END:
+                pass
+            case _State.CALL_ID, _:
+                self._open_call()
+                self._close_call()
+                self._leave(marker)
+            case _State.ARGUMENTS, _:
+                self._close_call()
+                self._leave(marker)
+            case _State.REASONING, Marker.SECTION_BEGIN | Marker.CALL_BEGIN | Marker.THINK_END:
+                self._leave(marker)
+            case _State.REASONING, _:
+                pass
+            case _, Marker.SECTION_BEGIN | Marker.SECTION_END | Marker.CALL_BEGIN:
+                self._leave(marker)
+            case _, Marker.THINK:
+                self._state = _State.REASONING
+            case _:
+                # An orphan: the text on both sides of it stands.
+                self._blank = None if self._blank is None else []
+
+    def _leave(self, marker: Marker) -> None:
+        """What follows the marker is a new call's id, or content."""
+        self._state = _State.CALL_ID if marker is Marker.CALL_BEGIN else _State.CONTENT
+        self._id_text = []
+        self._blank = []
+
+    def end(self) -> None:
+        """The output is over, a call may be open: it is complete if its arguments are."""
+        self.finished = True
+        if self._state is _State.CALL_ID:
+            self.counts += CallCounts(truncated=1)
+        elif self._state is _State.ARGUMENTS and not self._call.is_dropped:
+            if self.has_whole_arguments:
+                self._close_call()
+            else:
+                self.counts += CallCounts(truncated=1)
+
+    # Calls: open, announce, close.
+
+    def _open_call(self) -> None:
+        self._state = _State.ARGUMENTS
+        self._call = OpenCall()
+        meant = read_call_id("".join(self._id_text), self._tools)
+        if meant is None:
+            self._drop_call()
+        elif meant.name is not None:
+            self._announce_call(meant.name, meant.number)
+        elif len(self._tools) == 1:
+            self._announce_call(next(iter(self._tools)), meant.number)
+        else:
+            # A bare counter among several tools: the arguments will tell, once they are whole.
+            self._call.unplaced_number = meant.number
+
+    def _announce_call(self, name: str, number: int | None) -> None:
+        call_id = self._numbers.give(name, number)
+        if call_id != "".join(self._id_text).strip():
+            self.counts += CallCounts(recovered=1)
+        self._call.index, self._call.unplaced_number = self._announced, None
+        self._announced += 1
+        self.events.append(CallStart(self._call.index, call_id, name))
+
+    def _emit_arguments(self, text: str) -> None:
+        if self._call.index is not None and text:
+            self.events.append(CallArguments(self._call.index, text))
+
+    def _close_call(self) -> None:
+        arguments = self._call.arguments
+        keys = json_keys(arguments or "{}")
+        if self._call.unplaced_number is not None:
+            self._place_call(keys or frozenset())
+            self._emit_arguments(arguments)
+        if self._call.index is None:
+            return
+        if not arguments:
+            self._emit_arguments("{}")
+        self.counts += CallCounts(completed=1, invalid_arguments=int(keys is None))
+        self.events.append(CallEnd(self._call.index))
+
+    def _place_call(self, keys: Collection[str]) -> None:
+        """Announce a call that gave only a counter by the keys of its arguments."""
+        name = name_from_arguments(keys, self._argument_names)
+        if name is None or name not in self._tools:
+            self._drop_call()
+        else:
+            self._announce_call(name, self._call.unplaced_number)
+
+    def _drop_call(self) -> None:
+        self.counts += CallCounts(undeclared=1)
+        id_text = "".join(self._id_text).strip()
+        logger.warning("dropped a tool call: id %.80r names no declared tool", id_text)

@@ -1,0 +1,108 @@
+"""The mask that a token generator is given: a course, held to its number of tokens."""
+
+from collections import deque
+from typing import Protocol
+
+from openk2.grammar.vocabulary import Vocabulary, Words
+
+
+class Course(Protocol):
+    """An output on its way, without a thought of its length. `undo` takes back the last id only.
+
+    owing: whether something was begun that has to be closed.
+    """
+
+    @property
+    def owing(self) -> bool: ...
+
+    def fill(self, words: Words) -> None:
+        """Write the ids that may come next into zeroed or used words."""
+        ...
+
+    def take(self, token_id: int) -> None: ...
+
+    def undo(self) -> None: ...
+
+    def bound(self) -> int:
+        """Tokens to the end, at most, the stop token included."""
+        ...
+
+    def growth(self, opened: int) -> int:
+        """Tokens that the way to the end may have grown by since `opened`, at most."""
+        ...
+
+    @property
+    def opened(self) -> int: ...
+
+    def closing(self) -> list[int] | None:
+        """Ids to the end, the stop token included; None if none were found."""
+        ...
+
+    def forgo(self) -> None:
+        """Never again begin what did not fit; only asked for where nothing is owing."""
+        ...
+
+
+class BoundedMask:
+    """A `TokenMask` whose output ends properly within `max_tokens`.
+
+    An id is refused if the shortest end behind it is further away than the tokens that are left;
+    from then on the output is led along the shortest end. Nothing is shortened before that.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, course: Course, max_tokens: int) -> None:
+        self._vocabulary, self._course, self._left = vocabulary, course, max_tokens
+        self._closing: deque[int] = deque()
+        # The last way to the end that was computed: its length, and what was open then.
+        self._known: tuple[int, int] | None = None
+
+    def fill(self, allowed: Words) -> bool:
+        """See `TokenMask`."""
+        if self._closing:
+            allowed[:] = 0
+            self._vocabulary.allow(allowed, (self._closing[0],))
+        else:
+            allowed[self._vocabulary.words :] = 0
+            self._course.fill(allowed[: self._vocabulary.words])
+        return True
+
+    def accept(self, token_id: int) -> bool:
+        """See `TokenMask`. Raises ValueError for an id that `fill` did not allow."""
+        if self._closing:
+            if token_id != self._closing[0]:
+                raise ValueError(f"token {token_id} is not {self._closing[0]}, which closes")
+            self._closing.popleft()
+            self._course.take(token_id)
+            return True
+        was_owing = self._course.owing
+        self._course.take(token_id)
+        if self._fits(self._left - 1):
+            self._left -= 1
+            return True
+        self._course.undo()
+        if was_owing:
+            closing = self._course.closing()
+            if closing is None:
+                # No end is known from here either: the output may still find its own.
+                self._course.take(token_id)
+                self._left -= 1
+                return True
+            self._closing.extend(closing)
+        else:
+            self._course.forgo()
+        return False
+
+    def _fits(self, left: int) -> bool:
+        """Whether the course can end within `left` tokens."""
+        course = self._course
+        if not course.owing or course.bound() <= left:
+            return True
+        if self._known is not None:
+            length, opened = self._known
+            if length + course.growth(opened) <= left:
+                return True
+        closing = course.closing()
+        if closing is None or len(closing) > left:
+            return False
+        self._known = (len(closing), course.opened)
+        return True

@@ -1,0 +1,45 @@
+"""What a request demands of an output."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Schema = Mapping[str, Any] | bool
+ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A declared tool. parameters: its JSON Schema; None or {}: any object."""
+
+    name: str
+    parameters: Schema | None = None
+
+    @property
+    def schema(self) -> Schema:
+        """The schema that arguments have to satisfy."""
+        return ANY_OBJECT if self.parameters is None or self.parameters == {} else self.parameters
+
+
+@dataclass(frozen=True)
+class ToolCalls:
+    """Calls of declared tools in K2's section.
+
+    required: a section comes at once; otherwise the output is free until the model opens one.
+    parallel: whether one section may hold several calls. A named tool is that tool alone,
+    required, not parallel.
+    """
+
+    tools: tuple[Tool, ...]
+    required: bool = False
+    parallel: bool = True
+
+
+@dataclass(frozen=True)
+class JsonContent:
+    """The content is one JSON value; without a schema any object (`json_object`)."""
+
+    schema: Schema = field(default_factory=lambda: dict(ANY_OBJECT))
+
+
+Demand = ToolCalls | JsonContent

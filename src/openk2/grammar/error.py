@@ -1,0 +1,33 @@
+"""The one error of this room."""
+
+
+class GrammarError(ValueError):
+    """What a request demands cannot be enforced. The message says why and what to change.
+
+    tool: the tool whose schema it is, None for a response format.
+    pointer: the place in that schema, a JSON pointer from `#`.
+    keyword: the keyword that cannot be enforced, None if the fault lies elsewhere.
+    shortest: ids of the shortest output, if it does not fit into max_tokens.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        pointer: str = "#",
+        keyword: str | None = None,
+        tool: str | None = None,
+        shortest: int | None = None,
+    ) -> None:
+        self.problem = problem
+        self.pointer = pointer
+        self.keyword = keyword
+        self.tool = tool
+        self.shortest = shortest
+        place = f"{pointer}/{keyword}" if keyword else pointer
+        owner = f"tool {tool!r}: " if tool is not None else ""
+        super().__init__(f"{owner}{place} {problem}" if shortest is None else problem)
+
+    def of_tool(self, tool: str) -> "GrammarError":
+        """The same error, told of one tool."""
+        return GrammarError(self.problem, pointer=self.pointer, keyword=self.keyword, tool=tool)

@@ -1,0 +1,221 @@
+"""Forced calls and JSON answers through the official client, whole and streamed.
+
+Behind the server is a generator of random ids that obeys nothing but its mask.
+"""
+
+import json
+import re
+from random import Random
+
+import httpx
+import numpy as np
+import openai
+import pytest
+from jsonschema import Draft202012Validator
+
+from openk2.grammar import ChatMasks
+from openk2.protocol import TokenChunk
+
+MODEL = "openk2-test"
+MESSAGES = [{"role": "user", "content": "go"}]
+WEATHER = {
+    "type": "object",
+    "properties": {
+        "city": {"type": "string", "minLength": 1},
+        "days": {"type": "integer", "minimum": 1, "maximum": 9},
+    },
+    "required": ["city", "days"],
+    "additionalProperties": False,
+}
+SEARCH = {"type": "object", "properties": {"q": {"enum": ["a", "b"]}}, "required": ["q"]}
+SCHEMAS = {"get_weather": WEATHER, "web.search-it": SEARCH}
+TOOLS = [
+    {"type": "function", "function": {"name": name, "parameters": schema, "strict": True}}
+    for name, schema in SCHEMAS.items()
+]
+NAMED = {"type": "function", "function": {"name": "web.search-it"}}
+CALLED = [
+    {"role": "user", "content": "go"},
+    {
+        "role": "assistant",
+        "tool_calls": [
+            {"id": f"call_{i}", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+            for i in range(3)
+        ],
+    },
+    *({"role": "tool", "tool_call_id": f"call_{i}", "content": "1"} for i in range(3)),
+]
+
+
+class RandomTokens:
+    """Any id that the mask allows, one as likely as the other; first: what comes first if it may.
+
+    Without a mask, any ordinary id.
+    """
+
+    context_length = 4096
+
+    def __init__(self, tokenizer, seed, first=None):
+        self.tokenizer, self.seed, self.first = tokenizer, seed, first
+
+    async def generate(self, prompt, params, mask=None):
+        rng = Random(self.seed)
+        words = np.empty(-(-self.tokenizer.vocab_size // 32), dtype=np.int32)
+        for place in range(1, params.max_tokens + 1):
+            while True:
+                ids = range(len(self.tokenizer.tokens))
+                if mask is not None and mask.fill(words):
+                    ids = np.unpackbits(words.view(np.uint8), bitorder="little").nonzero()[0]
+                token = int(rng.choice(ids))
+                if place == 1 and self.first in ids:
+                    token = self.first
+                if mask is None or mask.accept(token):
+                    break
+            stops = token in params.stop_token_ids
+            ends = stops or place == params.max_tokens
+            yield TokenChunk((token,), ("stop" if stops else "length") if ends else None)
+            if ends:
+                return
+
+
+@pytest.fixture(scope="module")
+def masks(tokenizer):
+    return ChatMasks(tokenizer)
+
+
+@pytest.fixture
+def ask(client, tokenizer, masks):
+    """One answer: content, calls as (id, name, arguments), finish reason."""
+
+    def send(seed, stream, first=None, **fields):
+        api = client(RandomTokens(tokenizer, seed, first), masks=masks)
+        fields = {"model": MODEL, "messages": MESSAGES, "max_tokens": 200, **fields}
+        if not stream:
+            [choice] = api.chat.completions.create(**fields).choices
+            calls = choice.message.tool_calls or []
+            found = [(c.id, c.function.name, c.function.arguments) for c in calls]
+            return choice.message.content or "", found, choice.finish_reason
+        content, joined, reasons = "", {}, []
+        for chunk in api.chat.completions.create(stream=True, **fields):
+            [choice] = chunk.choices
+            content += choice.delta.content or ""
+            for delta in choice.delta.tool_calls or []:
+                call = joined.setdefault(delta.index, [delta.id, delta.function.name, ""])
+                call[2] += delta.function.arguments
+            reasons += [choice.finish_reason] if choice.finish_reason else []
+        [reason] = reasons
+        return content, [tuple(joined[i]) for i in range(len(joined))], reason
+
+    return send
+
+
+def check_calls(calls, first_number=0):
+    for number, (call_id, name, arguments) in enumerate(calls, first_number):
+        assert call_id == f"functions.{name}:{number}"
+        Draft202012Validator(SCHEMAS[name]).validate(json.loads(arguments))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("seed", range(6))
+def test_required_gives_valid_calls_and_nothing_else(ask, seed, stream):
+    content, calls, reason = ask(seed, stream, tools=TOOLS, tool_choice="required")
+    assert (content, reason) == ("", "tool_calls")
+    assert calls
+    check_calls(calls)
+
+
+def test_calls_are_numbered_on_from_the_history(ask):
+    _, calls, _ = ask(1, False, tools=TOOLS, tool_choice="required", messages=CALLED)
+    check_calls(calls, first_number=3)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_named_tool_is_called_once(ask, seed, stream):
+    content, calls, reason = ask(seed, stream, tools=TOOLS, tool_choice=NAMED)
+    assert (content, reason) == ("", "tool_calls")
+    assert [name for _, name, _ in calls] == ["web.search-it"]
+    check_calls(calls)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_without_parallel_calls_there_is_one(ask, stream):
+    many = [len(ask(seed, stream, tools=TOOLS, tool_choice="required")[1]) for seed in range(8)]
+    assert max(many) > 1
+    for seed in range(8):
+        fields = {"tools": TOOLS, "tool_choice": "required", "parallel_tool_calls": False}
+        assert len(ask(seed, stream, **fields)[1]) == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_in_auto_what_is_begun_is_a_valid_call(ask, tokenizer, seed, stream):
+    begin = tokenizer.special("<|tool_calls_section_begin|>")
+    _, calls, reason = ask(seed, stream, first=begin, tools=TOOLS)
+    assert reason == "tool_calls"
+    check_calls(calls)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_none_gives_text(ask, stream):
+    content, calls, reason = ask(0, stream, tools=TOOLS, tool_choice="none", max_tokens=20)
+    assert content
+    assert not calls
+    assert reason == "length"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_json_answers_are_json_that_obeys(ask, seed, stream):
+    content, calls, reason = ask(seed, stream, response_format={"type": "json_object"})
+    assert isinstance(json.loads(content), dict)
+    assert (calls, reason) == ([], "stop")
+    form = {"type": "json_schema", "json_schema": {"name": "w", "schema": WEATHER}}
+    content, calls, reason = ask(seed, stream, response_format=form)
+    Draft202012Validator(WEATHER).validate(json.loads(content))
+    assert (calls, reason) == ([], "stop")
+
+
+def tool(parameters):
+    return [{"type": "function", "function": {"name": "f", "parameters": parameters}}]
+
+
+FORMAT = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"contains": {}}}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "said"),
+    [
+        ({"tools": TOOLS, "tool_choice": "required", "max_tokens": 5}, "max_tokens", "shortest"),
+        ({"tool_choice": "required"}, "tool_choice", "no tools"),
+        ({"tool_choice": NAMED}, "tool_choice", "web.search-it"),
+        ({"tools": tool(WEATHER), "tool_choice": NAMED}, "tool_choice", "web.search-it"),
+        ({"tools": TOOLS, "tool_choice": {"type": "function"}}, "tool_choice", "must be"),
+        ({"tools": TOOLS, "tool_choice": {"type": "allowed_tools"}}, "tool_choice", "support"),
+        (
+            {"tools": tool({"properties": {"a": {"type": "array", "uniqueItems": True}}})},
+            "tools[0].function.parameters",
+            "#/properties/a/uniqueItems",
+        ),
+        ({"response_format": FORMAT}, "response_format.json_schema.schema", "contains"),
+        (
+            {"response_format": {"type": "json_schema"}},
+            "response_format.json_schema.schema",
+            "missing",
+        ),
+        ({"response_format": {"type": "xml"}}, "response_format.type", "json_object"),
+        ({"response_format": {"type": "json_object"}, "tools": TOOLS}, "response_format", "tools"),
+    ],
+)
+def test_what_cannot_be_met_is_refused_by_name(client, tokenizer, masks, fields, param, said):
+    api = client(RandomTokens(tokenizer, 0), masks=masks)
+    with pytest.raises(openai.BadRequestError, match=re.escape(said)) as refused:
+        api.chat.completions.create(model=MODEL, messages=MESSAGES, **fields)
+    assert refused.value.param == param
+
+
+def test_without_a_grammar_strict_tools_are_refused(serve, tokenizer):
+    url = serve(RandomTokens(tokenizer, 0)) + "/v1/chat/completions"
+    answer = httpx.post(url, json={"model": MODEL, "messages": MESSAGES, "tools": TOOLS})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == "tools[0].function.strict"
