@@ -104,6 +104,28 @@ def test_a_string_runs_to_the_last_token_but_its_end(
     assert output.text.endswith(' the"<|im_end|>')
 
 
+@pytest.mark.parametrize("kind", ["lists", "records"])
+def test_what_nests_for_ever_ends_before_it_is_too_deep_to_be_read(
+    enforcer: Enforcer, tokenizer: Tokenizer, kind: str
+) -> None:
+    link = {"type": "object", "properties": {"next": {"$ref": "#"}}, "required": ["next"]}
+    records = {"anyOf": [link, {"type": "null"}]}
+    lists = {"type": "array", "items": {"$ref": "#"}}
+    schema = lists if kind == "lists" else records
+    deeper = [tokenizer.encode(mark)[0] for mark in "[{"]
+
+    def ever_deeper(chooser: random.Random, allowed: NDArray[np.intp]) -> int:
+        return next((mark for mark in deeper if mark in allowed), int(allowed[-1]))
+
+    demand = ToolCalls((Tool("f", schema),), required=True, parallel=False)
+    mask = enforcer.mask(demand, max_tokens=4000)
+    output = generate(mask, tokenizer, 4000, 0, ever_deeper)
+    assert output.stopped
+    (arguments,) = output.arguments()
+    Draft202012Validator(schema).validate(json.loads(arguments))
+    assert 50 < arguments.count("[" if kind == "lists" else "{") < 70
+
+
 def test_what_does_not_fit_is_refused_with_the_number_that_would(
     enforcer: Enforcer,
 ) -> None:

@@ -16,8 +16,8 @@ from openk2.protocol import TokenMask
 BESIDE_FROM = 1 << 16
 
 # What the 8 ids of each octet of a mask get: 0 or minus infinity. To look them up and add takes a
-# sixth of the time of `masked_fill`, which branches at every id.
-REFUSALS = torch.where(torch.arange(256)[:, None] >> torch.arange(8) & 1 == 1, 0.0, -torch.inf)
+# fifth of the time of `masked_fill`, which branches at every id.
+REFUSALS = np.where(np.arange(256)[:, None] >> np.arange(8) & 1, 0, -np.inf).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,5 @@ def fill(masks: Sequence[TokenMask | None], width: int) -> Filled:
 def allow(logits: Tensor, filled: Filled) -> Tensor:
     """Logits [N, V], float32, with minus infinity where a row's id may not come."""
     octets = filled.words.astype("<i4", copy=False).view(np.uint8)
-    indices = torch.from_numpy(octets.reshape(-1)).to(logits.device).int()
-    refusals = REFUSALS.to(logits.device).index_select(0, indices).view(len(octets), -1)
-    return logits + refusals[:, : logits.shape[1]]
+    refusals = REFUSALS.take(octets, axis=0).reshape(len(octets), -1)[:, : logits.shape[1]]
+    return logits + torch.from_numpy(refusals).to(logits.device)

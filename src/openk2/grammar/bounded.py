@@ -5,6 +5,10 @@ from typing import Protocol
 
 from openk2.grammar.vocabulary import Vocabulary, Words
 
+# Lists and objects in one another. Whoever reads or checks the output recurses: validators take
+# some ten frames a level, of the thousand that Python allows.
+MAX_NESTING = 64
+
 
 class Course(Protocol):
     """An output on its way, without a thought of its length. `undo` takes back the last id only.
@@ -34,6 +38,11 @@ class Course(Protocol):
     @property
     def opened(self) -> int: ...
 
+    @property
+    def depth(self) -> int:
+        """Lists and objects that are open."""
+        ...
+
     def closing(self) -> list[int] | None:
         """Ids to the end, the stop token included; None if none were found."""
         ...
@@ -46,8 +55,9 @@ class Course(Protocol):
 class BoundedMask:
     """A `TokenMask` whose output ends properly within `max_tokens`.
 
-    An id is refused if the shortest end behind it is further away than the tokens that are left;
-    from then on the output is led along the shortest end. Nothing is shortened before that.
+    An id is refused if the shortest end behind it is further away than the tokens that are left,
+    or if it nests deeper than MAX_NESTING; from then on the output is led along the shortest end.
+    Nothing is shortened before that.
     """
 
     def __init__(self, vocabulary: Vocabulary, course: Course, max_tokens: int) -> None:
@@ -93,8 +103,10 @@ class BoundedMask:
         return False
 
     def _fits(self, left: int) -> bool:
-        """Whether the course can end within `left` tokens."""
+        """Whether the course is no deeper than it may be and can end within `left` tokens."""
         course = self._course
+        if course.depth > MAX_NESTING:
+            return False
         if not course.owing or course.bound() <= left:
             return True
         if self._known is not None:

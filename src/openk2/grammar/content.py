@@ -23,6 +23,11 @@ class JsonValue:
         """See `Course`."""
         return self._value.opened
 
+    @property
+    def depth(self) -> int:
+        """See `Course`."""
+        return self._value.depth
+
     def fill(self, words: Words) -> None:
         """See `Course`."""
         ends = True

@@ -10,7 +10,7 @@ from openk2.grammar.patterns import found
 from openk2.grammar.shapes import NEVER, List, Literals, Record, Shape, Shapes, Text
 
 # Where the shortest value itself nests deeper, or is longer, no answer could hold it.
-MAX_DEPTH = 200
+MAX_DEPTH = 64  # as what is written: `bounded`
 MAX_BYTES = 200_000
 
 

@@ -118,6 +118,12 @@ class ToolSection:
         value = self._state.value
         return self._state.calls * _UNKNOWN + (value.opened if value is not None else 0)
 
+    @property
+    def depth(self) -> int:
+        """See `Course`."""
+        value = self._state.value
+        return value.depth if value is not None else 0
+
     def growth(self, opened: int) -> int:
         """See `Course`."""
         begun = opened - self._state.calls * _UNKNOWN

@@ -53,6 +53,11 @@ class Value:
         """How many lists, objects and members were begun so far."""
         return self._nesting.opened
 
+    @property
+    def depth(self) -> int:
+        """How many lists and objects are open."""
+        return self._nesting.depth
+
     def bound(self) -> int:
         """Tokens that closing takes at most: a bound that costs nothing to compute."""
         return self._nesting.depth * self._grammar.level_size + self._grammar.leaf_size
