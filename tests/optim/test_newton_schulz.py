@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from openk2.optim import orthogonalize
+from openk2.optim import POLAR_EXPRESS, orthogonalize
 
 
 @pytest.mark.parametrize("shape", [(3, 16, 40), (3, 40, 16), (1, 24, 24), (7, 9)])
@@ -16,6 +16,24 @@ def test_singular_values_come_near_one_and_directions_stay(shape: tuple[int, ...
     assert values.max() < 1.3
     assert values.median() > 0.6
     assert (rotated - torch.diag_embed(values)).abs().max() < 1e-3
+
+
+def test_polar_express_lifts_small_values_and_converges_where_the_quintic_does_not() -> None:
+    size = 32
+    generator = torch.Generator().manual_seed(0)
+    u, v = (torch.linalg.qr(torch.randn(size, size, generator=generator))[0] for _ in "uv")
+    values = torch.logspace(-3, 0, size)
+    matrix = u @ values.diag() @ v.mT / values.norm() * 1.0
+
+    def spread(steps: int, **options: object) -> torch.Tensor:
+        result = orthogonalize(matrix, steps=steps, dtype=torch.float32, **options)
+        return torch.linalg.svdvals(result)
+
+    polar, quintic = spread(5, coefficients=POLAR_EXPRESS), spread(5)
+    assert polar.max() < 1.25
+    assert polar.min() > 1.5 * quintic.min()
+    assert (spread(9, coefficients=POLAR_EXPRESS) - 1).abs().max() < 1e-3
+    assert (spread(9) - 1).abs().max() > 0.1
 
 
 def test_a_batch_gives_what_each_matrix_gives_alone() -> None:

@@ -7,7 +7,7 @@ from torch import Tensor
 from openk2.architecture import ModelConfig, Yarn
 from openk2.model.attention import LatentAttention
 from openk2.model.rope import inverse_frequencies, rotation
-from openk2.optim import LatentHeads, qk_clip
+from openk2.optim import LatentHeads, OrdinaryHeads, exact_max_logits, qk_clip
 
 CONFIG = ModelConfig(
     hidden_size=32,
@@ -79,6 +79,45 @@ def test_a_clipped_head_reaches_tau_exactly_and_the_others_do_not_move() -> None
             assert torch.equal(after[head], before[head])
     assert torch.equal(attention.kv_a_proj_with_mqa.weight, shared_key)
     assert torch.equal(heads.key_value.unflatten(0, (4, 22))[:, 12:], value_rows)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("key_heads", [1, 2, 4])
+@pytest.mark.parametrize("biased", [False, True])
+def test_clipping_of_ordinary_attention_is_exact_too(key_heads: int, biased: bool) -> None:
+    generator = torch.Generator().manual_seed(key_heads)
+    x = torch.randn(2, 9, 12, dtype=torch.float64, generator=generator)
+
+    def projection(heads: int) -> torch.nn.Linear:
+        linear = torch.nn.Linear(12, heads * 6, bias=biased).double()
+        for parameter in linear.parameters():
+            parameter.normal_(generator=generator)
+        return linear
+
+    query, key = projection(4), projection(key_heads)
+    heads = OrdinaryHeads(query.weight, key.weight, 4, key_heads, query.bias, key.bias)
+
+    def logits() -> Tensor:
+        q, k = (p(x).unflatten(-1, (-1, 6)).transpose(1, 2) for p in (query, key))
+        return q @ k.repeat_interleave(4 // key_heads, 1).mT * 0.4
+
+    before = logits()
+    q, k = (p(x).unflatten(-1, (-1, 6)).transpose(1, 2) for p in (query, key))
+    largest = exact_max_logits(q, k, 0.4, causal=False).double()
+    tau = float(largest.sort().values[1:3].mean())
+    untouched = key.weight.clone()
+    clipped = qk_clip([heads], largest[None], tau)[0]
+    assert 0 < clipped.sum() < 4
+    expected = torch.where(clipped[:, None, None], before * (tau / largest)[:, None, None], before)
+    torch.testing.assert_close(logits(), expected)
+    assert torch.equal(key.weight, untouched) == (key_heads < 4)
+
+
+def test_ordinary_heads_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="3 key heads do not divide 4"):
+        OrdinaryHeads(torch.zeros(8, 5), torch.zeros(6, 5), 4, 3)
+    with pytest.raises(ValueError, match="query has 8 rows for 4 heads, key 6 for 2"):
+        OrdinaryHeads(torch.zeros(8, 5), torch.zeros(6, 5), 4, 2)
 
 
 @torch.no_grad()

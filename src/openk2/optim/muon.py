@@ -7,15 +7,21 @@ share one learning rate. A parameter of three dimensions is a stack of matrices,
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, overload
 
 import torch
 from torch import Tensor
 
-from openk2.optim.newton_schulz import orthogonalize
+from openk2.optim.newton_schulz import QUINTIC, Coefficients, orthogonalize
 
 RMS_OF_ADAMW = 0.2
+# Numbers that go through Newton-Schulz together: enough to keep every core busy with small
+# matrices, few enough for what is computed in between to stay in memory that the process has.
+# With all experts of two layers at once, half of a step was the system handing out fresh pages.
+BATCH_NUMBERS = 1 << 22
+DTYPES = (torch.float32, torch.bfloat16)
 
 
 class Muon(torch.optim.Optimizer):
@@ -24,7 +30,8 @@ class Muon(torch.optim.Optimizer):
     params: tensors of two dimensions, or three for stacks. Raises ValueError for any other, and
         for a setting out of range.
     momentum: mu. nesterov: use G + mu M instead of M (Moonlight's code does, the listing does not).
-    ns_dtype: float32 or bfloat16, see `orthogonalize`. Momentum is kept in float32.
+    ns_steps, coefficients, ns_dtype: see `orthogonalize`. momentum_dtype: of the kept momentum,
+        float32 or bfloat16; it is advanced in float32.
     """
 
     def __init__(
@@ -36,7 +43,9 @@ class Muon(torch.optim.Optimizer):
         weight_decay: float = 0.1,
         nesterov: bool = False,
         ns_steps: int = 5,
+        coefficients: Coefficients = QUINTIC,
         ns_dtype: torch.dtype = torch.bfloat16,
+        momentum_dtype: torch.dtype = torch.float32,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -44,13 +53,18 @@ class Muon(torch.optim.Optimizer):
             "weight_decay": weight_decay,
             "nesterov": nesterov,
             "ns_steps": ns_steps,
+            "coefficients": coefficients,
             "ns_dtype": ns_dtype,
+            "momentum_dtype": momentum_dtype,
         }
         checks = {
             "lr": (0 <= lr < math.inf, "a finite number, 0 or more"),
             "momentum": (0 <= momentum < 1, "at least 0 and below 1"),
             "weight_decay": (0 <= weight_decay < math.inf, "a finite number, 0 or more"),
             "ns_steps": (ns_steps >= 1, "at least 1"),
+            "coefficients": (len(coefficients) > 0, "one triple or more"),
+            "ns_dtype": (ns_dtype in DTYPES, "float32 or bfloat16"),
+            "momentum_dtype": (momentum_dtype in DTYPES, "float32 or bfloat16"),
         }
         for name, (ok, remedy) in checks.items():
             if not ok:
@@ -86,24 +100,63 @@ class Muon(torch.optim.Optimizer):
 
     def update(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
         """Update parameters whose matrices all have one shape."""
-        directions = [self.direction(p, group) for p in parameters]
-        batch = torch.cat(directions)
-        scale = RMS_OF_ADAMW * math.sqrt(max(batch.shape[-2:]))
-        steps = orthogonalize(batch, steps=group["ns_steps"], dtype=group["ns_dtype"])
-        for parameter, step in zip(
-            parameters, steps.split([d.shape[0] for d in directions]), strict=True
-        ):
-            parameter.mul_(1 - group["lr"] * group["weight_decay"])
-            parameter.add_(step.view_as(parameter).to(parameter.dtype), alpha=-group["lr"] * scale)
+        pieces = [piece for parameter in parameters for piece in self.pieces(parameter, group)]
+        scale = RMS_OF_ADAMW * math.sqrt(max(parameters[0].shape[-2:]))
+        for batch in batched(pieces):
+            directions = [piece.advance(group) for piece in batch]
+            steps = orthogonalize(
+                torch.cat(directions) if len(batch) > 1 else directions[0],
+                steps=group["ns_steps"],
+                coefficients=group["coefficients"],
+                dtype=group["ns_dtype"],
+            )
+            for piece, step in zip(batch, steps.split([len(d) for d in directions]), strict=True):
+                piece.weights.mul_(1 - group["lr"] * group["weight_decay"])
+                piece.weights.add_(step, alpha=-group["lr"] * scale)
 
-    def direction(self, parameter: Tensor, group: dict[str, Any]) -> Tensor:
-        """Advance this parameter's momentum and return what to orthogonalise [stack, n, m]."""
+    def pieces(self, parameter: Tensor, group: dict[str, Any]) -> list["Piece"]:
+        """A parameter as stacks of matrices of at most BATCH_NUMBERS; views, not copies."""
         assert parameter.grad is not None
-        gradient = parameter.grad.float()
         state = self.state[parameter]
         if not state:
-            state["momentum"] = torch.zeros_like(parameter, dtype=torch.float32)
-        momentum: Tensor = state["momentum"]
+            state["momentum"] = torch.zeros_like(parameter, dtype=group["momentum_dtype"])
+        matrices = [
+            tensor if tensor.ndim == 3 else tensor[None]
+            for tensor in (parameter, parameter.grad, state["momentum"])
+        ]
+        count = max(1, BATCH_NUMBERS // math.prod(parameter.shape[-2:]))
+        return [Piece(*views) for views in zip(*(m.split(count) for m in matrices), strict=True)]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some matrices [k, n, m] of one parameter, with what belongs to them."""
+
+    weights: Tensor
+    gradient: Tensor
+    momentum: Tensor
+
+    def advance(self, group: dict[str, Any]) -> Tensor:
+        """Advance the momentum and return what to orthogonalise, float32 [k, n, m]."""
+        gradient = self.gradient.float()
+        momentum = self.momentum.float()  # the kept one itself, if that is float32
         momentum.mul_(group["momentum"]).add_(gradient)
-        direction = gradient + group["momentum"] * momentum if group["nesterov"] else momentum
-        return direction if direction.ndim == 3 else direction[None]
+        if momentum is not self.momentum:
+            self.momentum.copy_(momentum)
+        if group["nesterov"]:
+            return torch.add(gradient, momentum, alpha=group["momentum"])
+        return momentum
+
+
+def batched(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
+    """Pieces together, as long as they hold no more than BATCH_NUMBERS."""
+    batch: list[Piece] = []
+    numbers = 0
+    for piece in pieces:
+        if batch and numbers + piece.weights.numel() > BATCH_NUMBERS:
+            yield batch
+            batch, numbers = [], 0
+        batch.append(piece)
+        numbers += piece.weights.numel()
+    if batch:
+        yield batch

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from openk2.optim.muon import Muon
-from openk2.optim.qk_clip import LatentHeads, qk_clip
+from openk2.optim.newton_schulz import QUINTIC, Coefficients
+from openk2.optim.qk_clip import Heads, qk_clip
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class MuonClip:
     lr is shared: Muon's update is scaled to AdamW's root mean square. Weight decay is decoupled and
     touches matrices only, as in the report; norm weights do not decay.
 
+    ns_steps, coefficients, ns_dtype, momentum_dtype: see `Muon`.
     adamw_matrix_rate: AdamW's matrices, the embedding and the head, learn at this share of lr.
     """
 
@@ -70,7 +72,10 @@ class MuonClip:
         betas: tuple[float, float] = (0.9, 0.95),
         tau: float = 100.0,
         adamw_matrix_rate: float = 1.0,
+        ns_steps: int = 5,
+        coefficients: Coefficients = QUINTIC,
         ns_dtype: torch.dtype = torch.bfloat16,
+        momentum_dtype: torch.dtype = torch.float32,
     ) -> None:
         if not tau > 0:
             raise ValueError(f"tau is {tau}: it must be above 0")
@@ -88,7 +93,10 @@ class MuonClip:
             momentum=momentum,
             weight_decay=weight_decay,
             nesterov=nesterov,
+            ns_steps=ns_steps,
+            coefficients=coefficients,
             ns_dtype=ns_dtype,
+            momentum_dtype=momentum_dtype,
         )
         self.adamw = torch.optim.AdamW(
             [
@@ -114,7 +122,7 @@ class MuonClip:
         self.muon.step()
         self.adamw.step()
 
-    def clip(self, layers: Sequence[LatentHeads], max_logits: Tensor) -> Tensor:
+    def clip(self, layers: Sequence[Heads], max_logits: Tensor) -> Tensor:
         """QK-Clip with this optimizer's tau; see `qk_clip`."""
         return qk_clip(layers, max_logits, self.tau)
 

@@ -1,33 +1,66 @@
 """Newton-Schulz orthogonalisation, batched.
 
-Drives the singular values of a matrix towards 1 by a fixed odd polynomial (Muon, Jordan et al.
-2024; coefficients as in Moonlight, arXiv 2502.16982). Five steps leave them in about 0.7..1.2,
-which is what Muon wants of them.
+Drives the singular values of a matrix towards 1 by odd polynomials of degree 5. Two sets of them:
+
+- QUINTIC, the same in every step (Muon, Jordan et al. 2024; as in Moonlight, arXiv 2502.16982):
+  five steps leave the values in about 0.7..1.2, which is what Muon wants of them.
+- POLAR_EXPRESS, another one in every step (arXiv 2505.16932): each is the best for what the steps
+  before it leave of 0.001..1, so small values grow faster, and they converge to 1.
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-QUINTIC = (3.4445, -4.7750, 2.0315)
+# a, b, c of a x + b x^3 + c x^5, step by step; the last one is used from there on.
+Coefficients = Sequence[tuple[float, float, float]]
+
+QUINTIC: Coefficients = ((3.4445, -4.7750, 2.0315),)
+_BEST: Coefficients = (
+    (8.28721201814563, -23.595886519098837, 17.300387312530933),
+    (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
+    (3.9486908534822946, -2.908902115962949, 0.5518191394370137),
+    (3.3184196573706015, -2.488488024314874, 0.51004894012372),
+    (2.300652019954817, -1.6689039845747493, 0.4188073119525673),
+    (1.891301407787398, -1.2679958271945868, 0.37680408948524835),
+    (1.8750014808534479, -1.2500016453999487, 0.3750001645474248),
+)
+# Rounding may leave a value a little above 1, where the best polynomials blow up: all but the last
+# are stretched by a hundredth, as the paper does.
+POLAR_EXPRESS: Coefficients = (
+    *((a / 1.01, b / 1.01**3, c / 1.01**5) for a, b, c in _BEST),
+    (1.875, -1.25, 0.375),
+)
 
 
+@torch.no_grad()
 def orthogonalize(
-    matrices: Tensor, *, steps: int = 5, dtype: torch.dtype = torch.bfloat16, eps: float = 1e-7
+    matrices: Tensor,
+    *,
+    steps: int = 5,
+    coefficients: Coefficients = QUINTIC,
+    dtype: torch.dtype = torch.bfloat16,
+    eps: float = 1e-7,
 ) -> Tensor:
     """The nearest semi-orthogonal matrix of each of `matrices` [..., n, m], in `dtype`.
 
     A zero matrix stays zero. dtype: float32 where results must not depend on how a batch was
     split over devices; bfloat16 is twice as fast and what Muon was tuned with.
     """
-    a, b, c = QUINTIC
     tall = matrices.shape[-2] > matrices.shape[-1]
     # The norm is taken before rounding so that a tiny gradient does not flush to zero.
     norm = matrices.float().norm(dim=(-2, -1), keepdim=True).clamp_min(eps)
     x = (matrices / norm).to(dtype)
-    x = (x.mT if tall else x).reshape(-1, *sorted(matrices.shape[-2:]))
-    for _ in range(steps):
-        gram = x @ x.mT
-        polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
-        x = torch.baddbmm(x, polynomial, x, beta=a)
+    x = (x.mT if tall else x).reshape(-1, *sorted(matrices.shape[-2:])).contiguous()
+    count, rows, _ = x.shape
+    y, gram = torch.empty_like(x), x.new_empty(count, rows, rows)
+    polynomial = torch.empty_like(gram)
+    for step in range(steps):
+        a, b, c = coefficients[min(step, len(coefficients) - 1)]
+        torch.bmm(x, x.mT, out=gram)
+        torch.baddbmm(gram, gram, gram, beta=b, alpha=c, out=polynomial)
+        torch.baddbmm(x, polynomial, x, beta=a, out=y)
+        x, y = y, x
     result: Tensor = x.mT if tall else x
     return result.reshape(matrices.shape)

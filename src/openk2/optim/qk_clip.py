@@ -1,9 +1,16 @@
-"""QK-Clip for multi-head latent attention (report 2.1 and algorithm 1, lines 9-17).
+"""QK-Clip, per head and on attention logits (report 2.1 and algorithm 1, lines 9-17).
 
 When head h's largest scaled logit S exceeds tau, its query and key weights shrink so that the same
-inputs would give exactly tau: with g = tau / S, the positionless rows of query and key take
-sqrt(g) each and the query's rotary rows take g, because the rotary key is shared by all heads and
-must not be touched. This is exact because a norm stands before both up-projections.
+inputs would give exactly tau: by g = tau / S between them. How g is shared out depends on what the
+head owns:
+
+- Latent attention (`LatentHeads`): the positionless rows of query and key take sqrt(g) each and
+  the query's rotary rows take g, because the rotary key is shared by all heads and must not be
+  touched. This is exact because a norm stands before both up-projections.
+- Ordinary attention (`OrdinaryHeads`): query and key take sqrt(g) each. Where several query heads
+  share a key head (grouped queries) that key is as untouchable as the rotary one: the query takes
+  all of g. Exact, unless a norm stands between these projections and the product, as some models
+  have it: their logits are bounded already, and no weight before that norm moves them.
 """
 
 from collections.abc import Sequence
@@ -15,7 +22,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class LatentHeads:
-    """One attention layer's up-projections.
+    """One layer's up-projections in multi-head latent attention.
 
     query: [heads * (nope + rope), q_rank], rows of a head: nope, then rope.
     key_value: [heads * (nope + v), kv_rank], rows of a head: nope, then v.
@@ -26,9 +33,58 @@ class LatentHeads:
     heads: int
     nope: int
 
+    def shrink(self, g: Tensor) -> None:
+        """Multiply the logits of each head by g [heads], in place."""
+        g = g[:, None, None]
+        query = self.query.unflatten(0, (self.heads, -1))
+        key_value = self.key_value.unflatten(0, (self.heads, -1))
+        query[:, : self.nope].mul_(g.sqrt())
+        query[:, self.nope :].mul_(g)
+        key_value[:, : self.nope].mul_(g.sqrt())
+
+
+@dataclass(frozen=True)
+class OrdinaryHeads:
+    """One layer's projections in multi-head (MHA), grouped-query or multi-query attention.
+
+    query: [heads * dim, hidden]; key: [key_heads * dim, hidden]; key_heads divides heads, and query
+    head h reads key head h * key_heads // heads. query_bias [heads * dim], key_bias
+    [key_heads * dim]: where the projections have them.
+    Raises ValueError for numbers of heads and rows that do not fit.
+    """
+
+    query: Tensor
+    key: Tensor
+    heads: int
+    key_heads: int
+    query_bias: Tensor | None = None
+    key_bias: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.heads % self.key_heads:
+            raise ValueError(f"{self.key_heads} key heads do not divide {self.heads} heads")
+        rows = self.query.shape[0] * self.key_heads, self.key.shape[0] * self.heads
+        if rows[0] != rows[1] or self.query.shape[0] % self.heads:
+            raise ValueError(
+                f"query has {self.query.shape[0]} rows for {self.heads} heads, key "
+                f"{self.key.shape[0]} for {self.key_heads}: a head has as many in both"
+            )
+
+    def shrink(self, g: Tensor) -> None:
+        """Multiply the logits of each head by g [heads], in place."""
+        own_keys = self.heads == self.key_heads
+        share = g.sqrt() if own_keys else g
+        for tensor in (self.query, self.query_bias, *((self.key, self.key_bias) * own_keys)):
+            if tensor is not None:
+                rows = tensor.unflatten(0, (self.heads, -1))
+                rows.mul_(share.view(-1, *[1] * (rows.ndim - 1)))
+
+
+Heads = LatentHeads | OrdinaryHeads
+
 
 @torch.no_grad()
-def qk_clip(layers: Sequence[LatentHeads], max_logits: Tensor, tau: float) -> Tensor:
+def qk_clip(layers: Sequence[Heads], max_logits: Tensor, tau: float) -> Tensor:
     """Shrink every head whose `max_logits` [layers, heads] exceeds tau, in place.
 
     Returns which heads were clipped, bool [layers, heads]. A head at or below tau, and a head that
@@ -44,13 +100,7 @@ def qk_clip(layers: Sequence[LatentHeads], max_logits: Tensor, tau: float) -> Te
         )
     clipped = max_logits > tau
     factors = torch.where(clipped, tau / max_logits, torch.ones_like(max_logits))
-    for up, factor, any_clipped in zip(layers, factors, clipped.any(1).tolist(), strict=True):
-        if not any_clipped:
-            continue
-        g = factor[:, None, None]
-        query = up.query.unflatten(0, (up.heads, -1))
-        key_value = up.key_value.unflatten(0, (up.heads, -1))
-        query[:, : up.nope].mul_(g.sqrt())
-        query[:, up.nope :].mul_(g)
-        key_value[:, : up.nope].mul_(g.sqrt())
+    for heads, g, any_clipped in zip(layers, factors, clipped.any(1).tolist(), strict=True):
+        if any_clipped:
+            heads.shrink(g)
     return clipped
