@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import combinations
 from math import comb
 
+from openk2.grammar.error import GrammarError
 from openk2.grammar.keywords import APPLICATORS, Place
 from openk2.grammar.patterns import finds
 from openk2.grammar.scalars import (
@@ -103,7 +104,11 @@ class Fields:
             elif "string" not in common_types((keys,)):
                 listed = []
             elif keys.keywords() & {"pattern", "minLength", "maxLength", *APPLICATORS}:
-                raise keys.refused("propertyNames", "can only be enforced as a list of names")
+                raise GrammarError(
+                    "can only be enforced as a list of names",
+                    pointer=keys.pointer.removesuffix("/propertyNames"),
+                    keyword="propertyNames",
+                )
         return listed
 
 
