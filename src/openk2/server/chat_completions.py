@@ -29,18 +29,66 @@ from openk2.server.tool_fields import (
 
 # Of a message: Moonshot's prefix to go on from, OpenAI's older calls, OpenAI's audio.
 MESSAGE_FIELDS = ("partial", "function_call", "audio")
-TEXT = {"anyOf": [{"type": "string"}, {"type": "array"}, {"type": "null"}]}
-MESSAGE_SCHEMA = {
+PART_SCHEMA = {
     "type": "object",
-    "description": "Checked where it is rendered; content is text, or a list of text parts.",
-    "required": ["role"],
+    "required": ["type", "text"],
+    "properties": {"type": {"const": "text"}, "text": {"type": "string"}},
+}
+CALL_SCHEMA = {
+    "type": "object",
+    "required": ["id", "type", "function"],
     "properties": {
-        "role": {"enum": ["system", "developer", "user", "assistant", "tool"]},
-        "content": TEXT,
-        "name": {"anyOf": [{"type": "string"}, {"type": "null"}]},
-        "tool_calls": {"anyOf": [{"type": "array"}, {"type": "null"}]},
-        "tool_call_id": {"type": "string"},
+        "id": {"type": "string"},
+        "type": {"const": "function"},
+        "function": {
+            "type": "object",
+            "required": ["name", "arguments"],
+            "properties": {
+                "name": {"type": "string", "minLength": 1},
+                "arguments": {"type": "string"},
+            },
+        },
     },
+}
+NAME_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "null"}]}
+TEXT_SCHEMA = {
+    "anyOf": [{"type": "string"}, {"type": "array", "items": PART_SCHEMA}, {"type": "null"}]
+}
+MESSAGE_SCHEMA = {
+    "description": "Checked where it is rendered.",
+    "anyOf": [
+        {
+            "type": "object",
+            "required": ["role"],
+            "properties": {
+                "role": {"enum": ["system", "developer", "user"]},
+                "content": TEXT_SCHEMA,
+                "name": NAME_SCHEMA,
+            },
+        },
+        {
+            "type": "object",
+            "required": ["role"],
+            "properties": {
+                "role": {"const": "assistant"},
+                "content": TEXT_SCHEMA,
+                "name": NAME_SCHEMA,
+                "tool_calls": {
+                    "anyOf": [{"type": "array", "items": CALL_SCHEMA}, {"type": "null"}]
+                },
+            },
+        },
+        {
+            "type": "object",
+            "required": ["role", "tool_call_id"],
+            "properties": {
+                "role": {"const": "tool"},
+                "content": TEXT_SCHEMA,
+                "name": NAME_SCHEMA,
+                "tool_call_id": {"type": "string"},
+            },
+        },
+    ],
 }
 
 Message = Annotated[dict[str, Any], WithJsonSchema(MESSAGE_SCHEMA)]
