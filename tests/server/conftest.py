@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import pytest
 import uvicorn
+from anthropic import Anthropic
 from openai import OpenAI
 
 from openk2.chat import Tokenizer, train_tokenizer
@@ -227,6 +228,18 @@ def client(serve) -> Iterator[Callable[..., OpenAI]]:
     def connect(tokens, **options: object) -> OpenAI:
         url = serve(tokens, **options) + "/v1"
         return stack.enter_context(OpenAI(base_url=url, api_key="none", max_retries=0))
+
+    with ExitStack() as stack:
+        yield connect
+
+
+@pytest.fixture
+def anthropic(serve) -> Iterator[Callable[..., Anthropic]]:
+    """Anthropic's official client of a served token generator; closed at the end."""
+
+    def connect(tokens, **options: object) -> Anthropic:
+        url = serve(tokens, **options)
+        return stack.enter_context(Anthropic(base_url=url, api_key="none", max_retries=0))
 
     with ExitStack() as stack:
         yield connect

@@ -4,7 +4,6 @@ from collections.abc import Collection
 from hashlib import sha256
 from hmac import compare_digest
 
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from openk2.server.errors import ApiError
@@ -13,9 +12,10 @@ OPEN_PATHS = ("/health",)
 
 
 class KeyGuard:
-    """Answers 401 to requests without one of `keys` as their bearer token, /health excepted.
+    """Answers 401 to requests without one of `keys`, /health excepted.
 
-    It stands before everything that reads the request.
+    A key is a bearer token, or stands in `x-api-key`, where Anthropic's clients put it. The guard
+    stands before everything that reads the request.
     """
 
     def __init__(self, app: ASGIApp, keys: Collection[str]) -> None:
@@ -28,16 +28,21 @@ class KeyGuard:
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self.allows(scope):
             await self.app(scope, receive, send)
             return
-        message = "the API key is missing or wrong: send it as `Authorization: Bearer KEY`"
+        message = (
+            "the API key is missing or wrong: send it as `Authorization: Bearer KEY` "
+            "or `x-api-key: KEY`"
+        )
         error = ApiError(401, message, code="invalid_api_key")
-        response = JSONResponse(error.body(), 401, {"WWW-Authenticate": "Bearer"})
+        response = error.response(scope["path"], {"WWW-Authenticate": "Bearer"})
         await response(scope, receive, send)
 
     def allows(self, scope: Scope) -> bool:
         """Whether the request carries a key."""
-        header: bytes = dict(scope["headers"]).get(b"authorization", b"")
-        scheme, _, key = header.partition(b" ")
-        digest = sha256(key.strip()).digest()
+        headers = dict(scope["headers"])
+        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+        bearer = token if scheme.lower() == b"bearer" else b""
+        given = (bearer.strip(), headers.get(b"x-api-key", b"").strip())
+        digests = [sha256(key).digest() for key in given if key]
         # All of them are compared, so that the time does not tell which one it is.
-        matches = [compare_digest(digest, known) for known in self.digests]
-        return scheme.lower() == b"bearer" and any(matches)
+        matches = [compare_digest(one, known) for one in digests for known in self.digests]
+        return any(matches)

@@ -12,6 +12,7 @@ from openk2.server.chat_completions import chat_routes
 from openk2.server.completions import completion_routes
 from openk2.server.errors import ANSWERS, ApiError, answer_errors
 from openk2.server.limits import BodyLimit, refuse_pages_of_others
+from openk2.server.messages import count_routes, message_routes
 from openk2.server.metrics import EngineGauges, Meter, MeteredChat, MeteredCompletion
 from openk2.server.served import ServedNames, model_routes
 from openk2.server.tokenization import token_routes
@@ -37,7 +38,8 @@ def create_app(
     """The server's application.
 
     model: the name that clients ask for; aliases: others that mean it too.
-    completion, coder: for /v1/completions and /tokenize; without them these routes do not exist.
+    completion: for /v1/completions. coder: for /tokenize and its kin, and for counting tokens of
+        messages. Without them these routes do not exist.
     api_keys: clients need one of them, but for /health; without any they need none.
     engine_stats: numbers for /metrics, by name.
     healthy: whether requests can be answered, for /health, which is 503 otherwise.
@@ -52,10 +54,12 @@ def create_app(
     meter, names = Meter(registry), ServedNames(model, aliases)
     app.include_router(model_routes(names))
     app.include_router(chat_routes(MeteredChat(chat, meter), names))
+    app.include_router(message_routes(MeteredChat(chat, meter), names))
     if completion is not None:
         app.include_router(completion_routes(MeteredCompletion(completion, meter), names))
     if coder is not None:
         app.include_router(token_routes(coder, names))
+        app.include_router(count_routes(coder, names))
     app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
     if api_keys:
         app.add_middleware(KeyGuard, keys=api_keys)  # the last one added is the outermost

@@ -1,8 +1,11 @@
-"""Errors in OpenAI's shape: {"error": {"message", "type", "param", "code"}}."""
+"""Errors in OpenAI's shape: {"error": {"message", "type", "param", "code"}}.
+
+On the Messages routes in Anthropic's: {"type": "error", "error": {"type", "message"}}.
+"""
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -11,7 +14,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from openk2.chat import RenderError
-from openk2.generation import ContextLengthError, RequestError
+from openk2.generation import ContextLengthError, RequestError, UpstreamError
 from openk2.protocol import EngineBusyError
 
 RETRY_AFTER_SECONDS = 1
@@ -32,15 +35,48 @@ class ErrorBody(BaseModel):
     error: ErrorDetail
 
 
-# For the OpenAPI document.
-ANSWERS: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": ErrorBody, "description": "The request cannot be answered as it is."},
-    "5XX": {"model": ErrorBody, "description": "The server cannot answer now."},
+class MessageErrorDetail(BaseModel):
+    """What went wrong, as Anthropic's clients read it."""
+
+    type: str
+    message: str
+
+
+class MessageErrorBody(BaseModel):
+    """An error's body on the Messages routes."""
+
+    type: Literal["error"]
+    error: MessageErrorDetail
+
+
+def described(body: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """Answers with this body, for the OpenAPI document."""
+    return {
+        "4XX": {"model": body, "description": "The request cannot be answered as it is."},
+        "5XX": {"model": body, "description": "The server cannot answer now."},
+    }
+
+
+ANSWERS = described(ErrorBody)
+MESSAGE_ANSWERS = described(MessageErrorBody)
+
+MESSAGES_PATH = "/v1/messages"
+OVERLOADED = 529  # Anthropic's status where others have 503
+MESSAGE_KINDS = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
 }
 
 
 class ApiError(Exception):
-    """An error as the client sees it. param: the request's field; code: for programs to match."""
+    """An error as the client sees it. param: the request's field; code: for programs to match.
+
+    details: what Anthropic's clients match, on the Messages routes.
+    """
 
     def __init__(
         self,
@@ -50,12 +86,14 @@ class ApiError(Exception):
         param: str | None = None,
         code: str | None = None,
         kind: str = "invalid_request_error",
+        details: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.param = param
         self.code = code
         self.kind = kind
+        self.details = details
 
     def body(self) -> dict[str, Any]:
         """The JSON object of the response."""
@@ -67,6 +105,20 @@ class ApiError(Exception):
                 "code": self.code,
             }
         }
+
+    def message_body(self) -> dict[str, Any]:
+        """The JSON object of the response on the Messages routes."""
+        foreseen = "invalid_request_error" if self.status < 500 else "api_error"
+        kind = MESSAGE_KINDS.get(self.status, foreseen)
+        details = {} if self.details is None else {"details": dict(self.details)}
+        return {"type": "error", "error": {"type": kind, "message": str(self), **details}}
+
+    def response(self, path: str, headers: Mapping[str, str]) -> JSONResponse:
+        """The error as a route at this path answers it."""
+        if path != MESSAGES_PATH and not path.startswith(f"{MESSAGES_PATH}/"):
+            return JSONResponse(self.body(), self.status, headers)
+        status = OVERLOADED if self.status == 503 else self.status
+        return JSONResponse(self.message_body(), status, headers)
 
 
 def as_api_error(error: Exception) -> ApiError:
@@ -82,6 +134,8 @@ def as_api_error(error: Exception) -> ApiError:
             return ApiError(400, str(error), param=error.param, code="invalid_value")
         case EngineBusyError():
             return ApiError(503, str(error), code="engine_busy", kind="server_error")
+        case UpstreamError():
+            return ApiError(502, str(error), code="upstream_failed", kind="server_error")
         case RequestValidationError():
             return validation_error(error)
         case HTTPException():
@@ -120,7 +174,7 @@ async def error_response(request: Request, error: Exception) -> JSONResponse:
     headers = dict(getattr(error, "headers", None) or {})
     if shown.status == 503:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    return JSONResponse(shown.body(), shown.status, headers)
+    return shown.response(request.url.path, headers)
 
 
 def error_event(error: Exception) -> bytes:
@@ -129,12 +183,13 @@ def error_event(error: Exception) -> bytes:
 
 
 def answer_errors(app: FastAPI) -> None:
-    """Make every error of the app an OpenAI error."""
+    """Make every error of the app one of its route's shape."""
     for kind in (
         ApiError,
         RenderError,
         RequestError,
         EngineBusyError,
+        UpstreamError,
         RequestValidationError,
         HTTPException,
         Exception,
