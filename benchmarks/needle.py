@@ -139,8 +139,8 @@ def main() -> None:
     far = options.factor * WINDOW
     # K2's own YaRN: both betas 1, the attention's share of mscale in the softmax scale.
     yarn = Yarn(float(options.factor), WINDOW, beta_fast=1.0, beta_slow=1.0, mscale_all_dim=1.0)
-    plain = with_positions(trained, options.out / "plain", far, None)
-    stretched = with_positions(trained, options.out / "yarn", far, yarn)
+    plain = with_positions(trained, options.out / "plain", far + 1, None)
+    stretched = with_positions(trained, options.out / "yarn", far + 1, yarn)
     rows = [
         ("as trained", plain, WINDOW),
         (f"YaRN factor {options.factor}", stretched, WINDOW),
