@@ -31,6 +31,7 @@ SUBCOMMANDS = {
     "pretrain": Subcommand("train", "pretrain", "Train a fresh network on running text."),
     "sft": Subcommand("train", "sft", "Fine-tune a checkpoint on conversations."),
     "eval": Subcommand("eval", "app", "Measure tool calling."),
+    "verify": Subcommand("verify", "verify", "Check any OpenAI-compatible endpoint of Kimi K2."),
     "checkpoint": Subcommand("checkpoint", "app", "Verify, describe and convert checkpoints."),
 }
 

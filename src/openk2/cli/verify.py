@@ -1,0 +1,176 @@
+"""`openk2 verify`: the vendor check of an OpenAI-compatible endpoint."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+if TYPE_CHECKING:
+    from openk2.chat import Tokenizer
+    from openk2.verify import Check, Report
+
+# 1 is a check that failed; 2, as for every usage error, that there was nothing to check.
+FAILED, UNUSABLE = 1, 2
+
+
+def verify(
+    url: Annotated[str, typer.Argument(help="The endpoint, with or without the final /v1.")],
+    model: Annotated[
+        str | None, typer.Option(help="Name of the model; default: the first it lists.")
+    ] = None,
+    api_key: Annotated[
+        str | None, typer.Option(envvar="OPENK2_API_KEY", help="Key to send.")
+    ] = None,
+    requests: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="JSONL, one chat-completions body a line; each is sent whole and streamed. "
+            "May be repeated."
+        ),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Run this check alone; may be repeated.")
+    ] = None,
+    skip: Annotated[
+        list[str] | None, typer.Option(help="Leave this check out; may be repeated.")
+    ] = None,
+    min_f1: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Fail `trigger` below this F1; default: report it."),
+    ] = None,
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="Folder of the endpoint's tokenizer, for exact sizes.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the cases, and sent with each request.")] = 0,
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests in flight at most.")] = 4,
+    timeout: Annotated[
+        float, typer.Option(min=1.0, help="Seconds until the endpoint sends its next bytes.")
+    ] = 120.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(help="Also write the report to this self-contained page.")
+    ] = None,
+) -> None:
+    """Check an OpenAI-compatible endpoint of Kimi K2 as the vendor does, and more.
+
+    Exit status: 0 all passed, 1 a check failed, 2 nothing could be checked.
+
+    \b
+    Examples:
+      openk2 verify http://127.0.0.1:8000
+      openk2 verify https://host.example/v1 --model kimi-k2 --min-f1 0.8 --html report.html
+      openk2 verify http://127.0.0.1:8000 --only schema --only injection --json
+      openk2 verify http://127.0.0.1:8000 --only requests --requests tool-calls.jsonl
+
+    \b
+    Checks: trigger schema answer-form stream-form stream-equals-whole call-ids id-echo
+    foreign-ids required named none auto single-call invalid-choice stop-tokens special-text
+    finish-reason stop-strings template-content template-system template-tools template-results
+    template-exact injection tool-loop unicode long-text anthropic-stream usage error-shape
+    context-overflow, and requests of --requests.
+    """
+    from openk2.verify import html_page, result_table
+
+    checks = chosen_checks(requests or (), only or (), skip or ())
+    coder = None if tokenizer is None else read_tokenizer(tokenizer)
+    if html is not None and not html.resolve().parent.is_dir():
+        fail(f"--html: the folder {html.parent} does not exist: make it")
+    report = run(url, model, api_key, checks, seed, concurrency, timeout, min_f1, coder)
+    if html is not None:
+        from openk2.record.atomic import write_file_atomically
+
+        try:
+            write_file_atomically(html, html_page(report))
+        except OSError as error:
+            fail(f"--html: {html} cannot be written: {error.strerror}")
+    if as_json:
+        typer.echo(json.dumps(report.to_json()))
+    else:
+        Console().print(result_table(report))
+        typer.echo(f"\n{report.summary}")
+    if not report.passed:
+        raise typer.Exit(FAILED)
+
+
+def run(
+    url: str,
+    model: str | None,
+    api_key: str | None,
+    checks: Sequence["Check"],
+    seed: int,
+    concurrency: int,
+    timeout: float,
+    min_f1: float | None,
+    tokenizer: "Tokenizer | None",
+) -> "Report":
+    """The report, with a bar on standard error; exit status 2 if nothing can be checked."""
+    from openk2.generation import EndpointError
+    from openk2.verify import Endpoint, Probe, UnusableEndpointError, find_model, verify_endpoint
+
+    async def check() -> "Report":
+        async with Endpoint(
+            url, api_key=api_key, timeout=timeout, concurrency=concurrency
+        ) as endpoint:
+            name = await find_model(endpoint, model)
+            probe = Probe(endpoint, name, seed, min_f1, tokenizer)
+            with Progress(console=Console(stderr=True), transient=True) as progress:
+                return await verify_endpoint(probe, checks, progress)
+
+    try:
+        return asyncio.run(check())
+    except (UnusableEndpointError, EndpointError) as error:
+        fail(str(error))
+
+
+def chosen_checks(
+    requests: Sequence[Path], only: Sequence[str], skip: Sequence[str]
+) -> list["Check"]:
+    """The checks that the options leave; a usage error for a name of none and for bad files.
+
+    Files of requests are checks of their own, `requests` all of them.
+    """
+    from openk2.verify import CHECKS, RequestsFileError, read_requests, requests_check
+
+    try:
+        files = [requests_check(path, read_requests(path)) for path in requests]
+    except RequestsFileError as error:
+        raise typer.BadParameter(str(error), param_hint="--requests") from error
+    names = [check.name for check in CHECKS]
+    for option, given in (("--only", only), ("--skip", skip)):
+        for name in given:
+            if name not in (*names, "requests"):
+                raise typer.BadParameter(unknown(name, names), param_hint=option)
+    named = [(check.name, check) for check in CHECKS] + [("requests", check) for check in files]
+    left = [check for name, check in named if (not only or name in only) and name not in skip]
+    if not left:
+        raise typer.BadParameter("no check is left: name others", param_hint="--only/--skip")
+    return left
+
+
+def unknown(name: str, names: Sequence[str]) -> str:
+    """What to say about the name of no check."""
+    near = get_close_matches(name, names, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
+    return f"there is no check {name!r}: {hint}"
+
+
+def read_tokenizer(folder: Path) -> "Tokenizer":
+    """The tokenizer of a folder, or one line and exit status 2."""
+    from openk2.chat import Tokenizer, TokenizerError
+
+    try:
+        return Tokenizer.load(folder)
+    except (TokenizerError, OSError) as error:
+        fail(f"--tokenizer: {error}")
+
+
+def fail(message: str) -> NoReturn:
+    """One line, and the exit status of having checked nothing."""
+    typer.echo(f"error: {' '.join(message.split())}", err=True)
+    raise typer.Exit(UNUSABLE)

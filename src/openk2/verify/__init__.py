@@ -1,0 +1,39 @@
+"""The vendor check of any OpenAI-compatible endpoint: its rules, its cases, its report.
+
+It knows the conversation format (`chat`) and raw HTTP, and no server: ours is checked from the
+outside like any other.
+"""
+
+from openk2.verify.checks import CHECKS, Check
+from openk2.verify.endpoint import Endpoint, EndpointFault
+from openk2.verify.outcome import Outcome, Report, Result
+from openk2.verify.page import html_page
+from openk2.verify.probe import Probe
+from openk2.verify.requests_file import (
+    Request,
+    RequestsFileError,
+    read_requests,
+    requests_check,
+)
+from openk2.verify.run import UnusableEndpointError, find_model, verify_endpoint
+from openk2.verify.table import result_table
+
+__all__ = [
+    "CHECKS",
+    "Check",
+    "Endpoint",
+    "EndpointFault",
+    "Outcome",
+    "Probe",
+    "Report",
+    "Request",
+    "RequestsFileError",
+    "Result",
+    "UnusableEndpointError",
+    "find_model",
+    "html_page",
+    "read_requests",
+    "requests_check",
+    "result_table",
+    "verify_endpoint",
+]

@@ -1,0 +1,93 @@
+"""The tools, questions and histories that the checks ship."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from openk2.chat import call_id
+
+Tool = dict[str, Any]
+Message = dict[str, Any]
+
+
+def tool(name: str, description: str, properties: Mapping[str, Any], **fields: Any) -> Tool:
+    """A function tool, all of its properties required. fields: of the function, such as strict."""
+    parameters = {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+    return with_schema(name, description, parameters, **fields)
+
+
+def with_schema(name: str, description: str, schema: Mapping[str, Any], **fields: Any) -> Tool:
+    """A function tool with these parameters."""
+    function = {"name": name, "description": description, "parameters": dict(schema), **fields}
+    return {"type": "function", "function": function}
+
+
+def text(description: str) -> dict[str, Any]:
+    """A short string of a schema: bounded, so that a model that rambles has to end."""
+    return {"type": "string", "description": description, "maxLength": 40}
+
+
+WEATHER = tool("get_weather", "Get the weather of a city.", {"city": text("Name of the city")})
+REMINDER = tool(
+    "set-reminder",
+    "Set a reminder.",
+    {"what": text("What to remember"), "hour": {"type": "integer", "minimum": 0, "maximum": 23}},
+)
+TRANSLATE = tool(
+    "translate_text",
+    "Translate a text.",
+    {"text": text("The text"), "language": {"type": "string", "enum": ["de", "fr", "zh"]}},
+)
+TOOLS = (WEATHER, REMINDER, TRANSLATE)
+PARAMETERS = {tool["function"]["name"]: tool["function"]["parameters"] for tool in TOOLS}
+
+SMALL_TALK = ("Hello!", "Thank you, that helped.", "Who are you?")
+ERRANDS = (
+    "What is the weather in Paris?",
+    "Get the weather in Beijing and in Lisbon, please.",
+    "Remind me at 9 to call Maria.",
+)
+
+
+def user(content: Any) -> Message:
+    """A user's turn."""
+    return {"role": "user", "content": content}
+
+
+def called(name: str, identity: str, arguments: Mapping[str, Any]) -> Message:
+    """A call of an assistant's turn."""
+    written = json.dumps(arguments, ensure_ascii=False)
+    return {
+        "id": identity,
+        "type": "function",
+        "function": {"name": name, "arguments": written},
+    }
+
+
+def result(identity: str, content: Any) -> Message:
+    """A tool's turn."""
+    return {"role": "tool", "tool_call_id": identity, "content": content}
+
+
+def weather_history(identities: Sequence[str] | None = None, calls: int = 2) -> list[Message]:
+    """A conversation that asked for the weather of cities, a call each, and asks once more.
+
+    identities: of the calls; K2's own by default.
+    """
+    ids = identities or [call_id("get_weather", number) for number in range(calls)]
+    cities = ("Paris", "Oslo", "Lima", "Cairo", "Kyoto", "Quito")
+    messages = []
+    for identity, city in zip(ids, cities, strict=False):
+        call = called("get_weather", identity, {"city": city})
+        messages += [
+            user(f"What is the weather in {city}?"),
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            result(identity, json.dumps({"city": city, "weather": "Sunny"})),
+            {"role": "assistant", "content": f"It is sunny in {city}."},
+        ]
+    return [*messages, user("And what is the weather in Rome?")]

@@ -1,0 +1,121 @@
+"""What a check says, and the report that they make together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Status = Literal["pass", "warn", "fail", "skip"]
+
+SHOWN_FAULTS = 5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a check found.
+
+    figure: the measure, short enough for a table. seen: what was seen, and the remedy, in words.
+    faults: what was wrong, one line each. measures: the numbers behind the figure.
+    """
+
+    status: Status
+    figure: str
+    seen: str
+    faults: tuple[str, ...] = ()
+    measures: Mapping[str, float] = field(default_factory=dict)
+
+
+def judged(
+    total: int,
+    faults: Sequence[str],
+    *,
+    passed: str,
+    remedy: str,
+    measures: Mapping[str, float] | None = None,
+) -> Outcome:
+    """A pass if nothing was wrong in `total` trials, else a fail that names the first fault.
+
+    total counts trials, of which one can have several faults. passed: what was seen if all is well.
+    remedy: what to mend if it is not.
+    """
+    if not total:
+        return skipped("the endpoint gave nothing to judge; other checks say why")
+    figure = f"{max(total - len(faults), 0)}/{total}"
+    if faults:
+        return Outcome("fail", figure, f"{faults[0]}. {remedy}.", tuple(faults), measures or {})
+    return Outcome("pass", figure, f"{passed}.", (), measures or {})
+
+
+def skipped(reason: str) -> Outcome:
+    """Nothing could be judged."""
+    return Outcome("skip", "-", f"{reason}.")
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of a check. name: as in --only; title: what it holds an endpoint to."""
+
+    name: str
+    title: str
+    outcome: Outcome
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """For --json."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "status": self.outcome.status,
+            "figure": self.outcome.figure,
+            "seen": self.outcome.seen,
+            "faults": list(self.outcome.faults),
+            "measures": dict(self.outcome.measures),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(frozen=True)
+class Report:
+    """All results. started: UTC, ISO 8601. requests: how many were sent."""
+
+    url: str
+    model: str
+    seed: int
+    started: str
+    version: str
+    seconds: float
+    requests: int
+    results: tuple[Result, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check failed, and at least one could judge something."""
+        statuses = {result.outcome.status for result in self.results}
+        return "fail" not in statuses and bool(statuses & {"pass", "warn"})
+
+    def count(self, status: Status) -> int:
+        """How many results have this status."""
+        return sum(result.outcome.status == status for result in self.results)
+
+    @property
+    def summary(self) -> str:
+        """One line for a person."""
+        parts = [f"{self.count('pass')} passed"]
+        if self.count("warn"):
+            parts.append(f"{self.count('warn')} passed with a warning")
+        parts += [f"{self.count('fail')} failed", f"{self.count('skip')} skipped"]
+        sent = f"{self.requests} requests in {self.seconds:.1f} s"
+        return f"{self.model} at {self.url}: {', '.join(parts)}; {sent}"
+
+    def to_json(self) -> dict[str, Any]:
+        """For --json."""
+        return {
+            "url": self.url,
+            "model": self.model,
+            "seed": self.seed,
+            "started": self.started,
+            "openk2": self.version,
+            "seconds": round(self.seconds, 3),
+            "requests": self.requests,
+            "passed": self.passed,
+            "results": [result.to_json() for result in self.results],
+        }

@@ -1,0 +1,73 @@
+"""`verify_endpoint`: all chosen checks against one endpoint."""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from rich.progress import Progress
+
+from openk2.verify.checks import Check
+from openk2.verify.endpoint import Endpoint, EndpointFault
+from openk2.verify.outcome import Outcome, Report, Result, skipped
+from openk2.verify.probe import Probe, UncountedError, all_of
+
+
+async def verify_endpoint(
+    probe: Probe, checks: Sequence[Check], progress: Progress | None = None
+) -> Report:
+    """Run the checks together; the endpoint bounds what is in flight.
+
+    A request that a check needs and that is not answered fails that check and no other.
+    """
+    started, clock = datetime.now(UTC), time.monotonic()
+    bar = None if progress is None else progress.add_task("Checks", total=len(checks))
+
+    async def run(check: Check) -> Result:
+        begun = time.monotonic()
+        try:
+            outcome = await check.run(probe)
+        except EndpointFault as fault:
+            outcome = Outcome("fail", "-", f"{fault}.", (str(fault),))
+        except UncountedError as error:
+            outcome = skipped(str(error))
+        if progress is not None and bar is not None:
+            progress.advance(bar)
+        return Result(check.name, check.title, outcome, time.monotonic() - begun)
+
+    results = await all_of([run(check) for check in checks])
+    return Report(
+        url=probe.endpoint.root,
+        model=probe.model,
+        seed=probe.seed,
+        started=started.isoformat(timespec="seconds"),
+        version=version("openk2"),
+        seconds=time.monotonic() - clock,
+        requests=probe.endpoint.sent,
+        results=tuple(results),
+    )
+
+
+class UnusableEndpointError(RuntimeError):
+    """Nothing can be checked: no answer, no access, or no model. One line."""
+
+
+async def find_model(endpoint: Endpoint, wanted: str | None) -> str:
+    """The model to check: `wanted`, or the first that the endpoint lists.
+
+    Raises UnusableEndpointError.
+    """
+    try:
+        listed = await endpoint.get("/models")
+    except EndpointFault as fault:
+        raise UnusableEndpointError(f"{fault}: is the server running there?") from fault
+    if listed.status in (401, 403):
+        message = f"{endpoint.root} answered {listed.status}: give its key as --api-key"
+        raise UnusableEndpointError(message)
+    if wanted is not None:
+        return wanted
+    try:
+        return str(listed.json()["data"][0]["id"])
+    except (EndpointFault, IndexError, KeyError, TypeError) as error:
+        message = f"{endpoint.root}/models lists no model (status {listed.status}): name one"
+        raise UnusableEndpointError(f"{message} with --model") from error
