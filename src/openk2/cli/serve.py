@@ -1,4 +1,4 @@
-"""`openk2 serve`: a local model behind an OpenAI-compatible server."""
+"""`openk2 serve`: a local model, or engines that others run, behind our server."""
 
 import errno
 import logging
@@ -6,17 +6,19 @@ import os
 import socket
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from ipaddress import ip_address
 from typing import Annotated, NoReturn
 
 import typer
 
+from openk2.cli.gateway import GatewayOptions, UpstreamMode, open_gateway
 from openk2.cli.opening import open_local
+from openk2.cli.serving import served_model
 from openk2.local import DEFAULT_MODEL
 
 
 def serve(
+    context: typer.Context,
     model: Annotated[
         str, typer.Argument(help="Folder of a checkpoint, or the name of a built-in model.")
     ] = DEFAULT_MODEL,
@@ -47,6 +49,24 @@ def serve(
     max_batch: Annotated[
         int, typer.Option(min=1, help="Requests that run together; more wait.")
     ] = 32,
+    upstream: Annotated[
+        list[str] | None,
+        typer.Option(help="URL of an engine to answer with instead; may be repeated."),
+    ] = None,
+    upstream_model: Annotated[
+        str | None, typer.Option(help="The upstreams' name for the model.")
+    ] = None,
+    upstream_key: Annotated[
+        str | None, typer.Option(envvar="OPENK2_UPSTREAM_KEY", help="Key that upstreams need.")
+    ] = None,
+    upstream_mode: Annotated[
+        UpstreamMode,
+        typer.Option(help="chat: for upstreams without completions; much is left to them then."),
+    ] = UpstreamMode.completions,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(help="Folder with the upstream model's tiktoken.model, or a built-in model."),
+    ] = None,
 ) -> None:
     """Serve a model over HTTP, as OpenAI's clients expect.
 
@@ -54,10 +74,15 @@ def serve(
     Examples:
       openk2 serve
       openk2 serve ./my-model --port 9000 --name my-model --alias default
+      openk2 serve --upstream http://gpu1:8000 --upstream-model k2 --tokenizer ./kimi-k2
       curl http://127.0.0.1:8000/v1/models
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     keys = checked_keys(api_key or ())
+    gateway = GatewayOptions(
+        upstream or (), upstream_model, upstream_key, upstream_mode, tokenizer, context_length
+    )
+    gateway.check({option for option in context.params if was_given(context, option)})
     try:
         # Before the model is loaded: a busy port should not cost a minute to find out.
         listener = bind(host, port)
@@ -68,25 +93,25 @@ def serve(
         message = f"warning: anyone who reaches {host} can use this server: set an --api-key"
         typer.echo(message, err=True)
     with listener, ThreadPoolExecutor(1) as loader:
-        loading = loader.submit(
-            open_local, model, device=device, context_length=context_length, max_batch=max_batch
-        )
+        opening = None
+        if not gateway.upstreams:
+            opening = loader.submit(
+                open_local, model, device=device, context_length=context_length, max_batch=max_batch
+            )
         # While the thread imports torch.
-        from openk2.generation import PromptCoder, RawCompletion
         from openk2.server import create_app, run_app
 
-        with loading.result() as local:
-            name = name or local.name
-            engine = local.engine
+        with open_gateway(gateway) if opening is None else served_model(opening.result()) as served:
+            name = name or served.name
             app = create_app(
-                local.chat,
+                served.chat,
                 model=name,
-                completion=RawCompletion(local.tokenizer, engine, local.chat.stop_ids),
-                coder=PromptCoder(local.tokenizer, engine.context_length),
+                completion=served.completion,
+                coder=served.coder,
                 aliases=alias or (),
                 api_keys=keys,
-                engine_stats=lambda: asdict(engine.stats()),
-                healthy=lambda: engine.running,
+                engine_stats=served.engine_stats,
+                healthy=served.healthy,
                 loopback=loopback,
             )
             shown = f"[{host}]" if ":" in host else host
@@ -95,6 +120,12 @@ def serve(
                 run_app(app, listener, lambda: typer.echo(f"{name} is ready at {url}"))
             except OSError as error:
                 fail_to_listen(host, port, error)
+
+
+def was_given(context: typer.Context, option: str) -> bool:
+    """Whether the option stands on the command line."""
+    source = context.get_parameter_source(option)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def checked_keys(keys: Sequence[str]) -> Sequence[str]:

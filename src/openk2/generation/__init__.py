@@ -2,8 +2,9 @@
 
 Three of them: `RenderedChat` (K2's format over any TokenGenerator), `HttpChat` (any
 OpenAI-compatible server) and `ScriptedChat` (answers given in advance). `CompletionGenerator` is
-the same for raw text; `RawCompletion` is one over any TokenGenerator. What talks to a model
-depends on this room and needs no tensors.
+the same for raw text; `RawCompletion` is one over any TokenGenerator. `UpstreamTokens` makes a
+TokenGenerator of engines that others run, `UpstreamChat` a ChatGenerator of those that only chat.
+What talks to a model depends on this room and needs no tensors.
 """
 
 from openk2.generation.answer import ChatAnswer, complete
@@ -34,6 +35,11 @@ from openk2.generation.scores import ScoredToken, TokensScored
 from openk2.generation.scripted import ScriptedChat
 from openk2.generation.settings import GenerationSettings
 from openk2.generation.token_stream import token_chunks
+from openk2.generation.upstream import Upstream, UpstreamError
+from openk2.generation.upstream_chat import UpstreamChat
+from openk2.generation.upstream_guidance import GuidedMasks
+from openk2.generation.upstream_pool import UpstreamPool
+from openk2.generation.upstream_tokens import UpstreamTokens
 
 __all__ = [
     "ChatAnswer",
@@ -49,6 +55,7 @@ __all__ = [
     "ContextLengthError",
     "EndpointError",
     "GenerationSettings",
+    "GuidedMasks",
     "HttpChat",
     "JsonFormat",
     "NamedTool",
@@ -61,6 +68,11 @@ __all__ = [
     "ScriptedChat",
     "TokensScored",
     "ToolChoice",
+    "Upstream",
+    "UpstreamChat",
+    "UpstreamError",
+    "UpstreamPool",
+    "UpstreamTokens",
     "complete",
     "complete_text",
     "served_models",

@@ -5,16 +5,19 @@ torch is imported when a model is opened, and not before.
 
 from openk2.local.cache_plan import CachePlan, plan_cache
 from openk2.local.error import LocalModelError
-from openk2.local.folder import DEFAULT_MODEL, built_in_names, find_folder
+from openk2.local.folder import DEFAULT_MODEL, assets_folder, built_in_names, find_folder
 from openk2.local.model import LocalModel, open_model
+from openk2.local.stop_ids import read_stop_ids
 
 __all__ = [
     "DEFAULT_MODEL",
     "CachePlan",
     "LocalModel",
     "LocalModelError",
+    "assets_folder",
     "built_in_names",
     "find_folder",
     "open_model",
     "plan_cache",
+    "read_stop_ids",
 ]

@@ -1,0 +1,127 @@
+"""Engines that others run, behind our server: what `openk2 serve --upstream` opens."""
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import NoReturn
+
+import typer
+
+from openk2.cli.serving import Served
+from openk2.local import LocalModelError, assets_folder, built_in_names, read_stop_ids
+
+LOCAL_ONLY = {"model": "MODEL", "device": "--device", "max_batch": "--max-batch"}
+UPSTREAM_ONLY = {
+    "upstream_model": "--upstream-model",
+    "upstream_key": "--upstream-key",
+    "upstream_mode": "--upstream-mode",
+    "tokenizer": "--tokenizer",
+}
+
+
+class UpstreamMode(StrEnum):
+    """What is asked of an upstream."""
+
+    completions = "completions"
+    chat = "chat"
+
+
+@dataclass(frozen=True)
+class GatewayOptions:
+    """Of the command. upstreams: URLs. model: the upstreams' name for it. key: what they need.
+    tokenizer: folder or built-in model; None only in the mode "chat"."""
+
+    upstreams: Sequence[str]
+    model: str | None
+    key: str | None
+    mode: UpstreamMode
+    tokenizer: str | None
+    context_length: int | None
+
+    def check(self, given: Collection[str]) -> None:
+        """Raise a usage error for options that do not fit together. given: on the command line."""
+        misplaced = LOCAL_ONLY if self.upstreams else UPSTREAM_ONLY
+        for option, shown in misplaced.items():
+            if option in given:
+                beside = "beside" if self.upstreams else "without"
+                message = f"cannot be obeyed {beside} --upstream: leave it out"
+                raise typer.BadParameter(message, param_hint=shown)
+        if not self.upstreams:
+            return
+        if not self.model:
+            message = "is missing: the name that the upstream knows the model by"
+            raise typer.BadParameter(message, param_hint="--upstream-model")
+        if self.tokenizer is None and self.mode is UpstreamMode.completions:
+            message = "is missing: the folder of the model's tokenizer (tiktoken.model)"
+            raise typer.BadParameter(message, param_hint="--tokenizer")
+
+
+@contextmanager
+def open_gateway(options: GatewayOptions) -> Iterator[Served]:
+    """The upstreams, probed once and watched from then on; what is wrong is one line and exit
+    status 1. An upstream that is away is waited for, if the length of the context is given."""
+    from openk2.chat import Tokenizer, TokenizerError
+    from openk2.generation import (
+        EndpointError,
+        GuidedMasks,
+        PromptCoder,
+        RawCompletion,
+        RenderedChat,
+        Upstream,
+        UpstreamChat,
+        UpstreamPool,
+        UpstreamTokens,
+    )
+    from openk2.grammar import ChatMasks
+
+    assert options.model is not None
+    try:
+        pool = UpstreamPool(
+            [Upstream(url, options.model, api_key=options.key) for url in options.upstreams]
+        )
+        folder = None if options.tokenizer is None else tokenizer_folder(options.tokenizer)
+        tokenizer = None if folder is None else Tokenizer.load(folder)
+        stop_ids = frozenset() if not (folder and tokenizer) else read_stop_ids(folder, tokenizer)
+    except (EndpointError, TokenizerError, LocalModelError, OSError) as error:
+        fail(str(error))
+    pool.probe()
+    context_length = options.context_length or pool.context_length
+    if tokenizer is not None and context_length is None:
+        reasons = "; ".join(f"{one.url}: {one.reason}" for one in pool.upstreams if one.reason)
+        fail(f"no upstream says how long its context is ({reasons}): give --context-length")
+    with pool:
+        if tokenizer is None or context_length is None:
+            yield Served(
+                options.model,
+                UpstreamChat(pool),
+                engine_stats=pool.stats,
+                healthy=lambda: pool.healthy,
+            )
+            return
+        tokens = UpstreamTokens(pool, tokenizer, context_length)
+        masks = GuidedMasks(ChatMasks(tokenizer), tokenizer)
+        completions = options.mode is UpstreamMode.completions
+        rendered = RenderedChat(tokenizer, tokens, stop_ids, masks)
+        yield Served(
+            options.model,
+            rendered if completions else UpstreamChat(pool),
+            RawCompletion(tokenizer, tokens, stop_ids) if completions else None,
+            PromptCoder(tokenizer, context_length),
+            pool.stats,
+            lambda: pool.healthy,
+        )
+
+
+def tokenizer_folder(path_or_name: str) -> Path:
+    """The folder or file of a tokenizer; a built-in model's name wins over a path."""
+    if path_or_name in built_in_names():
+        return assets_folder() / path_or_name
+    return Path(path_or_name).expanduser()
+
+
+def fail(message: str) -> NoReturn:
+    """One line, and exit status 1."""
+    typer.echo(f"error: {message}", err=True)
+    raise typer.Exit(1)

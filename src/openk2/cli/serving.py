@@ -1,0 +1,39 @@
+"""`Served`: what stands behind the server, wherever it computes."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from openk2.generation import ChatGenerator, CompletionGenerator, PromptCoder
+    from openk2.local import LocalModel
+
+
+@dataclass(frozen=True)
+class Served:
+    """As in `server.create_app`. name: the model's own."""
+
+    name: str
+    chat: "ChatGenerator"
+    completion: "CompletionGenerator | None" = None
+    coder: "PromptCoder | None" = None
+    engine_stats: Callable[[], Mapping[str, float]] | None = None
+    healthy: Callable[[], bool] = lambda: True
+
+
+@contextmanager
+def served_model(opened: "LocalModel") -> Iterator[Served]:
+    """A model in this process, closed in the end."""
+    from openk2.generation import PromptCoder, RawCompletion
+
+    with opened as local:
+        engine = local.engine
+        yield Served(
+            local.name,
+            local.chat,
+            RawCompletion(local.tokenizer, engine, local.chat.stop_ids),
+            PromptCoder(local.tokenizer, engine.context_length),
+            lambda: asdict(engine.stats()),
+            lambda: engine.running,
+        )

@@ -1,0 +1,218 @@
+"""`UpstreamTokens`: engines that others run, as one `TokenGenerator`.
+
+An upstream is given ids and asked for more, by /v1/completions. It knows no `TokenMask`, so every
+id it sends is held against the mask; where one is refused, the upstream is asked again behind the
+ids that were taken, for one token, with the refused ones biased away. Nothing that was handed on
+is ever taken back, so nothing has to wait for the end of a call to be known good.
+"""
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from openk2.chat import Tokenizer
+from openk2.generation.mask_walk import MaskWalk
+from openk2.generation.upstream import Upstream, UpstreamError
+from openk2.generation.upstream_body import fields, guidance, optional_fields
+from openk2.generation.upstream_guidance import GuidedMask, Schema
+from openk2.generation.upstream_output import OutputReader, Piece, TokenNames
+from openk2.generation.upstream_pool import AFFINITY, UpstreamPool
+from openk2.generation.upstream_text import SpeltOutput
+from openk2.protocol import EngineBusyError, FinishReason, SamplingParams, TokenChunk, TokenMask
+
+MAX_FAILURES = 2  # of upstreams, that one answer gets over
+MAX_REPAIRS = 64  # ids that one answer may have refused
+
+
+@dataclass
+class Answer:
+    """One request on its way. ids: taken so far. received: whether any came from an upstream."""
+
+    prompt: Sequence[int]
+    params: SamplingParams
+    mask: TokenMask | None
+    walk: MaskWalk
+    ids: list[int] = field(default_factory=list)
+    received: bool = False
+    repairs: int = 0
+    counted: bool = False
+    finish: FinishReason | None = None
+    failed: Counter[Upstream] = field(default_factory=Counter)
+
+    @property
+    def left(self) -> int:
+        """Tokens that may still come."""
+        return self.params.max_tokens - len(self.ids)
+
+    def next_schema(self) -> Schema | None:
+        """What an upstream can be told of the value that begins here."""
+        return self.mask.next_schema() if isinstance(self.mask, GuidedMask) else None
+
+
+class UpstreamTokens:
+    """See `TokenGenerator`. context_length: of the upstreams' model, in tokens."""
+
+    def __init__(self, pool: UpstreamPool, tokenizer: Tokenizer, context_length: int) -> None:
+        self.pool = pool
+        self.tokenizer = tokenizer
+        self._context_length = context_length
+
+    @property
+    def context_length(self) -> int:
+        """See `TokenGenerator`."""
+        return self._context_length
+
+    @cached_property
+    def _names(self) -> TokenNames:
+        return TokenNames(self.tokenizer)
+
+    async def generate(
+        self, prompt: Sequence[int], params: SamplingParams, mask: TokenMask | None = None
+    ) -> AsyncGenerator[TokenChunk, None]:
+        """See `TokenGenerator`. Raises RequestError for what an upstream refuses, UpstreamError."""
+        self._check(prompt, params)
+        answer = Answer(prompt, params, mask, MaskWalk(mask, self.tokenizer.vocab_size))
+        while answer.finish is None:
+            forced = self._forced(answer)
+            if forced or answer.finish is not None:
+                yield TokenChunk(forced, answer.finish)
+                continue
+            if answer.walk.went_wrong:
+                answer.repairs += 1
+            if answer.repairs > MAX_REPAIRS:
+                message = f"the upstream's output does not obey after {MAX_REPAIRS} corrections"
+                raise UpstreamError(message)
+            upstream = self.pool.pick(tuple(prompt[:AFFINITY]), answer.failed)
+            try:
+                async with aclosing(self._ask(upstream, answer)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+            except (EngineBusyError, UpstreamError):
+                answer.failed[upstream] += 1
+                if answer.failed.total() > MAX_FAILURES or not can_resume(answer):
+                    raise
+
+    def _check(self, prompt: Sequence[int], params: SamplingParams) -> None:
+        """Raise ValueError for what cannot be asked of an upstream."""
+        if not prompt:
+            raise ValueError("the prompt is empty")
+        if len(prompt) + params.max_tokens > self.context_length:
+            sizes = f"{len(prompt)} tokens of prompt and {params.max_tokens} of output"
+            raise ValueError(f"{sizes} exceed the context of {self.context_length}")
+        if params.prompt_logprobs is not None:
+            raise ValueError("echo with logprobs is not had from an upstream: leave one out")
+
+    def _forced(self, answer: Answer) -> tuple[int, ...]:
+        """Ids that the mask leaves no choice about, which need no upstream."""
+        if answer.left <= 0:
+            answer.finish = "length"
+        forced: list[int] = []
+        # Scores are the model's, of every token: then it has to be asked for these too.
+        while answer.params.logprobs is None and answer.finish is None:
+            if self._can_hand_over(answer.next_schema()):
+                break
+            token_id = answer.walk.only()
+            if token_id is None or not answer.walk.take(token_id):
+                break
+            forced.append(token_id)
+            answer.ids.append(token_id)
+            if token_id in answer.params.stop_token_ids:
+                answer.finish = "stop"
+            elif answer.left <= 0:
+                answer.finish = "length"
+        return tuple(forced)
+
+    def _can_hand_over(self, schema: Schema | None) -> bool:
+        return any(guidance(upstream.owner, schema) for upstream in self.pool.upstreams)
+
+    async def _ask(self, upstream: Upstream, answer: Answer) -> AsyncGenerator[TokenChunk, None]:
+        """What one request to an upstream adds to the answer, up to an id that is not taken."""
+        params, bias = answer.params, answer.walk.bias()
+        guided = guidance(upstream.owner, None if bias else answer.next_schema())
+        body = fields(
+            upstream.model,
+            [*answer.prompt, *answer.ids],
+            params,
+            owner=upstream.owner,
+            max_tokens=1 if bias else answer.left,
+            bias=bias,
+        )
+        names = None if params.logprobs is None else self._names
+        text = SpeltOutput(self.tokenizer, answer.ids)
+        reader = OutputReader(text, names, params.logprobs or 0)
+        last: Piece | None = None
+        chunks = upstream.stream(body, optional_fields(params), guided)
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                piece = reader.read(chunk)
+                if piece.finish_reason is not None:
+                    # Read on to the usage, and to the end of a connection that is not cut.
+                    last = piece
+                    continue
+                taken, ends = self._take(upstream, answer, piece)
+                if taken.token_ids:
+                    yield taken
+                if ends:
+                    return
+        if last is None:
+            raise UpstreamError("the upstream ended its output without a finish reason")
+        taken, ends = self._take(upstream, answer, self._with_stop(answer, last))
+        if not ends and not bias and last.finish_reason == "length":
+            answer.finish = "length"
+        if taken.token_ids or answer.finish is not None:
+            yield replace(
+                taken, finish_reason=answer.finish, cached_tokens=self._cached(answer, reader)
+            )
+
+    def _take(self, upstream: Upstream, answer: Answer, piece: Piece) -> tuple[TokenChunk, bool]:
+        """The ids that are taken, and whether the request has to end behind them."""
+        count, ends = 0, False
+        for token_id in piece.token_ids:
+            if not 0 <= token_id < self.tokenizer.vocab_size:
+                message = "is not in the vocabulary: is the --tokenizer the model's?"
+                raise UpstreamError(f"the upstream's token {token_id} {message}")
+            if not answer.walk.take(token_id):
+                ends = True
+                break
+            count += 1
+            answer.received = True
+            answer.ids.append(token_id)
+            if token_id in answer.params.stop_token_ids:
+                answer.finish, ends = "stop", True
+                break
+            if guidance(upstream.owner, answer.next_schema()):
+                ends = True
+                break
+        scores = None if piece.logprobs is None else piece.logprobs[:count]
+        return TokenChunk(piece.token_ids[:count], answer.finish, scores), ends
+
+    def _with_stop(self, answer: Answer, last: Piece) -> Piece:
+        """The last piece with the id that ended the output, which texts do not show."""
+        stops = answer.params.stop_token_ids
+        if last.finish_reason != "stop" or not stops.isdisjoint(last.token_ids[-1:]):
+            return last
+        if last.logprobs is not None:
+            raise UpstreamError("the upstream did not score the token that ended its output")
+        return replace(last, token_ids=(*last.token_ids, self._stop_id(stops)))
+
+    def _stop_id(self, stops: frozenset[int]) -> int:
+        """The one that ends a turn, if it is among them."""
+        end = self.tokenizer.special("<|im_end|>")
+        return end if end in stops else min(stops, default=end)
+
+    def _cached(self, answer: Answer, reader: OutputReader) -> int:
+        """Cached tokens of the prompt: of an answer in parts, those of the first part."""
+        if answer.counted:
+            return 0
+        answer.counted = True
+        return min(reader.cached_tokens, len(answer.prompt))
+
+
+def can_resume(answer: Answer) -> bool:
+    """Whether another upstream may go on with the answer. With a seed it would be another answer,
+    and penalties are counted from where a request begins."""
+    params = answer.params
+    resumable = params.seed is None and not (params.presence_penalty or params.frequency_penalty)
+    return resumable or not answer.received
