@@ -118,6 +118,8 @@ class PromptBody(BaseModel):
     def refuse_edits(self) -> None:
         """Raise for edits of the context, but for those of thoughts, which no prompt holds."""
         edits = (self.context_management or {}).get("edits") or ()
+        if not isinstance(edits, list | tuple):
+            raise invalid("context_management.edits", "is no list: leave it out")
         for index, edit in enumerate(edits):
             if not (isinstance(edit, dict) and str(edit.get("type")).startswith("clear_thinking_")):
                 raise unsupported(f"context_management.edits[{index}]", edit)
