@@ -24,6 +24,12 @@ def test_aliases_answer_and_are_listed(client, scripted):
     assert "'gpt-x'" in caught.value.message
 
 
+def test_the_card_tells_the_context_length(serve, scripted):
+    url = serve(scripted(END), aliases=["gpt-x"])
+    cards = httpx.get(f"{url}/v1/models").json()["data"]
+    assert [card["max_model_len"] for card in cards] == [4096, 4096]
+
+
 def test_aliases_hold_for_tokens_too(serve, scripted):
     url = serve(scripted(END), aliases=["gpt-x"])
     body = {"model": "gpt-x", "prompt": "hi"}

@@ -51,7 +51,8 @@ def create_app(
     registry = CollectorRegistry()
     if engine_stats is not None:
         registry.register(EngineGauges(engine_stats))
-    meter, names = Meter(registry), ServedNames(model, aliases)
+    context_length = None if coder is None else coder.context_length
+    meter, names = Meter(registry), ServedNames(model, aliases, context_length)
     app.include_router(model_routes(names))
     app.include_router(chat_routes(MeteredChat(chat, meter), names))
     app.include_router(message_routes(MeteredChat(chat, meter), names))

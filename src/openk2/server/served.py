@@ -11,10 +11,13 @@ from openk2.server.errors import ANSWERS, ApiError
 
 
 class ServedNames:
-    """name: the model's own. aliases: others that mean it too."""
+    """name: the model's own. aliases: others that mean it too. context_length: if it is known."""
 
-    def __init__(self, name: str, aliases: Sequence[str] = ()) -> None:
+    def __init__(
+        self, name: str, aliases: Sequence[str] = (), context_length: int | None = None
+    ) -> None:
         self.names = tuple(dict.fromkeys([name, *aliases]))
+        self._context_length = context_length
         self._created = int(time.time())
 
     def check(self, name: str) -> None:
@@ -25,8 +28,11 @@ class ServedNames:
             raise ApiError(404, message, param="model", code="model_not_found")
 
     def card(self, name: str) -> dict[str, Any]:
-        """OpenAI's description of a model."""
-        return {"id": name, "object": "model", "created": self._created, "owned_by": "openk2"}
+        """OpenAI's description of a model, with vLLM's name for its context."""
+        card = {"id": name, "object": "model", "created": self._created, "owned_by": "openk2"}
+        if self._context_length is None:
+            return card
+        return {**card, "max_model_len": self._context_length}
 
 
 def model_routes(names: ServedNames) -> APIRouter:
