@@ -8,16 +8,13 @@ with Beijing and the last answer says that it is sunny, within three rounds. Uns
 
 import argparse
 import json
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import nullcontext
 
-import httpx
 from openai import OpenAI
-from serve_start import SERVE, free_port
+from served import Server, serving
 
 from openk2.record.machine import describe_machine
 
@@ -80,29 +77,6 @@ def weather(client: OpenAI, model: str) -> tuple[bool, list[str]]:
     return False, said
 
 
-@contextmanager
-def served(model: str, url: str | None) -> Iterator[str]:
-    """The address of a server: the given one, or one started here."""
-    if url is not None:
-        yield url
-        return
-    port = free_port()
-    process = subprocess.Popen([sys.executable, "-c", SERVE, "serve", model, "--port", str(port)])
-    try:
-        for _ in range(600):
-            if process.poll() is not None:
-                raise SystemExit(f"openk2 serve ended with status {process.returncode}")
-            try:
-                httpx.get(f"http://127.0.0.1:{port}/health").raise_for_status()
-                break
-            except httpx.HTTPError:
-                time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", nargs="?", default="openk2-nano")
@@ -110,7 +84,9 @@ def main() -> None:
     parser.add_argument("--url")
     parser.add_argument("--concurrency", type=int, default=4)
     arguments = parser.parse_args()
-    with served(arguments.model, arguments.url) as url:
+    given = nullcontext(Server(arguments.url, 0))
+    with given if arguments.url else serving(arguments.model) as server:
+        url = server.url
         client = OpenAI(base_url=url, api_key="none")
         name = client.models.list().data[0].id
         began = time.perf_counter()

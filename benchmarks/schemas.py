@@ -10,9 +10,7 @@ Exit status 1 if one does not validate, an id is not canonical, or a request fai
 
 import argparse
 import asyncio
-import contextlib
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,7 +21,7 @@ from typing import Any
 import httpx
 from jsonschema import Draft202012Validator
 from rich.progress import Progress
-from serve_start import SERVE, free_port
+from served import serving
 
 from openk2.architecture import ModelConfig
 from openk2.chat import Tokenizer
@@ -148,21 +146,10 @@ async def judge(url: str, schemas: list[Any], options: argparse.Namespace) -> tu
 def serve_and_judge(
     model: str, schemas: list[Any], options: argparse.Namespace
 ) -> tuple[Counter, list, float]:
-    port = free_port()
-    command = [sys.executable, "-c", SERVE, "serve", model, "--port", str(port)]
-    with subprocess.Popen(command) as server:
-        try:
-            url = f"http://127.0.0.1:{port}/v1/"
-            for _ in range(600):
-                with contextlib.suppress(httpx.HTTPError):
-                    httpx.get(url + "models").raise_for_status()
-                    break
-                time.sleep(0.1)
-            began = time.monotonic()
-            seen, wrong = asyncio.run(judge(url, schemas, options))
-            return seen, wrong, time.monotonic() - began
-        finally:
-            server.terminate()
+    with serving(model) as server:
+        began = time.monotonic()
+        seen, wrong = asyncio.run(judge(server.url, schemas, options))
+        return seen, wrong, time.monotonic() - began
 
 
 def main() -> None:

@@ -6,23 +6,14 @@ The goal is import of torch plus two seconds. Both sides alternate in one run; m
 """
 
 import argparse
-import socket
 import statistics
 import subprocess
 import sys
 import time
 
-import httpx
+from served import serving
 
 from openk2.record.machine import describe_machine
-
-SERVE = "from openk2.cli.main import app; app()"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def import_torch() -> float:
@@ -32,25 +23,9 @@ def import_torch() -> float:
 
 
 def serve_until_ready(model: str) -> float:
-    port = free_port()
     began = time.perf_counter()
-    command = [sys.executable, "-c", SERVE, "serve", model, "--port", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        while True:
-            try:
-                httpx.get(f"http://127.0.0.1:{port}/health", timeout=1).raise_for_status()
-            except httpx.HTTPError:
-                if process.poll() is not None:
-                    raise SystemExit(
-                        f"openk2 serve ended with status {process.returncode}"
-                    ) from None
-                time.sleep(0.02)
-            else:
-                return time.perf_counter() - began
-    finally:
-        process.terminate()
-        process.wait()
+    with serving(model):
+        return time.perf_counter() - began
 
 
 def main() -> None:

@@ -10,17 +10,15 @@ if memory in the last minute is more than 5 % above that of the second.
 
 import argparse
 import asyncio
-import contextlib
 import random
 import re
-import subprocess
 import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 import httpx
-from serve_start import SERVE, free_port
+from served import serving
 
 from openk2.record.machine import describe_machine
 
@@ -127,20 +125,9 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--leave", type=float, default=0.3)
     options = parser.parse_args()
-    port = free_port()
-    command = [sys.executable, "-c", SERVE, "serve", options.model, "--port", str(port)]
     print(describe_machine(), flush=True)
-    with subprocess.Popen(command) as server:
-        try:
-            url = f"http://127.0.0.1:{port}/v1/"
-            for _ in range(600):
-                with contextlib.suppress(httpx.HTTPError):
-                    httpx.get(url + "models").raise_for_status()
-                    break
-                time.sleep(0.1)
-            ok = asyncio.run(soak(url, server.pid, options))
-        finally:
-            server.terminate()
+    with serving(options.model) as server:
+        ok = asyncio.run(soak(server.url + "/", server.pid, options))
     sys.exit(not ok)
 
 

@@ -27,7 +27,7 @@ import httpx
 import torch
 from greedy import SHARE, greedy, make_prompts, our_outputs, output_logits
 from reference import transformers_twin
-from serve_start import free_port
+from served import free_port
 
 from openk2.checkpoint import load_model
 from openk2.generation import Upstream, UpstreamPool, UpstreamTokens

@@ -1,7 +1,14 @@
 import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+import uvicorn
+from fastapi import FastAPI
 
 from openk2.chat import train_tokenizer
 from openk2.data import pack_stream, pack_whole
@@ -61,3 +68,27 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pack_whole(documents, 96, pad).save(folder / "chat.safetensors")
     (folder / "pretrain.toml").write_text(RECIPE.format(folder=folder, stable=4))
     return folder
+
+
+@contextmanager
+def running(app: FastAPI) -> Iterator[str]:
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        try:
+            deadline = time.monotonic() + 30
+            while not server.started:
+                assert time.monotonic() < deadline, "the server did not start"
+                time.sleep(0.005)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(10)
+
+
+@pytest.fixture(scope="session")
+def run_app() -> Callable[[FastAPI], AbstractContextManager[str]]:
+    """An application on a loopback port, as a context manager that gives its address."""
+    return running

@@ -1,14 +1,14 @@
 """A real server over loopback, and generators to put behind it."""
 
 import asyncio
-import socket
 import threading
-import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
+from random import Random
 
+import numpy as np
 import pytest
-import uvicorn
 from anthropic import Anthropic
 from openai import OpenAI
 
@@ -25,6 +25,7 @@ from openk2.generation import (
     RawCompletion,
     RenderedChat,
 )
+from openk2.grammar import ChatMasks
 from openk2.protocol import (
     SamplingParams,
     TokenChunk,
@@ -129,9 +130,51 @@ def chunk(ids, finish_reason, params, **first) -> TokenChunk:
     return TokenChunk(tuple(ids), finish_reason, scores, **first)
 
 
+class RandomTokens:
+    """Any id that the mask allows, one as likely as the other; first: what comes first if it may.
+
+    Without a mask, any ordinary id.
+    """
+
+    context_length = 4096
+
+    def __init__(self, tokenizer, seed, first=None):
+        self.tokenizer, self.seed, self.first = tokenizer, seed, first
+
+    async def generate(self, prompt, params, mask=None):
+        rng = Random(self.seed)
+        words = np.empty(-(-self.tokenizer.vocab_size // 32), dtype=np.int32)
+        for place in range(1, params.max_tokens + 1):
+            while True:
+                ids = range(len(self.tokenizer.tokens))
+                if mask is not None and mask.fill(words):
+                    ids = np.unpackbits(words.view(np.uint8), bitorder="little").nonzero()[0]
+                token = int(rng.choice(ids))
+                if place == 1 and self.first in ids:
+                    token = self.first
+                if mask is None or mask.accept(token):
+                    break
+            stops = token in params.stop_token_ids
+            ends = stops or place == params.max_tokens
+            yield TokenChunk((token,), ("stop" if stops else "length") if ends else None)
+            if ends:
+                return
+
+
 @pytest.fixture(scope="session")
 def tokenizer() -> Tokenizer:
     return train_tokenizer(["a"], 512)
+
+
+@pytest.fixture(scope="session")
+def masks(tokenizer) -> ChatMasks:
+    return ChatMasks(tokenizer)
+
+
+@pytest.fixture
+def random_tokens(tokenizer) -> Callable[..., RandomTokens]:
+    """Make a `RandomTokens` from its seed, and the id that comes first if it may."""
+    return partial(RandomTokens, tokenizer)
 
 
 @pytest.fixture(scope="session")
@@ -150,29 +193,14 @@ def scripted(tokenizer) -> Callable[..., ScriptedTokens]:
     return make
 
 
-@contextmanager
-def running(chat: ChatGenerator, **options: object) -> Iterator[str]:
-    app = create_app(chat, model=MODEL, **options)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        try:
-            deadline = time.monotonic() + 10
-            while not server.started:
-                assert time.monotonic() < deadline, "the server did not start"
-                time.sleep(0.005)
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join(10)
-
-
 @pytest.fixture(scope="session")
-def run_server() -> Callable[..., AbstractContextManager[str]]:
-    """The server of a ChatGenerator as a context manager, for fixtures that live longer."""
-    return running
+def run_server(run_app) -> Callable[..., AbstractContextManager[str]]:
+    """The server of a ChatGenerator as a context manager."""
+
+    def run(chat: ChatGenerator, **options: object) -> AbstractContextManager[str]:
+        return run_app(create_app(chat, model=MODEL, **options))
+
+    return run
 
 
 class Switched:
@@ -194,16 +222,16 @@ class Switched:
 
 
 @pytest.fixture(scope="session")
-def switched_server(tokenizer) -> Iterator[tuple[Switched, str]]:
+def switched_server(tokenizer, run_server) -> Iterator[tuple[Switched, str]]:
     """The server that tests share, and what answers in it."""
     switch = Switched()
     coder = PromptCoder(tokenizer, ScriptedTokens.context_length)
-    with running(switch, completion=switch, coder=coder) as url:
+    with run_server(switch, completion=switch, coder=coder) as url:
         yield switch, url
 
 
 @pytest.fixture
-def serve(tokenizer, switched_server) -> Iterator[Callable[..., str]]:
+def serve(tokenizer, switched_server, run_server) -> Iterator[Callable[..., str]]:
     """Serve a token generator and get the URL; with options of `create_app`, on its own server."""
     switch, url = switched_server
 
@@ -213,7 +241,7 @@ def serve(tokenizer, switched_server) -> Iterator[Callable[..., str]]:
         if options:
             coder = PromptCoder(tokenizer, tokens.context_length)
             options = {"completion": completion, "coder": coder, **options}
-            return stack.enter_context(running(chat, **options))
+            return stack.enter_context(run_server(chat, **options))
         switch.chat, switch.completion = chat, completion
         return url
 

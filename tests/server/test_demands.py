@@ -5,16 +5,11 @@ Behind the server is a generator of random ids that obeys nothing but its mask.
 
 import json
 import re
-from random import Random
 
 import httpx
-import numpy as np
 import openai
 import pytest
 from jsonschema import Draft202012Validator
-
-from openk2.grammar import ChatMasks
-from openk2.protocol import TokenChunk
 
 MODEL = "openk2-test"
 MESSAGES = [{"role": "user", "content": "go"}]
@@ -47,48 +42,12 @@ CALLED = [
 ]
 
 
-class RandomTokens:
-    """Any id that the mask allows, one as likely as the other; first: what comes first if it may.
-
-    Without a mask, any ordinary id.
-    """
-
-    context_length = 4096
-
-    def __init__(self, tokenizer, seed, first=None):
-        self.tokenizer, self.seed, self.first = tokenizer, seed, first
-
-    async def generate(self, prompt, params, mask=None):
-        rng = Random(self.seed)
-        words = np.empty(-(-self.tokenizer.vocab_size // 32), dtype=np.int32)
-        for place in range(1, params.max_tokens + 1):
-            while True:
-                ids = range(len(self.tokenizer.tokens))
-                if mask is not None and mask.fill(words):
-                    ids = np.unpackbits(words.view(np.uint8), bitorder="little").nonzero()[0]
-                token = int(rng.choice(ids))
-                if place == 1 and self.first in ids:
-                    token = self.first
-                if mask is None or mask.accept(token):
-                    break
-            stops = token in params.stop_token_ids
-            ends = stops or place == params.max_tokens
-            yield TokenChunk((token,), ("stop" if stops else "length") if ends else None)
-            if ends:
-                return
-
-
-@pytest.fixture(scope="module")
-def masks(tokenizer):
-    return ChatMasks(tokenizer)
-
-
 @pytest.fixture
-def ask(client, tokenizer, masks):
+def ask(client, random_tokens, masks):
     """One answer: content, calls as (id, name, arguments), finish reason."""
 
     def send(seed, stream, first=None, **fields):
-        api = client(RandomTokens(tokenizer, seed, first), masks=masks)
+        api = client(random_tokens(seed, first), masks=masks)
         fields = {"model": MODEL, "messages": MESSAGES, "max_tokens": 200, **fields}
         if not stream:
             [choice] = api.chat.completions.create(**fields).choices
@@ -207,15 +166,15 @@ FORMAT = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"contai
         ({"response_format": {"type": "json_object"}, "tools": TOOLS}, "response_format", "tools"),
     ],
 )
-def test_what_cannot_be_met_is_refused_by_name(client, tokenizer, masks, fields, param, said):
-    api = client(RandomTokens(tokenizer, 0), masks=masks)
+def test_what_cannot_be_met_is_refused_by_name(client, random_tokens, masks, fields, param, said):
+    api = client(random_tokens(0), masks=masks)
     with pytest.raises(openai.BadRequestError, match=re.escape(said)) as refused:
         api.chat.completions.create(model=MODEL, messages=MESSAGES, **fields)
     assert refused.value.param == param
 
 
-def test_without_a_grammar_strict_tools_are_refused(serve, tokenizer):
-    url = serve(RandomTokens(tokenizer, 0)) + "/v1/chat/completions"
+def test_without_a_grammar_strict_tools_are_refused(serve, random_tokens):
+    url = serve(random_tokens(0)) + "/v1/chat/completions"
     answer = httpx.post(url, json={"model": MODEL, "messages": MESSAGES, "tools": TOOLS})
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == "tools[0].function.strict"

@@ -2,18 +2,13 @@
 
 import asyncio
 import json
-import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
 from openk2.generation import PromptCoder
 from openk2.local import LocalModel, open_model
@@ -24,24 +19,6 @@ Body = dict[str, Any]
 Answer = tuple[int, str, bytes]
 
 
-@contextmanager
-def running(app) -> Iterator[str]:
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        try:
-            deadline = time.monotonic() + 30
-            while not server.started:
-                assert time.monotonic() < deadline, "the server did not start"
-                time.sleep(0.005)
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join(10)
-
-
 @pytest.fixture(scope="session")
 def local() -> Iterator[LocalModel]:
     with open_model() as model:
@@ -49,9 +26,9 @@ def local() -> Iterator[LocalModel]:
 
 
 @pytest.fixture(scope="session")
-def own_server(local) -> Iterator[str]:
+def own_server(local, run_app) -> Iterator[str]:
     coder = PromptCoder(local.tokenizer, local.engine.context_length)
-    with running(create_app(local.chat, model=local.name, coder=coder)) as url:
+    with run_app(create_app(local.chat, model=local.name, coder=coder)) as url:
         yield url
 
 

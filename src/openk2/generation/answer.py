@@ -4,14 +4,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from openk2.chat import (
-    CallArguments,
-    CallEnd,
-    CallStart,
-    ContentDelta,
-    ReasoningDelta,
-    ToolCall,
-)
+from openk2.chat import OutputEvent, ToolCall, join_events
 from openk2.generation.chat import ChatFinish, ChatFinishReason, ChatGenerator, ChatRequest
 from openk2.generation.scores import ScoredToken, TokensScored
 
@@ -58,41 +51,26 @@ async def complete(generator: ChatGenerator, request: ChatRequest) -> ChatAnswer
 
     Raises what `ChatGenerator.stream` raises. Cancelling it cancels the request.
     """
-    content: list[str] = []
-    reasoning: list[str] = []
-    starts: dict[int, CallStart] = {}
-    arguments: dict[int, list[str]] = {}
-    ended: list[int] = []
+    said: list[OutputEvent] = []
     scores: list[ScoredToken] = []
     async with aclosing(generator.stream(request)) as events:
         async for event in events:
             match event:
-                case ContentDelta():
-                    content.append(event.text)
-                case ReasoningDelta():
-                    reasoning.append(event.text)
-                case CallStart():
-                    starts[event.index] = event
-                    arguments[event.index] = []
-                case CallArguments():
-                    arguments[event.index].append(event.text)
-                case CallEnd():
-                    ended.append(event.index)
                 case TokensScored():
                     scores += event.tokens
                 case ChatFinish():
-                    calls = (
-                        ToolCall(starts[i].id, starts[i].name, "".join(arguments[i])) for i in ended
-                    )
+                    output = join_events(said)
                     return ChatAnswer(
-                        "".join(content),
-                        tuple(calls),
+                        output.content,
+                        output.tool_calls,
                         event.reason,
                         event.prompt_tokens,
                         event.completion_tokens,
                         event.cached_tokens,
                         event.stop_string,
                         tuple(scores),
-                        "".join(reasoning),
+                        output.reasoning,
                     )
+                case _:
+                    said.append(event)
     raise RuntimeError(f"{type(generator).__name__} ended its answer without a ChatFinish")

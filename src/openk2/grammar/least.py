@@ -23,7 +23,6 @@ class Least:
     def __init__(self, shapes: Shapes, leaves: Leaves) -> None:
         self._shapes, self._leaves = shapes, leaves
         self._sizes: list[float] = [math.inf] * len(shapes.nodes)
-        self._depths: list[float] = [math.inf] * len(shapes.nodes)
         changed = True
         while changed:
             changed = False

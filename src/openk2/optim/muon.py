@@ -19,13 +19,13 @@ from openk2.optim.newton_schulz import QUINTIC, Coefficients, orthogonalize
 RMS_OF_ADAMW = 0.2
 # Numbers that go through Newton-Schulz together: enough to keep every core busy with small
 # matrices, few enough for what is computed in between to stay in memory that the process has.
-# With all experts of two layers at once, half of a step was the system handing out fresh pages.
+# All experts of two layers at once took twice as long (benchmarks/muon.md).
 BATCH_NUMBERS = 1 << 22
 DTYPES = (torch.float32, torch.bfloat16)
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum, orthogonalised. Same-shape matrices go through Newton-Schulz as one batch.
+    """Momentum, orthogonalised. Same-shape matrices go through Newton-Schulz together.
 
     params: tensors of two dimensions, or three for stacks. Raises ValueError for any other, and
         for a setting out of range.

@@ -44,7 +44,6 @@ TRANSLATE = tool(
     {"text": text("The text"), "language": {"type": "string", "enum": ["de", "fr", "zh"]}},
 )
 TOOLS = (WEATHER, REMINDER, TRANSLATE)
-PARAMETERS = {tool["function"]["name"]: tool["function"]["parameters"] for tool in TOOLS}
 
 SMALL_TALK = ("Hello!", "Thank you, that helped.", "Who are you?")
 ERRANDS = (
