@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 
-.PHONY: serve test test-slow lint setup setup-test clean
+.PHONY: serve test test-slow test-vllm lint setup setup-test clean
 serve: setup
 	$(BIN)/openk2 serve
 
@@ -14,6 +14,12 @@ test: setup-test lint
 
 test-slow: setup-test
 	$(BIN)/python -m pytest -m slow
+
+# Against a real vLLM, in an environment of its own: some minutes and gigabytes to install.
+VLLM_VENV ?= .venv-vllm
+test-vllm: setup-test
+	$(BIN)/python benchmarks/vllm_server.py $(VLLM_VENV) --install
+	OPENK2_VLLM=$(abspath $(VLLM_VENV)) $(BIN)/python -m pytest tests/end_to_end/test_vllm.py
 
 lint: setup-test
 	$(BIN)/ruff check .

@@ -28,10 +28,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(model: str) -> Iterator[Server]:
-    """The server of a folder or a built-in model, from its first healthy answer on."""
+def serving(*arguments: str) -> Iterator[Server]:
+    """`openk2 serve` with these arguments (a model, or a gateway's options), from its first
+    healthy answer on."""
     port = free_port()
-    command = [sys.executable, "-c", SERVE, "serve", model, "--port", str(port)]
+    command = [sys.executable, "-c", SERVE, "serve", *arguments, "--port", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         while True:

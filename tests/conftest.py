@@ -35,6 +35,7 @@ max_position_embeddings = 256
 
 [optimization]
 tau = 0.05
+products = "float32"
 
 [schedule]
 peak = 1e-2

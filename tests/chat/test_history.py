@@ -133,6 +133,6 @@ def test_a_history_of_thousands_of_calls_is_renamed_in_linear_time(kind: str) ->
     results = [result(f"{prefix}_{i}") for i in reversed(range(count))]
     began = time.process_time()
     renamed = canonical_history([*calls, *results]).messages
-    assert time.process_time() - began < 1.5
+    assert time.process_time() - began < 5  # by the square it would be minutes
     last = 0 if kind == "in reverse" else count - 1
     assert renamed[-1]["tool_call_id"] == f"functions.a:{last}"

@@ -1,10 +1,13 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openk2.data import DataError, Document, Mixture, PackedRows, pack_stream, pack_whole
+from openk2.data import DataError, Document, PackedRows, open_rows, pack_stream, pack_whole
+from openk2.data.mixture import Mixture
+from openk2.data.rows import RowFile
 
 PAD = 999
 DOCUMENTS = st.lists(
@@ -61,50 +64,35 @@ def test_a_target_is_the_next_learned_token_of_the_same_document(
     assert predicted == sorted(learned)
 
 
-def rows(count: int, value: int) -> PackedRows:
-    tokens = torch.arange(count)[:, None].repeat(1, 4).int() + value
-    return PackedRows(tokens, torch.zeros(count, 4).short(), torch.ones(count, 4).bool())
-
-
-def test_an_epoch_visits_every_row_once_in_an_order_of_its_own() -> None:
-    mixture = Mixture([rows(20, 0)], [1.0], seed=5)
-    epochs = [mixture.batch(step, 20).tokens[:, 0].tolist() for step in range(2)]
-    assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(20))
-    assert epochs[0] != epochs[1]
-
-
-def test_a_step_is_the_same_whatever_was_asked_before() -> None:
-    def mixture() -> Mixture:
-        return Mixture([rows(50, 0), rows(30, 1000)], [3.0, 1.0], seed=5)
-
-    walked = mixture()
-    for step in range(1200):
-        expected = walked.batch(step, 8)
-    assert torch.equal(mixture().batch(1199, 8).tokens, expected.tokens)
-
-
-def test_weights_are_proportions() -> None:
-    mixture = Mixture([rows(50, 0), rows(30, 1000)], [3.0, 1.0], seed=5)
-    tokens = torch.cat([mixture.batch(step, 100).tokens[:, 0] for step in range(40)])
-    assert float((tokens >= 1000).float().mean()) == pytest.approx(0.25, abs=0.03)
-
-
-def test_saved_rows_load_equal_and_damage_is_named(tmp_path) -> None:
+def test_saved_rows_load_equal_and_damage_is_named(tmp_path: Path) -> None:
     packed = pack_stream([Document(np.arange(50).tolist(), [True] * 50)], 16, PAD)
-    packed.save(tmp_path / "rows.safetensors")
-    loaded = PackedRows.load(tmp_path / "rows.safetensors")
-    assert torch.equal(loaded.tokens, packed.tokens)
-    (tmp_path / "rows.safetensors").write_bytes(b"nonsense")
+    file = tmp_path / "rows.safetensors"
+    packed.save(file)
+    opened = RowFile(file)
+    assert (len(opened), opened.length, opened.largest_id()) == (4, 16, PAD)
+    for index in range(4):
+        for read, kept in zip(opened.row(index), packed.row(index), strict=True):
+            assert read.dtype == kept.dtype
+            assert read.tolist() == kept.tolist()
+    assert opened.read().content() == packed.content()
+    file.write_bytes(b"nonsense")
     with pytest.raises(DataError, match=r"rows\.safetensors"):
-        PackedRows.load(tmp_path / "rows.safetensors")
+        open_rows(file)
     for damaged in (
-        PackedRows(packed.tokens, packed.segments[:1].clone(), packed.learned),
+        PackedRows(packed.tokens, packed.segments[:1], packed.learned),
         PackedRows(packed.tokens[:0], packed.segments[:0], packed.learned[:0]),
-        PackedRows(packed.tokens.long(), packed.segments, packed.learned),
+        PackedRows(packed.tokens.astype(np.int64), packed.segments, packed.learned),
     ):
-        damaged.save(tmp_path / "rows.safetensors")
+        damaged.save(file)
         with pytest.raises(DataError, match=r"rows\.safetensors is not a file of packed rows"):
-            PackedRows.load(tmp_path / "rows.safetensors")
+            open_rows(file)
+
+
+def test_a_view_is_saved_as_it_looks(tmp_path: Path) -> None:
+    packed = pack_stream([Document(np.arange(64).tolist(), [True] * 64)], 16, PAD)
+    view = PackedRows(packed.tokens[:, 3:9], packed.segments[:, 3:9], packed.learned[:, 3:9])
+    view.save(tmp_path / "rows.safetensors")
+    assert RowFile(tmp_path / "rows.safetensors").read().tokens.tolist() == view.tokens.tolist()
 
 
 def test_more_documents_than_a_row_can_tell_apart_are_refused() -> None:

@@ -10,6 +10,7 @@ from openk2.generation import (
     ChatFinish,
     ChatRequest,
     ContextLengthError,
+    PromptRead,
     RenderedChat,
     RequestError,
     complete,
@@ -186,11 +187,13 @@ def test_closing_the_stream_closes_the_token_generator(tokenizer, scripted_token
 
     async def leave_early():
         stream = RenderedChat(tokenizer, tokens, tokenizer.stop_ids).stream(ChatRequest(MESSAGES))
-        first = await anext(stream)
+        read, first = await anext(stream), await anext(stream)
         await stream.aclose()
-        return first
+        return read, first
 
-    assert asyncio.run(leave_early()) == ContentDelta("A")
+    read, first = asyncio.run(leave_early())
+    assert read == PromptRead(len(encode_chat(tokenizer, MESSAGES).token_ids))
+    assert first == ContentDelta("A")
     assert tokens.closed
 
 

@@ -13,7 +13,7 @@ import pytest
 import openk2
 from openk2.chat import CallArguments, CallEnd, CallStart, ContentDelta, RenderError
 from openk2.engine import EngineError
-from openk2.generation import ChatFinish, ChatRequest, RequestError, complete
+from openk2.generation import ChatFinish, ChatRequest, PromptRead, RequestError, complete
 from openk2.local import DEFAULT_MODEL, LocalModelError
 from openk2.local.loop_thread import LoopThread
 from openk2.protocol import SamplingParams
@@ -53,8 +53,10 @@ def test_a_chat_is_the_answer_that_the_chat_generator_gives(model) -> None:
 def test_a_stream_joins_to_the_chat(model) -> None:
     settings = {"max_tokens": 30, "seed": 5}
     answer = model.chat(MESSAGES, **settings)
-    *events, finish = model.stream(MESSAGES, **settings)
+    read, *events, finish = model.stream(MESSAGES, **settings)
     assert isinstance(finish, ChatFinish)
+    assert isinstance(read, PromptRead)
+    assert read.prompt_tokens == finish.prompt_tokens
     assert all(isinstance(e, ContentDelta | CallStart | CallArguments | CallEnd) for e in events)
     assert "".join(e.text for e in events if isinstance(e, ContentDelta)) == answer.content
     assert finish.reason == answer.finish_reason

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from openk2.architecture import ModelConfig
 from openk2.model import Observation
 from openk2.model.attention import LatentAttention
-from openk2.model.spans import document_spans
+from openk2.model.spans import document_spans, windows
 
 CONFIG = ModelConfig(
     hidden_size=16,
@@ -62,3 +62,19 @@ def test_attention_by_spans_equals_attention_over_the_whole_row(rows: list[list[
         results.append((y, gradient, observation.max_logits))
     for dense, blocked in zip(*results, strict=True):
         torch.testing.assert_close(blocked, dense, atol=1e-5, rtol=1e-4)
+
+
+def test_windows_are_slices_and_give_the_gradient_of_slices() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 3, 9, 4, generator=generator, requires_grad=True)
+    places = [(0, 0, 5), (0, 2, 9), (1, 4, 6), (1, 5, 6)]
+    slices = [x[row, :, start:end] for row, start, end in places]
+    given = windows(x, places)
+    weights = [torch.randn(s.shape, generator=generator) for s in slices]
+    for window, piece in zip(given, slices, strict=True):
+        assert torch.equal(window, piece)
+    gradients = []
+    for pieces in (given, slices):
+        total = sum((w * p).sum() for w, p in zip(weights, pieces, strict=True))
+        gradients.append(torch.autograd.grad(total, x)[0])
+    torch.testing.assert_close(*gradients)

@@ -1,6 +1,8 @@
 import pytest
 import torch
+from torch.optim._muon import _zeropower_via_newtonschulz
 
+from openk2.kernels import native
 from openk2.optim import POLAR_EXPRESS, orthogonalize
 
 
@@ -46,3 +48,14 @@ def test_a_zero_matrix_stays_zero_and_a_tiny_one_does_not() -> None:
     assert not orthogonalize(torch.zeros(4, 6)).any()
     tiny = torch.randn(4, 6, generator=torch.Generator().manual_seed(0)) * 1e-20
     assert not orthogonalize(tiny).isnan().any()
+
+
+@pytest.mark.skipif(not native.available(), reason="torch's products are in bfloat16")
+def test_rounded_to_bfloat16_it_is_nearer_to_the_truth_than_products_in_bfloat16() -> None:
+    matrices = torch.randn(3, 24, 40, generator=torch.Generator().manual_seed(0))
+    exact = orthogonalize(matrices, dtype=torch.float32)
+    found = orthogonalize(matrices, dtype=torch.bfloat16)
+    assert found.dtype == torch.bfloat16
+    for matrix, mine, best in zip(matrices, found, exact, strict=True):
+        theirs = _zeropower_via_newtonschulz(matrix, (3.4445, -4.7750, 2.0315), 5, 1e-7)
+        assert (mine.float() - best).norm() < 0.5 * (theirs.float() - best).norm()

@@ -66,6 +66,18 @@ def test_a_whole_answer_has_anthropics_form(serve, scripted):
     }
 
 
+def test_a_stream_tells_the_size_of_the_prompt_when_it_begins(anthropic, scripted):
+    tokens = scripted(f"Hello.{END}")
+    tokens.cached_tokens = 5
+    with anthropic(tokens).messages.create(**body(), stream=True) as stream:
+        first, *_, delta, _ = stream
+    assert first.type == "message_start"
+    prompt = len(tokens.ids[0])
+    for usage in (first.message.usage, delta.usage):
+        assert (usage.input_tokens, usage.cache_read_input_tokens) == (prompt - 5, 5)
+    assert (first.message.usage.output_tokens, delta.usage.output_tokens) == (0, 7)
+
+
 @pytest.mark.parametrize("size", [1, 3, 1000])
 def test_a_streamed_message_joins_to_the_whole_one(anthropic, scripted, size):
     tokens = scripted(TWO_CALLS)

@@ -16,12 +16,13 @@ from openk2.chat import Tokenizer
 from openk2.checkpoint import load_model
 from openk2.config import RecipeError, read_recipe
 from openk2.data import DataError, PackedRows
+from openk2.data.rows import RowFile
 from openk2.optim import WarmupStableDecay
 from openk2.record.lock import hold_folder
 from openk2.record.metrics import read_metrics
 from openk2.train.loop import recipe_digest, train
 from openk2.train.recipe import Part, Recipe
-from openk2.train.resume import STATE, TENSORS, StateError, list_states
+from openk2.train.resume import STATE, StateError, list_states
 
 
 def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
@@ -110,9 +111,10 @@ def test_kill_nine_at_any_instant_loses_only_steps_since_the_checkpoint(
 def test_a_damaged_state_is_refused_by_name(material: Path, tmp_path: Path) -> None:
     train(recipe_of(material), tmp_path)
     newest = list_states(tmp_path / "state")[-1]
-    content = bytearray((newest / TENSORS).read_bytes())
+    (tensors,) = newest.glob("*.safetensors")
+    content = bytearray(tensors.read_bytes())
     content[-5] ^= 1
-    (newest / TENSORS).write_bytes(content)
+    tensors.write_bytes(content)
     with pytest.raises(StateError, match=r"step-00000008.*damaged"):
         train(recipe_of(material), tmp_path)
 
@@ -188,13 +190,13 @@ def test_a_folder_that_another_run_holds_is_refused(material: Path, tmp_path: Pa
 def test_rows_that_do_not_fit_the_recipe_are_refused_by_name(
     material: Path, tmp_path: Path
 ) -> None:
-    rows = PackedRows.load(material / "text.safetensors")
-    foreign = rows.tokens.clone()
+    rows = RowFile(material / "text.safetensors").read()
+    foreign = rows.tokens.copy()
     foreign[-1, 5] = 700
     bad = tmp_path / "bad.safetensors"
     for wrong, message in (
         (
-            PackedRows(*(c[:, :90].contiguous() for c in vars(rows).values())),
+            PackedRows(rows.tokens[:, :90], rows.segments[:, :90], rows.learned[:, :90]),
             r"bad\S* .* 90 tokens",
         ),
         (dataclasses.replace(rows, tokens=foreign), r"bad\S* holds id 700, \S+ has ids 0 to 699"),
@@ -256,5 +258,5 @@ def test_fine_tuning_starts_from_a_checkpoint(
 
 def test_state_files_hold_no_pickle(whole_run: Path) -> None:
     newest = list_states(whole_run / "state")[-1]
-    assert sorted(path.name for path in newest.iterdir()) == sorted([STATE, TENSORS])
+    assert sorted(path.suffix for path in newest.iterdir()) == [".json", ".safetensors"]
     json.loads((newest / STATE).read_text())

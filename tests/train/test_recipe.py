@@ -1,10 +1,12 @@
+import dataclasses
 import re
 from pathlib import Path
 
 import pytest
 
 from openk2.config import RecipeError, read_recipe
-from openk2.train.recipe import Recipe
+from openk2.train.loop import train
+from openk2.train.recipe import Memory, Recipe
 
 
 @pytest.mark.parametrize(
@@ -36,3 +38,37 @@ def test_a_setting_out_of_range_is_refused_by_its_key(
     (tmp_path / "r.toml").write_text(changed)
     with pytest.raises(RecipeError, match=rf"r\.toml: .*{message}"):
         read_recipe(tmp_path / "r.toml", Recipe)
+
+
+OPTIMIZATION = '[optimization]\ntau = 0.05\nproducts = "float32"\n'
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ('[memory]\nrecompute = ["layer"]', r"'memory.recompute\[0\]' is 'layer'; it must be one"),
+        ('[memory]\nrecompute = ["norms", "norms"]', "memory: recompute is .* name each part once"),
+        ('[memory]\ngradients = "bfloat16"', "memory: gradients is bfloat16 beside float32"),
+        ("[memory]\noffloading = true", "unknown key 'memory.offloading'; .* 'memory.offload'"),
+        (
+            '[memory]\nparameters = "bfloat16"\n[optimization]\nproducts = "float32"',
+            "products is float32 beside memory.parameters bfloat16",
+        ),
+        ("[context]\nmax_position_embeddings = 512", r"context is set beside \[shape\]"),
+        ("[optimization]\nsequence_balance = -1.0", "sequence_balance is -1.0: it must be"),
+    ],
+)
+def test_memory_and_context_are_obeyed_or_refused(
+    material: Path, tmp_path: Path, table: str, message: str
+) -> None:
+    text = (material / "pretrain.toml").read_text().replace(OPTIMIZATION, "")
+    (tmp_path / "r.toml").write_text(f"{text}\n{table}\n")
+    with pytest.raises(RecipeError, match=message):
+        read_recipe(tmp_path / "r.toml", Recipe)
+
+
+def test_offload_on_a_cpu_is_refused(material: Path, tmp_path: Path) -> None:
+    recipe = read_recipe(material / "pretrain.toml", Recipe)
+    recipe = dataclasses.replace(recipe, memory=Memory(offload=True))
+    with pytest.raises(RecipeError, match=r"memory\.offload needs cuda, the device is cpu"):
+        train(recipe, tmp_path)

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from openk2.architecture import ModelConfig
-from openk2.data import Batch
+from openk2.data.mixture import Batch
 from openk2.model import K2Model, Observation
 from openk2.optim import MuonClip
-from openk2.train.step import TrainingError, balance, summed_loss, train_step
+from openk2.train.passes import MicroBatches, summed_loss
+from openk2.train.step import TrainingError, balance, train_step
 
 TINY = ModelConfig(
     vocab_size=64,
@@ -41,8 +42,7 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch() -> None:
         model = K2Model(TINY).initialize(0)
         observation = Observation(TINY)
         batch = batch_of()
-        for rows in torch.arange(4).split(micro_rows):
-            summed_loss(model, batch, rows, observation).backward()
+        MicroBatches(model, micro_rows).gradients(batch, 1, observation)
         gradients.append({n: p.grad for n, p in model.named_parameters()})
     for name, gradient in gradients[0].items():
         torch.testing.assert_close(gradients[1][name], gradient, atol=1e-4, rtol=1e-4)
@@ -50,8 +50,8 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch() -> None:
 
 def test_only_learned_tokens_count() -> None:
     model = K2Model(TINY).initialize(0)
-    batch, rows = batch_of(), torch.arange(4)
-    loss = summed_loss(model, batch, rows, Observation(TINY))
+    batch = batch_of()
+    loss = summed_loss(model, batch, Observation(TINY))
     logits = model.lm_head(model(batch.tokens)).flatten(0, 1)
     expected = torch.nn.functional.cross_entropy(
         logits, batch.targets.flatten(), ignore_index=-100, reduction="sum"
@@ -64,10 +64,9 @@ def step(model: K2Model, optimizer: MuonClip, batch: Batch) -> object:
         model,
         optimizer,
         batch,
-        micro_rows=2,
+        MicroBatches(model, 2),
         grad_clip=1.0,
         bias_speed=0.01,
-        autocast=None,
     )
 
 

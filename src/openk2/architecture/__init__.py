@@ -1,6 +1,23 @@
 """Shapes without tensors: the configuration and what it costs."""
 
 from openk2.architecture.config import ConfigError, ModelConfig, Yarn
-from openk2.architecture.parameters import ParameterCount, count_parameters
+from openk2.architecture.flops import (
+    ForwardFlops,
+    head_flops,
+    layer_flops,
+    newton_schulz_flops,
+)
+from openk2.architecture.parameters import ParameterCount, count_parameters, layer_parameters
 
-__all__ = ["ConfigError", "ModelConfig", "ParameterCount", "Yarn", "count_parameters"]
+__all__ = [
+    "ConfigError",
+    "ForwardFlops",
+    "ModelConfig",
+    "ParameterCount",
+    "Yarn",
+    "count_parameters",
+    "head_flops",
+    "layer_flops",
+    "layer_parameters",
+    "newton_schulz_flops",
+]

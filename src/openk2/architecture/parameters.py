@@ -25,18 +25,22 @@ def count_parameters(config: ModelConfig) -> ParameterCount:
     ends = 2 * embedding + config.hidden_size
     total = active = ends
     for layer in range(config.num_hidden_layers):
-        shared = attention_parameters(config) + 2 * config.hidden_size
-        if config.is_moe(layer):
-            expert = 3 * config.hidden_size * config.moe_intermediate_size
-            router = config.n_routed_experts * (config.hidden_size + 1)
-            shared += router + config.n_shared_experts * expert
-            total += shared + config.n_routed_experts * expert
-            active += shared + config.num_experts_per_tok * expert
-        else:
-            dense = shared + 3 * config.hidden_size * config.intermediate_size
-            total += dense
-            active += dense
+        held, met = layer_parameters(config, layer)
+        total += held
+        active += met
     return ParameterCount(total, active, active - embedding)
+
+
+def layer_parameters(config: ModelConfig, layer: int) -> tuple[int, int]:
+    """All parameters of one layer, and those that one token meets."""
+    shared = attention_parameters(config) + 2 * config.hidden_size
+    if not config.is_moe(layer):
+        dense = shared + 3 * config.hidden_size * config.intermediate_size
+        return dense, dense
+    expert = 3 * config.hidden_size * config.moe_intermediate_size
+    shared += config.n_routed_experts * (config.hidden_size + 1) + config.n_shared_experts * expert
+    met = config.num_experts_per_tok * expert
+    return shared + config.n_routed_experts * expert, shared + met
 
 
 def attention_parameters(config: ModelConfig) -> int:

@@ -5,7 +5,7 @@
 """
 
 from openk2.checkpoint.error import CheckpointError
-from openk2.checkpoint.export import export_checkpoint, export_model
+from openk2.checkpoint.export import export_checkpoint, export_model, export_tensors
 from openk2.checkpoint.load import load_model
 from openk2.checkpoint.save import Format, ModelTensors, save_model, write_tensors
 from openk2.checkpoint.verify import CheckpointInfo, verify_checkpoint
@@ -17,6 +17,7 @@ __all__ = [
     "ModelTensors",
     "export_checkpoint",
     "export_model",
+    "export_tensors",
     "load_model",
     "save_model",
     "verify_checkpoint",

@@ -42,7 +42,7 @@ def export_model(
     Raises CheckpointError if the tokenizer has ids that the model's vocabulary does not reach.
     """
     form = Format(dtype, BLOCK if block_fp8 else None, model_type)
-    _export(ModelTensors(model), tokenizer, Path(folder), form, max_shard_bytes)
+    export_tensors(ModelTensors(model), tokenizer, Path(folder), form, max_shard_bytes)
 
 
 def export_checkpoint(
@@ -64,12 +64,17 @@ def export_checkpoint(
     except TokenizerError as error:
         raise CheckpointError(str(error)) from error
     form = Format(dtype, BLOCK if block_fp8 else None, model_type)
-    _export(checkpoint, tokenizer, Path(folder), form, max_shard_bytes)
+    export_tensors(checkpoint, tokenizer, Path(folder), form, max_shard_bytes)
 
 
-def _export(
-    source: TensorSource, tokenizer: Tokenizer, folder: Path, form: Format, max_shard_bytes: int
+def export_tensors(
+    source: TensorSource,
+    tokenizer: Tokenizer,
+    folder: Path,
+    form: Format = Format(model_type="deepseek_v3"),
+    max_shard_bytes: int = MAX_SHARD_BYTES,
 ) -> None:
+    """`export_model` of a network wherever its tensors are, one at a time."""
     if tokenizer.vocab_size > source.config.vocab_size:
         raise CheckpointError(
             f"the tokenizer has {tokenizer.vocab_size} ids, the model's vocab_size is "

@@ -1,5 +1,6 @@
 """Checkpoint folder -> model, one tensor at a time."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,11 +28,18 @@ def load_model(
 
 
 def read_model(
-    checkpoint: StoredCheckpoint, *, dtype: torch.dtype, device: torch.device | str
+    checkpoint: StoredCheckpoint,
+    *,
+    dtype: torch.dtype,
+    device: torch.device | str,
+    keep: Callable[[K2Model], K2Model] = lambda model: model,
 ) -> K2Model:
-    """`load_model` of a checkpoint that is already open."""
+    """`load_model` of a checkpoint that is already open.
+
+    keep: given the network on meta, drops modules; the others alone are allocated and read.
+    """
     with torch.device("meta"):
-        model = K2Model(replace(checkpoint.config, quantization=None))
+        model = keep(K2Model(replace(checkpoint.config, quantization=None)))
     buffers = {name for name, _ in model.named_buffers()}
     try:
         state = {
@@ -47,6 +55,7 @@ def read_model(
             "use a smaller model, a narrower dtype or a larger machine"
         ) from error
     for published in published_tensors(checkpoint.config):
-        checkpoint.read_into(published, published.of(state))
+        if published.parameter in state:
+            checkpoint.read_into(published, published.of(state))
     model.load_state_dict(state, assign=True)
     return model

@@ -10,9 +10,21 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.progress import track
 
-app = typer.Typer(
-    no_args_is_help=True, help="Make training data: conversations, tokenizer, packed rows."
-)
+from openk2.cli.corpus import corpus, verify
+
+HELP = """Make training data: conversations, tokenizer, packed rows, a corpus in shards.
+
+\b
+Examples:
+  openk2 data tokenizer books.jsonl.xz --out tokenizer
+  openk2 data pack --tokenizer tokenizer --text books.jsonl.xz --out books.safetensors
+  openk2 data corpus corpus.toml --out corpus --processes 8
+  openk2 data verify corpus
+"""
+
+app = typer.Typer(no_args_is_help=True, help=HELP, rich_markup_mode=None)
+app.command()(corpus)
+app.command()(verify)
 
 OutFile = Annotated[Path, typer.Option("--out", help="File to write.")]
 
@@ -121,7 +133,7 @@ def pack(
     packed.save(out)
     used = int((packed.segments >= 0).sum())
     typer.echo(
-        f"{len(packed)} rows, {used} tokens ({used / packed.tokens.numel():.1%} of the room), "
+        f"{len(packed)} rows, {used} tokens ({used / packed.tokens.size:.1%} of the room), "
         f"{int(packed.learned.sum())} learned, in {out}"
     )
 

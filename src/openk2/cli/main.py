@@ -32,6 +32,7 @@ SUBCOMMANDS = {
     "sft": Subcommand("train", "sft", "Fine-tune a checkpoint on conversations."),
     "eval": Subcommand("eval", "app", "Measure tool calling."),
     "verify": Subcommand("verify", "verify", "Check any OpenAI-compatible endpoint of Kimi K2."),
+    "study": Subcommand("study", "study", "Small experiments on the report's claims."),
     "checkpoint": Subcommand("checkpoint", "app", "Verify, describe and convert checkpoints."),
 }
 

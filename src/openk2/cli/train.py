@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from openk2.cli.dry_run import DryRun
+
 if TYPE_CHECKING:
     from openk2.train.loop import Progress
+    from openk2.train.step import StepReport
 
 RecipeFile = Annotated[Path, typer.Argument(help="Recipe, TOML; see recipes/.")]
 OutFolder = Annotated[Path, typer.Option("--out", help="Folder of the run; resumed if it exists.")]
@@ -15,12 +18,52 @@ Threads = Annotated[int | None, typer.Option(help="CPU threads; torch's choice b
 
 
 def pretrain(
-    recipe: RecipeFile, out: OutFolder, device: Device = "cpu", threads: Threads = None
+    recipe: RecipeFile,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; resumed if it exists.")
+    ] = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show memory, messages and time; run nothing.")
+    ] = False,
+    gpus: Annotated[str, typer.Option(help="Dry run: on so many, as in 256,1024.")] = "1",
+    vocabulary: Annotated[
+        int | None, typer.Option(min=1, help="Dry run: ids, in place of the tokenizer's.")
+    ] = None,
+    length: Annotated[
+        int | None, typer.Option(min=1, help="Dry run: tokens a row, in place of the data's.")
+    ] = None,
+    shape_of: Annotated[
+        Path | None, typer.Option(help="Dry run: the recipe whose network this one starts from.")
+    ] = None,
+    machine: Annotated[
+        str,
+        typer.Option(
+            help="Dry run: a GPU in GB/s and TFLOP/s; nvlink=160,network=50,host=50,flops=989,"
+            "efficiency=0.4,node=8 unless said otherwise."
+        ),
+    ] = "",
+    fused_attention: Annotated[
+        bool, typer.Option("--fused-attention", help="Dry run: attention as one kernel.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Dry run: one JSON object.")] = False,
 ) -> None:
     """Train a fresh network, or go on with a checkpoint, on running text.
 
-    Example: openk2 pretrain recipes/nano/pretrain.toml --out out/nano/base
+    \b
+    Examples:
+      openk2 pretrain recipes/nano/pretrain.toml --out out/nano/base
+      openk2 pretrain recipes/k2/pretrain.toml --dry-run --gpus 256,1024,2048
     """
+    plan = DryRun(gpus, vocabulary, length, shape_of, machine, fused_attention, as_json)
+    if dry_run:
+        plan.run(recipe)
+        return
+    if plan.set_aside():
+        raise typer.BadParameter(f"{plan.set_aside()[0]} goes with --dry-run")
+    if out is None:
+        raise typer.BadParameter("--out is missing: name the folder of the run")
     run(recipe, out, device, threads, tuning=False)
 
 
@@ -40,14 +83,13 @@ def run(file: Path, out: Path, device: str, threads: int | None, *, tuning: bool
 
     keep_freed_memory()
     import torch
-    import torch.distributed as dist
 
     from openk2.chat import TokenizerError
     from openk2.checkpoint import CheckpointError
     from openk2.config import RecipeError, read_recipe
     from openk2.data import DataError
-    from openk2.parallel import ALONE, Replicas
-    from openk2.train.loop import train
+    from openk2.parallel import FleetError
+    from openk2.train.loop import join, train
     from openk2.train.recipe import Recipe
     from openk2.train.resume import StateError
     from openk2.train.step import TrainingError
@@ -55,20 +97,19 @@ def run(file: Path, out: Path, device: str, threads: int | None, *, tuning: bool
     if threads is not None:
         torch.set_num_threads(threads)
     try:
-        replicas = Replicas.join(device) if dist.is_torchelastic_launched() else ALONE
         recipe = read_recipe(file, Recipe)
+        fleet = join(recipe, device)
         if tuning and recipe.start is None:
             raise RecipeError(f"{file}: this command needs start; `openk2 pretrain` runs it")
-        announce = typer.echo if replicas.leads else silence
-        checkpoint = train(
-            recipe, out, device=device, show=show, announce=announce, replicas=replicas
-        )
+        announce = typer.echo if fleet.leads else silence
+        checkpoint = train(recipe, out, device=device, show=show, announce=announce, fleet=fleet)
     except KeyboardInterrupt as error:
         typer.echo("interrupted: the same command resumes from the last checkpoint", err=True)
         raise typer.Exit(130) from error
     except (
         CheckpointError,
         DataError,
+        FleetError,
         OSError,
         RecipeError,
         StateError,
@@ -91,5 +132,11 @@ def show(progress: "Progress") -> None:
         f"{progress.step:6}/{progress.steps} loss {report.loss:.4f} lr {progress.lr:.2e} "
         f"{progress.tokens_per_second:.0f} tok/s grad {report.grad_norm:.2f} "
         f"max logit {report.max_logit:.1f} clipped {report.clipped_heads} "
-        f"load +{report.load_violation:.2f} idle {report.idle_experts}"
+        f"load +{report.load_violation:.2f} in layer {report.load_layer} idle {idle(report)}"
     )
+
+
+def idle(report: "StepReport") -> str:
+    """How many experts saw no token, and in which layers."""
+    layers = [str(layer) for layer, count in enumerate(report.idle_by_layer) if count]
+    return f"{report.idle_experts} in {','.join(layers)}" if layers else "0"

@@ -1,17 +1,24 @@
 """Which row comes when: a seeded mixture that is a pure function of the step.
 
-A run resumes at any step with no loader state to save: the n-th row of the run is decided by the
-seed alone.
+Nothing is kept from step to step and nothing is drawn: the n-th row of a run follows from the seed
+and n in constant memory, so a run of any length resumes at any step, on any number of processes,
+with no loader state to save. This module alone in its room needs torch.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from openk2.data.packing import PackedRows
+from openk2.data.permutation import permuted
+from openk2.data.rows import Rows
+
+BLOCK = 4096
+GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True)
@@ -27,62 +34,77 @@ class Batch:
 
 
 class Mixture:
-    """Draws each row from one of `parts`, with probability in proportion to its weight.
+    """Takes each row from one of `parts`, each as often as its weight says.
 
-    Within a part, rows come in a fresh random order each epoch.
+    Rows come in blocks of 4096. Within a block the parts' shares are their weights to less than a
+    row, in random order; the fractions are handed out by a golden-ratio sequence, so that over a
+    whole run they do not add up. Within a part rows come in a new random order each epoch: none
+    comes twice before all have come.
     """
 
-    def __init__(self, parts: Sequence[PackedRows], weights: Sequence[float], seed: int) -> None:
+    def __init__(self, parts: Sequence[Rows], weights: Sequence[float], seed: int) -> None:
         self.parts, self.seed = parts, seed
-        self.probabilities = np.array(weights, dtype=np.float64) / sum(weights)
-        self.choices = np.empty(0, np.int64)
-        self.ranks = np.empty(0, np.int64)
-        self.orders: dict[int, tuple[int, np.ndarray]] = {}
+        self.edges = np.concatenate(([0.0], np.cumsum(np.array(weights) / math.fsum(weights))))
+        self.edges[-1] = 1.0
+        self.phase = float(np.random.default_rng(seed).random())
+        self._block: tuple[int, NDArray[np.int64], NDArray[np.int64]] | None = None
 
     @property
     def length(self) -> int:
         """Tokens a row."""
-        return self.parts[0].tokens.shape[1]
+        return self.parts[0].length
 
     def batch(self, step: int, rows: int) -> Batch:
         """The `rows` rows of `step`."""
-        self.plan((step + 1) * rows)
-        picked = [self.row(n) for n in range(step * rows, (step + 1) * rows)]
-        tokens, segments, learned = (torch.stack(column) for column in zip(*picked, strict=True))
+        return self.batch_of(range(step * rows, (step + 1) * rows))
+
+    def batch_of(self, numbers: Sequence[int]) -> Batch:
+        """The rows of these numbers in the run, such as one process's share of a step."""
+        picked = [self.parts[part].row(index) for part, index in map(self.place, numbers)]
+        tokens, segments, learned = (
+            torch.from_numpy(np.stack(column)) for column in zip(*picked, strict=True)
+        )
         targets = torch.full(tokens.shape, -100, dtype=torch.int64)
         predicts = learned[:, 1:] & (segments[:, 1:] == segments[:, :-1])
         targets[:, :-1][predicts] = tokens[:, 1:][predicts].long()
         return Batch(tokens.long(), segments.long(), targets)
 
-    def plan(self, count: int) -> None:
-        """Decide the parts of the first `count` rows, in blocks that never change once decided."""
-        block = 4096
-        while len(self.choices) < count:
-            number = len(self.choices) // block
-            drawn = np.random.default_rng((self.seed, number)).choice(
-                len(self.parts), size=block, p=self.probabilities
-            )
-            before = [int((self.choices == part).sum()) for part in range(len(self.parts))]
-            ranks = np.empty(block, np.int64)
-            for part in range(len(self.parts)):
-                mine = drawn == part
-                ranks[mine] = before[part] + np.arange(mine.sum())
-            self.choices = np.concatenate((self.choices, drawn))
-            self.ranks = np.concatenate((self.ranks, ranks))
+    def place(self, n: int) -> tuple[int, int]:
+        """The part of the run's n-th row, and its index in that part."""
+        number, slot = divmod(n, BLOCK)
+        if self._block is None or self._block[0] != number:
+            self._block = (number, *self._plan(number))
+        _, parts, ranks = self._block
+        part = int(parts[slot])
+        size = len(self.parts[part])
+        epoch, place = divmod(int(ranks[slot]), size)
+        return part, permuted(place, size, (self.seed, part, epoch))
 
-    def row(self, n: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The n-th row of the run."""
-        part = int(self.choices[n])
-        rows = self.parts[part]
-        epoch, place = divmod(int(self.ranks[n]), len(rows))
-        index = int(self.order(part, epoch)[place])
-        return rows.tokens[index], rows.segments[index], rows.learned[index]
+    def epochs(self, rows: int) -> list[float]:
+        """How often the first `rows` rows of the run pass over each part."""
+        whole, rest = divmod(rows, BLOCK)
+        taken = self._shares(0, whole).sum(0)
+        if rest:
+            taken = taken + np.bincount(self._plan(whole)[0][:rest], minlength=len(self.parts))
+        return [float(n) / len(part) for n, part in zip(taken, self.parts, strict=True)]
 
-    def order(self, part: int, epoch: int) -> np.ndarray:
-        """The order of a part's rows in an epoch; each part's last one is kept."""
-        known_epoch, order = self.orders.get(part, (-1, np.empty(0, np.int64)))
-        if known_epoch != epoch:
-            rng = np.random.default_rng((self.seed, part, epoch))
-            order = rng.permutation(len(self.parts[part]))
-            self.orders[part] = (epoch, order)
-        return order
+    def _plan(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """For each slot of a block its part, and how many of that part's rows come before it."""
+        share = self._shares(number, number + 1)[0]
+        parts = np.repeat(np.arange(len(share)), share)
+        np.random.default_rng((self.seed, number)).shuffle(parts)
+        ranks = np.empty(BLOCK, np.int64)
+        for part, before in enumerate(self._shares(0, number).sum(0)):
+            ranks[parts == part] = before + np.arange(share[part])
+        return parts, ranks
+
+    def _shares(self, first: int, last: int) -> NDArray[np.int64]:
+        """Rows of each part in blocks `first` to `last`: [blocks, parts], BLOCK a block.
+
+        Slot i of a block stands at (i + offset) / BLOCK between 0 and 1, and belongs to the part
+        whose interval of the summed weights it falls into.
+        """
+        offsets = (self.phase + np.arange(first, last) * GOLDEN) % 1.0
+        slots = np.ceil(self.edges * BLOCK - offsets[:, None]).astype(np.int64)
+        shares: NDArray[np.int64] = np.diff(slots, axis=1)
+        return shares

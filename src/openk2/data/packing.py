@@ -1,7 +1,8 @@
 """Documents -> rows of one length, with document masks.
 
 A token sees only its own document (`segments`), and counts in the loss only where `learned` says
-so. Rows are stored as one safetensors file, read back memory-mapped.
+so. Rows are stored as safetensors; `rows` reads them back memory-mapped. No torch here: workers
+that pack a corpus start without it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,66 +10,73 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
+from numpy.typing import NDArray
+from safetensors.numpy import save
 
-from openk2.data.sources import DataError
+from openk2.data.error import DataError
 from openk2.record.atomic import write_file_atomically
 
-MAX_SEGMENT = torch.iinfo(torch.int16).max
-DTYPES = (torch.int32, torch.int16, torch.bool)
+MAX_SEGMENT = np.iinfo(np.int16).max
+
+Row = tuple[NDArray[np.int32], NDArray[np.int16], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
 class Document:
     """Token ids and, for each, whether the model is to learn to write it."""
 
-    ids: Sequence[int]
-    learned: Sequence[bool]
+    ids: Sequence[int] | NDArray[np.int32]
+    learned: Sequence[bool] | NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class PackedRows:
-    """R rows of L tokens. Padding has segment -1 and is never learned.
+    """R rows of L tokens, in memory. Padding has segment -1 and is never learned.
 
     tokens int32 [R, L]; segments int16 [R, L], 0, 1, 2, ... within a row; learned bool [R, L].
     """
 
-    tokens: Tensor
-    segments: Tensor
-    learned: Tensor
+    tokens: NDArray[np.int32]
+    segments: NDArray[np.int16]
+    learned: NDArray[np.bool_]
 
     def __len__(self) -> int:
-        return self.tokens.shape[0]
+        return int(self.tokens.shape[0])
+
+    @property
+    def length(self) -> int:
+        """Tokens a row."""
+        return int(self.tokens.shape[1])
+
+    def row(self, index: int) -> Row:
+        """Tokens, segments and learned of a row, each [L]."""
+        return self.tokens[index], self.segments[index], self.learned[index]
+
+    def largest_id(self) -> int:
+        """The largest token id."""
+        return int(self.tokens.max())
+
+    def content(self) -> bytes:
+        """The file that `save` writes."""
+        columns = {"tokens": self.tokens, "segments": self.segments, "learned": self.learned}
+        # safetensors writes the memory under a view, not the view.
+        return save({name: np.ascontiguousarray(column) for name, column in columns.items()})
 
     def save(self, path: Path) -> None:
         """Write beside and rename."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        tensors = {"tokens": self.tokens, "segments": self.segments, "learned": self.learned}
-        write_file_atomically(path, save(tensors))
-
-    @classmethod
-    def load(cls, path: Path) -> "PackedRows":
-        """Memory-map a file that `save` wrote. Raises DataError naming it."""
-        if not path.exists():
-            raise DataError(f"{path} does not exist: make it with `openk2 data pack`")
-        try:
-            with safe_open(path, framework="pt") as file:
-                rows = cls(*(file.get_tensor(key) for key in ("tokens", "segments", "learned")))
-        except (SafetensorError, OSError) as error:
-            raise DataError(f"{path} is not a file of packed rows: {error}") from error
-        shapes = {tuple(column.shape) for column in (rows.tokens, rows.segments, rows.learned)}
-        dtypes = rows.tokens.dtype, rows.segments.dtype, rows.learned.dtype
-        if len(shapes) > 1 or rows.tokens.ndim != 2 or dtypes != DTYPES or not len(rows):
-            raise DataError(f"{path} is not a file of packed rows: make it with `openk2 data pack`")
-        return rows
+        write_file_atomically(path, self.content())
 
 
 def pack_stream(documents: Iterable[Document], length: int, pad: int) -> PackedRows:
     """Fill rows one after the other, splitting documents at row ends: for running text."""
     rows = RowWriter(length, pad)
+    stream_rows(documents, rows)
+    return rows.finish()
+
+
+def stream_rows(documents: Iterable[Document], rows: "RowWriter") -> None:
+    """Fill `rows` one after the other."""
     for document in documents:
         start = 0
         while start < len(document.ids):
@@ -77,7 +85,6 @@ def pack_stream(documents: Iterable[Document], length: int, pad: int) -> PackedR
             end = start + rows.room()
             rows.add(document.ids[start:end], document.learned[start:end])
             start = end
-    return rows.finish()
 
 
 def pack_whole(
@@ -116,9 +123,9 @@ class RowWriter:
 
     def __init__(self, length: int, pad: int) -> None:
         self.length, self.pad = length, pad
-        self.tokens: list[np.ndarray] = []
-        self.segments: list[np.ndarray] = []
-        self.learned: list[np.ndarray] = []
+        self.tokens: list[NDArray[np.int32]] = []
+        self.segments: list[NDArray[np.int16]] = []
+        self.learned: list[NDArray[np.bool_]] = []
         self.open()
 
     def open(self) -> None:
@@ -134,7 +141,11 @@ class RowWriter:
         """Tokens that still fit into the open row."""
         return self.length - self.used
 
-    def add(self, ids: Sequence[int], learned: Sequence[bool]) -> None:
+    def add(
+        self,
+        ids: Sequence[int] | NDArray[np.int32],
+        learned: Sequence[bool] | NDArray[np.bool_],
+    ) -> None:
         """Append one document, or the part of it that the caller cut to fit."""
         if self.segment > MAX_SEGMENT:
             raise DataError(
@@ -160,5 +171,4 @@ class RowWriter:
         self.close()
         if not self.tokens:
             raise DataError("no documents to pack: the source is empty")
-        columns = (self.tokens, self.segments, self.learned)
-        return PackedRows(*(torch.from_numpy(np.stack(column)) for column in columns))
+        return PackedRows(np.stack(self.tokens), np.stack(self.segments), np.stack(self.learned))

@@ -17,6 +17,7 @@ from openk2.generation.chat import (
     JsonFormat,
     NamedTool,
     OutputMasks,
+    PromptRead,
     ToolChoice,
 )
 from openk2.generation.completion import (
@@ -61,6 +62,7 @@ __all__ = [
     "NamedTool",
     "OutputMasks",
     "PromptCoder",
+    "PromptRead",
     "RawCompletion",
     "RenderedChat",
     "RequestError",

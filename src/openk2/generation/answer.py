@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from openk2.chat import OutputEvent, ToolCall, join_events
-from openk2.generation.chat import ChatFinish, ChatFinishReason, ChatGenerator, ChatRequest
+from openk2.generation.chat import (
+    ChatFinish,
+    ChatFinishReason,
+    ChatGenerator,
+    ChatRequest,
+    PromptRead,
+)
 from openk2.generation.scores import ScoredToken, TokensScored
 
 
@@ -56,6 +62,8 @@ async def complete(generator: ChatGenerator, request: ChatRequest) -> ChatAnswer
     async with aclosing(generator.stream(request)) as events:
         async for event in events:
             match event:
+                case PromptRead():
+                    pass  # the finish says it again
                 case TokensScored():
                     scores += event.tokens
                 case ChatFinish():

@@ -71,7 +71,18 @@ class ChatFinish:
     calls: CallCounts = field(default_factory=CallCounts)
 
 
-ChatEvent = OutputEvent | TokensScored | ChatFinish
+@dataclass(frozen=True)
+class PromptRead:
+    """The first event of an answer whose generator counts the prompt itself. Sizes in tokens.
+
+    cached_tokens: as far as it is known before the output ends; `ChatFinish` has the last word.
+    """
+
+    prompt_tokens: int
+    cached_tokens: int = 0
+
+
+ChatEvent = PromptRead | OutputEvent | TokensScored | ChatFinish
 
 
 class OutputMasks(Protocol):

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import Any
 
 from openk2.chat import OutputParser, Tokenizer, argument_names, canonical_history, encode_chat
-from openk2.generation.chat import ChatEvent, ChatRequest, OutputMasks
+from openk2.generation.chat import ChatEvent, ChatRequest, OutputMasks, PromptRead
 from openk2.generation.chat_reader import ChatReader
 from openk2.generation.request_error import ContextLengthError, RequestError
 from openk2.generation.token_stream import token_chunks
@@ -45,7 +45,12 @@ class RenderedChat:
         parser = OutputParser(self.tokenizer, names, argument_names=names, first_number=call_count)
         reader = ChatReader(self.tokenizer, parser, request.stop, len(prompt))
         async with aclosing(token_chunks(self.token_generator, prompt, params, mask)) as chunks:
+            told = False
             async for chunk in chunks:
+                if not told:
+                    # Not before the first chunk: until then an error is an ordinary response.
+                    told = True
+                    yield PromptRead(len(prompt), chunk.cached_tokens)
                 for event in reader.read(chunk):
                     yield event
                 if reader.finished:

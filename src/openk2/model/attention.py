@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from openk2.architecture import ModelConfig
 from openk2.kernels import PackedHeads
 from openk2.kernels import rotate as rotate_rows
+from openk2.model.activations import Activations, compute_dtype
 from openk2.model.cache import AttendingCache, LatentCache
 from openk2.model.linear import Linear, forgotten
 from openk2.model.norm import RMSNorm
 from openk2.model.observation import EVERYWHERE, Observation
 from openk2.model.rope import rotate
-from openk2.model.spans import Span
+from openk2.model.spans import Span, windows
 
 
 class LatentAttention(nn.Module):
@@ -40,6 +41,7 @@ class LatentAttention(nn.Module):
         )
         self.o_proj = Linear(heads * config.v_head_dim, hidden)
         self.packed: tuple[PackedHeads, PackedHeads] | None = None
+        self.activations = Activations()
 
     def forward(
         self,
@@ -59,8 +61,9 @@ class LatentAttention(nn.Module):
         if mask is None:
             assert isinstance(cache, AttendingCache)
             return self.over_pages(x, rotation, cache)
-        q_nope, q_rope = self.queries(x, rotation)
-        latents = self.latents(x, rotation)
+        narrow = self.activations.compute("norms", compute_dtype, x)
+        q_nope, q_rope = self.queries(narrow, rotation)
+        latents = self.latents(narrow, rotation)
         if cache is not None:
             assert positions is not None
             assert not isinstance(cache, AttendingCache)
@@ -113,20 +116,28 @@ class LatentAttention(nn.Module):
 
     def queries(self, x: Tensor, rotation: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """The positionless part [B, H, T, nope] and the rotated part [B, H, T, rope]."""
+        latent = self.q_a_layernorm(self.q_a_proj(x))
+        return self.activations.compute("mla_up", self.up_query, latent, *rotation)
+
+    def up_query(self, latent: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
+        """The query's latent [B, T, q_lora_rank] -> both parts of every head's query."""
         config = self.config
-        q: Tensor = self.q_b_proj(self.q_a_layernorm(self.q_a_proj(x)))
+        q: Tensor = self.q_b_proj(latent)
         q = q.unflatten(-1, (config.num_attention_heads, config.qk_head_dim)).transpose(1, 2)
         nope, rope = q.split([config.qk_nope_head_dim, config.qk_rope_head_dim], dim=-1)
-        cos, sin = rotation
         return nope, rotate(rope, cos[:, None], sin[:, None])
 
     def latents(self, x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
         """What the cache holds: normalised latent and rotated shared key [B, T, latent_dim]."""
-        config = self.config
-        latent, rope = self.kv_a_proj_with_mqa(x).split(
-            [config.kv_lora_rank, config.qk_rope_head_dim], dim=-1
+        return self.activations.compute(
+            "norms", self.normalise, self.kv_a_proj_with_mqa(x), *rotation
         )
-        return torch.cat((self.kv_a_layernorm(latent), rotate(rope, *rotation)), dim=-1)
+
+    def normalise(self, latents: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """What kv_a_proj_with_mqa gives, with the latent normalised and the key rotated."""
+        config = self.config
+        latent, rope = latents.split([config.kv_lora_rank, config.qk_rope_head_dim], dim=-1)
+        return torch.cat((self.kv_a_layernorm(latent), rotate(rope, cos, sin)), dim=-1)
 
     def expanded(
         self,
@@ -138,18 +149,24 @@ class LatentAttention(nn.Module):
         spans: list[list[Span]] | None = None,
     ) -> Tensor:
         """Attention over expanded keys and values: [B, H, T, v_head_dim]."""
+        query, key, v = self.activations.compute("mla_up", self.up_heads, q_nope, q_rope, latents)
+        if spans is not None:
+            return self.by_spans(query, key, v, mask, observation, spans)
+        weights = self.weigh(query @ key.transpose(-1, -2), mask, observation)
+        mixed: Tensor = weights @ v
+        return mixed
+
+    def up_heads(
+        self, q_nope: Tensor, q_rope: Tensor, latents: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Every head's query, key [B, H, T, qk_head_dim] and value [B, H, T, v_head_dim]."""
         config = self.config
         latent, k_rope = latents.split([config.kv_lora_rank, config.qk_rope_head_dim], dim=-1)
         kv: Tensor = self.kv_b_proj(latent)
         kv = kv.unflatten(-1, (config.num_attention_heads, -1)).transpose(1, 2)
         k_nope, v = kv.split([config.qk_nope_head_dim, config.v_head_dim], dim=-1)
         shared = k_rope[:, None].expand(-1, config.num_attention_heads, -1, -1)
-        query, key = torch.cat((q_nope, q_rope), -1), torch.cat((k_nope, shared), -1)
-        if spans is not None:
-            return self.by_spans(query, key, v, mask, observation, spans)
-        weights = self.weigh(query @ key.transpose(-1, -2), mask, observation)
-        mixed: Tensor = weights @ v
-        return mixed
+        return torch.cat((q_nope, q_rope), -1), torch.cat((k_nope, shared), -1), v
 
     def by_spans(
         self,
@@ -161,18 +178,20 @@ class LatentAttention(nn.Module):
         spans: list[list[Span]],
     ) -> Tensor:
         """The same product, rectangle by rectangle: [B, H, T, v_head_dim]."""
-        rows = []
-        for row, row_spans in enumerate(spans):
-            parts = []
-            for span in row_spans:
-                keys = slice(span.first, span.end)
-                products = query[row, :, span.start : span.end] @ key[row, :, keys].mT
-                visible = mask[row, :, span.start : span.end, keys]
-                where = slice(row, row + 1), slice(span.start, span.end)
-                weights = self.weigh(products[None], visible[None], observation, where)[0]
-                parts.append(weights @ v[row, :, keys])
-            rows.append(torch.cat(parts, dim=1))
-        return torch.stack(rows)
+        here = [(row, span) for row, row_spans in enumerate(spans) for span in row_spans]
+        queries = windows(query, [(row, span.start, span.end) for row, span in here])
+        seen = [(row, span.first, span.end) for row, span in here]
+        mixed = []
+        for (row, span), q, k, values in zip(
+            here, queries, windows(key, seen), windows(v, seen), strict=True
+        ):
+            visible = mask[row, :, span.start : span.end, span.first : span.end]
+            where = slice(row, row + 1), slice(span.start, span.end)
+            weights = self.weigh((q @ k.mT)[None], visible[None], observation, where)[0]
+            mixed.append(weights @ values)
+        # Rows are of one length, and their spans follow each other.
+        rows: Tensor = torch.cat(mixed, dim=1).unflatten(1, (len(spans), -1)).transpose(0, 1)
+        return rows
 
     def absorbed(
         self,

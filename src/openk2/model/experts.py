@@ -5,6 +5,8 @@ scores are normalised and scaled; a shared expert sees every token. The routed e
 are stacked over experts in memory and split on disk by `checkpoint`.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +15,8 @@ from torch import Tensor, nn
 
 from openk2.architecture import ModelConfig
 from openk2.kernels import PackedExperts, PackedLinear, PackedSwiGLU, route
+from openk2.model.activations import Activations, compute_dtype
+from openk2.model.dispatch import Dispatch, here
 from openk2.model.linear import forgotten
 from openk2.model.observation import Observation
 
@@ -26,6 +30,7 @@ class SwiGLU(nn.Module):
         self.up_proj = nn.Linear(hidden, inner, bias=False)
         self.down_proj = nn.Linear(inner, hidden, bias=False)
         self.packed: PackedSwiGLU | None = None
+        self.activations = Activations()
 
     def pack(self) -> None:
         """Make the weights ready for serving; they are forgotten."""
@@ -38,7 +43,10 @@ class SwiGLU(nn.Module):
         """x [..., hidden] -> [..., hidden]."""
         if self.packed is not None:
             return self.packed(x.flatten(0, -2)).view_as(x)
-        result: Tensor = self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        keep = self.activations
+        x = keep.roundable(keep.compute("norms", compute_dtype, x))
+        gate, up = keep.roundable(self.gate_proj(x)), keep.roundable(self.up_proj(x))
+        result: Tensor = self.down_proj(keep.compute("swiglu", gated, gate, up))
         return result
 
 
@@ -59,8 +67,13 @@ class Router(nn.Module):
         """Make the weight ready for serving, in float32."""
         self.packed = PackedLinear.pack(self.weight.float())
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x [N, hidden] -> weights float32 [N, K] and expert indices int64 [N, K]."""
+    def forward(
+        self, x: Tensor, see: Callable[[Tensor], Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """x [N, hidden] -> weights float32 [N, K] and expert indices int64 [N, K].
+
+        see: given the scores [N, experts], the same to go on with.
+        """
         if self.packed is not None:
             return route(
                 self.packed(x.float()),
@@ -71,6 +84,8 @@ class Router(nn.Module):
             )
         with torch.autocast(x.device.type, enabled=False):
             scores = F.linear(x.float(), self.weight.float()).sigmoid()
+        if see is not None:
+            scores = see(scores)
         biased = scores.detach() + self.e_score_correction_bias
         chosen = biased.topk(self.config.num_experts_per_tok, dim=-1, sorted=False).indices
         weights = scores.gather(-1, chosen)
@@ -80,16 +95,22 @@ class Router(nn.Module):
 
 
 class Experts(nn.Module):
-    """E SwiGLUs, stacked: gate_proj, up_proj [E, inner, hidden], down_proj [E, hidden, inner]."""
+    """E SwiGLUs, stacked: gate_proj, up_proj [E, inner, hidden], down_proj [E, hidden, inner].
+
+    Under another `dispatch` than `here` the stacks are this process's part of the experts.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        count, hidden = config.n_routed_experts, config.hidden_size
+        self.count = count = config.n_routed_experts
+        hidden = config.hidden_size
         inner = config.moe_intermediate_size
         self.gate_proj = nn.Parameter(torch.empty(count, inner, hidden))
         self.up_proj = nn.Parameter(torch.empty(count, inner, hidden))
         self.down_proj = nn.Parameter(torch.empty(count, hidden, inner))
         self.packed: PackedExperts | None = None
+        self.dispatch: Dispatch = here
+        self.activations = Activations()
 
     def pack(self) -> None:
         """Make the stacks ready for serving; they are forgotten."""
@@ -103,26 +124,36 @@ class Experts(nn.Module):
             return self.packed(x, weights, chosen)
         order = chosen.flatten().argsort(stable=True)
         inverse = order.argsort()
-        counts = torch.bincount(chosen.flatten(), minlength=self.gate_proj.shape[0])
+        counts = torch.bincount(chosen.flatten(), minlength=self.count)
         per_token = chosen.shape[-1]
+        keep = self.activations
         repeated = compute_dtype(x).repeat_interleave(per_token, dim=0)
-        grouped = self.apply_each(permute(repeated, order, inverse), counts.tolist())
-        routed = permute(grouped, inverse, order).unflatten(0, (-1, per_token))
-        mixed: Tensor = (routed * weights[..., None]).sum(1).to(x.dtype)
+        arrived = self.dispatch(permute(repeated, order, inverse), counts)
+        shares = arrived.along(permute(weights.flatten()[:, None], order, inverse))
+        groups = arrived.counts  # apart, so that what runs again does not hold the rows
+        grouped = keep.roundable(arrived.rows)
+        gate = keep.roundable(each(grouped, self.gate_proj, groups))
+        up = keep.roundable(each(grouped, self.up_proj, groups))
+        inner = keep.compute("swiglu", gated, gate, up)
+        down = keep.compute("moe_down", lambda x: each(x, self.down_proj, groups), inner)
+        # Weighed where the experts are, in their order: the backward pass then wants nothing but
+        # what `down` is, which may be computed again.
+        routed = permute(arrived.back(down * shares), inverse, order)
+        mixed: Tensor = routed.unflatten(0, (-1, per_token)).sum(1).to(x.dtype)
         return mixed
 
-    def apply_each(self, x: Tensor, counts: list[int]) -> Tensor:
-        """x [M, hidden], rows grouped by expert, counts[e] of them for expert e -> [M, hidden]."""
-        # unbind, not indexing: its backward stacks the gradients instead of adding E padded ones.
-        gates, ups, downs = (
-            stack.to(x.dtype).unbind(0) for stack in (self.gate_proj, self.up_proj, self.down_proj)
-        )
-        outputs = [
-            F.linear(F.silu(F.linear(rows, gates[e])) * F.linear(rows, ups[e]), downs[e])
-            for e, rows in enumerate(x.split(counts))
-            if counts[e]
-        ]
-        return torch.cat(outputs)
+
+def each(x: Tensor, stack: Tensor, counts: list[int]) -> Tensor:
+    """x [M, in], rows grouped by expert, counts[e] of them; stack [E, out, in] -> [M, out]."""
+    # unbind, not indexing: its backward stacks the gradients instead of adding E padded ones.
+    matrices = stack.to(x.dtype).unbind(0)
+    groups = [F.linear(rows, matrices[e]) for e, rows in enumerate(x.split(counts)) if counts[e]]
+    return torch.cat(groups)
+
+
+def gated(gate: Tensor, up: Tensor) -> Tensor:
+    """silu(gate) * up."""
+    return F.silu(gate) * up
 
 
 class MixtureOfExperts(nn.Module):
@@ -140,8 +171,11 @@ class MixtureOfExperts(nn.Module):
     def forward(self, x: Tensor, observation: Observation | None = None) -> Tensor:
         """x [B, T, hidden] -> [B, T, hidden]."""
         rows = x.flatten(0, 1)
-        weights, chosen = self.gate(rows)
-        if observation is not None:
+        if observation is None:
+            weights, chosen = self.gate(rows)
+        else:
+            see = partial(observation.see_scores, self.layer, sequences=len(x))
+            weights, chosen = self.gate(rows, see)
             observation.see_load(self.layer, chosen)
         result: Tensor = self.experts(rows, weights, chosen).view_as(x) + self.shared_experts(x)
         return result
@@ -168,9 +202,3 @@ def permute(x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
     """`Permute`, typed."""
     result: Tensor = Permute.apply(x, order, inverse)  # type: ignore[no-untyped-call]
     return result
-
-
-def compute_dtype(x: Tensor) -> Tensor:
-    """x in the dtype that autocast would give a matrix product, x itself without autocast."""
-    device = x.device.type
-    return x.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else x

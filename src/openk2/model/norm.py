@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openk2.kernels import rms_norm
+from openk2.model.activations import Activations
 
 
 class RMSNorm(nn.Module):
@@ -15,6 +16,7 @@ class RMSNorm(nn.Module):
         self.eps = eps
         self.weight = nn.Parameter(torch.ones(width))
         self.packed = False
+        self.activations = Activations()
 
     def pack(self) -> None:
         """Compute by the native kernel from now on: one call, but no gradient."""
@@ -24,5 +26,9 @@ class RMSNorm(nn.Module):
         """x [..., width] -> the same shape. out: where a packed one writes it; x itself will do."""
         if self.packed:
             return rms_norm(x.flatten(0, -2), self.weight, self.eps, out=out).view_as(x)
+        return self.activations.compute("norms", self.normalise, x)
+
+    def normalise(self, x: Tensor) -> Tensor:
+        """`forward` by torch."""
         wide = x.float()
         return F.rms_norm(wide, wide.shape[-1:], self.weight.float(), self.eps).to(x.dtype)

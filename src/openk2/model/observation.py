@@ -1,12 +1,13 @@
 """What a training step wants to know of a forward pass, gathered on the device.
 
-Two tensors for the whole network, so that a step reads each of them once instead of once a layer.
+A few tensors for the whole network, so that a step reads each of them once instead of once a layer.
 """
 
 import torch
 from torch import Tensor
 
 from openk2.architecture import ModelConfig
+from openk2.model.balance import sequence_balance
 
 EVERYWHERE = slice(None), slice(None)
 
@@ -21,14 +22,22 @@ class Observation:
         (report 2.1: what QK-Clip compares with tau). Starts at minus infinity.
     expert_load: float32 [layers, experts], how many (token, choice) pairs each expert received;
         zero rows for dense layers.
+    balance_loss: float32 [layers], the sequence-wise balance loss; zero for dense layers.
+
+    balance: alpha of that loss over the number of sequences (rows) of the step; its gradient is
+        added in the backward pass of what was seen. 0: no such loss.
     """
 
-    def __init__(self, config: ModelConfig, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, config: ModelConfig, device: torch.device | str = "cpu", balance: float = 0.0
+    ) -> None:
+        self.choices, self.balance = config.num_experts_per_tok, balance
         layers = config.num_hidden_layers
         self.max_logits = torch.full(
             (layers, config.num_attention_heads), -torch.inf, device=device
         )
         self.expert_load = torch.zeros(layers, config.n_routed_experts, device=device)
+        self.balance_loss = torch.zeros(layers, device=device)
         self.observed: Tensor | None = None
 
     def see_only(self, observed: Tensor | None) -> None:
@@ -55,3 +64,15 @@ class Observation:
             chosen = chosen[self.observed.flatten()]
         load = self.expert_load[layer]
         load += torch.bincount(chosen.flatten(), minlength=len(load))
+
+    def see_scores(self, layer: int, scores: Tensor, sequences: int) -> Tensor:
+        """Count the balance loss of `scores` float32 [B * T, experts], B = `sequences`.
+
+        Returns the scores to go on with: backward, the loss's gradient comes out of them.
+        """
+        if not self.balance:
+            return scores
+        rows = scores.unflatten(0, (sequences, -1))
+        balanced, loss = sequence_balance(rows, self.observed, self.choices, self.balance)
+        self.balance_loss[layer] += loss
+        return balanced.flatten(0, 1)

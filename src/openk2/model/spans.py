@@ -5,8 +5,11 @@ With packed documents most of a row's query-key square is masked: at 300-token d
 of its first query's document to its own end. The mask still decides inside that rectangle.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor
 
 BLOCK = 128
@@ -31,3 +34,30 @@ def document_spans(segments: Tensor, block: int = BLOCK) -> list[list[Span]]:
         edges = range(0, len(row), block)
         rows.append([Span(q, min(q + block, len(row)), starts[q]) for q in edges])
     return rows
+
+
+class Windows(torch.autograd.Function):
+    """See `windows`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, places: Sequence[tuple[int, int, int]]) -> tuple[Tensor, ...]:
+        """Views of x."""
+        ctx.places, ctx.shape = places, x.shape
+        return tuple(x[row, :, start:end] for row, start, end in places)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        """The sum, each where it belongs."""
+        total = gradients[0].new_zeros(ctx.shape)
+        for (row, start, end), gradient in zip(ctx.places, gradients, strict=True):
+            total[row, :, start:end] += gradient
+        return total, None
+
+
+def windows(x: Tensor, places: Sequence[tuple[int, int, int]]) -> tuple[Tensor, ...]:
+    """x [B, H, T, D] -> x[row, :, start:end], [H, t, D], for each (row, start, end).
+
+    Slicing does the same, but its backward fills a tensor as large as x for every slice.
+    """
+    result: tuple[Tensor, ...] = Windows.apply(x, places)  # type: ignore[no-untyped-call]
+    return result

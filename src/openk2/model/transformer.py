@@ -1,12 +1,16 @@
 """`K2Model`: embedding, decoder layers, final norm, head. Report section 2.3."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
 from openk2.architecture import ModelConfig
+from openk2.model.activations import Activations, Keeping
 from openk2.model.attention import LatentAttention
 from openk2.model.cache import AttendingCache, LatentCache
 from openk2.model.experts import Experts, MixtureOfExperts, Router, SwiGLU
+from openk2.model.initial import draw
 from openk2.model.linear import Linear
 from openk2.model.norm import RMSNorm
 from openk2.model.observation import Observation
@@ -19,6 +23,7 @@ class DecoderLayer(nn.Module):
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
+        self.activations = Activations()
         self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.self_attn = LatentAttention(config, layer)
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
@@ -27,6 +32,13 @@ class DecoderLayer(nn.Module):
             if config.is_moe(layer)
             else SwiGLU(config.hidden_size, config.intermediate_size)
         )
+
+    def keep(self, keeping: Keeping) -> None:
+        """Keep activations for the backward pass in this way from now on."""
+        activations = Activations(keeping)
+        for module in self.modules():
+            if isinstance(module, DecoderLayer | LatentAttention | RMSNorm | SwiGLU | Experts):
+                module.activations = activations
 
     def forward(
         self,
@@ -39,13 +51,14 @@ class DecoderLayer(nn.Module):
         spans: list[list[Span]] | None,
     ) -> Tensor:
         """x [B, T, hidden] -> [B, T, hidden]."""
-        normed = self.input_layernorm(x)
-        x = x + self.self_attn(normed, rotation, mask, cache, positions, observation, spans)
-        normed = self.post_attention_layernorm(x)
-        if isinstance(self.mlp, MixtureOfExperts):
-            x = x + self.mlp(normed, observation)
-        else:
-            x = x + self.mlp(normed)
+        with self.activations.layer():
+            normed = self.input_layernorm(x)
+            x = x + self.self_attn(normed, rotation, mask, cache, positions, observation, spans)
+            normed = self.post_attention_layernorm(x)
+            if isinstance(self.mlp, MixtureOfExperts):
+                x = x + self.mlp(normed, observation)
+            else:
+                x = x + self.mlp(normed)
         return x
 
 
@@ -102,13 +115,15 @@ class K2Model(nn.Module):
 
     @torch.no_grad()
     def initialize(self, seed: int) -> "K2Model":
-        """Draw every matrix from normal(0, initializer_range), norms 1, bias 0; return self."""
-        generator = torch.Generator(self.lm_head.weight.device).manual_seed(seed)
+        """Draw every matrix from normal(0, initializer_range), norms 1, bias 0; return self.
+
+        Each is drawn by its name: a network that lacks some gets the same numbers in the others.
+        """
         for name, parameter in self.named_parameters():
             if "norm" in name:
                 parameter.fill_(1.0)
             else:
-                parameter.normal_(0.0, self.config.initializer_range, generator=generator)
+                draw(parameter, name, seed, self.config.initializer_range)
         for buffer in self.buffers():
             buffer.zero_()
         return self
@@ -131,32 +146,57 @@ class K2Model(nn.Module):
         cache: keys of positions up to the token's own are visible; see `LatentCache`.
         observation: filled with max logits and expert load.
         """
-        batch, length = tokens.shape
-        if positions is None:
-            if cache is not None:
-                raise ValueError("positions is None: a forward pass with a cache needs them")
-            positions = torch.arange(length, device=tokens.device).expand(batch, length)
-        frequencies = inverse_frequencies(self.config).to(tokens.device)
-        turns = rotation(self.config, frequencies, positions)
-        mask: Tensor | None = None
-        if cache is None:
-            mask = causal_mask(length, segments, tokens)
-        elif isinstance(cache, AttendingCache):
+        if isinstance(cache, AttendingCache):
             self.require_packed()
-        else:
-            keys = torch.arange(int(positions.max()) + 1, device=tokens.device)
-            mask = keys <= positions[..., None]
-        if observation is not None:
-            observation.see_only(None if segments is None else segments >= 0)
-        spans = document_spans(segments) if segments is not None and cache is None else None
         x = self.model.embed_tokens(tokens)
-        for layer in self.model.layers:
-            x = layer(x, turns, mask, cache, positions, observation, spans)
+        x = through_layers(
+            self.config,
+            self.model.layers,
+            x,
+            segments=segments,
+            positions=positions,
+            cache=cache,
+            observation=observation,
+        )
         hidden: Tensor = self.model.norm(x)
         return hidden
 
 
-def causal_mask(length: int, segments: Tensor | None, tokens: Tensor) -> Tensor:
+def through_layers(
+    config: ModelConfig,
+    layers: Iterable[nn.Module],
+    x: Tensor,
+    *,
+    segments: Tensor | None = None,
+    positions: Tensor | None = None,
+    cache: LatentCache | AttendingCache | None = None,
+    observation: Observation | None = None,
+) -> Tensor:
+    """Hidden states [B, T, hidden] before some `DecoderLayer`s -> after them.
+
+    The rest as in `K2Model.forward`.
+    """
+    batch, length = x.shape[:2]
+    if positions is None:
+        if cache is not None:
+            raise ValueError("positions is None: a forward pass with a cache needs them")
+        positions = torch.arange(length, device=x.device).expand(batch, length)
+    turns = rotation(config, inverse_frequencies(config).to(x.device), positions)
+    mask: Tensor | None = None
+    if cache is None:
+        mask = causal_mask(length, segments, x.device)
+    elif not isinstance(cache, AttendingCache):
+        keys = torch.arange(int(positions.max()) + 1, device=x.device)
+        mask = keys <= positions[..., None]
+    if observation is not None:
+        observation.see_only(None if segments is None else segments >= 0)
+    spans = document_spans(segments) if segments is not None and cache is None else None
+    for layer in layers:
+        x = layer(x, turns, mask, cache, positions, observation, spans)
+    return x
+
+
+def causal_mask(length: int, segments: Tensor | None, device: torch.device) -> Tensor:
     """True where a key is visible [B or 1, T, T]: earlier in the row and of the same segment."""
-    causal = torch.ones(length, length, dtype=torch.bool, device=tokens.device).tril()[None]
+    causal = torch.ones(length, length, dtype=torch.bool, device=device).tril()[None]
     return causal if segments is None else causal & (segments[:, :, None] == segments[:, None, :])

@@ -3,24 +3,28 @@
 For each matrix W [n, m]: M = mu M + G; O = NewtonSchulz(M) * sqrt(max(n, m)) * 0.2;
 W = W - lr (O + wd W). The factor makes the update's root mean square that of AdamW, so that both
 share one learning rate. A parameter of three dimensions is a stack of matrices, one an expert.
+
+Over several processes each matrix is orthogonalised once. Whole matrices are updated where they
+are: all of an unsharded model, and what a rank holds of a sharded stack. Of the others the momenta
+are sharded as the weights are, and the directions travel (`work`, `exchange`).
 """
 
+import itertools
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, overload
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
-from openk2.optim.newton_schulz import QUINTIC, Coefficients, orthogonalize
+from openk2.optim.exchange import Copies, Exchange, Rows
+from openk2.optim.newton_schulz import QUINTIC, Coefficients
+from openk2.optim.shards import is_sharded, local, splitting
+from openk2.optim.update import Settings, Stack, update_here, update_together
+from openk2.optim.work import share_out
 
-RMS_OF_ADAMW = 0.2
-# Numbers that go through Newton-Schulz together: enough to keep every core busy with small
-# matrices, few enough for what is computed in between to stay in memory that the process has.
-# All experts of two layers at once took twice as long (benchmarks/muon.md).
-BATCH_NUMBERS = 1 << 22
 DTYPES = (torch.float32, torch.bfloat16)
 
 
@@ -32,6 +36,8 @@ class Muon(torch.optim.Optimizer):
     momentum: mu. nesterov: use G + mu M instead of M (Moonlight's code does, the listing does not).
     ns_steps, coefficients, ns_dtype: see `orthogonalize`. momentum_dtype: of the kept momentum,
         float32 or bfloat16; it is advanced in float32.
+    copies: for a parameter that several ranks hold alike, with the same gradient, those ranks: they
+        share its work. Every rank of them must take every step.
     """
 
     def __init__(
@@ -46,6 +52,7 @@ class Muon(torch.optim.Optimizer):
         coefficients: Coefficients = QUINTIC,
         ns_dtype: torch.dtype = torch.bfloat16,
         momentum_dtype: torch.dtype = torch.float32,
+        copies: Mapping[Tensor, dist.ProcessGroup] | None = None,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -77,6 +84,8 @@ class Muon(torch.optim.Optimizer):
                         f"Muon takes matrices or stacks, not shape {tuple(parameter.shape)}: "
                         "give this tensor to AdamW"
                     )
+                splitting(parameter)  # refuses what Muon cannot take
+        self.copies = copies or {}
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -90,73 +99,66 @@ class Muon(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            batches: dict[tuple[int, ...], list[Tensor]] = defaultdict(list)
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    batches[tuple(parameter.shape[-2:])].append(parameter)
-            for parameters in batches.values():
-                self.update(parameters, group)
+            learning = [p for p in group["params"] if p.grad is not None]
+            settings = Settings(**{name: group[name] for name in Settings.__annotations__})
+            for exchange, parameters in self.by_exchange(learning).items():
+                stacks = [self.stack(parameter, group) for parameter in parameters]
+                if exchange is None:
+                    update_here(stacks, settings)
+                else:
+                    shapes = tuple(tuple(parameter.shape) for parameter in parameters)
+                    update_together(
+                        stacks, share_out(shapes, exchange.group.size()), exchange, settings
+                    )
         return loss
 
-    def update(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
-        """Update parameters whose matrices all have one shape."""
-        pieces = [piece for parameter in parameters for piece in self.pieces(parameter, group)]
-        scale = RMS_OF_ADAMW * math.sqrt(max(parameters[0].shape[-2:]))
-        for batch in batched(pieces):
-            directions = [piece.advance(group) for piece in batch]
-            steps = orthogonalize(
-                torch.cat(directions) if len(batch) > 1 else directions[0],
-                steps=group["ns_steps"],
-                coefficients=group["coefficients"],
-                dtype=group["ns_dtype"],
-            )
-            for piece, step in zip(batch, steps.split([len(d) for d in directions]), strict=True):
-                piece.weights.mul_(1 - group["lr"] * group["weight_decay"])
-                piece.weights.add_(step, alpha=-group["lr"] * scale)
+    def ranks(self) -> dict[Tensor, str]:
+        """Which ranks orthogonalise each parameter's matrices, in words; empty: only this one."""
+        said: dict[Tensor, str] = {}
+        for group in self.param_groups:
+            for exchange, parameters in self.by_exchange(group["params"]).items():
+                if exchange is None:
+                    said |= {p: "each its own" for p in parameters if is_sharded(p)}
+                    continue
+                shapes = tuple(tuple(parameter.shape) for parameter in parameters)
+                ranks = dist.get_process_group_ranks(exchange.group)
+                owners: dict[Tensor, set[int]] = defaultdict(set)
+                for job in share_out(shapes, len(ranks)):
+                    owners[parameters[job.tensor]].add(ranks[job.owner])
+                said |= {p: in_words(sorted(ranks)) for p, ranks in owners.items()}
+        return said
 
-    def pieces(self, parameter: Tensor, group: dict[str, Any]) -> list["Piece"]:
-        """A parameter as stacks of matrices of at most BATCH_NUMBERS; views, not copies."""
+    def by_exchange(self, parameters: Iterable[Tensor]) -> dict[Exchange | None, list[Tensor]]:
+        """Parameters by what they need to be whole; None: nothing, or no other rank has them."""
+        sorted_out: dict[Exchange | None, list[Tensor]] = defaultdict(list)
+        for parameter in parameters:
+            sorted_out[self.exchange(parameter)].append(parameter)
+        return sorted_out
+
+    def exchange(self, parameter: Tensor) -> Exchange | None:
+        """How the parameter's matrices get whole."""
+        split = splitting(parameter)
+        if split is not None:
+            return Rows(split[0]) if parameter.ndim == 2 else None
+        group = self.copies.get(parameter)
+        return Copies(group) if group is not None and group.size() > 1 else None
+
+    def stack(self, parameter: Tensor, group: dict[str, Any]) -> Stack:
+        """What this process holds of a parameter, as a stack of matrices; views, not copies."""
         assert parameter.grad is not None
         state = self.state[parameter]
         if not state:
             state["momentum"] = torch.zeros_like(parameter, dtype=group["momentum_dtype"])
-        matrices = [
-            tensor if tensor.ndim == 3 else tensor[None]
-            for tensor in (parameter, parameter.grad, state["momentum"])
-        ]
-        count = max(1, BATCH_NUMBERS // math.prod(parameter.shape[-2:]))
-        return [Piece(*views) for views in zip(*(m.split(count) for m in matrices), strict=True)]
+        tensors = (local(t) for t in (parameter.detach(), parameter.grad, state["momentum"]))
+        return Stack(*(tensor if tensor.ndim == 3 else tensor[None] for tensor in tensors))
 
 
-@dataclass(frozen=True)
-class Piece:
-    """Some matrices [k, n, m] of one parameter, with what belongs to them."""
-
-    weights: Tensor
-    gradient: Tensor
-    momentum: Tensor
-
-    def advance(self, group: dict[str, Any]) -> Tensor:
-        """Advance the momentum and return what to orthogonalise, float32 [k, n, m]."""
-        gradient = self.gradient.float()
-        momentum = self.momentum.float()  # the kept one itself, if that is float32
-        momentum.mul_(group["momentum"]).add_(gradient)
-        if momentum is not self.momentum:
-            self.momentum.copy_(momentum)
-        if group["nesterov"]:
-            return torch.add(gradient, momentum, alpha=group["momentum"])
-        return momentum
-
-
-def batched(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
-    """Pieces together, as long as they hold no more than BATCH_NUMBERS."""
-    batch: list[Piece] = []
-    numbers = 0
-    for piece in pieces:
-        if batch and numbers + piece.weights.numel() > BATCH_NUMBERS:
-            yield batch
-            batch, numbers = [], 0
-        batch.append(piece)
-        numbers += piece.weights.numel()
-    if batch:
-        yield batch
+def in_words(ranks: list[int]) -> str:
+    """Rank numbers, in order, as a table shows them."""
+    if len(ranks) == 1:
+        return f"rank {ranks[0]}"
+    apart = ranks[1] - ranks[0]
+    even = all(b - a == apart for a, b in itertools.pairwise(ranks))
+    if even and len(ranks) > 2:
+        return f"ranks {ranks[0]} to {ranks[-1]}" + (f" by {apart}" if apart > 1 else "")
+    return "ranks " + ", ".join(map(str, ranks))

@@ -2,26 +2,30 @@
 
 import fnmatch
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
+from openk2.optim.gradient_norm import clip_gradients
 from openk2.optim.muon import Muon
 from openk2.optim.newton_schulz import QUINTIC, Coefficients
 from openk2.optim.qk_clip import Heads, qk_clip
+from openk2.optim.shards import is_sharded
 
 
 @dataclass(frozen=True)
 class Ownership:
-    """Which optimizer updates a tensor, and why."""
+    """Which optimizer updates a tensor, and why. ranks: which ranks orthogonalise its matrices."""
 
     name: str
     shape: tuple[int, ...]
     owner: Literal["muon", "adamw"]
     reason: str
+    ranks: str = ""
 
 
 def assign_owners(
@@ -58,6 +62,9 @@ class MuonClip:
 
     ns_steps, coefficients, ns_dtype, momentum_dtype: see `Muon`.
     adamw_matrix_rate: AdamW's matrices, the embedding and the head, learn at this share of lr.
+    copies: the ranks that hold a parameter alike, by its name, or of all that are not sharded; its
+        gradient must be the same on all of them. Sharded parameters (`fully_shard`) say it
+        themselves.
     """
 
     def __init__(
@@ -76,6 +83,7 @@ class MuonClip:
         coefficients: Coefficients = QUINTIC,
         ns_dtype: torch.dtype = torch.bfloat16,
         momentum_dtype: torch.dtype = torch.float32,
+        copies: dist.ProcessGroup | Mapping[str, dist.ProcessGroup] | None = None,
     ) -> None:
         if not tau > 0:
             raise ValueError(f"tau is {tau}: it must be above 0")
@@ -84,6 +92,9 @@ class MuonClip:
         named = dict(named_parameters)
         self.owners = assign_owners(named.items(), adamw)
         self.tau = tau
+        if isinstance(copies, dist.ProcessGroup):
+            copies = dict.fromkeys(named, copies)
+        self.copies = {named[n]: group for n, group in (copies or {}).items() if n in named}
         hidden = [named[o.name] for o in self.owners if o.owner == "muon"]
         matrices = [named[o.name] for o in self.owners if o.owner == "adamw" and len(o.shape) > 1]
         vectors = [named[o.name] for o in self.owners if o.owner == "adamw" and len(o.shape) < 2]
@@ -97,7 +108,10 @@ class MuonClip:
             coefficients=coefficients,
             ns_dtype=ns_dtype,
             momentum_dtype=momentum_dtype,
+            copies=self.copies,
         )
+        ranks = self.muon.ranks()
+        self.owners = [replace(o, ranks=ranks.get(named[o.name], "")) for o in self.owners]
         self.adamw = torch.optim.AdamW(
             [
                 {"params": matrices, "weight_decay": weight_decay},
@@ -117,6 +131,18 @@ class MuonClip:
             group["lr"] = lr
         self.adamw.param_groups[0]["lr"] = lr * self.adamw_matrix_rate
 
+    def clip_gradients(self, limit: float, group: dist.ProcessGroup | None = None) -> Tensor:
+        """Limit the norm of all gradients together; return it as it was. See `clip_gradients`.
+
+        group: every rank that holds a part of the model; None: it is all here.
+        """
+
+        def copies(parameter: Tensor) -> int:
+            held = self.copies.get(parameter)
+            return 1 if held is None or is_sharded(parameter) else held.size()
+
+        return clip_gradients(self.named.values(), limit, group=group, copies=copies)
+
     def step(self) -> None:
         """Update every parameter that has a gradient."""
         self.muon.step()
@@ -130,6 +156,19 @@ class MuonClip:
         """Drop every gradient."""
         self.muon.zero_grad(set_to_none=True)
         self.adamw.zero_grad(set_to_none=True)
+
+    def allocate_state(self) -> None:
+        """Make the state that steps make, all zeros, where there is none: for a resume to fill."""
+        for optimizer, names in (
+            (self.muon, {"momentum": self.muon.defaults["momentum_dtype"]}),
+            (self.adamw, {"exp_avg": None, "exp_avg_sq": None}),
+        ):
+            for parameter in (p for group in optimizer.param_groups for p in group["params"]):
+                state = optimizer.state[parameter]
+                for name, dtype in names.items():
+                    state.setdefault(name, torch.zeros_like(parameter, dtype=dtype))
+                if optimizer is self.adamw:
+                    state.setdefault("step", torch.zeros((), device=parameter.device))
 
     def state_tensors(self) -> dict[str, Tensor]:
         """Every state tensor under `{parameter name}.{state name}`: all that a resume needs."""

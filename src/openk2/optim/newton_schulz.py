@@ -13,6 +13,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from openk2.kernels import native
+from openk2.kernels.newton_schulz import chains_of, newton_schulz, newton_schulz_twin
+
 # a, b, c of a x + b x^3 + c x^5, step by step; the last one is used from there on.
 Coefficients = Sequence[tuple[float, float, float]]
 
@@ -46,21 +49,23 @@ def orthogonalize(
     """The nearest semi-orthogonal matrix of each of `matrices` [..., n, m], in `dtype`.
 
     A zero matrix stays zero. dtype: float32 where results must not depend on how a batch was
-    split over devices; bfloat16 is twice as fast and what Muon was tuned with.
+    split over devices; bfloat16 is what Muon was tuned with, and twice as fast or more on a GPU.
+    On a CPU the native kernel computes in float32 either way: it needs fewer operations, and many
+    processors multiply bfloat16 slowly (docs/design/kernels.md). Without it torch's products
+    are taken in `dtype`, step by step.
     """
     tall = matrices.shape[-2] > matrices.shape[-1]
     # The norm is taken before rounding so that a tiny gradient does not flush to zero.
     norm = matrices.float().norm(dim=(-2, -1), keepdim=True).clamp_min(eps)
-    x = (matrices / norm).to(dtype)
-    x = (x.mT if tall else x).reshape(-1, *sorted(matrices.shape[-2:])).contiguous()
-    count, rows, _ = x.shape
-    y, gram = torch.empty_like(x), x.new_empty(count, rows, rows)
-    polynomial = torch.empty_like(gram)
-    for step in range(steps):
-        a, b, c = coefficients[min(step, len(coefficients) - 1)]
-        torch.bmm(x, x.mT, out=gram)
-        torch.baddbmm(gram, gram, gram, beta=b, alpha=c, out=polynomial)
-        torch.baddbmm(x, polynomial, x, beta=a, out=y)
-        x, y = y, x
+    wide = matrices.mT if tall else matrices
+    x = torch.empty(wide.shape, device=wide.device)
+    x = torch.div(wide, norm, out=x).reshape(-1, *wide.shape[-2:])
+    polynomials = [coefficients[min(step, len(coefficients) - 1)] for step in range(steps)]
+    # A compiler sees torch's products and fuses what stands around them.
+    if x.is_cpu and not torch.compiler.is_compiling() and native.available():
+        chains = chains_of(steps, x.shape[1], x.shape[2], dtype)
+        x = newton_schulz(x, polynomials, chains).to(dtype)
+    else:
+        x = newton_schulz_twin(x.to(dtype), polynomials)
     result: Tensor = x.mT if tall else x
     return result.reshape(matrices.shape)

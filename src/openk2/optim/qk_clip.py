@@ -19,6 +19,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from openk2.optim.shards import local, local_rows
+
 
 @dataclass(frozen=True)
 class LatentHeads:
@@ -26,6 +28,7 @@ class LatentHeads:
 
     query: [heads * (nope + rope), q_rank], rows of a head: nope, then rope.
     key_value: [heads * (nope + v), kv_rank], rows of a head: nope, then v.
+    Both may be sharded by rows, within heads too: every rank scales its own.
     """
 
     query: Tensor
@@ -35,12 +38,11 @@ class LatentHeads:
 
     def shrink(self, g: Tensor) -> None:
         """Multiply the logits of each head by g [heads], in place."""
-        g = g[:, None, None]
-        query = self.query.unflatten(0, (self.heads, -1))
-        key_value = self.key_value.unflatten(0, (self.heads, -1))
-        query[:, : self.nope].mul_(g.sqrt())
-        query[:, self.nope :].mul_(g)
-        key_value[:, : self.nope].mul_(g.sqrt())
+        half = g.sqrt()[:, None].expand(-1, self.nope)
+        rope = self.query.shape[0] // self.heads - self.nope
+        value = self.key_value.shape[0] // self.heads - self.nope
+        scale_rows(self.query, torch.cat((half, g[:, None].expand(-1, rope)), 1).flatten())
+        scale_rows(self.key_value, torch.cat((half, g.new_ones(self.heads, value)), 1).flatten())
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,17 @@ class OrdinaryHeads:
         share = g.sqrt() if own_keys else g
         for tensor in (self.query, self.query_bias, *((self.key, self.key_bias) * own_keys)):
             if tensor is not None:
-                rows = tensor.unflatten(0, (self.heads, -1))
-                rows.mul_(share.view(-1, *[1] * (rows.ndim - 1)))
+                scale_rows(tensor, share.repeat_interleave(tensor.shape[0] // self.heads))
 
 
 Heads = LatentHeads | OrdinaryHeads
+
+
+def scale_rows(tensor: Tensor, factors: Tensor) -> None:
+    """Multiply row i by factors[i], in place; of a sharded tensor the rows that are here."""
+    part, rows = local(tensor), local_rows(tensor)
+    here = factors[rows.start : rows.stop]
+    part.mul_(here.view(-1, *[1] * (part.ndim - 1)))
 
 
 @torch.no_grad()

@@ -1,5 +1,7 @@
 """Makes the one-device model run on many, from outside."""
 
-from openk2.parallel.replicas import ALONE, Replicas
+from openk2.parallel.fleet import ALONE, Fleet, FleetError
+from openk2.parallel.layout import Layout
+from openk2.parallel.sharding import Sharding, shard
 
-__all__ = ["ALONE", "Replicas"]
+__all__ = ["ALONE", "Fleet", "FleetError", "Layout", "Sharding", "shard"]

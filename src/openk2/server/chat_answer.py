@@ -5,7 +5,14 @@ from contextlib import aclosing
 from typing import Any
 
 from openk2.chat import CallArguments, CallStart, ContentDelta, ReasoningDelta
-from openk2.generation import ChatAnswer, ChatEvent, ChatFinish, ScoredToken, TokensScored
+from openk2.generation import (
+    ChatAnswer,
+    ChatEvent,
+    ChatFinish,
+    PromptRead,
+    ScoredToken,
+    TokensScored,
+)
 from openk2.server.stream import DONE, data_event
 from openk2.server.token_text import token_text
 from openk2.server.usage import Usage
@@ -79,6 +86,8 @@ class ChoiceWriter:
 
     def write(self, event: ChatEvent) -> Iterator[dict[str, Any]]:
         """The entries that an event makes."""
+        if isinstance(event, PromptRead):
+            return
         # Only when the answer has begun: an error before that is an ordinary response.
         if not self.greeted:
             self.greeted = True

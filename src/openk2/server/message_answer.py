@@ -8,7 +8,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from openk2.chat import CallArguments, CallEnd, CallStart, ContentDelta, ReasoningDelta
-from openk2.generation import ChatEvent, ChatFinish
+from openk2.generation import ChatEvent, ChatFinish, PromptRead
 from openk2.server.message_ids import tool_use_id
 from openk2.server.stream import data_event
 
@@ -44,7 +44,7 @@ class MessageWriter:
         # Only when the answer has begun: an error before that is an ordinary response.
         if not self.started:
             self.started = True
-            yield {"type": "message_start", "message": self.empty_message()}
+            yield {"type": "message_start", "message": self.empty_message(event)}
         match event:
             case ContentDelta():
                 yield from self.within({"type": "text", "text": ""})
@@ -61,11 +61,14 @@ class MessageWriter:
                 yield from self.end()
             case ChatFinish():
                 yield from self.end()
-                yield {"type": "message_delta", "delta": stop(event), "usage": usage(event)}
+                used = usage(event, event.completion_tokens)
+                yield {"type": "message_delta", "delta": stop(event), "usage": used}
                 yield {"type": "message_stop"}
 
-    def empty_message(self) -> dict[str, Any]:
-        """The message before its first block. The prompt is counted where the answer finishes."""
+    def empty_message(self, first: ChatEvent) -> dict[str, Any]:
+        """The message before its first block. first: event of the answer; a generator that leaves
+        counting to others tells the prompt's size only where the answer finishes."""
+        read = first if isinstance(first, PromptRead) else PromptRead(0)
         return {
             "type": "message",
             "role": "assistant",
@@ -73,7 +76,7 @@ class MessageWriter:
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
-            "usage": usage(ChatFinish("stop", 0, 0)),
+            "usage": usage(read, 0),
         }
 
     def within(self, block: dict[str, Any]) -> Iterator[Event]:
@@ -113,12 +116,12 @@ def stop(finish: ChatFinish) -> dict[str, Any]:
             return {"stop_reason": "end_turn", "stop_sequence": None}
 
 
-def usage(finish: ChatFinish) -> dict[str, int]:
+def usage(prompt: PromptRead | ChatFinish, output_tokens: int) -> dict[str, int]:
     """Anthropic's usage: its input_tokens are those that no cache held."""
     return {
-        "input_tokens": finish.prompt_tokens - finish.cached_tokens,
-        "output_tokens": finish.completion_tokens,
-        "cache_read_input_tokens": finish.cached_tokens,
+        "input_tokens": prompt.prompt_tokens - prompt.cached_tokens,
+        "output_tokens": output_tokens,
+        "cache_read_input_tokens": prompt.cached_tokens,
         "cache_creation_input_tokens": 0,
     }
 

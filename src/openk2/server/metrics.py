@@ -17,6 +17,7 @@ from openk2.generation import (
     CompletionEvent,
     CompletionGenerator,
     CompletionRequest,
+    PromptRead,
     TokensScored,
 )
 
@@ -81,7 +82,7 @@ class Meter:
         try:
             async with aclosing(stream) as events:
                 async for event in events:
-                    if not (started or isinstance(event, TokensScored)):
+                    if not (started or isinstance(event, PromptRead | TokensScored)):
                         started = True
                         self.first_event.observe(time.perf_counter() - began)
                     if isinstance(event, ChatFinish):

@@ -3,29 +3,36 @@
 import dataclasses
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 
 from openk2.architecture import ModelConfig
 from openk2.chat import Tokenizer
-from openk2.checkpoint import export_model, load_model
+from openk2.checkpoint import export_tensors
 from openk2.config import RecipeError
-from openk2.data import DataError
+from openk2.data import DataError, open_rows
 from openk2.data.mixture import Batch, Mixture
-from openk2.data.packing import PackedRows
 from openk2.model import K2Model
-from openk2.optim import MuonClip
-from openk2.parallel import ALONE, Replicas
+from openk2.optim import MuonClip, Ownership
+from openk2.parallel import Fleet, Sharding, shard
+from openk2.parallel.pipeline import Pipeline, check_micro_batches
 from openk2.record.lock import hold_folder
 from openk2.record.metrics import MetricsLog
-from openk2.train.recipe import Optimization, Recipe
+from openk2.train.memory import keep_activations, passes_in
+from openk2.train.passes import MicroBatches, Passes, Pipelined, head_loss
+from openk2.train.recipe import Memory, Optimization, Recipe
 from openk2.train.resume import RunState, StateError, list_states, load_state, save_state
-from openk2.train.step import StepReport, train_step
+from openk2.train.start import start_model
+from openk2.train.state_tensors import StateTensors
+from openk2.train.step import StepReport, TrainingError, train_step
+
+NOT_HIDDEN = ("model.embed_tokens.weight", "lm_head.weight")
 
 
 @dataclass(frozen=True)
@@ -46,70 +53,98 @@ def train(
     device: str = "cpu",
     show: Callable[[Progress], None] = lambda _: None,
     announce: Callable[[str], None] = lambda _: None,
-    replicas: Replicas = ALONE,
+    fleet: Fleet | None = None,
 ) -> Path:
     """Run `recipe` to its end, resuming what stands in `out`; return the exported checkpoint.
 
     Writes out/state (resumable, newest two), out/metrics.jsonl and, at the end, out/checkpoint in
-    the published layout (bf16). replicas: the processes that run this together; the first of them
-    writes and shows. Raises StateError if `out` holds a run of another recipe or a state
-    cannot be written, RecipeError or DataError if the recipe's parts do not fit each other, and
-    BlockingIOError if another process runs in `out`.
+    the published layout (bf16). fleet: the processes that run this together, see `join`; None: this
+    one alone. Raises StateError if `out` holds a run of another recipe or a state cannot be
+    written, RecipeError or DataError if the recipe's parts do not fit each other, FleetError if
+    another process is gone, and BlockingIOError if another process runs in `out`.
     """
+    fleet = fleet or alone(recipe)
     tokenizer = Tokenizer.load(recipe.tokenizer)
     mixture = open_mixture(recipe, tokenizer)
-    check_split(recipe, replicas)
-    model = start_model(recipe, tokenizer, device)
+    check_split(recipe, fleet)
+    model = start_model(recipe, tokenizer, device, fleet)
     check_fit(model.config, tokenizer, mixture)
-    optimizer = make_optimizer(recipe.optimization, model)
-    with hold_folder(out) if replicas.leads else nullcontext():
-        replicas.wait()
-        state = resume(recipe, out, model, optimizer)
-        replicas.wait()  # the first saves only after all have read
-        announce(ownership_table(optimizer))
+    keep_activations(recipe.memory, model, device)
+    sharding = share_out(recipe, model, fleet)
+    optimizer = make_optimizer(recipe.optimization, sharding)
+    passes = make_passes(recipe, sharding)
+    with fleet.together(), hold_folder(out) if fleet.leads else nullcontext():
+        fleet.wait()
+        state = resume(recipe, out, sharding, optimizer)
+        announce(ownership_table(fleet.gather(optimizer.owners)))
         announce(f"step {state.step} of {recipe.steps}, {len(recipe.data)} data parts")
-        log = MetricsLog(out / "metrics.jsonl", state.step) if replicas.leads else None
+        log = MetricsLog(out / "metrics.jsonl", state.step) if fleet.leads else None
         with log or nullcontext():
             while state.step < recipe.steps:
                 state, progress = advance(
-                    recipe, state, model, optimizer, mixture, device, replicas
+                    recipe, state, sharding, optimizer, passes, mixture, device
                 )
                 if log is not None:
                     log.write(metrics(progress, state))
                     show(progress)
-                    if state.step % recipe.checkpoint_every == 0 or state.step == recipe.steps:
-                        save_state(out / "state", model, optimizer, state)
-        if replicas.leads:
-            export_model(model, tokenizer, out / "checkpoint")
-    replicas.wait()
+                if state.step % recipe.checkpoint_every == 0 or state.step == recipe.steps:
+                    save_state(out / "state", sharding, optimizer, state)
+        if fleet.leads:
+            newest = list_states(out / "state")[-1]
+            export_tensors(StateTensors(model.config, newest), tokenizer, out / "checkpoint")
+        fleet.wait()
     return out / "checkpoint"
+
+
+def alone(recipe: Recipe) -> Fleet:
+    """This process by itself. Raises RecipeError if the recipe's layout needs more."""
+    try:
+        return Fleet(recipe.layout)
+    except ValueError as error:
+        raise RecipeError(f"{error}; torchrun starts several") from error
+
+
+def join(recipe: Recipe, device: str) -> Fleet:
+    """The processes that torchrun started, in the recipe's layout, or this one alone without it.
+
+    Raises RecipeError if the layout does not fit their number.
+    """
+    if not dist.is_torchelastic_launched():
+        return alone(recipe)
+    try:
+        return Fleet.join(device, recipe.layout)
+    except ValueError as error:
+        raise RecipeError(str(error)) from error
 
 
 def advance(
     recipe: Recipe,
     state: RunState,
-    model: K2Model,
+    sharding: Sharding,
     optimizer: MuonClip,
+    passes: Passes,
     mixture: Mixture,
     device: str,
-    replicas: Replicas,
 ) -> tuple[RunState, Progress]:
-    """One step, measured."""
+    """One step, measured. Raises TrainingError, which names the step, if it must not be taken."""
     began = time.perf_counter()
     lr = recipe.schedule(state.step)
     optimizer.set_lr(lr)
     batch = mixture.batch(state.step, recipe.rows)
     batch = Batch(*(getattr(batch, f.name).to(device) for f in dataclasses.fields(batch)))
-    report = train_step(
-        model,
-        optimizer,
-        batch,
-        micro_rows=recipe.micro_rows,
-        grad_clip=recipe.optimization.grad_clip,
-        bias_speed=recipe.optimization.bias_speed,
-        autocast=torch.bfloat16,
-        replicas=replicas,
-    )
+    try:
+        report = train_step(
+            sharding.model,
+            optimizer,
+            batch,
+            passes,
+            grad_clip=recipe.optimization.grad_clip,
+            bias_speed=recipe.optimization.bias_speed,
+            sequence_balance=recipe.optimization.sequence_balance,
+            sharding=sharding,
+        )
+    except TrainingError as error:
+        raise TrainingError(f"step {state.step}: {error}") from error
     rate = batch.tokens.numel() / (time.perf_counter() - began)
     done = dataclasses.replace(
         state, step=state.step + 1, tokens=state.tokens + batch.tokens.numel()
@@ -130,48 +165,21 @@ def metrics(progress: Progress, state: RunState) -> dict[str, Any]:
 
 def open_mixture(recipe: Recipe, tokenizer: Tokenizer) -> Mixture:
     """The recipe's data parts, memory-mapped. Raises DataError if they are not of one kind."""
-    parts = [PackedRows.load(part.path) for part in recipe.data]
-    first, length = recipe.data[0].path, parts[0].tokens.shape[1]
+    parts = [open_rows(part.path) for part in recipe.data]
+    first, length = recipe.data[0].path, parts[0].length
     for part, rows in zip(recipe.data, parts, strict=True):
-        if rows.tokens.shape[1] != length:
+        if rows.length != length:
             raise DataError(
-                f"{part.path} has rows of {rows.tokens.shape[1]} tokens, {first} of {length}: "
+                f"{part.path} has rows of {rows.length} tokens, {first} of {length}: "
                 "pack both in one length"
             )
-        largest = int(rows.tokens.max())
+        largest = rows.largest_id()
         if largest >= tokenizer.vocab_size:
             raise DataError(
                 f"{part.path} holds id {largest}, {recipe.tokenizer} has ids 0 to "
                 f"{tokenizer.vocab_size - 1}: pack it with this tokenizer"
             )
     return Mixture(parts, [part.weight for part in recipe.data], recipe.seed)
-
-
-def start_model(recipe: Recipe, tokenizer: Tokenizer, device: str) -> K2Model:
-    """A fresh network of the recipe's shape, or the checkpoint it starts from, in float32.
-
-    Raises RecipeError if that checkpoint was made for another tokenizer.
-    """
-    if recipe.start is not None:
-        if Tokenizer.load(recipe.start).tokens != tokenizer.tokens:
-            raise RecipeError(
-                f"{recipe.start} was trained with another tokenizer than {recipe.tokenizer}: "
-                "name its own, and pack the data with it"
-            )
-        return load_model(recipe.start, dtype=torch.float32, device=device)
-    assert recipe.shape is not None
-    config = ModelConfig(
-        **dataclasses.asdict(recipe.shape),
-        vocab_size=tokenizer.vocab_size,
-        bos_token_id=tokenizer.special("[BOS]"),
-        eos_token_id=tokenizer.special("[EOS]"),
-        pad_token_id=tokenizer.special("[PAD]"),
-    )
-    model = K2Model(config).to(device).initialize(recipe.seed)
-    if recipe.head_from_embedding:
-        with torch.no_grad():
-            model.lm_head.weight.copy_(model.model.embed_tokens.weight * recipe.head_from_embedding)
-    return model
 
 
 def check_fit(config: ModelConfig, tokenizer: Tokenizer, mixture: Mixture) -> None:
@@ -188,20 +196,33 @@ def check_fit(config: ModelConfig, tokenizer: Tokenizer, mixture: Mixture) -> No
         )
 
 
-def check_split(recipe: Recipe, replicas: Replicas) -> None:
-    """Raise RecipeError if the processes cannot share a step's forward passes evenly."""
+def check_split(recipe: Recipe, fleet: Fleet) -> None:
+    """Raise RecipeError if the data ranks cannot share a step's forward passes evenly."""
     passes = recipe.rows // recipe.micro_rows
-    if passes % replicas.count:
+    if passes % fleet.data:
         raise RecipeError(
             f"rows {recipe.rows} in passes of micro_rows {recipe.micro_rows} are {passes} passes, "
-            f"which {replicas.count} processes cannot share evenly: change one of the three"
+            f"which {fleet.data} data ranks cannot share evenly: change one of the three"
         )
+    try:
+        check_micro_batches(recipe.layout, passes // fleet.data)
+    except ValueError as error:
+        raise RecipeError(str(error)) from error
 
 
-def make_optimizer(settings: Optimization, model: K2Model) -> MuonClip:
-    """MuonClip over all of the model's parameters."""
+def share_out(recipe: Recipe, model: K2Model, fleet: Fleet) -> Sharding:
+    """What this rank holds of what `start_model` gave it."""
+    memory = recipe.memory
+    return shard(model, fleet, getattr(torch, memory.parameters), getattr(torch, memory.gradients))
+
+
+def make_optimizer(settings: Optimization, sharding: Sharding) -> MuonClip:
+    """MuonClip over all parameters that this rank holds."""
+    held = [name for name, _ in sharding.model.named_parameters()]
     return MuonClip(
-        model.named_parameters(),
+        sharding.model.named_parameters(),
+        adamw=[name for name in NOT_HIDDEN if name in held],
+        copies=sharding.copies(),
         weight_decay=settings.weight_decay,
         momentum=settings.momentum,
         nesterov=settings.nesterov,
@@ -211,13 +232,34 @@ def make_optimizer(settings: Optimization, model: K2Model) -> MuonClip:
     )
 
 
-def resume(recipe: Recipe, out: Path, model: K2Model, optimizer: MuonClip) -> RunState:
+def make_passes(recipe: Recipe, sharding: Sharding) -> Passes:
+    """How the recipe's steps compute their gradients."""
+    memory = Memory() if sharding.zero else recipe.memory  # `fully_shard` has seen to it
+    products = torch.bfloat16 if recipe.optimization.products == "bfloat16" else None
+
+    def over(network: K2Model) -> Passes:
+        if recipe.layout.pipeline == 1:
+            return MicroBatches(network, recipe.micro_rows, products, sharding.passing)
+        pipeline = Pipeline(
+            network,
+            sharding.fleet,
+            head_loss,
+            micro_rows=recipe.micro_rows,
+            hidden=getattr(torch, recipe.memory.parameters),
+            autocast=products,
+        )
+        return Pipelined(pipeline)
+
+    return passes_in(memory, sharding.model, over)
+
+
+def resume(recipe: Recipe, out: Path, sharding: Sharding, optimizer: MuonClip) -> RunState:
     """The newest state in `out` if there is one, else step 0."""
     identity = recipe_digest(recipe)
     states = list_states(out / "state")
     if not states:
         return RunState(step=0, tokens=0, recipe=identity)
-    state = load_state(states[-1], model, optimizer, identity)
+    state = load_state(states[-1], sharding, optimizer, identity)
     if state.step > recipe.steps:
         raise StateError(
             f"{states[-1]} is past the end of the recipe's schedule, {recipe.steps} steps: "
@@ -229,15 +271,31 @@ def resume(recipe: Recipe, out: Path, model: K2Model, optimizer: MuonClip) -> Ru
 def recipe_digest(recipe: Recipe) -> str:
     """What must not change between a run and its resumption: all but the length of the run."""
     fixed = dataclasses.asdict(recipe)
-    for free in ("checkpoint_every", "micro_rows", "schedule"):
+    for free in ("checkpoint_every", "micro_rows", "schedule", "layout"):
         fixed.pop(free)
+    for free in ("recompute", "offload"):
+        fixed["memory"].pop(free)
+    # What says nothing is left out: a state can be resumed that was saved without the setting.
+    plain = dataclasses.asdict(Optimization()), dataclasses.asdict(Memory())
+    for table, names, defaults in (
+        ("optimization", ("sequence_balance", "products"), plain[0]),
+        ("memory", ("parameters", "gradients", "fp8_inputs"), plain[1]),
+    ):
+        for name in names:
+            if fixed[table][name] == defaults[name]:
+                fixed[table].pop(name)
+    for name in ("memory", "context"):
+        if not fixed[name]:
+            fixed.pop(name)
     return hashlib.sha256(repr(fixed).encode()).hexdigest()
 
 
-def ownership_table(optimizer: MuonClip) -> str:
-    """One line a tensor: who owns it and why."""
+def ownership_table(owners: Sequence[Sequence[Ownership]]) -> str:
+    """One line a tensor: who owns it and why, and which ranks do Muon's work. By rank: `owners`."""
+    tensors = {owner.name: owner for held in reversed(owners) for owner in held}
     lines = [
         f"{o.owner:6} {'x'.join(map(str, o.shape)):>14}  {o.name}  ({o.reason})"
-        for o in optimizer.owners
+        + (f"  {o.ranks}" if o.ranks else "")
+        for o in tensors.values()
     ]
     return "\n".join(["owner           shape  tensor", *lines])

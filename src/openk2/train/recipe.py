@@ -1,11 +1,13 @@
 """What a training run is told: the recipe file's tables."""
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
-from openk2.architecture import ModelConfig
+from openk2.architecture import ModelConfig, Yarn
 from openk2.optim import WarmupStableDecay
+from openk2.parallel import Layout
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,10 @@ class Optimization:
     """MuonClip's settings (report 2.1) and the balance rule's.
 
     tau: QK-Clip's cap. bias_speed: how far the router's bias moves a step (DeepSeek-V3, 0.001).
+    sequence_balance: alpha of the sequence-wise balance loss (DeepSeek-V3, eq. 17; report 0.001).
     embedding_rate: the embedding and the head learn at this share of the schedule's rate.
-    ns_dtype is bfloat16 unless full_precision_newton_schulz.
+    ns_dtype is bfloat16 unless full_precision_newton_schulz. products: the dtype in which matrix
+    products are computed; float32 is for comparisons.
     """
 
     weight_decay: float = 0.1
@@ -62,8 +66,10 @@ class Optimization:
     tau: float = 100.0
     grad_clip: float = 1.0
     bias_speed: float = 0.001
+    sequence_balance: float = 0.0
     embedding_rate: float = 1.0
     full_precision_newton_schulz: bool = False
+    products: Literal["bfloat16", "float32"] = "bfloat16"
 
     def __post_init__(self) -> None:
         checks = {
@@ -73,10 +79,73 @@ class Optimization:
             "grad_clip": (self.grad_clip > 0, "above 0"),
             "embedding_rate": (0 < self.embedding_rate < math.inf, "a finite number above 0"),
             "bias_speed": (0 <= self.bias_speed < 1, "at least 0 and below 1"),
+            "sequence_balance": (0 <= self.sequence_balance < 1, "at least 0 and below 1"),
         }
         for name, (ok, remedy) in checks.items():
             if not ok:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be {remedy}")
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What is kept, in which form, and where (report 2.4).
+
+    parameters: dtype of the network's weights; bfloat16 ones have float32 masters, which the
+        optimizer moves. gradients: dtype in which a step's gradients are added up.
+    recompute: parts whose results the backward pass computes once more instead of keeping them.
+    fp8_inputs: the inputs of experts' gate and up projections and of SwiGLU wait for the backward
+        pass as FP8-E4M3 in tiles of 1x128.
+    offload: what the backward pass needs waits in host memory.
+    """
+
+    parameters: Literal["float32", "bfloat16"] = "float32"
+    gradients: Literal["float32", "bfloat16"] = "float32"
+    recompute: tuple[Literal["norms", "swiglu", "mla_up", "moe_down"], ...] = ()
+    fp8_inputs: bool = False
+    offload: bool = False
+
+    def __post_init__(self) -> None:
+        if self.parameters == "float32" and self.gradients == "bfloat16":
+            raise ValueError(
+                "gradients is bfloat16 beside float32 parameters: make parameters bfloat16 too, or "
+                "gradients float32"
+            )
+        if len(set(self.recompute)) < len(self.recompute):
+            raise ValueError(f"recompute is {list(self.recompute)}: name each part once")
+
+
+@dataclass(frozen=True)
+class Context:
+    """The window that a network gets when it starts from a checkpoint; names as in config.json.
+
+    yarn: None keeps the network's own rope_scaling.
+    """
+
+    max_position_embeddings: int
+    yarn: Yarn | None = None
+
+    def extend(self, config: ModelConfig) -> ModelConfig:
+        """`config` with this window. Raises ValueError if it does not fit."""
+        window, before = self.max_position_embeddings, config.max_position_embeddings
+        yarn = self.yarn or config.rope_scaling
+        if window < before:
+            raise ValueError(
+                f"max_position_embeddings is {window}, less than the {before} of the network to "
+                "start from: leave [context] out, shorter rows need none"
+            )
+        if self.yarn and self.yarn.original_max_position_embeddings > before:
+            raise ValueError(
+                f"yarn.original_max_position_embeddings is "
+                f"{self.yarn.original_max_position_embeddings}, more than the {before} that the "
+                "network to start from has: name the window it was trained in"
+            )
+        if yarn and window > yarn.factor * yarn.original_max_position_embeddings:
+            raise ValueError(
+                f"max_position_embeddings is {window}, more than YaRN's factor {yarn.factor} times "
+                f"original_max_position_embeddings {yarn.original_max_position_embeddings}: raise "
+                "the factor in [context.yarn]"
+            )
+        return replace(config, max_position_embeddings=window, rope_scaling=yarn)
 
 
 @dataclass(frozen=True)
@@ -86,6 +155,7 @@ class Recipe:
     tokenizer: folder with tiktoken.model. rows: rows a step; micro_rows: rows a forward pass.
     head_from_embedding: a fresh network's head starts as so many times its embedding, so that what
     attention copies is what the head reads; 0 draws it apart. checkpoint_every: steps.
+    context: a longer window for the network to start from.
     Paths are relative to where the command runs.
     """
 
@@ -95,8 +165,11 @@ class Recipe:
     rows: int
     micro_rows: int
     optimization: Optimization = field(default_factory=Optimization)
+    memory: Memory = field(default_factory=Memory)
+    context: Context | None = None
     shape: Shape | None = None
     start: Path | None = None
+    layout: Layout = field(default_factory=Layout)
     head_from_embedding: float = 0.0
     checkpoint_every: int = 100
     seed: int = 0
@@ -115,6 +188,22 @@ class Recipe:
             )
         if self.head_from_embedding and self.shape is None:
             raise ValueError("head_from_embedding is set beside start: it is for fresh networks")
+        if self.context and self.shape is not None:
+            raise ValueError(
+                "context is set beside [shape]: it is for a network to start from; a fresh one has "
+                "shape.max_position_embeddings"
+            )
+        if self.memory.parameters == "bfloat16" and self.optimization.products == "float32":
+            raise ValueError(
+                "optimization.products is float32 beside memory.parameters bfloat16: the weights "
+                "that products read are rounded already; make both the same"
+            )
+        narrow = self.memory.parameters == "bfloat16" and self.memory.gradients == "float32"
+        if self.layout.zero_bubble and narrow:
+            raise ValueError(
+                "layout.zero_bubble beside memory.parameters bfloat16 adds gradients up in "
+                "bfloat16: say so by memory.gradients bfloat16, or leave zero_bubble out"
+            )
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}: it must be at least 0")
         if self.rows % self.micro_rows:

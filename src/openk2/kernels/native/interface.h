@@ -78,6 +78,12 @@ struct Kernels {
   void (*store)(const float* c, int64_t columns, int32_t type, void* out);
   // total[0..count) += weight * c[0..count); count is a multiple of 16.
   void (*add_weighted)(float weight, const float* c, int64_t count, float* total);
+  // out = alpha * a + beta * b over `count` values; count is a multiple of 16.
+  void (*combine)(float alpha, const float* a, float beta, const float* b, int64_t count,
+                  float* out);
+  // out[column][row] = in[row][column]; strides count values.
+  void (*transpose)(const float* in, int64_t in_row, int64_t rows, int64_t columns, float* out,
+                    int64_t out_row);
   // silu of each panel's first 16 columns times its other 16, written as column `column` onwards of
   // row `row` of packed rows of `inner` values.
   void (*swiglu)(int32_t kind, const float* c, int64_t panels, int64_t row, int64_t rows,

@@ -14,6 +14,7 @@ struct Lanes {
   static constexpr int mix_rows = 4;
   static constexpr int mix_vectors = 2;
 
+  static constexpr bool asks_ahead = false;
   static constexpr int vectors(int rows) { return rows == 1 ? 8 : rows == 2 ? 4 : 2; }
 
   static Float zero() { return _mm256_setzero_ps(); }
@@ -99,8 +100,30 @@ struct Lanes {
                    _mm256_permute2f128_ps(quads[0], quads[1], 0x31)));
   }
 
-  static constexpr bool transposes = false;
-  static void transpose(Float*) {}
+  // 8 registers as the rows of a matrix become its columns.
+  static constexpr bool transposes = true;
+  static void transpose(Float* x) {
+    Float twos[8], fours[8];
+#pragma GCC unroll 4
+    for (int i = 0; i < 8; i += 2) {
+      twos[i] = _mm256_unpacklo_ps(x[i], x[i + 1]);
+      twos[i + 1] = _mm256_unpackhi_ps(x[i], x[i + 1]);
+    }
+#pragma GCC unroll 2
+    for (int i = 0; i < 8; i += 4) {
+#pragma GCC unroll 2
+      for (int j = 0; j < 2; j++) {
+        const __m256d a = _mm256_castps_pd(twos[i + j]), b = _mm256_castps_pd(twos[i + 2 + j]);
+        fours[i + 2 * j] = _mm256_castpd_ps(_mm256_unpacklo_pd(a, b));
+        fours[i + 2 * j + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(a, b));
+      }
+    }
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++) {
+      x[j] = _mm256_permute2f128_ps(fours[j], fours[4 + j], 0x20);
+      x[4 + j] = _mm256_permute2f128_ps(fours[j], fours[4 + j], 0x31);
+    }
+  }
 };
 
 }  // namespace

@@ -14,6 +14,7 @@ struct Lanes {
   static constexpr int mix_rows = 2;
   static constexpr int mix_vectors = 4;
 
+  static constexpr bool asks_ahead = false;
   static constexpr int vectors(int rows) { return rows == 1 ? 8 : rows == 2 ? 4 : 2; }
 
   static Float zero() { return Float{0, 0, 0, 0}; }

@@ -65,7 +65,7 @@ template <class Kind, bool ALONE, int ROWS, int VECTORS>
 void run_tile(const Work& work) {
   constexpr int PANELS = (VECTORS + PANEL_VECTORS - 1) / PANEL_VECTORS;
   // One row or two only read, and the processor sees that coming.
-  constexpr bool ASKS = ROWS > 2;
+  constexpr bool ASKS = ROWS > 2 && (ALONE || Lanes::asks_ahead);
   Lanes::Float sums[ROWS][VECTORS];
 #pragma GCC unroll 16
   for (int r = 0; r < ROWS; r++) {

@@ -106,6 +106,34 @@ void add_weighted(float weight, const float* c, int64_t count, float* total) {
   }
 }
 
+void combine(float alpha, const float* a, float beta, const float* b, int64_t count, float* out) {
+  const Lanes::Float first = Lanes::set(alpha), second = Lanes::set(beta);
+  for (int64_t i = 0; i < count; i += Lanes::width) {
+    const Lanes::Float left = Lanes::mul(first, Lanes::load(a + i));
+    Lanes::store(out + i, Lanes::fma(second, Lanes::load(b + i), left));
+  }
+}
+
+void transpose(const float* in, int64_t in_row, int64_t rows, int64_t columns, float* out,
+               int64_t out_row) {
+  constexpr int64_t WIDTH = Lanes::width;
+  const int64_t whole_rows = Lanes::transposes ? rows / WIDTH * WIDTH : 0;
+  const int64_t whole_columns = columns / WIDTH * WIDTH;
+  for (int64_t row = 0; row < whole_rows; row += WIDTH) {
+    for (int64_t column = 0; column < whole_columns; column += WIDTH) {
+      Lanes::Float x[WIDTH];
+      for (int64_t i = 0; i < WIDTH; i++) x[i] = Lanes::load(in + (row + i) * in_row + column);
+      Lanes::transpose(x);
+      for (int64_t i = 0; i < WIDTH; i++) Lanes::store(out + (column + i) * out_row + row, x[i]);
+    }
+  }
+  for (int64_t row = 0; row < rows; row++) {
+    for (int64_t column = row < whole_rows ? whole_columns : 0; column < columns; column++) {
+      out[column * out_row + row] = in[row * in_row + column];
+    }
+  }
+}
+
 void swiglu(int32_t kind, const float* c, int64_t panels, int64_t row, int64_t rows,
             int64_t column, int64_t inner, char* packed) {
   constexpr int HALF = openk2::PANEL / 2;

@@ -33,6 +33,7 @@ LINEAR = Struct("@PPqqqi")
 EXPERTS = Struct("@PPPqqqi")
 EXPERTS_CALL = Struct("@PqiPPPqiqq")
 ATTENTION = Struct("@PPqqPqqqqPqqqPPPqqqqfiii")
+NEWTON_SCHULZ = Struct("@PPqqqPPq")
 
 
 class Library:
@@ -46,6 +47,7 @@ class Library:
         self.linear = declare(handle.openk2_linear, None, c_char_p, *operand, *operand, c_int64)
         self.experts = declare(handle.openk2_experts, c_int, c_char_p, c_char_p)
         self.attention = declare(handle.openk2_attention, c_int, c_char_p)
+        self.newton_schulz = declare(handle.openk2_newton_schulz, None, c_char_p)
         matrix = (c_void_p, c_int64)
         typed = (*matrix, c_int32)
         self.rms_norm = declare(

@@ -24,6 +24,8 @@ constexpr openk2::Kernels make_table(const char* name) {
   table.product = product;
   table.store = store;
   table.add_weighted = add_weighted;
+  table.combine = combine;
+  table.transpose = transpose;
   table.swiglu = swiglu;
   table.attention_scratch = attention_scratch;
   table.attend = attend;

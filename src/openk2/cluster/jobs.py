@@ -1,0 +1,43 @@
+"""Jobs whose results are files: those that stand are not done again."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from openk2.cluster.workers import WorkerError, Workers
+
+
+class Job(Protocol):
+    """One piece of work. It writes `output` last, and whole or not at all."""
+
+    @property
+    def output(self) -> Path:
+        """The file that says that the job is done."""
+
+
+J = TypeVar("J", bound=Job)
+
+
+def finish_jobs(
+    workers: Workers,
+    function: Callable[[J], Any],
+    jobs: Sequence[J],
+    show: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Run `function(job)` for each job whose output is absent.
+
+    Killed at any moment and called again, it goes on with what is missing. show: is told how many
+    jobs are done, of how many. Raises what the function raises, and WorkerError if a worker says
+    that it is done but its output is not to be seen here.
+    """
+    missing = [job for job in jobs if not job.output.exists()]
+    done = len(jobs) - len(missing)
+    show(done, len(jobs))
+    for index, _ in workers.map(function, missing):
+        output = missing[index].output
+        if not output.exists():
+            raise WorkerError(
+                f"a worker wrote {output}, but it is not here: give a folder that all nodes share"
+            )
+        done += 1
+        show(done, len(jobs))

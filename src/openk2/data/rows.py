@@ -1,0 +1,170 @@
+"""Packed rows on disk, memory-mapped: one file, or a folder of shards with a manifest.
+
+Opening checks what is cheap: that every shard of the manifest is there with its size. A shard's
+shape is checked when its first row is read, its digest by `verify_rows`.
+"""
+
+import hashlib
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from openk2.data.error import DataError
+from openk2.data.manifest import Manifest, Shard
+from openk2.data.packing import PackedRows, Row
+
+COLUMNS = {"tokens": "I32", "segments": "I16", "learned": "BOOL"}
+OPEN_SHARDS = 256
+
+
+class Rows(Protocol):
+    """R rows of L tokens, in memory or not."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def length(self) -> int:
+        """Tokens a row."""
+
+    def row(self, index: int) -> Row:
+        """tokens int32 [L], segments int16 [L], learned bool [L] of a row."""
+
+    def largest_id(self) -> int:
+        """The largest token id."""
+
+
+class RowFile:
+    """The rows of one safetensors file. Raises DataError if it is none."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.exists():
+            raise DataError(f"{path} does not exist: make it with `openk2 data pack`")
+        try:
+            file: Any = safe_open(path, framework="np")
+            self._columns: list[Any] = [file.get_slice(name) for name in COLUMNS]
+        except (SafetensorError, OSError) as error:
+            raise DataError(f"{path} is not a file of packed rows: {error}") from error
+        shapes = [column.get_shape() for column in self._columns]
+        dtypes = [column.get_dtype() for column in self._columns]
+        fits = len(shapes[0]) == 2 and all(shape == shapes[0] for shape in shapes)
+        if not fits or dtypes != list(COLUMNS.values()) or shapes[0][0] == 0:
+            raise DataError(f"{path} is not a file of packed rows: make it with `openk2 data pack`")
+        self._rows, self._length = shapes[0]
+
+    def __len__(self) -> int:
+        return int(self._rows)
+
+    @property
+    def length(self) -> int:
+        """Tokens a row."""
+        return int(self._length)
+
+    def row(self, index: int) -> Row:
+        """Tokens, segments and learned of a row, each [L]."""
+        tokens, segments, learned = (column[index] for column in self._columns)
+        return tokens, segments, learned
+
+    def largest_id(self) -> int:
+        """The largest token id; reads the file."""
+        tokens, end = self._columns[0], len(self)
+        return max(int(tokens[i : min(i + 1024, end)].max()) for i in range(0, end, 1024))
+
+    def read(self) -> PackedRows:
+        """All rows, in memory."""
+        return PackedRows(*(np.asarray(column[:]) for column in self._columns))
+
+
+class RowFolder:
+    """The rows of a folder's shards, one after the other, as its manifest tells.
+
+    Raises DataError if a shard is absent or has another size.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.manifest = folder, Manifest.load(folder)
+        for shard in self.manifest.shards:
+            check_size(folder, shard)
+        self._ends = list(accumulate(shard.rows for shard in self.manifest.shards))
+        self._open: OrderedDict[int, RowFile] = OrderedDict()
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    @property
+    def length(self) -> int:
+        """Tokens a row."""
+        return self.manifest.length
+
+    def row(self, index: int) -> Row:
+        """Tokens, segments and learned of a row, each [L]."""
+        number = bisect_right(self._ends, index)
+        begin = self._ends[number - 1] if number else 0
+        return self._shard(number).row(index - begin)
+
+    def largest_id(self) -> int:
+        """The largest token id, as the manifest tells."""
+        return max(shard.largest_id for shard in self.manifest.shards)
+
+    def _shard(self, number: int) -> RowFile:
+        """A shard, opened; of those opened before, the longest unused is closed."""
+        if number not in self._open:
+            shard = self.manifest.shards[number]
+            rows = RowFile(self.folder / shard.file)
+            if (len(rows), rows.length) != (shard.rows, self.length):
+                raise DataError(
+                    f"{self.folder / shard.file} has {len(rows)} rows of {rows.length} tokens, "
+                    f"its manifest says {shard.rows} of {self.length}: make the corpus again"
+                )
+            self._open[number] = rows
+            if len(self._open) > OPEN_SHARDS:
+                self._open.popitem(last=False)
+        self._open.move_to_end(number)
+        return self._open[number]
+
+
+def open_rows(path: Path) -> RowFile | RowFolder:
+    """A file of packed rows, or a folder of them that `openk2 data corpus` made."""
+    return RowFolder(path) if path.is_dir() else RowFile(path)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A shard whose content was read. fault: what is wrong, or None."""
+
+    path: Path
+    shard: Shard
+    fault: str | None
+
+
+def verify_rows(folder: Path) -> Iterator[Checked]:
+    """Compare every shard of a folder with the manifest's digest, one after the other."""
+    for shard in Manifest.load(folder).shards:
+        path, fault = folder / shard.file, None
+        try:
+            check_size(folder, shard)
+            with path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != shard.sha256:
+                    fault = f"{path} is damaged: its digest is not the manifest's"
+        except DataError as error:
+            fault = str(error)
+        yield Checked(path, shard, fault)
+
+
+def check_size(folder: Path, shard: Shard) -> None:
+    """Raise DataError unless the shard is there with the manifest's size."""
+    path = folder / shard.file
+    if not path.is_file():
+        raise DataError(f"{path} is missing: run the `openk2 data corpus` that made it again")
+    size = path.stat().st_size
+    if size != shard.bytes:
+        raise DataError(
+            f"{path} has {size} bytes, its manifest says {shard.bytes}: copy it again, or remove "
+            "the corpus and make it again"
+        )

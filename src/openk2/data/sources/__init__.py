@@ -1,0 +1,25 @@
+"""Where documents come from: text files, JSONL, parquet, Hugging Face datasets.
+
+A source is cut into spans that workers read apart from each other. Nothing here knows tokens.
+"""
+
+from openk2.data.error import DataError
+from openk2.data.sources.huggingface import HuggingFaceSource
+from openk2.data.sources.jsonl import JsonlSource, read_conversations, read_rows, read_texts
+from openk2.data.sources.parquet import ParquetSource
+from openk2.data.sources.source import Source, Span, Text
+from openk2.data.sources.text import TextSource
+
+__all__ = [
+    "DataError",
+    "HuggingFaceSource",
+    "JsonlSource",
+    "ParquetSource",
+    "Source",
+    "Span",
+    "Text",
+    "TextSource",
+    "read_conversations",
+    "read_rows",
+    "read_texts",
+]

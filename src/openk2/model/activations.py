@@ -1,0 +1,155 @@
+"""What a forward pass keeps for its backward pass: tensors as they are, in FP8, on the host, or
+only the way to compute them again (report 2.4).
+
+Autograd asks, tensor by tensor, how to keep it. The model says of its named parts "this function
+makes these results of those inputs" (`compute`), and of some tensors "these may be rounded"
+(`roundable`); what is computed forward stays the same to the last bit. A part that is recomputed
+keeps its inputs alone: neither its results, which later operations want, nor what is saved inside.
+Nothing outside the named parts runs twice: no routing, no exchange between processes, no
+observation.
+
+Tensors are known by their memory while their layer runs forward, during which they are held.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+
+from openk2.model.saved_tensor import (
+    Known,
+    Region,
+    Saved,
+    Source,
+    as_it_is,
+    as_tuple,
+    in_fp8,
+    on_the_host,
+)
+
+R = TypeVar("R")  # a tensor, or a tuple of them
+Part = Literal["norms", "swiglu", "mla_up", "moe_down"]
+# What makes another form of a parameter: another dtype, one of a stack, transposed.
+FORMS = {"ToCopyBackward0", "TBackward0", "UnbindBackward0", "TransposeBackward0", "ViewBackward0"}
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """recompute: the parts that keep their inputs alone. fp8_inputs: what is roundable is kept in
+    FP8. offload: what is kept, FP8 too, waits in host memory; weights stay."""
+
+    recompute: frozenset[Part] = frozenset()
+    fp8_inputs: bool = False
+    offload: bool = False
+
+
+class Activations:
+    """How one layer keeps its activations. Without `keeping` as autograd does it."""
+
+    def __init__(self, keeping: Keeping = Keeping()) -> None:
+        self.keeping = keeping
+        self.known: dict[int, Known] | None = None
+        self.region: tuple[Region, Source] | None = None
+
+    @contextmanager
+    def layer(self) -> Iterator[None]:
+        """The forward pass of the layer runs inside this."""
+        if self.keeping == Keeping() or not torch.is_grad_enabled():
+            yield
+            return
+        self.known = {}
+        try:
+            with saved_tensors_hooks(self.pack, Saved.read):
+                yield
+        finally:
+            self.known = None
+
+    def compute(self, part: Part, function: Callable[..., R], *inputs: Tensor) -> R:
+        """function(*inputs), a tensor or a tuple of them, as a part that may run again.
+
+        It may use parameters beside its inputs; it has no other effect and no chance in it.
+        """
+        if self.known is None or self.region or part not in self.keeping.recompute:
+            return function(*inputs)
+        saved = [self.know(tensor).save(tensor) for tensor in inputs]
+        region = Region(function, inputs, saved)
+        source = Source(region.run)
+        self.region = region, source
+        try:
+            results = function(*inputs)
+        finally:
+            self.region = None
+        for number, result in enumerate(as_tuple(results), 1):
+            # What the function only hands through keeps its own source.
+            self.known.setdefault(memory(result), Known(result, source, -number))
+        return results
+
+    def roundable(self, tensor: Tensor) -> Tensor:
+        """The same tensor, of which the backward pass may get what FP8 leaves of it.
+
+        It must fill its memory: raises ValueError for a view of something larger.
+        """
+        if self.known is None or self.region or not self.keeping.fp8_inputs or not tensor.numel():
+            return tensor
+        if tensor.untyped_storage().nbytes() != tensor.numel() * tensor.element_size():
+            raise ValueError(f"a view {list(tensor.shape)} of a larger tensor cannot be rounded")
+        if memory(tensor) not in self.known:
+            keep = on_the_host if self.keeping.offload else as_it_is
+            self.known[memory(tensor)] = Known(tensor, in_fp8(tensor, keep))
+        return tensor
+
+    def know(self, tensor: Tensor) -> Known:
+        """How the backward pass will have what lies in the tensor's memory."""
+        assert self.known is not None
+        known = self.known.get(memory(tensor))
+        if known is None:
+            known = self.known[memory(tensor)] = Known(tensor, self.source(tensor))
+        return known
+
+    def source(self, tensor: Tensor) -> Source:
+        """How to keep a tensor that nothing was said of."""
+        if self.keeping.offload and not is_weight(tensor):
+            return on_the_host(tensor)
+        return as_it_is(tensor)
+
+    def pack(self, tensor: Tensor) -> Saved:
+        """What autograd holds in place of a tensor that it saves."""
+        assert self.known is not None
+        if self.region is not None:
+            region, source = self.region
+            number = region.count
+            region.count += 1
+            if memory(tensor) not in self.known and not is_leaf(tensor):
+                region.wanted.add(number)
+                return Saved(source, number)
+        return self.know(tensor).save(tensor)
+
+
+def compute_dtype(x: Tensor) -> Tensor:
+    """x in the dtype that autocast would give a matrix product, x itself without autocast."""
+    device = x.device.type
+    return x.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else x
+
+
+def memory(tensor: Tensor) -> int:
+    """What tells the tensor's memory from any other while the tensor is held."""
+    return int(tensor.untyped_storage()._cdata)
+
+
+def is_leaf(tensor: Tensor) -> bool:
+    """Whether no operation with a gradient made it: a parameter, positions, a mask, or a view."""
+    return tensor.is_leaf or (tensor._base is not None and tensor._base.is_leaf)
+
+
+def is_weight(tensor: Tensor) -> bool:
+    """Whether it is a parameter or another form of one, which is no activation."""
+    if tensor.is_leaf:
+        return tensor.requires_grad
+    node: Any = tensor.grad_fn
+    while node is not None and node.name() in FORMS:
+        node = node.next_functions[0][0]
+    return node is not None and node.name() == "torch::autograd::AccumulateGrad"

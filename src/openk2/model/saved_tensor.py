@@ -1,0 +1,163 @@
+"""Ways to have a tensor of the forward pass again in the backward pass.
+
+A `Source` gives some tensors by number; a `Saved` is a place in one of them. A source counts who
+will read it, makes its tensors at the first reading and drops them after the last, so that what is
+decoded or computed again is so once, and lives no longer than the backward pass of its layer.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+
+from openk2.kernels.tile_fp8 import dequantize_tiles, quantize_tiles
+
+
+class Source:
+    """Tensors by number, made by `make` when they are wanted."""
+
+    def __init__(self, make: Callable[[], Mapping[int, Tensor]]) -> None:
+        self.make, self.readers = make, 0
+        self.made: Mapping[int, Tensor] | None = None
+
+    def read(self, number: int) -> Tensor:
+        """One of the tensors, for one of the readers."""
+        made = self.make() if self.made is None else self.made
+        self.readers -= 1
+        self.made = made if self.readers > 0 else None
+        return made[number]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A tensor to be read once: all of a source's tensor, or a view of its memory.
+
+    view: size, stride and offset from the source's tensor; None for that itself.
+    """
+
+    source: Source
+    number: int = 0
+    view: tuple[torch.Size, tuple[int, ...], int] | None = None
+
+    def __post_init__(self) -> None:
+        self.source.readers += 1
+
+    def read(self) -> Tensor:
+        """The tensor."""
+        base = self.source.read(self.number)
+        if self.view is None:
+            return base
+        size, stride, offset = self.view
+        return base.as_strided(size, stride, base.storage_offset() + offset)
+
+
+@dataclass(frozen=True)
+class Known:
+    """A tensor of the running forward pass, and how the backward pass will have it."""
+
+    tensor: Tensor
+    source: Source
+    number: int = 0
+
+    def save(self, view: Tensor) -> Saved:
+        """`view`, which lies in the tensor's memory, for one reader."""
+        offset = int(view.storage_offset()) - int(self.tensor.storage_offset())
+        return Saved(self.source, self.number, (view.size(), view.stride(), offset))
+
+
+def as_it_is(tensor: Tensor) -> Source:
+    """The tensor itself. Reading raises RuntimeError if it was changed in place in between."""
+    alone, version = tensor.detach(), tensor._version
+
+    def make() -> Mapping[int, Tensor]:
+        if alone._version != version:
+            raise RuntimeError(
+                f"a tensor {list(alone.shape)} that the backward pass needs was changed in place"
+            )
+        return {0: alone}
+
+    return Source(make)
+
+
+def on_the_host(tensor: Tensor) -> Source:
+    """All of the tensor's memory, copied to the host: pinned, if the tensor is on a GPU."""
+    device, dtype = tensor.device, tensor.dtype
+    count = tensor.untyped_storage().nbytes() // dtype.itemsize
+    memory = tensor.detach().as_strided((count,), (1,), 0)
+    host = torch.empty(count, dtype=dtype, pin_memory=device.type == "cuda").copy_(memory)
+    offset = tensor.storage_offset()
+    return Source(lambda: {0: host.to(device)[offset:]})
+
+
+def in_fp8(tensor: Tensor, keep: Callable[[Tensor], Source] = as_it_is) -> Source:
+    """Rounded to FP8 in tiles of 1x128, at once; tiles and multipliers are kept as `keep` has it.
+
+    The tensor fills its memory, without gaps.
+    """
+    parts = [(keep(part), part.shape) for part in quantize_tiles(tensor.detach())]
+    dtype = tensor.dtype
+
+    def make() -> Mapping[int, Tensor]:
+        quantized, scales = (source.make()[0].view(shape) for source, shape in parts)
+        return {0: dequantize_tiles(quantized, scales, dtype).contiguous()}
+
+    return Source(make)
+
+
+class Region:
+    """A function of tensors that the backward pass runs once more, under the same autocast.
+
+    The second run gives what autograd saved inside it, and somebody wants, under 0, 1, 2, ... in
+    that order, and the results under -1, -2, ... Nothing here refers to the source that is made of
+    it: in a circle, tensors would wait for Python's garbage collection.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], inputs: Sequence[Tensor], saved: Sequence[Saved]
+    ) -> None:
+        self.function, self.saved = function, saved
+        self.gradients = [tensor.requires_grad for tensor in inputs]
+        self.device = inputs[0].device.type
+        self.narrow = torch.is_autocast_enabled(self.device)
+        self.dtype = torch.get_autocast_dtype(self.device)
+        self.count, self.wanted = 0, set[int]()
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The autocast that was on when the region was made."""
+        return torch.autocast(self.device, dtype=self.dtype, enabled=self.narrow)
+
+    def run(self) -> Mapping[int, Tensor]:
+        """The second run."""
+        inputs = [
+            saved.read().detach().requires_grad_(gradient)
+            for saved, gradient in zip(self.saved, self.gradients, strict=True)
+        ]
+        made: dict[int, Tensor] = {}
+        count = 0
+
+        def take(tensor: Tensor) -> Tensor:
+            nonlocal count
+            if count in self.wanted:
+                made[count] = tensor.detach()
+            count += 1
+            return tensor.detach()
+
+        with torch.enable_grad(), self.autocast(), saved_tensors_hooks(take, lambda t: t):
+            results = self.function(*inputs)
+        if count != self.count:
+            raise RuntimeError(
+                f"{self.function} saved {self.count} tensors and {count} when it ran again: "
+                "a part to be recomputed must do the same both times"
+            )
+        for number, result in enumerate(as_tuple(results), 1):
+            made[-number] = result.detach()
+        return made
+
+
+def as_tuple(results: Any) -> tuple[Tensor, ...]:
+    """One result or several, as a tuple."""
+    return results if isinstance(results, tuple) else (results,)

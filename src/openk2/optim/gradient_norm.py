@@ -1,0 +1,42 @@
+"""The norm of a gradient that many ranks hold together, and its limit: one message a step."""
+
+from collections.abc import Callable, Iterable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.nn.utils import get_total_norm
+
+from openk2.optim.shards import local
+
+
+@torch.no_grad()
+def clip_gradients(
+    parameters: Iterable[Tensor],
+    limit: float,
+    *,
+    group: dist.ProcessGroup | None = None,
+    copies: Callable[[Tensor], int] = lambda _: 1,
+) -> Tensor:
+    """Shrink all gradients by one factor so that their norm is at most `limit`; return the norm.
+
+    group: the ranks among which the model is shared out, however it is; None: it is all here.
+    copies: how many of them hold the very numbers of a parameter that is held here.
+    The norm is the same to the last bit on every rank. It is not finite if any gradient is not, and
+    then no gradient is touched.
+    """
+    held: dict[int, list[Tensor]] = {}
+    for parameter in parameters:
+        if parameter.grad is not None:
+            held.setdefault(copies(parameter), []).append(local(parameter.grad))
+    squares = [get_total_norm(gradients).square() / n for n, gradients in held.items()]
+    square = torch.stack(squares).sum() if squares else torch.zeros(())
+    if group is not None:
+        dist.all_reduce(square, group=group)
+    norm = square.sqrt()
+    factor = (limit / (norm + 1e-6)).clamp(max=1.0)
+    factor = torch.where(norm.isfinite(), factor, torch.ones_like(factor))
+    for gradients in held.values():
+        for gradient in gradients:
+            gradient.mul_(factor.to(gradient.device))
+    return norm

@@ -1,0 +1,70 @@
+"""What a process holds of a tensor that is sharded over several (`fully_shard`'s DTensors).
+
+Muon needs whole matrices: it takes tensors sharded along their first dimension, where a stack
+falls into whole matrices and a matrix into rows.
+"""
+
+import sys
+from typing import TYPE_CHECKING, TypeGuard
+
+import torch.distributed as dist
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
+
+
+def is_sharded(tensor: Tensor) -> "TypeGuard[DTensor]":
+    """Whether it is a DTensor."""
+    # A process that has not imported them has none, and the import takes a second.
+    tensors = sys.modules.get("torch.distributed.tensor")
+    return tensors is not None and isinstance(tensor, tensors.DTensor)
+
+
+def local(tensor: Tensor) -> Tensor:
+    """This process's part, or the tensor itself if it is whole; the same memory."""
+    return tensor.to_local() if is_sharded(tensor) else tensor
+
+
+def rows_of(total: int, ranks: int, rank: int) -> range:
+    """Which of `total` rows a rank holds; the last ranks may have fewer, or none."""
+    most = -(-total // ranks)
+    return range(min(rank * most, total), min((rank + 1) * most, total))
+
+
+def splitting(tensor: Tensor) -> tuple[dist.ProcessGroup, int] | None:
+    """The ranks that share the tensor's rows and this one's place among them; None if it is whole.
+
+    Raises ValueError if it is sharded along another dimension, or more than once.
+    """
+    if not is_sharded(tensor):
+        return None
+    from torch.distributed.tensor import Shard
+
+    mesh = tensor.device_mesh
+    sharded = [i for i, p in enumerate(tensor.placements) if not p.is_replicate()]
+    sharded = [i for i in sharded if mesh.size(i) > 1]
+    along = [tensor.placements[i] for i in sharded]
+    # A subclass of Shard is another order of rows.
+    if not all(type(p) is Shard and isinstance(p, Shard) and p.dim == 0 for p in along):
+        raise ValueError(
+            f"a tensor {list(tensor.shape)} has placements {tensor.placements}: shard it along its "
+            "first dimension only"
+        )
+    if len(sharded) > 1:
+        raise ValueError(
+            f"a tensor {list(tensor.shape)} is sharded over {len(sharded)} mesh dimensions: shard "
+            "its first dimension over one"
+        )
+    if not sharded:
+        return None
+    return mesh.get_group(sharded[0]), mesh.get_local_rank(sharded[0])
+
+
+def local_rows(tensor: Tensor) -> range:
+    """Which of the tensor's rows `local` gives."""
+    split = splitting(tensor)
+    if split is None:
+        return range(tensor.shape[0])
+    group, rank = split
+    return rows_of(tensor.shape[0], group.size(), rank)

@@ -1,0 +1,189 @@
+"""One run of a study: the project's own training step, watched, from nothing to its last step.
+
+A run is finished or it is not: `result.json` is written last, and what has none is begun anew.
+The same setting, corpus, device and number of threads give the same numbers.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from openk2.architecture import ModelConfig, count_parameters
+from openk2.chat import Tokenizer
+from openk2.data.mixture import Batch, Mixture
+from openk2.model import K2Model
+from openk2.record.atomic import write_file_atomically
+from openk2.record.machine import describe_machine
+from openk2.record.metrics import MetricsLog
+from openk2.studies.corpus import Corpus
+from openk2.studies.flops import training_flops
+from openk2.studies.setting import Setting
+from openk2.studies.size import Size
+from openk2.studies.watched import Watched, make_optimizer
+from openk2.train.passes import IGNORED, MicroBatches
+from openk2.train.step import StepReport, TrainingError, train_step
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where runs are kept and what computes them."""
+
+    out: Path
+    device: str = "cpu"
+    threads: int = 1
+
+
+def run(setting: Setting, size: Size, corpus: Corpus, place: Place) -> None:
+    """Train from step 0 to the last and write metrics.jsonl, then result.json.
+
+    A loss, gradient or logit that is not finite ends the run: it diverged, which is a result too.
+    """
+    folder = run_folder(setting, size, place)
+    began, computed = time.perf_counter(), time.process_time()
+    with threads(place.threads), MetricsLog(folder / "metrics.jsonl") as log:
+        model = start_model(setting, size, corpus).to(place.device)
+        diverged = learn(model, setting, size, corpus, place, log)
+    parameters = count_parameters(model.config)
+    result = {
+        "setting": setting.to_json(),
+        "identity": identity(setting, size, corpus, place),
+        "seconds": round(time.perf_counter() - began, 1),
+        "cpu_seconds": round(time.process_time() - computed, 1),
+        "machine": describe_machine(),
+        "parameters": parameters.total,
+        "active": parameters.active_without_embedding,
+        "flops_per_token": training_flops(model.config, size.length),
+        "diverged": diverged,
+    }
+    write_file_atomically(folder / "result.json", json.dumps(result, indent=1))
+
+
+def learn(
+    model: K2Model, setting: Setting, size: Size, corpus: Corpus, place: Place, log: MetricsLog
+) -> int | None:
+    """All steps, each a line of `log`. Returns the step that could not be taken, None if all were.
+
+    Raises TrainingError if not even the first could.
+    """
+    optimizer = make_optimizer(setting, size, model)
+    schedule = size.schedule(setting.rate)
+    mixture = Mixture([corpus.train()], [1.0], setting.seed)
+    held_out = Mixture([corpus.held_out()], [1.0], 0).batch(0, size.held_out_rows)
+    held_out = on_device(held_out, place.device)
+    for step in range(size.steps):
+        optimizer.set_lr(schedule(step))
+        batch = on_device(mixture.batch(step, size.rows), place.device)
+        try:
+            report = step_once(model, optimizer, batch, size)
+        except TrainingError:
+            if step == 0:
+                raise
+            return step
+        row = metrics(step, report, optimizer, size)
+        if (step + 1) % size.evaluate_every == 0 or step + 1 == size.steps:
+            row["held_out"] = held_out_loss(model, held_out, size)
+        log.write(row)
+    return None
+
+
+def step_once(model: K2Model, optimizer: Watched, batch: Batch, size: Size) -> StepReport:
+    """The project's step, the whole network here."""
+    autocast = torch.bfloat16 if size.precision == "bfloat16" else None
+    return train_step(
+        model,
+        optimizer,
+        batch,
+        MicroBatches(model, size.micro_rows, autocast),
+        grad_clip=size.grad_clip,
+        bias_speed=size.bias_speed,
+    )
+
+
+def start_model(setting: Setting, size: Size, corpus: Corpus) -> K2Model:
+    """A fresh network in float32; equal for settings of one shape and seed."""
+    coder = Tokenizer.load(corpus.tokenizer)
+    config = ModelConfig(
+        **asdict(setting.shape(size)),
+        vocab_size=coder.vocab_size,
+        bos_token_id=coder.special("[BOS]"),
+        eos_token_id=coder.special("[EOS]"),
+        pad_token_id=coder.special("[PAD]"),
+    )
+    return K2Model(config).initialize(setting.seed)
+
+
+@torch.no_grad()
+def held_out_loss(model: K2Model, batch: Batch, size: Size) -> float:
+    """Mean nats a token over the held-out rows, in the precision of training."""
+    total, count = 0.0, 0
+    autocast = size.precision == "bfloat16"
+    for rows in torch.arange(len(batch.tokens)).split(size.micro_rows):
+        with torch.autocast(batch.tokens.device.type, dtype=torch.bfloat16, enabled=autocast):
+            hidden = model(batch.tokens[rows], segments=batch.segments[rows])
+            logits = model.lm_head(hidden)
+        targets = batch.targets[rows].flatten()
+        total += float(F.cross_entropy(logits.flatten(0, 1).float(), targets, reduction="sum"))
+        count += int((targets != IGNORED).sum())
+    return total / count
+
+
+def metrics(step: int, report: StepReport, optimizer: Watched, size: Size) -> dict[str, Any]:
+    """What metrics.jsonl keeps of a step: `max_logits` and `clipped` are [layers][heads]."""
+    return {
+        "step": step,
+        "tokens": (step + 1) * size.step_tokens,
+        "loss": report.loss,
+        "grad_norm": report.grad_norm,
+        "load_violation": report.load_violation,
+        "idle_experts": report.idle_experts,
+        "max_logits": [[float(f"{x:.5g}") for x in row] for row in optimizer.max_logits.tolist()],
+        "clipped": optimizer.clipped.int().tolist(),
+    }
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """So many threads for torch until the block ends: sums are ordered by their number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def on_device(batch: Batch, device: str) -> Batch:
+    """The batch on `device`."""
+    return Batch(*(getattr(batch, f.name).to(device) for f in fields(batch)))
+
+
+def run_folder(setting: Setting, size: Size, place: Place) -> Path:
+    """Where the run is kept."""
+    return place.out / size.name / setting.name
+
+
+def identity(setting: Setting, size: Size, corpus: Corpus, place: Place) -> str:
+    """Digest of all that a run's numbers follow from, but for the machine and the code."""
+    fixed = asdict(size)
+    # What only says which runs there are, or is in the setting.
+    for free in (
+        "adamw_rates",
+        "muon_rates",
+        "rate",
+        "taus",
+        "experts",
+        "heads",
+        "seeds",
+        "tokens",
+    ):
+        fixed.pop(free)
+    known = (fixed, asdict(setting), corpus.digest, place.device, place.threads)
+    return hashlib.sha256(repr(known).encode()).hexdigest()

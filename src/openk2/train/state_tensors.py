@@ -1,0 +1,67 @@
+"""A saved state's weights as a source of published tensors: what a finished run exports.
+
+So that the checkpoint is written by one process, tensor by tensor, whatever ranks the network is
+shared out over and without a message between them.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from openk2.architecture import ModelConfig
+from openk2.checkpoint.names import PublishedTensor
+
+
+@dataclass(frozen=True)
+class Run:
+    """Rows first .. first + count - 1 of a tensor, all of its rows where `path` has it."""
+
+    path: Path
+    first: int
+    count: int
+
+
+@dataclass(frozen=True)
+class StateTensors:
+    """The network in the folder of a state that `save_state` wrote; a `TensorSource`."""
+
+    config: ModelConfig
+    folder: Path
+
+    @cached_property
+    def runs(self) -> dict[str, list[Run]]:
+        """For each stored tensor its runs of rows, in order."""
+        from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+        from torch.distributed.checkpoint.metadata import MetadataIndex, TensorStorageMetadata
+
+        metadata = HuggingFaceStorageReader(str(self.folder)).read_metadata()
+        runs: dict[str, list[Run]] = {}
+        for name, tensor in metadata.state_dict_metadata.items():
+            assert isinstance(tensor, TensorStorageMetadata)
+            for chunk in sorted(tensor.chunks, key=lambda chunk: tuple(chunk.offsets)):
+                if not chunk.sizes:
+                    continue  # a scalar of the optimizer's
+                stored = metadata.storage_data[MetadataIndex(name, chunk.offsets)]
+                run = Run(Path(stored.relative_path), chunk.offsets[0], chunk.sizes[0])
+                runs.setdefault(name, []).append(run)
+        return runs
+
+    def tensor(self, published: PublishedTensor) -> Tensor:
+        """See `TensorSource.tensor`."""
+        name = f"model.{published.parameter}"
+        if published.expert is None:
+            return torch.cat([self.read(name, run) for run in self.runs[name]])
+        run = next(r for r in self.runs[name] if r.first <= published.expert < r.first + r.count)
+        with safe_open(run.path, framework="pt") as file:
+            matrix: Tensor = file.get_slice(name)[published.expert - run.first]
+        return matrix
+
+    def read(self, name: str, run: Run) -> Tensor:
+        """A run of rows."""
+        with safe_open(run.path, framework="pt") as file:
+            tensor: Tensor = file.get_tensor(name)
+        return tensor

@@ -1,0 +1,214 @@
+"""What one rank does for test_layouts.py; torchrun starts it, and it does all it is asked to.
+
+Usage: ranks.py MATERIAL OUT JOB..., where a job is
+  a layout's name              the whole run in it, into OUT/name
+  source>layout                the last state of OUT/source, read and written again in the layout
+  fault:layout                 a run in which one rank fails, and what becomes of it
+Writes OUT/rank-R-of-N.json, what each job had to say.
+"""
+
+import dataclasses
+import json
+import os
+import resource
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+import torch.distributed as dist
+
+from openk2.config import read_recipe
+from openk2.optim import update
+from openk2.optim.shards import local
+from openk2.parallel import Layout, Sharding
+from openk2.train import loop
+from openk2.train.recipe import Memory, Recipe
+from openk2.train.resume import StateError, list_states, load_state, save_state
+from openk2.train.step import TrainingError
+
+LAYOUTS = {
+    "replicas": Layout(),
+    "zero-1": Layout(zero=1),
+    "zero-3": Layout(zero=3),
+    "expert": Layout(expert=2),
+    "expert-zero-1": Layout(expert=2, zero=1),
+    "expert-zero-3": Layout(expert=2, zero=3),
+    "narrow": Layout(zero=1),  # with bfloat16 parameters
+}
+STEP = 5  # in which faults happen; states are written after steps 2, 4, 6 and 8
+
+
+def recipe_of(material: Path, layout: Layout = Layout(), narrow: bool = False) -> Recipe:
+    """The tiny run in full precision, every pass of one row. narrow: over bfloat16 parameters."""
+    recipe = read_recipe(material / "pretrain.toml", Recipe)
+    exact = dataclasses.replace(
+        recipe.optimization,
+        products="bfloat16" if narrow else "float32",
+        full_precision_newton_schulz=True,
+    )
+    memory = Memory(parameters="bfloat16" if narrow else "float32")
+    return dataclasses.replace(
+        recipe, optimization=exact, micro_rows=1, layout=layout, memory=memory
+    )
+
+
+def train(material: Path, out: Path, layout: str) -> list[str]:
+    """A run to its end; what it announced."""
+    recipe, said = recipe_of(material, LAYOUTS[layout], layout == "narrow"), list[str]()
+    loop.train(recipe, out, fleet=loop.join(recipe, "cpu"), announce=said.append)
+    return said
+
+
+def run(material: Path, out: Path, name: str) -> dict[str, Any]:
+    """The whole run in one layout, and how many matrices this rank orthogonalised in it."""
+    counts = []
+    plain = update.orthogonalize
+
+    def counted(matrices: torch.Tensor, **settings: Any) -> torch.Tensor:
+        counts.append(matrices.shape[0])
+        return plain(matrices, **settings)
+
+    with patch.object(update, "orthogonalize", counted):
+        said = train(material, out / name, name)
+    return {"orthogonalised": sum(counts), "table": said[0]}
+
+
+def reshard(material: Path, out: Path, source: str, name: str) -> dict[str, Any]:
+    """A state read in this layout, over other numbers, and written again."""
+    recipe = recipe_of(material, LAYOUTS[name])
+    recipe = dataclasses.replace(recipe, seed=recipe.seed + 1)
+    fleet = loop.join(recipe, "cpu")
+    model = loop.start_model(recipe, loop.Tokenizer.load(recipe.tokenizer), "cpu", fleet)
+    sharding = loop.share_out(recipe, model, fleet)
+    optimizer = loop.make_optimizer(recipe.optimization, sharding)
+    path = list_states(out / source / "state")[-1]
+    identity = json.loads((path / "state.json").read_text())["recipe"]
+    state = load_state(path, sharding, optimizer, identity)
+    again = f"{source.strip('./').replace('/', '-')}-as-{name}"
+    save_state(out / again / "state", sharding, optimizer, state)
+    return {}
+
+
+@contextmanager
+def in_step(act: Callable[[Sharding], None]) -> Iterator[None]:
+    """On the last rank, in step STEP, `act` once the gradients are there."""
+    plain, calls = Sharding.add_gradients, []
+
+    def add_gradients(self: Sharding) -> None:
+        calls.append(None)
+        if self.fleet.rank == self.fleet.count - 1 and len(calls) == STEP + 1:
+            act(self)
+        plain(self)
+
+    with patch.object(Sharding, "add_gradients", add_gradients):
+        yield
+
+
+def poison(sharding: Sharding) -> None:
+    """One number of one gradient becomes NaN."""
+    parameter = next(p for p in sharding.model.parameters() if p.grad is not None)
+    assert parameter.grad is not None
+    local(parameter.grad).view(-1)[0] = torch.nan
+
+
+def die(_: Sharding) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fill_disk(_: Sharding) -> None:
+    """From now on this process cannot write a file of more than 20 kB."""
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (20_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+    )
+
+
+def tear(folder: Path) -> None:
+    """Cut the end off one file of the newest state."""
+    newest = list_states(folder)[-1]
+    file = sorted(newest.glob("*.safetensors"))[-1]
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def fault(material: Path, out: Path, kind: str, layout: str) -> dict[str, Any]:
+    """What a run says of a fault, the states it leaves, and then the run to its end."""
+    folder = out / f"{kind}-{layout}"
+    acts = {"nan": poison, "disk": fill_disk, "torn": poison}
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with in_step(acts[kind]):
+        said = complaint(lambda: train(material, folder, layout))
+    resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    if kind == "torn":
+        if dist.get_rank() == 0:
+            tear(folder / "state")
+        dist.barrier()
+        said = complaint(lambda: train(material, folder, layout))
+        dist.barrier()
+        if dist.get_rank() == 0:
+            newest = list_states(folder / "state")[-1]
+            newest.rename(out / f"removed-{newest.name}")
+        dist.barrier()
+    states = [path.name for path in sorted((folder / "state").iterdir())]
+    dist.barrier()
+    train(material, folder, layout)
+    return {"said": said, "states": states}
+
+
+def complaint(act: Callable[[], object]) -> str:
+    try:
+        act()
+    except (StateError, TrainingError) as error:
+        return str(error)
+    return "nothing"
+
+
+def do(job: str, material: Path, out: Path) -> dict[str, Any]:
+    if ">" in job:
+        return reshard(material, out, *job.split(">"))
+    if ":" in job:
+        return fault(material, out, *job.split(":"))
+    return run(material, out, job)
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    material, out, jobs = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
+    if jobs[0] == "die":
+        with in_step(die):
+            loop_command(material, out, jobs[1])
+        return
+    results = {}
+    for job in jobs:
+        try:
+            results[job] = do(job, material, out)
+        except Exception:
+            results[job] = {"error": traceback.format_exc()}
+    place = f"rank-{dist.get_rank()}-of-{dist.get_world_size()}.json"
+    (out / place).write_text(json.dumps(results))
+    dist.destroy_process_group()
+
+
+def loop_command(material: Path, out: Path, layout: str) -> None:
+    """`openk2 pretrain` as a user starts it."""
+    from openk2.cli.main import app
+
+    text = (material / "pretrain.toml").read_text()
+    exact = "full_precision_newton_schulz = true\n"
+    text = text.replace("micro_rows = 2", "micro_rows = 1")
+    text = text.replace("[optimization]\n", f"[optimization]\n{exact}")
+    settings = dataclasses.asdict(LAYOUTS[layout])
+    text += "\n[layout]\n" + "".join(
+        f"{name} = {str(value).lower()}\n" for name, value in settings.items()
+    )
+    recipe = out.parent / f"{out.name}-{os.environ['RANK']}.toml"
+    recipe.write_text(text)
+    app(["pretrain", str(recipe), "--out", str(out), "--threads", "1"])
+
+
+if __name__ == "__main__":
+    main()

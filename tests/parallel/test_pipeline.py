@@ -1,0 +1,251 @@
+"""A pipeline computes what one process computes.
+
+All processes are started once, for all layouts: each test reads what became of its own.
+"""
+
+import os
+import socket
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import Tensor
+from torch.distributed.tensor import DTensor
+
+from openk2.architecture import ModelConfig
+from openk2.data.mixture import Batch
+from openk2.model import K2Model, Observation
+from openk2.model.activations import Keeping
+from openk2.optim import MuonClip
+from openk2.parallel import Fleet, Layout, shard
+from openk2.parallel.pipeline import Pipeline
+from openk2.parallel.stage import keep_parts, parts_of
+from openk2.train.passes import MicroBatches, Passes, Pipelined, head_loss
+from openk2.train.step import train_step
+
+TINY = ModelConfig(
+    vocab_size=64,
+    hidden_size=32,
+    num_hidden_layers=5,
+    num_attention_heads=2,
+    q_lora_rank=16,
+    kv_lora_rank=24,
+    qk_nope_head_dim=8,
+    qk_rope_head_dim=4,
+    v_head_dim=8,
+    intermediate_size=48,
+    moe_intermediate_size=16,
+    n_routed_experts=4,
+    num_experts_per_tok=2,
+    initializer_range=0.2,
+)
+WHOLE = Keeping()
+RECOMPUTE = Keeping(frozenset({"norms", "swiglu", "mla_up", "moe_down"}))
+MEETING = 60.0  # seconds after which a rank that waits in vain says so
+STEPS = 8
+
+
+@dataclass(frozen=True)
+class Case:
+    """A layout over `world` processes, and the rows of a step, in micro-batches of one row.
+
+    steps: of MuonClip, beside a step's gradients.
+    """
+
+    name: str
+    world: int
+    layout: Layout
+    rows: int = 4
+    keeping: Keeping = WHOLE
+    steps: int = 0
+
+
+def layout(virtual: int = 1, **more: Any) -> Layout:
+    return Layout(pipeline=2, virtual=virtual, patience=MEETING, **more)
+
+
+# Those of more processes first: the others end when theirs are done.
+CASES = [
+    Case("four ranks", 4, Layout(pipeline=4, patience=MEETING)),
+    Case("beside data parallel", 4, layout(2), rows=8, steps=STEPS),
+    Case("beside expert parallel", 4, layout(2, expert=2), rows=8),
+    Case("zero bubble beside expert parallel", 4, layout(2, expert=2, zero_bubble=True), rows=8),
+    Case("zero 1", 4, layout(zero=1), rows=8),
+    Case("zero 1, two parts a rank", 4, layout(2, zero=1), rows=8),
+    Case("zero 1 beside expert parallel", 4, layout(2, zero=1, expert=2), rows=8, steps=STEPS),
+    Case("zero 1, zero bubble", 4, layout(2, zero=1, zero_bubble=True), rows=8),
+    Case("two ranks", 2, layout()),
+    Case("two ranks, an odd number of micro-batches", 2, layout(), rows=3),
+    Case("two parts a rank", 2, layout(2), steps=STEPS),
+    Case("two parts a rank, one round", 2, layout(2), rows=2),
+    Case("zero bubble", 2, layout(zero_bubble=True)),
+    Case("zero bubble, two parts a rank", 2, layout(2, zero_bubble=True)),
+    Case("two parts a rank, recomputed", 2, layout(2), keeping=RECOMPUTE),
+    Case("zero bubble, recomputed", 2, layout(zero_bubble=True), keeping=RECOMPUTE),
+]
+
+
+def batch_of(rows: int, seed: int = 0) -> Batch:
+    """Rows of one or two documents and padding; in the first nothing is learned."""
+    generator = torch.Generator().manual_seed(seed)
+    tokens = torch.randint(0, 64, (rows, 12), generator=generator)
+    targets = torch.randint(0, 64, (rows, 12), generator=generator)
+    segments = torch.tensor([0] * 5 + [1] * 4 + [-1] * 3).expand(rows, 12).clone()
+    segments[1::2] = 0
+    targets[:, ::3], targets[0], targets[segments < 0] = -100, -100, -100
+    return Batch(tokens, segments, targets)
+
+
+def learned_in(batch: Batch) -> int:
+    return int((batch.targets >= 0).sum())
+
+
+def optimizer_of(model: K2Model, **more: Any) -> MuonClip:
+    names = {name for name, _ in model.named_parameters()}
+    adamw = names & {"model.embed_tokens.weight", "lm_head.weight"}
+    return MuonClip(
+        model.named_parameters(),
+        adamw=sorted(adamw),
+        lr=1e-2,
+        tau=0.5,
+        ns_dtype=torch.float32,
+        **more,
+    )
+
+
+def one_process(rows: int) -> dict[str, Tensor]:
+    """Gradients, loss and observation of the whole network, and the losses of a run of steps."""
+    model = K2Model(TINY).initialize(0)
+    passes, batch = MicroBatches(model, 1), batch_of(rows)
+    observation = Observation(TINY, balance=0.01)
+    loss = passes.gradients(batch, learned_in(batch), observation)
+    found = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+    found |= seen(loss, observation)
+    model.zero_grad()
+    return found | {"losses": run(model, optimizer_of(model), passes, rows, STEPS)}
+
+
+def seen(loss: Tensor, observation: Observation) -> dict[str, Tensor]:
+    names = "max_logits", "expert_load", "balance_loss"
+    return {"loss": loss, **{name: getattr(observation, name) for name in names}}
+
+
+def run(
+    model: K2Model,
+    optimizer: MuonClip,
+    passes: Passes,
+    rows: int,
+    steps: int,
+    **sharding: Any,
+) -> Tensor:
+    """Losses of some steps, of which most clip heads."""
+    rules = {"grad_clip": 1.0, "bias_speed": 0.01, "sequence_balance": 0.01, **sharding}
+    reports = [
+        train_step(model, optimizer, batch_of(rows, seed), passes, **rules) for seed in range(steps)
+    ]
+    assert sum(report.clipped_heads > 0 for report in reports) > steps // 2
+    return torch.tensor([report.loss for report in reports])
+
+
+def held(fleet: Fleet) -> K2Model:
+    with torch.device("meta"):
+        model = keep_parts(K2Model(TINY), parts_of(TINY, fleet.layout, fleet.pipeline_rank))
+    return model.to_empty(device="cpu").initialize(0)
+
+
+def in_a_fleet(fleet: Fleet, case: Case) -> dict[str, Tensor]:
+    """The same as `one_process`, of what this rank holds, summed over ranks where it must be."""
+    model = held(fleet)
+    for layer in model.decoder_layers:
+        layer.keep(case.keeping)
+    sharding = shard(model, fleet)
+    passes = Pipelined(Pipeline(model, fleet, head_loss, micro_rows=1))
+    batch = batch_of(case.rows)
+    mine = Batch(*map(fleet.share, (batch.tokens, batch.segments, batch.targets)))
+    for _ in range(2):  # the second time over buffers that have been used
+        model.zero_grad()
+        observation = Observation(TINY, balance=0.01)
+        found = seen(passes.gradients(mine, learned_in(batch), observation), observation)
+    sharding.add_gradients()
+    for name, tensor in found.items():
+        (fleet.maximum if name == "max_logits" else fleet.add)(tensor)
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        gradient = sharding.whole(name, parameter.grad)
+        found[name] = gradient.full_tensor() if isinstance(gradient, DTensor) else gradient.clone()
+    if case.steps:
+        model.zero_grad()
+        optimizer = optimizer_of(model, copies=sharding.copies())
+        found["losses"] = run(model, optimizer, passes, case.rows, case.steps, sharding=sharding)
+    return found
+
+
+def difference(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> str:
+    """What differs by more than 1e-5 of its largest number; nothing, if all is well."""
+    worst = {
+        name: float((tensor - wanted[name]).abs().amax() / wanted[name].abs().amax())
+        for name, tensor in found.items()
+    }
+    return ", ".join(f"{name} by {by:.1e}" for name, by in worst.items() if not by <= 1e-5)
+
+
+def check(case: Case, folder: Path) -> str:
+    """Why this rank is not content; nothing, if it is."""
+    fleet = Fleet.join("cpu", case.layout)
+    try:
+        found = in_a_fleet(fleet, case)
+        names = set().union(*fleet.gather(set(found)))
+        wanted = torch.load(folder / str(case.rows))
+        missing = (wanted.keys() - {"losses"}) - names
+        return f"nobody has {missing}" if missing else difference(found, wanted)
+    finally:
+        dist.destroy_process_group()
+
+
+def process(rank: int, folder: Path, ports: list[int], results: Any) -> None:
+    torch.set_num_threads(1)
+    for case, port in zip(CASES, ports, strict=True):
+        if rank < case.world:
+            places = {"RANK": rank, "WORLD_SIZE": case.world, "MASTER_PORT": port}
+            os.environ |= {name: str(value) for name, value in places.items()}
+            try:
+                results.put((case.name, check(case, folder)))
+            except Exception:
+                results.put((case.name, traceback.format_exc()))
+
+
+@pytest.fixture(scope="module")
+def complaints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What the ranks of each case had to say."""
+    folder = tmp_path_factory.mktemp("one-process")
+    for rows in {case.rows for case in CASES}:
+        torch.save(one_process(rows), folder / str(rows))
+    os.environ["MASTER_ADDR"] = "127.0.0.1"
+    sockets = [socket.socket() for _ in CASES]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    results = mp.get_context("spawn").SimpleQueue()
+    context = mp.spawn(process, (folder, ports, results), max(c.world for c in CASES), join=False)
+    said: dict[str, str] = {case.name: "" for case in CASES}
+    for _ in range(sum(case.world for case in CASES)):
+        name, complaint = results.get()
+        said[name] += complaint
+    while not context.join():
+        pass
+    return said
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_a_pipeline_computes_what_one_process_computes(
+    complaints: dict[str, str], case: Case
+) -> None:
+    """Loss, every gradient, what is observed, and the losses of a run of MuonClip steps."""
+    assert not complaints[case.name]
