@@ -74,6 +74,8 @@ def test_a_step_with_too_few_micro_batches_is_refused_by_name(material: Path) ->
 
 def test_a_zero_bubble_with_a_float32_sum_of_bfloat16_gradients_is_refused(material: Path) -> None:
     recipe = read_recipe(material / "pretrain.toml", Recipe)
+    narrow = dataclasses.replace(recipe.optimization, products="bfloat16")
+    recipe = dataclasses.replace(recipe, optimization=narrow)
     layout = Layout(pipeline=2, zero_bubble=True)
     memory = Memory(parameters="bfloat16")
     with pytest.raises(ValueError, match=r"zero_bubble beside memory\.parameters bfloat16"):
