@@ -22,7 +22,7 @@ from openk2.data.mixture import Batch
 from openk2.model import K2Model, Observation
 from openk2.model.activations import Keeping
 from openk2.optim import MuonClip
-from openk2.parallel import Fleet, Layout, shard
+from openk2.parallel import ALONE, Fleet, Layout, Sharding, shard
 from openk2.parallel.pipeline import Pipeline
 from openk2.parallel.stage import keep_parts, parts_of
 from openk2.train.passes import MicroBatches, Passes, Pipelined, head_loss
@@ -101,6 +101,11 @@ def batch_of(rows: int, seed: int = 0) -> Batch:
     return Batch(tokens, segments, targets)
 
 
+def own_rows(batch: Batch, fleet: Fleet) -> Batch:
+    rows = list(fleet.share(range(len(batch.tokens))))
+    return Batch(batch.tokens[rows], batch.segments[rows], batch.targets[rows])
+
+
 def learned_in(batch: Batch) -> int:
     return int((batch.targets >= 0).sum())
 
@@ -141,13 +146,13 @@ def run(
     passes: Passes,
     rows: int,
     steps: int,
-    **sharding: Any,
+    sharding: Sharding | None = None,
 ) -> Tensor:
     """Losses of some steps, of which most clip heads."""
-    rules = {"grad_clip": 1.0, "bias_speed": 0.01, "sequence_balance": 0.01, **sharding}
-    reports = [
-        train_step(model, optimizer, batch_of(rows, seed), passes, **rules) for seed in range(steps)
-    ]
+    rules = {"grad_clip": 1.0, "bias_speed": 0.01, "sequence_balance": 0.01, "sharding": sharding}
+    fleet = sharding.fleet if sharding else ALONE
+    batches = [own_rows(batch_of(rows, seed), fleet) for seed in range(steps)]
+    reports = [train_step(model, optimizer, batch, passes, **rules) for batch in batches]
     assert sum(report.clipped_heads > 0 for report in reports) > steps // 2
     return torch.tensor([report.loss for report in reports])
 
@@ -166,7 +171,7 @@ def in_a_fleet(fleet: Fleet, case: Case) -> dict[str, Tensor]:
     sharding = shard(model, fleet)
     passes = Pipelined(Pipeline(model, fleet, head_loss, micro_rows=1))
     batch = batch_of(case.rows)
-    mine = Batch(*map(fleet.share, (batch.tokens, batch.segments, batch.targets)))
+    mine = own_rows(batch, fleet)
     for _ in range(2):  # the second time over buffers that have been used
         model.zero_grad()
         observation = Observation(TINY, balance=0.01)

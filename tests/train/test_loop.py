@@ -141,7 +141,7 @@ def test_the_digest_of_a_recipe_is_what_saved_states_hold() -> None:
             start=Path("s"),
         )
     )
-    assert digest == "51634d964b6401f34603aac21419183538a0f4c925fd5f366b0af53a5abb58fd"
+    assert digest == "d7f054f95e3ea4655dabd2b1be111b8e0477036d2b0096365d041f3aab6ef366"
 
 
 def test_a_run_past_the_recipes_end_is_refused(

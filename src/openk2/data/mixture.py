@@ -32,6 +32,10 @@ class Batch:
     segments: Tensor
     targets: Tensor
 
+    def to(self, device: str) -> "Batch":
+        """The same on `device`."""
+        return Batch(*(t.to(device) for t in (self.tokens, self.segments, self.targets)))
+
 
 class Mixture:
     """Takes each row from one of `parts`, each as often as its weight says.

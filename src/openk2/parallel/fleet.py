@@ -5,7 +5,7 @@ faster than one of two threads: most of a small model's operations do not use tw
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -108,8 +108,8 @@ class Fleet:
         """All processes; None for one alone."""
         return dist.group.WORLD if self.mesh is not None else None
 
-    def share(self, rows: Tensor) -> Tensor:
-        """The rows of a step that this process passes through its part of the network."""
+    def share(self, rows: Sequence[int]) -> Sequence[int]:
+        """The rows of a step, by number, that pass through what this process holds."""
         return rows[self.data_rank :: self.data]
 
     def wait(self) -> None:
@@ -121,6 +121,11 @@ class Fleet:
         """Replace `tensor` by its sum over the processes, everywhere the same to the last bit."""
         if self.count > 1:
             dist.all_reduce(tensor, dist.ReduceOp.SUM)
+
+    def add_over_data(self, tensor: Tensor) -> None:
+        """Replace `tensor` by its sum over the data ranks of this one's place in the pipeline."""
+        if self.data > 1:
+            dist.all_reduce(tensor, dist.ReduceOp.SUM, group=self.group("data"))
 
     def maximum(self, tensor: Tensor) -> None:
         """Replace `tensor` by its largest values over the processes.

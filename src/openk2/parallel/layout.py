@@ -43,7 +43,6 @@ class Layout:
                 f"virtual is {self.virtual} with pipeline 1: stages are interleaved over pipeline "
                 "ranks; set pipeline, or leave virtual out"
             )
-
         if self.zero == 3 and self.pipeline > 1:
             raise ValueError(
                 f"zero is 3 with pipeline {self.pipeline}: a pipeline has several micro-batches "

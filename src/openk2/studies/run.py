@@ -9,14 +9,13 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
-from openk2.architecture import ModelConfig, count_parameters
+from openk2.architecture import count_parameters
 from openk2.chat import Tokenizer
 from openk2.data.mixture import Batch, Mixture
 from openk2.model import K2Model
@@ -28,7 +27,8 @@ from openk2.studies.flops import training_flops
 from openk2.studies.setting import Setting
 from openk2.studies.size import Size
 from openk2.studies.watched import Watched, make_optimizer
-from openk2.train.passes import IGNORED, MicroBatches
+from openk2.train.passes import IGNORED, MicroBatches, micro_batches, summed_loss
+from openk2.train.start import fresh_config
 from openk2.train.step import StepReport, TrainingError, train_step
 
 
@@ -76,11 +76,10 @@ def learn(
     optimizer = make_optimizer(setting, size, model)
     schedule = size.schedule(setting.rate)
     mixture = Mixture([corpus.train()], [1.0], setting.seed)
-    held_out = Mixture([corpus.held_out()], [1.0], 0).batch(0, size.held_out_rows)
-    held_out = on_device(held_out, place.device)
+    held_out = Mixture([corpus.held_out()], [1.0], 0).batch(0, size.held_out_rows).to(place.device)
     for step in range(size.steps):
         optimizer.set_lr(schedule(step))
-        batch = on_device(mixture.batch(step, size.rows), place.device)
+        batch = mixture.batch(step, size.rows).to(place.device)
         try:
             report = step_once(model, optimizer, batch, size)
         except TrainingError:
@@ -109,30 +108,19 @@ def step_once(model: K2Model, optimizer: Watched, batch: Batch, size: Size) -> S
 
 def start_model(setting: Setting, size: Size, corpus: Corpus) -> K2Model:
     """A fresh network in float32; equal for settings of one shape and seed."""
-    coder = Tokenizer.load(corpus.tokenizer)
-    config = ModelConfig(
-        **asdict(setting.shape(size)),
-        vocab_size=coder.vocab_size,
-        bos_token_id=coder.special("[BOS]"),
-        eos_token_id=coder.special("[EOS]"),
-        pad_token_id=coder.special("[PAD]"),
-    )
+    config = fresh_config(setting.shape(size), Tokenizer.load(corpus.tokenizer))
     return K2Model(config).initialize(setting.seed)
 
 
 @torch.no_grad()
 def held_out_loss(model: K2Model, batch: Batch, size: Size) -> float:
     """Mean nats a token over the held-out rows, in the precision of training."""
-    total, count = 0.0, 0
+    total = 0.0
     autocast = size.precision == "bfloat16"
-    for rows in torch.arange(len(batch.tokens)).split(size.micro_rows):
+    for micro in micro_batches(batch, size.micro_rows):
         with torch.autocast(batch.tokens.device.type, dtype=torch.bfloat16, enabled=autocast):
-            hidden = model(batch.tokens[rows], segments=batch.segments[rows])
-            logits = model.lm_head(hidden)
-        targets = batch.targets[rows].flatten()
-        total += float(F.cross_entropy(logits.flatten(0, 1).float(), targets, reduction="sum"))
-        count += int((targets != IGNORED).sum())
-    return total / count
+            total += float(summed_loss(model, micro))
+    return total / int((batch.targets != IGNORED).sum())
 
 
 def metrics(step: int, report: StepReport, optimizer: Watched, size: Size) -> dict[str, Any]:
@@ -158,11 +146,6 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def on_device(batch: Batch, device: str) -> Batch:
-    """The batch on `device`."""
-    return Batch(*(getattr(batch, f.name).to(device) for f in fields(batch)))
 
 
 def run_folder(setting: Setting, size: Size, place: Place) -> Path:

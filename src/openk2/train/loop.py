@@ -17,7 +17,7 @@ from openk2.chat import Tokenizer
 from openk2.checkpoint import export_tensors
 from openk2.config import RecipeError
 from openk2.data import DataError, open_rows
-from openk2.data.mixture import Batch, Mixture
+from openk2.data.mixture import Mixture
 from openk2.model import K2Model
 from openk2.optim import MuonClip, Ownership
 from openk2.parallel import Fleet, Sharding, shard
@@ -130,8 +130,8 @@ def advance(
     began = time.perf_counter()
     lr = recipe.schedule(state.step)
     optimizer.set_lr(lr)
-    batch = mixture.batch(state.step, recipe.rows)
-    batch = Batch(*(getattr(batch, f.name).to(device) for f in dataclasses.fields(batch)))
+    numbers = range(state.step * recipe.rows, (state.step + 1) * recipe.rows)
+    batch = mixture.batch_of(sharding.fleet.share(numbers)).to(device)
     try:
         report = train_step(
             sharding.model,
@@ -145,10 +145,9 @@ def advance(
         )
     except TrainingError as error:
         raise TrainingError(f"step {state.step}: {error}") from error
-    rate = batch.tokens.numel() / (time.perf_counter() - began)
-    done = dataclasses.replace(
-        state, step=state.step + 1, tokens=state.tokens + batch.tokens.numel()
-    )
+    tokens = recipe.rows * mixture.length
+    rate = tokens / (time.perf_counter() - began)
+    done = dataclasses.replace(state, step=state.step + 1, tokens=state.tokens + tokens)
     return done, Progress(done.step, recipe.steps, lr, rate, report)
 
 
@@ -275,18 +274,6 @@ def recipe_digest(recipe: Recipe) -> str:
         fixed.pop(free)
     for free in ("recompute", "offload"):
         fixed["memory"].pop(free)
-    # What says nothing is left out: a state can be resumed that was saved without the setting.
-    plain = dataclasses.asdict(Optimization()), dataclasses.asdict(Memory())
-    for table, names, defaults in (
-        ("optimization", ("sequence_balance", "products"), plain[0]),
-        ("memory", ("parameters", "gradients", "fp8_inputs"), plain[1]),
-    ):
-        for name in names:
-            if fixed[table][name] == defaults[name]:
-                fixed[table].pop(name)
-    for name in ("memory", "context"):
-        if not fixed[name]:
-            fixed.pop(name)
     return hashlib.sha256(repr(fixed).encode()).hexdigest()
 
 

@@ -79,7 +79,7 @@ def micro_batches(batch: Batch, rows: int) -> Iterator[Batch]:
     return (Batch(*micro) for micro in zip(*parts, strict=True))
 
 
-def summed_loss(model: K2Model, batch: Batch, observation: Observation) -> Tensor:
+def summed_loss(model: K2Model, batch: Batch, observation: Observation | None = None) -> Tensor:
     """Cross-entropy summed over the learned tokens of `batch`."""
     hidden = model(batch.tokens, segments=batch.segments, observation=observation)
     return head_loss(model.lm_head, hidden, batch.targets)

@@ -14,7 +14,7 @@ from openk2.model.initial import draw
 from openk2.model.linear import Linear
 from openk2.parallel import Fleet
 from openk2.parallel.stage import keep_parts, parts_of
-from openk2.train.recipe import Recipe
+from openk2.train.recipe import Recipe, Shape
 
 
 def start_model(recipe: Recipe, tokenizer: Tokenizer, device: str, fleet: Fleet) -> K2Model:
@@ -31,8 +31,9 @@ def start_model(recipe: Recipe, tokenizer: Tokenizer, device: str, fleet: Fleet)
             device=device,
             keep=lambda model: held(model, fleet),
         )
+    assert recipe.shape is not None
     with torch.device("meta"):
-        model = held(K2Model(fresh_config(recipe, tokenizer)), fleet)
+        model = held(K2Model(fresh_config(recipe.shape, tokenizer)), fleet)
     model.to_empty(device=device).initialize(recipe.seed)
     if recipe.head_from_embedding and isinstance(model.lm_head, Linear):
         start_head(model, recipe.seed, recipe.head_from_embedding)
@@ -67,11 +68,10 @@ def opened(recipe: Recipe, tokenizer: Tokenizer) -> StoredCheckpoint:
     return dataclasses.replace(checkpoint, config=config)
 
 
-def fresh_config(recipe: Recipe, tokenizer: Tokenizer) -> ModelConfig:
-    """The recipe's shape with the tokenizer's vocabulary."""
-    assert recipe.shape is not None
+def fresh_config(shape: Shape, tokenizer: Tokenizer) -> ModelConfig:
+    """A network of this shape with the tokenizer's vocabulary."""
     return ModelConfig(
-        **dataclasses.asdict(recipe.shape),
+        **dataclasses.asdict(shape),
         vocab_size=tokenizer.vocab_size,
         bos_token_id=tokenizer.special("[BOS]"),
         eos_token_id=tokenizer.special("[EOS]"),

@@ -62,18 +62,21 @@ def train_step(
 
     passes: how the gradients are computed; they leave them in `model`'s parameters.
     sequence_balance: alpha of the sequence-wise balance loss; a row is a sequence.
-    sharding: how `model` is shared out over the processes that take this step together, all with
-        the same whole `batch`; None: it is all here.
+    sharding: how `model` is shared out over the processes that take this step together, each data
+        rank with its own rows as `batch`; None: it is all here.
     """
     sharding = sharding or Sharding(model, ALONE)
     fleet = sharding.fleet
-    rows, device = len(batch.tokens), batch.tokens.device
+    device = batch.tokens.device
+    counts = torch.stack(
+        ((batch.targets != IGNORED).sum(), torch.tensor(len(batch.tokens), device=device))
+    )
+    fleet.add_over_data(counts)
+    learned, rows = counts.tolist()
     observation = Observation(model.config, device, balance=sequence_balance / rows)
-    learned = int((batch.targets != IGNORED).sum())
     if learned == 0:
         raise TrainingError("no learned token in the batch: check the data's loss mask")
-    mine = Batch(*map(fleet.share, (batch.tokens, batch.segments, batch.targets)))
-    total = passes.gradients(mine, learned, observation)
+    total = passes.gradients(batch, learned, observation)
     sharding.add_gradients()
     fleet.add(total)
     fleet.add(observation.expert_load)
