@@ -9,8 +9,10 @@ TORCH ?= torch==2.13.0
 serve: setup
 	$(BIN)/openk2 serve
 
+# A file's tests stay together, since they share what is dear to set up; threads would only get in
+# each other's way.
 test: setup-test lint
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: setup-test
 	$(BIN)/python -m pytest -m slow

@@ -1,4 +1,4 @@
-"""Schemas handed over to vLLM by the gateway: is every answer valid, in how many requests?"""
+"""Demands through the gateway to vLLM: is every answer valid, in how many requests?"""
 
 import asyncio
 import json
@@ -13,7 +13,8 @@ from openk2.synthesis import generate
 
 @dataclass(frozen=True)
 class Demands:
-    """Of `answers` answers, how many were valid; and how often vLLM was asked for them."""
+    """Of `answers` answers, how many were valid; and how often vLLM was asked for them, requests
+    that it refused included."""
 
     answers: int
     valid: int
@@ -54,10 +55,8 @@ def text_of(choice: dict[str, Any]) -> str:
     return str(calls[0]["function"]["arguments"] if calls else choice["message"]["content"])
 
 
-async def demand(
-    front: str, behind: str, bodies: list[tuple[dict[str, Any], dict[str, Any]]]
-) -> Demands:
-    """Ask the gateway at `front` (ends in /v1), eight at a time. behind: vLLM's URL."""
+async def demand(front: str, bodies: list[tuple[dict[str, Any], dict[str, Any]]]) -> Demands:
+    """Ask the gateway at `front` (ends in /v1), eight at a time."""
     valid, wrong, gate = 0, [], asyncio.Semaphore(8)
     async with httpx.AsyncClient(timeout=600) as client:
 
@@ -77,14 +76,14 @@ async def demand(
             else:
                 valid += 1
 
-        before = await requests_of(client, behind)
+        before = await asked(client, front)
         await asyncio.gather(*(one(*pair) for pair in bodies))
-        asked = await requests_of(client, behind) - before
-    return Demands(len(bodies), valid, asked, tuple(wrong))
+        count = await asked(client, front) - before
+    return Demands(len(bodies), valid, count, tuple(wrong))
 
 
-async def requests_of(client: httpx.AsyncClient, behind: str) -> float:
-    """How many requests vLLM has ended, aborted ones too."""
-    text = (await client.get(f"{behind}/metrics")).text
-    lines = [line for line in text.splitlines() if line.startswith("vllm:request_success_total")]
-    return sum(float(line.rpartition(" ")[2]) for line in lines)
+async def asked(client: httpx.AsyncClient, front: str) -> float:
+    """How many requests the gateway has sent to its upstream. vLLM itself counts none of those
+    whose connection was closed."""
+    text = (await client.get(f"{front.removesuffix('/v1')}/metrics")).text
+    return float(text.partition("\nopenk2_engine_upstream_0_asked ")[2].partition("\n")[0])

@@ -71,7 +71,7 @@ def measure(options: argparse.Namespace, folder: Path) -> bool:
         valid = True
         with serving(*gateway) as front:
             for kind in (forced_calls, json_answers):
-                found = asyncio.run(demand(front.url, url, kind(options.demands)))
+                found = asyncio.run(demand(front.url, kind(options.demands)))
                 print(f"{kind.__name__}: {found}", flush=True)
                 valid &= found.valid == found.answers
             if options.rounds:

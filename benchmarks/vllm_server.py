@@ -32,9 +32,6 @@ START_SECONDS = 300
 # vLLM's rotary kernel for CPUs steps through [tokens, heads, 64] as if it were [tokens, 64 * heads]
 # and so turns the wrong rows by the wrong angles: docs/design/gateway.md. Its torch twin does not.
 COMPILATION = {"custom_ops": ["all", "-rotary_embedding"]}
-# A schema as it enforces it allows any whitespace; our masks allow none. It ignores the request's
-# own `disable_any_whitespace`.
-STRUCTURED = {"backend": "xgrammar", "disable_any_whitespace": True}
 
 
 def main() -> None:
@@ -83,7 +80,6 @@ def vllm(
     command += ["--port", str(port), "--dtype", dtype, "--max-model-len", "4096"]
     command += ["--enforce-eager"]  # compiling takes minutes on few cores
     command += ["--compilation-config", json.dumps(COMPILATION)]
-    command += ["--structured-outputs-config", json.dumps(STRUCTURED)]
     environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
     with contextlib.ExitStack() as stack:
         words = stack.enter_context(open(log or os.devnull, "wb"))

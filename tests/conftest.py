@@ -27,6 +27,10 @@ hidden_size = 32
 num_hidden_layers = 2
 num_attention_heads = 2
 q_lora_rank = 16
+kv_lora_rank = 24
+qk_nope_head_dim = 8
+qk_rope_head_dim = 4
+v_head_dim = 8
 intermediate_size = 48
 moe_intermediate_size = 16
 n_routed_experts = 4
@@ -34,7 +38,7 @@ num_experts_per_tok = 2
 max_position_embeddings = 256
 
 [optimization]
-tau = 0.05
+tau = 0.038
 products = "float32"
 
 [schedule]

@@ -25,6 +25,9 @@ rows = 2
 micro_rows = 1
 {1}
 
+[optimization]
+products = "float32"
+
 [schedule]
 peak = 1e-3
 final = 1e-3

@@ -1,7 +1,5 @@
 """Demands on the output of an engine that knows no masks."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -96,32 +94,6 @@ def test_an_upstream_that_never_obeys_is_given_up_with_a_reason(tokenizer, encod
     assert len(fake.bodies) <= MAX_REPAIRS + 1
 
 
-@pytest.mark.parametrize(
-    ("owner", "name"), [("vllm", "structured_outputs"), ("sglang", "json_schema")]
-)
-@pytest.mark.parametrize("refuses", [False, True])
-def test_an_upstream_that_can_enforce_a_schema_is_handed_it_where_the_value_begins(
-    tokenizer, encode_output, masks, owner, name, refuses
-):
-    whole = encode_output(BEGIN + HEAD + GOOD + END)
-    value = encode_output(GOOD + "«<|im_end|>»")
-    begins = len(encode_output(BEGIN + HEAD))
-
-    def output(done, body):
-        return value if name in body else whole[len(done) :]
-
-    fake = FakeUpstream(tokenizer, output)
-    fake.card["owned_by"] = owner
-    fake.refuses = {name} if refuses else set()
-    answer, _ = ask(tokenizer, request(tool_choice="required"), fake, masks=masks)
-    assert answer.tool_calls == (ToolCall("functions.f.g:0", "f.g", GOOD),)
-    guided = [body for body in fake.bodies if name in body]
-    assert len(guided) == 1
-    assert len(guided[0]["prompt"]) == fake.base + begins
-    given = guided[0][name]
-    assert (given["json"] if owner == "vllm" else json.loads(given)) == SCHEMA
-
-
 def test_a_free_answer_is_neither_guided_nor_broken_off(tokenizer, encode_output, masks):
     text = encode_output("Hello «<|im_end|>»")
     fake = FakeUpstream(tokenizer, text)
@@ -164,6 +136,8 @@ class Letters:
         return True
 
     def accept(self, token_id: int) -> bool:
+        if token_id >= self.most:
+            raise ValueError(token_id)
         return token_id not in self.unsaid
 
 
@@ -187,4 +161,6 @@ def test_an_id_that_is_taken_back_counts_as_refused():
     assert walk.bias() == {7: -100.0}
     assert walk.only() is None
     assert MaskWalk(Letters(1), 512).only() == 0
+    assert MaskWalk(Letters(2), 512).only({0, 1, 9}, 1) == 1
+    assert MaskWalk(Letters(3), 512).only({0, 1, 9}, 1) is None
     assert MaskWalk(None, 512).take(99)

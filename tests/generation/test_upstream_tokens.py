@@ -277,6 +277,7 @@ def test_a_client_that_leaves_closes_the_upstreams_connection(tokenizer):
                 "upstreams_healthy": 1,
                 "upstream_0_healthy": True,
                 "upstream_0_outstanding": 0,
+                "upstream_0_asked": 1,
             }
 
     asyncio.run(run())

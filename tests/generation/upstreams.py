@@ -16,8 +16,9 @@ class FakeUpstream:
     The ids so far are those behind the last <|im_middle|>, or without one what the prompt has
     beyond the first request's. An async context manager.
 
-    gives_ids: beside the text. refuses: fields that get a 400. faults: of the requests in order,
-    None for none: "drop", "die", "500", "busy", "garbage", "abort", "missing", "silent".
+    gives_ids: beside the text. refuses: fields, and kinds of structured outputs, that get a 400.
+    faults: of the requests in order, None for none: "drop", "die", "500", "busy", "garbage",
+    "abort", "missing", "silent".
     size: tokens a chunk. pace: seconds before each. bodies: as received. left: set when a client
     closed its connection before the end.
     """
@@ -87,7 +88,7 @@ class FakeUpstream:
         self.bodies.append(body)
         fault = self.faults.pop(0) if self.faults else None
         errors = {"500": (500, "boom"), "busy": (503, "full"), "missing": (404, "no such model")}
-        named = sorted(self.refuses & set(body))
+        named = sorted(self.refuses & {*body, *body.get("structured_outputs", ())})
         if fault in errors or named:
             status, message = errors.get(fault or "", (400, f"{named}: unknown field"))
             self.send_json(writer, status, {"error": {"message": message}})

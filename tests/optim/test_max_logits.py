@@ -30,6 +30,17 @@ def test_exact_is_the_maximum_of_all_logits(causal: bool, key_heads: int, chunk:
     torch.testing.assert_close(actual, expected)
 
 
+@pytest.mark.parametrize("chunk", [7, 64])
+def test_pairs_behind_a_mask_do_not_count(chunk: int) -> None:
+    query, key = random(1, 2, 6, 23, 8), random(2, 2, 3, 23, 8)
+    key[1, :, 15:] *= 100  # padding
+    visible = torch.ones(2, 1, 1, 23, dtype=torch.bool).expand(2, 1, 23, 23).clone()
+    visible[1, ..., 15:] = False
+    masked = all_logits(query, key, True).masked_fill(~visible, -torch.inf)
+    actual = exact_max_logits(query, key, SCALE, visible=visible, chunk=chunk)
+    torch.testing.assert_close(actual, masked.amax((0, 2, 3)))
+
+
 def test_the_bound_is_never_below_the_maximum_nor_far_above() -> None:
     query, key = random(1, 3, 4, 50, 8), random(2, 3, 4, 50, 8)
     logits = all_logits(query, key, True)

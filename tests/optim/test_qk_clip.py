@@ -7,7 +7,7 @@ from torch import Tensor
 from openk2.architecture import ModelConfig, Yarn
 from openk2.model.attention import LatentAttention
 from openk2.model.rope import inverse_frequencies, rotation
-from openk2.optim import LatentHeads, OrdinaryHeads, exact_max_logits, qk_clip
+from openk2.optim import Fused, FusedHeads, LatentHeads, OrdinaryHeads, exact_max_logits, qk_clip
 
 CONFIG = ModelConfig(
     hidden_size=32,
@@ -118,6 +118,54 @@ def test_ordinary_heads_that_do_not_fit_are_refused() -> None:
         OrdinaryHeads(torch.zeros(8, 5), torch.zeros(6, 5), 4, 3)
     with pytest.raises(ValueError, match="query has 8 rows for 4 heads, key 6 for 2"):
         OrdinaryHeads(torch.zeros(8, 5), torch.zeros(6, 5), 4, 2)
+
+
+def lying(parts: list[Tensor], way: str) -> Tensor:
+    """Rows of queries, keys and values [4 or 2 heads of 3, 5] in one, as models keep them."""
+    if way == "one after the other":
+        return torch.cat(parts)
+    if way == "along the columns":
+        return torch.cat(parts).mT.contiguous()
+    groups = 2 if way == "group by group" else 4
+    return torch.cat([part.unflatten(0, (groups, -1)) for part in parts], 1).flatten(0, 1)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("way", "fused", "key_heads"),
+    [
+        ("one after the other", Fused(3), 4),
+        ("one after the other", Fused((12, 6, 6)), 2),
+        ("along the columns", Fused(3, dim=-1), 4),
+        ("along the columns", Fused((12, 6, 6), dim=-1), 2),
+        ("head by head", Fused(3, groups=4), 4),
+        ("group by group", Fused((6, 3, 3), groups=2), 2),
+    ],
+)
+def test_queries_and_keys_in_one_matrix_are_clipped_as_if_apart(
+    way: str, fused: Fused, key_heads: int
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows = (12, key_heads * 3, key_heads * 3)
+    weights = [torch.randn(n, 5, generator=generator) for n in rows]
+    biases = [torch.randn(n, 1, generator=generator) for n in rows]
+    weight = lying(weights, way)
+    bias = lying(biases, way).flatten()
+    apart = OrdinaryHeads(*weights[:2], 4, key_heads, biases[0].flatten(), biases[1].flatten())
+    logits = torch.tensor([[50.0, 7.0, 20.0, 3.0]])
+    for heads in (apart, FusedHeads(weight, fused, 4, key_heads, bias)):
+        assert qk_clip([heads], logits, tau=10.0).tolist() == [[True, False, True, False]]
+    assert torch.equal(weight, lying(weights, way))
+    assert torch.equal(bias, lying(biases, way).flatten())
+
+
+@pytest.mark.parametrize(
+    ("fused", "key_heads"), [(Fused(3), 2), (Fused(2), 4), (Fused((12, 9, 3)), 3)], ids=str
+)
+def test_fused_heads_that_do_not_fit_are_refused(fused: Fused, key_heads: int) -> None:
+    rows = sum(fused.parts) if not isinstance(fused.parts, int) else 12 * fused.parts
+    with pytest.raises(ValueError, match="heads"):
+        FusedHeads(torch.zeros(rows, 5), fused, 4, key_heads)
 
 
 @torch.no_grad()

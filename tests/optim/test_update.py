@@ -26,7 +26,7 @@ def stacks(seed: int) -> list[Stack]:
     def numbers(count: int) -> Tensor:
         return torch.randn(count, 6, 10, generator=generator)
 
-    return [Stack(numbers(count), numbers(count), numbers(count)) for count in (1, 3)]
+    return [Stack((6, 10), *(numbers(count) for _ in range(3))) for count in (1, 3)]
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
@@ -44,4 +44,4 @@ def test_a_compiled_update_gives_the_same_numbers_in_one_graph() -> None:
 
 def test_a_rank_without_matrices_updates_nothing() -> None:
     """As of a stack of fewer matrices than ranks."""
-    update_here([Stack(*(torch.empty(0, 6, 10) for _ in range(3)))], SETTINGS)
+    update_here([Stack((6, 10), *(torch.empty(0, 6, 10) for _ in range(3)))], SETTINGS)

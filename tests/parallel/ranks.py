@@ -24,10 +24,11 @@ import torch
 import torch.distributed as dist
 
 from openk2.config import read_recipe
+from openk2.model import K2Model
 from openk2.optim import update
 from openk2.optim.shards import local
-from openk2.parallel import Layout, Sharding
-from openk2.train import loop
+from openk2.parallel import Layout, Sharding, shard
+from openk2.train import loop, start
 from openk2.train.recipe import Memory, Recipe
 from openk2.train.resume import StateError, list_states, load_state, save_state
 from openk2.train.step import TrainingError
@@ -66,17 +67,25 @@ def train(material: Path, out: Path, layout: str) -> list[str]:
 
 
 def run(material: Path, out: Path, name: str) -> dict[str, Any]:
-    """The whole run in one layout, and how many matrices this rank orthogonalised in it."""
-    counts = []
+    """The whole run in one layout; how many matrices this rank orthogonalised in it, and whether
+    it cut the network before any of it was allocated."""
+    counts, cut = [], []
     plain = update.orthogonalize
 
     def counted(matrices: torch.Tensor, **settings: Any) -> torch.Tensor:
         counts.append(matrices.shape[0])
         return plain(matrices, **settings)
 
-    with patch.object(update, "orthogonalize", counted):
+    def watched(model: K2Model, *rest: Any) -> Sharding:
+        cut.append(all(parameter.is_meta for parameter in model.parameters()))
+        return shard(model, *rest)
+
+    with (
+        patch.object(update, "orthogonalize", counted),
+        patch.object(start, "shard", watched),
+    ):
         said = train(material, out / name, name)
-    return {"orthogonalised": sum(counts), "table": said[0]}
+    return {"orthogonalised": sum(counts), "table": said[0], "cut on meta": cut == [True]}
 
 
 def reshard(material: Path, out: Path, source: str, name: str) -> dict[str, Any]:
@@ -84,8 +93,8 @@ def reshard(material: Path, out: Path, source: str, name: str) -> dict[str, Any]
     recipe = recipe_of(material, LAYOUTS[name])
     recipe = dataclasses.replace(recipe, seed=recipe.seed + 1)
     fleet = loop.join(recipe, "cpu")
-    model = loop.start_model(recipe, loop.Tokenizer.load(recipe.tokenizer), "cpu", fleet)
-    sharding = loop.share_out(recipe, model, fleet)
+    origin = loop.origin_of(recipe, loop.Tokenizer.load(recipe.tokenizer))
+    sharding = loop.start_network(origin, recipe, "cpu", fleet)
     optimizer = loop.make_optimizer(recipe.optimization, sharding)
     path = list_states(out / source / "state")[-1]
     identity = json.loads((path / "state.json").read_text())["recipe"]

@@ -27,10 +27,10 @@ from openk2.train.resume import list_states
 from openk2.train.state_tensors import StateTensors
 
 HERE = Path(__file__).parent
-TWO = ["replicas", "zero-1", "zero-3", "expert", "expert-zero-3"]
-FOUR = ["zero-3", "expert", "expert-zero-1", "expert-zero-3"]
+TWO = ["replicas", "zero-1", "zero-3", "expert-zero-3"]
+FOUR = ["zero-3", "expert", "expert-zero-1"]
 READ_BY_FOUR = ["../two/expert-zero-3>zero-3", "../two/replicas>expert-zero-1"]
-FAULTS = ["nan:zero-3", "nan:expert", "disk:expert-zero-3", "torn:zero-1"]
+FAULTS = ["nan:zero-3", "disk:expert-zero-3", "torn:zero-1"]
 RUNS = [f"two/{name}" for name in TWO] + [f"four/{name}" for name in FOUR]
 
 
@@ -119,6 +119,11 @@ def test_each_matrix_is_orthogonalised_once_in_the_whole_fleet(out: Path, name: 
     assert min(counts) > 0
 
 
+@pytest.mark.parametrize("name", RUNS)
+def test_a_rank_cuts_the_network_before_it_allocates_its_part(out: Path, name: str) -> None:
+    assert all(result["cut on meta"] for result in said(out, *name.split("/")))
+
+
 def test_the_table_of_owners_says_which_rank_orthogonalises_what(out: Path) -> None:
     table = said(out, "two", "zero-3")[0]["table"]
     lines = {line.split()[2]: line for line in table.splitlines()[1:]}
@@ -183,17 +188,13 @@ def test_torch_reads_a_state_by_itself(out: Path) -> None:
         assert torch.equal(found[name], tensor), name
 
 
-@pytest.mark.parametrize("job", [job for job in FAULTS if job.startswith("nan")])
-def test_a_nan_on_one_rank_stops_all_with_one_message_and_harms_nothing(
-    out: Path, job: str
-) -> None:
-    results = said(out, "two", job)
+def test_a_nan_on_one_rank_stops_all_with_one_message_and_harms_nothing(out: Path) -> None:
+    results = said(out, "two", "nan:zero-3")
     assert results[0]["said"] == results[1]["said"]
     assert "step 5: " in results[0]["said"]
     assert "gradient norm nan" in results[0]["said"]
     assert results[0]["states"] == ["step-00000002", "step-00000004"]
-    kind, _, layout = job.partition(":")
-    assert_same(out / "two" / f"{kind}-{layout}" / "state", out / "two" / layout / "state")
+    assert_same(out / "two" / "nan-zero-3" / "state", out / "two" / "zero-3" / "state")
 
 
 def test_a_full_disk_of_one_rank_stops_all_and_leaves_the_states_before(out: Path) -> None:
@@ -229,8 +230,10 @@ def test_a_rank_that_is_killed_ends_the_run_and_the_same_command_resumes_it(
     done = torchrun(2, material, tmp_path / "killed", "die", "expert-zero-3")
     assert time.monotonic() - began < 120
     assert done.returncode != 0
+    # Whichever comes first: rank 0 misses its neighbour, or torchrun tells it to stop.
     assert re.search(
-        r"error: rank 0 lost another process .*; the same command resumes from the last state",
+        r"(error: rank 0 lost another process .*;|interrupted by SIGTERM:) "
+        "the same command resumes from the last state",
         done.stderr,
     )
     assert list_states(tmp_path / "killed" / "state")[-1].name == "step-00000004"

@@ -236,7 +236,7 @@ def places(value: object, path: tuple = ()) -> list[tuple]:
     return [p for key, inner in children for p in [(*path, key), *places(inner, (*path, key))]]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[*HealthCheck])
+@settings(max_examples=150, deadline=None, suppress_health_check=[*HealthCheck])
 @given(data=st.data())
 def test_no_json_at_any_place_of_a_request_is_a_500(data, tokenizer, scripted):
     chat = RenderedChat(tokenizer, scripted(END), tokenizer.stop_ids)

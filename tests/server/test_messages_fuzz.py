@@ -63,7 +63,7 @@ def places(value: object, path: tuple = ()) -> list[tuple]:
     return [p for key, inner in inside for p in [(*path, key), *places(inner, (*path, key))]]
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[*HealthCheck])
+@settings(max_examples=100, deadline=None, suppress_health_check=[*HealthCheck])
 @given(st.sampled_from(places(FULL)), JSON, st.sampled_from(["", "/count_tokens"]))
 def test_no_json_at_any_place_of_a_request_is_a_500(tokenizer, scripted, path, value, route):
     tokens = scripted(f"ok{END}")

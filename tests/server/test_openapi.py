@@ -80,7 +80,7 @@ def test_no_request_made_from_the_document_is_a_5xx(document, method, path, mode
     statuses = set()
 
     @seed(1)
-    @settings(max_examples=40, deadline=None, database=None, suppress_health_check=[*HealthCheck])
+    @settings(max_examples=20, deadline=None, database=None, suppress_health_check=[*HealthCheck])
     @given(operation.as_strategy(mode))
     def ask(case):
         if isinstance(case.body, dict) and "model" in case.body:

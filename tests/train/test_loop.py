@@ -20,7 +20,7 @@ from openk2.data.rows import RowFile
 from openk2.optim import WarmupStableDecay
 from openk2.record.lock import hold_folder
 from openk2.record.metrics import read_metrics
-from openk2.train.loop import recipe_digest, train
+from openk2.train.loop import SLOW_PRODUCTS, open_mixture, recipe_digest, train
 from openk2.train.recipe import Part, Recipe
 from openk2.train.resume import STATE, StateError, list_states
 
@@ -193,21 +193,43 @@ def test_rows_that_do_not_fit_the_recipe_are_refused_by_name(
     rows = RowFile(material / "text.safetensors").read()
     foreign = rows.tokens.copy()
     foreign[-1, 5] = 700
+    tokens = list(Tokenizer.load(material / "tokenizer").tokens)
+    swapped = Tokenizer([tokens[1], tokens[0], *tokens[2:]]).digest()
     bad = tmp_path / "bad.safetensors"
-    for wrong, message in (
+    for wrong, tokenizer, message in (
         (
             PackedRows(rows.tokens[:, :90], rows.segments[:, :90], rows.learned[:, :90]),
+            None,
             r"bad\S* .* 90 tokens",
         ),
-        (dataclasses.replace(rows, tokens=foreign), r"bad\S* holds id 700, \S+ has ids 0 to 699"),
+        (
+            dataclasses.replace(rows, tokens=foreign),
+            None,
+            r"bad\S* holds id 700, \S+ has ids 0 to 699",
+        ),
+        (rows, swapped, r"bad\S* was packed with another tokenizer than \S+tokenizer"),
     ):
-        wrong.save(bad)
+        wrong.save(bad, tokenizer)
         parts = (*recipe_of(material).data, Part(bad, 1.0))
         with pytest.raises(DataError, match=message):
             train(recipe_of(material, data=parts), tmp_path / "out")
     short = dataclasses.replace(recipe_of(material).shape, max_position_embeddings=64)
     with pytest.raises(RecipeError, match=r"96 tokens, more than .* 64"):
         train(recipe_of(material, shape=short), tmp_path / "out")
+
+
+def test_a_part_is_not_read_more_often_than_it_may(material: Path) -> None:
+    tokenizer = Tokenizer.load(material / "tokenizer")
+    text, chat = recipe_of(material).data
+
+    def at_most(epochs: float) -> Recipe:
+        return recipe_of(material, data=(dataclasses.replace(text, max_epochs=epochs), chat))
+
+    epochs = open_mixture(recipe_of(material), tokenizer).epochs(4 * 8)[0]
+    open_mixture(at_most(epochs), tokenizer)
+    message = rf"text\S* would be read {epochs:.2f} times, its max_epochs is"
+    with pytest.raises(RecipeError, match=message):
+        open_mixture(at_most(epochs * 0.99), tokenizer)
 
 
 def test_a_start_with_another_vocabulary_is_refused_by_name(
@@ -245,6 +267,30 @@ def test_a_longer_schedule_continues_the_same_run(material: Path, tmp_path: Path
     longer = dataclasses.replace(recipe.schedule, stable=recipe.schedule.stable + 1)
     train(dataclasses.replace(recipe, schedule=longer), tmp_path)
     assert len(read_metrics(tmp_path / "metrics.jsonl")) == recipe.steps + 1
+
+
+@pytest.mark.parametrize(
+    ("products", "has_them", "warned"),
+    [("bfloat16", False, True), ("bfloat16", True, False), ("float32", False, False)],
+)
+def test_products_that_the_processor_lacks_are_called_slow(
+    material: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    products: str,
+    has_them: bool,
+    warned: bool,
+) -> None:
+    monkeypatch.setattr("openk2.train.loop.multiplies_bfloat16", lambda _: has_them)
+    recipe, said = recipe_of(material), list[str]()
+    settings = dataclasses.replace(recipe.optimization, products=products)
+    schedule = dataclasses.replace(recipe.schedule, warmup=0, stable=1, decay=0)
+    train(
+        dataclasses.replace(recipe, optimization=settings, schedule=schedule),
+        tmp_path,
+        announce=said.append,
+    )
+    assert (SLOW_PRODUCTS in said) == warned
 
 
 def test_fine_tuning_starts_from_a_checkpoint(

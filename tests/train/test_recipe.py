@@ -23,8 +23,8 @@ from openk2.train.recipe import Memory, Recipe
         ("warmup = 2\nstable = 4\ndecay = 2", "warmup = 0\nstable = 0\ndecay = 0", "steps is 0"),
         ("weight = 0.5", "weight = 0.0", r"data\[0\]: weight is 0"),
         ("weight = 0.5", "weight = inf", r"data\[0\]: weight is inf"),
-        ("tau = 0.05", "tau = 0.0", "optimization: tau is 0"),
-        ("tau = 0.05", "momentum = 1.0", "optimization: momentum is 1"),
+        ("tau = 0.038", "tau = 0.0", "optimization: tau is 0"),
+        ("tau = 0.038", "momentum = 1.0", "optimization: momentum is 1"),
         ("num_experts_per_tok = 2", "num_experts_per_tok = 5", "shape: num_experts_per_tok is 5"),
         ("hidden_size = 32", "hidden_size = 0", "shape: hidden_size is 0"),
     ],
@@ -40,7 +40,7 @@ def test_a_setting_out_of_range_is_refused_by_its_key(
         read_recipe(tmp_path / "r.toml", Recipe)
 
 
-OPTIMIZATION = '[optimization]\ntau = 0.05\nproducts = "float32"\n'
+OPTIMIZATION = '[optimization]\ntau = 0.038\nproducts = "float32"\n'
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from openk2.verify import CHECKS
+
 MARKUP = re.compile(r"<\|\w+\|>|\[EOS\]")
 JSON = "application/json"
 
@@ -509,6 +511,13 @@ FAULTS = [
 
 
 IDS = [f"{checks.replace(' ', '+')}-{number}" for number, (checks, _) in enumerate(FAULTS)]
+
+
+def test_without_a_fault_all_checks_pass_and_none_is_skipped(sound):
+    found = {result.name: (result.outcome.status, result.outcome.seen) for result in sound.results}
+    assert list(found) == [check.name for check in CHECKS]
+    assert [one for one in found.items() if one[1][0] != "pass"] == []
+    assert sound.passed
 
 
 @pytest.mark.parametrize(("found_by", "planted"), FAULTS, ids=IDS)

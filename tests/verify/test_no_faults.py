@@ -8,7 +8,7 @@ from openk2.verify import CHECKS
 
 
 @pytest.fixture
-def status_of(checked, make_fault, sound):
+def status_of(checked, make_fault):
     """The statuses of some checks on an endpoint that differs from ours, by name."""
 
     def check(names, **planted):

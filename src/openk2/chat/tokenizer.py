@@ -8,6 +8,7 @@ reads ordinary text only: no text, whatever it says, becomes a control token. Ma
 
 import base64
 import binascii
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -121,13 +122,18 @@ class Tokenizer:
 
     def save(self, folder: str | Path) -> Path:
         """Write `tiktoken.model` into the folder (made if missing); returns the file's path."""
-        lines = [
-            base64.b64encode(token) + b" %d\n" % rank for rank, token in enumerate(self.tokens)
-        ]
         file = Path(folder) / FILE_NAME
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(b"".join(lines))
+        file.write_bytes(self._content())
         return file
+
+    def digest(self) -> str:
+        """SHA-256 of the file that `save` writes: equal where ids mean the same texts."""
+        return hashlib.sha256(self._content()).hexdigest()
+
+    def _content(self) -> bytes:
+        lines = (base64.b64encode(token) + b" %d\n" % i for i, token in enumerate(self.tokens))
+        return b"".join(lines)
 
     @property
     def vocab_size(self) -> int:

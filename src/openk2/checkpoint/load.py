@@ -1,10 +1,11 @@
 """Checkpoint folder -> model, one tensor at a time."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.names import published_tensors
@@ -24,22 +25,9 @@ def load_model(
     anything is allocated; memory stays near the model plus its largest tensor. The model's
     config says quantization None: its weights are plain. Raises CheckpointError.
     """
-    return read_model(open_checkpoint(Path(folder)), dtype=dtype, device=device)
-
-
-def read_model(
-    checkpoint: StoredCheckpoint,
-    *,
-    dtype: torch.dtype,
-    device: torch.device | str,
-    keep: Callable[[K2Model], K2Model] = lambda model: model,
-) -> K2Model:
-    """`load_model` of a checkpoint that is already open.
-
-    keep: given the network on meta, drops modules; the others alone are allocated and read.
-    """
+    checkpoint = open_checkpoint(Path(folder))
     with torch.device("meta"):
-        model = keep(K2Model(replace(checkpoint.config, quantization=None)))
+        model = K2Model(replace(checkpoint.config, quantization=None))
     buffers = {name for name, _ in model.named_buffers()}
     try:
         state = {
@@ -54,8 +42,29 @@ def read_model(
             f"{checkpoint.folder} takes {size:,} bytes in {dtype}, which {device} refuses: "
             "use a smaller model, a narrower dtype or a larger machine"
         ) from error
-    for published in published_tensors(checkpoint.config):
-        if published.parameter in state:
-            checkpoint.read_into(published, published.of(state))
+    read_rows(checkpoint, {name: (tensor, 0) for name, tensor in state.items()})
     model.load_state_dict(state, assign=True)
     return model
+
+
+@torch.no_grad()
+def read_rows(checkpoint: StoredCheckpoint, held: Mapping[str, tuple[Tensor, int]]) -> None:
+    """Fill what a process holds of a network; what it does not hold is not read.
+
+    held: by parameter or buffer, rows of it in one piece and the number of the first; of a stack of
+    experts a row is an expert. Of a matrix whose rows are not all here the whole is read for a
+    moment. Raises CheckpointError.
+    """
+    for published in published_tensors(checkpoint.config):
+        if published.parameter not in held:
+            continue
+        rows, first = held[published.parameter]
+        if published.expert is not None:
+            if 0 <= published.expert - first < len(rows):
+                checkpoint.read_into(published, rows[published.expert - first])
+        elif len(rows) == published.shape[0]:
+            checkpoint.read_into(published, rows)
+        else:
+            whole = rows.new_empty(published.shape)
+            checkpoint.read_into(published, whole)
+            rows.copy_(whole[first : first + len(rows)])

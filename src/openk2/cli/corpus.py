@@ -18,6 +18,8 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 from rich.table import Table
 
+from openk2.cli.interruption import interruptible
+
 if TYPE_CHECKING:
     from openk2.cluster import Workers
     from openk2.data.corpus import CorpusSummary, Progress
@@ -58,11 +60,8 @@ def corpus(
     if ray is not None:
         workers = RayCluster(ray)
     try:
-        with ProgressBars() as bars:
+        with interruptible("the same command goes on with what is missing"), ProgressBars() as bars:
             summary = prepare_corpus(read_recipe(recipe, CorpusRecipe), out, workers, bars.show)
-    except KeyboardInterrupt as error:
-        typer.echo("interrupted: the same command goes on with what is missing", err=True)
-        raise typer.Exit(130) from error
     except (DataError, OSError, RecipeError, TokenizerError, WorkerError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error

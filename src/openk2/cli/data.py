@@ -130,7 +130,7 @@ def pack(
     else:
         documents = chat_documents(tracked, vocabulary, learn_all=learn_all)
         packed = pack_whole(documents, length, pad)
-    packed.save(out)
+    packed.save(out, vocabulary.digest())
     used = int((packed.segments >= 0).sum())
     typer.echo(
         f"{len(packed)} rows, {used} tokens ({used / packed.tokens.size:.1%} of the room), "
@@ -159,7 +159,7 @@ def drills(
     packed = pack_whole(
         track(documents, "documents", total=count), length, vocabulary.special("[PAD]")
     )
-    packed.save(out)
+    packed.save(out, vocabulary.digest())
     typer.echo(f"{len(packed)} rows, {int(packed.learned.sum())} learned, in {out}")
 
 

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from openk2.cli.interruption import interruptible
+
 
 def study(
     name: Annotated[
@@ -113,10 +115,8 @@ def one_line_errors() -> Iterator[None]:
     from openk2.train.step import TrainingError
 
     try:
-        yield
-    except KeyboardInterrupt as error:
-        say("interrupted: the same command goes on with the runs that are missing")
-        raise typer.Exit(130) from error
+        with interruptible("the same command goes on with the runs that are missing"):
+            yield
     except (DataError, OSError, PlotError, StudyError, TokenizerError, TrainingError) as error:
         say(f"error: {error}")
         raise typer.Exit(1) from error

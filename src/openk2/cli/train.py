@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from openk2.cli.dry_run import DryRun
+from openk2.cli.interruption import interruptible
 
 if TYPE_CHECKING:
     from openk2.train.loop import Progress
@@ -97,15 +98,13 @@ def run(file: Path, out: Path, device: str, threads: int | None, *, tuning: bool
     if threads is not None:
         torch.set_num_threads(threads)
     try:
-        recipe = read_recipe(file, Recipe)
-        fleet = join(recipe, device)
-        if tuning and recipe.start is None:
-            raise RecipeError(f"{file}: this command needs start; `openk2 pretrain` runs it")
-        announce = typer.echo if fleet.leads else silence
-        checkpoint = train(recipe, out, device=device, show=show, announce=announce, fleet=fleet)
-    except KeyboardInterrupt as error:
-        typer.echo("interrupted: the same command resumes from the last checkpoint", err=True)
-        raise typer.Exit(130) from error
+        with interruptible("the same command resumes from the last state"):
+            recipe = read_recipe(file, Recipe)
+            fleet = join(recipe, device)
+            if tuning and recipe.start is None:
+                raise RecipeError(f"{file}: this command needs start; `openk2 pretrain` runs it")
+            say = typer.echo if fleet.leads else silence
+            checkpoint = train(recipe, out, device=device, show=show, announce=say, fleet=fleet)
     except (
         CheckpointError,
         DataError,
@@ -118,7 +117,7 @@ def run(file: Path, out: Path, device: str, threads: int | None, *, tuning: bool
     ) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
-    announce(f"checkpoint in {checkpoint}")
+    say(f"checkpoint in {checkpoint}")
 
 
 def silence(_: str) -> None:

@@ -16,6 +16,7 @@ from safetensors.numpy import save
 from openk2.data.error import DataError
 from openk2.record.atomic import write_file_atomically
 
+TOKENIZER = "tokenizer_sha256"  # in a file's metadata
 MAX_SEGMENT = np.iinfo(np.int16).max
 
 Row = tuple[NDArray[np.int32], NDArray[np.int16], NDArray[np.bool_]]
@@ -56,16 +57,18 @@ class PackedRows:
         """The largest token id."""
         return int(self.tokens.max())
 
-    def content(self) -> bytes:
-        """The file that `save` writes."""
+    def content(self, tokenizer_sha256: str | None = None) -> bytes:
+        """The file that `save` writes. tokenizer_sha256: of the tokenizer that made the ids."""
+        metadata = {TOKENIZER: tokenizer_sha256} if tokenizer_sha256 else None
         columns = {"tokens": self.tokens, "segments": self.segments, "learned": self.learned}
         # safetensors writes the memory under a view, not the view.
-        return save({name: np.ascontiguousarray(column) for name, column in columns.items()})
+        whole = {name: np.ascontiguousarray(column) for name, column in columns.items()}
+        return save(whole, metadata)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, tokenizer_sha256: str | None = None) -> None:
         """Write beside and rename."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_file_atomically(path, self.content())
+        write_file_atomically(path, self.content(tokenizer_sha256))
 
 
 def pack_stream(documents: Iterable[Document], length: int, pad: int) -> PackedRows:

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 
 from openk2.data.error import DataError
 from openk2.data.manifest import Manifest, Shard
-from openk2.data.packing import PackedRows, Row
+from openk2.data.packing import TOKENIZER, PackedRows, Row
 
 COLUMNS = {"tokens": "I32", "segments": "I16", "learned": "BOOL"}
 OPEN_SHARDS = 256
@@ -39,6 +39,10 @@ class Rows(Protocol):
     def largest_id(self) -> int:
         """The largest token id."""
 
+    @property
+    def tokenizer_sha256(self) -> str | None:
+        """Digest of the tokenizer that made the ids (`Tokenizer.digest`), where it is known."""
+
 
 class RowFile:
     """The rows of one safetensors file. Raises DataError if it is none."""
@@ -49,6 +53,7 @@ class RowFile:
         try:
             file: Any = safe_open(path, framework="np")
             self._columns: list[Any] = [file.get_slice(name) for name in COLUMNS]
+            self._metadata: dict[str, str] = file.metadata() or {}
         except (SafetensorError, OSError) as error:
             raise DataError(f"{path} is not a file of packed rows: {error}") from error
         shapes = [column.get_shape() for column in self._columns]
@@ -75,6 +80,11 @@ class RowFile:
         """The largest token id; reads the file."""
         tokens, end = self._columns[0], len(self)
         return max(int(tokens[i : min(i + 1024, end)].max()) for i in range(0, end, 1024))
+
+    @property
+    def tokenizer_sha256(self) -> str | None:
+        """Digest of the tokenizer that made the ids; None if the file does not tell."""
+        return self._metadata.get(TOKENIZER)
 
     def read(self) -> PackedRows:
         """All rows, in memory."""
@@ -111,6 +121,11 @@ class RowFolder:
     def largest_id(self) -> int:
         """The largest token id, as the manifest tells."""
         return max(shard.largest_id for shard in self.manifest.shards)
+
+    @property
+    def tokenizer_sha256(self) -> str:
+        """Digest of the tokenizer that made the ids, as the manifest tells."""
+        return self.manifest.tokenizer_sha256
 
     def _shard(self, number: int) -> RowFile:
         """A shard, opened; of those opened before, the longest unused is closed."""

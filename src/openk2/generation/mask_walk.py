@@ -1,6 +1,6 @@
 """`MaskWalk`: a `TokenMask` over ids that somebody else chose, who was never shown it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -24,28 +24,36 @@ class MaskWalk:
         self._refused: set[int] = set()
 
     def take(self, token_id: int) -> bool:
-        """Whether the output may go on with this id; if so, it does."""
+        """Whether the output may go on with this id; if so, it does.
+
+        `accept` is the judge and not `fill`, which where only one text may follow gives one way
+        to spell it: an upstream that knows the same grammar may choose another.
+        """
         if self._mask is None:
             return True
-        allowed = not self._fill() or token_id in self._allowed_of((token_id,))
-        if allowed:
-            self._limits = None
-            if self._mask.accept(token_id):
-                self._refused.clear()
-                return True
-        self._refused.add(token_id)
-        return False
+        self._limits = None
+        try:
+            taken = self._mask.accept(token_id)
+        except ValueError:
+            taken = False
+        if taken:
+            self._refused.clear()
+        else:
+            self._refused.add(token_id)
+        return taken
 
     @property
     def went_wrong(self) -> bool:
         """Whether an id was refused in this place."""
         return bool(self._refused)
 
-    def only(self) -> int | None:
-        """The id, if only one may come next."""
+    def only(self, ends: Collection[int] = (), end: int | None = None) -> int | None:
+        """The id, if only one may come next. Of several that all are `ends`, it is `end`."""
         if self._mask is None or not self._fill():
             return None
-        allowed = self._allowed(2)
+        allowed = self._allowed(len(ends) + 2)
+        if end in allowed and set(allowed) <= set(ends):
+            return end
         return allowed[0] if len(allowed) == 1 else None
 
     def bias(self) -> Mapping[int, float]:

@@ -7,7 +7,7 @@ httpx is imported where it is used, as in `http`.
 
 import json
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -43,8 +43,9 @@ class Upstream:
     base_url: with or without the final /v1. api_key: sent as a bearer token. timeout: seconds
     until the engine sends its next bytes.
     healthy, reason: what the last probe or connection found; why it is not healthy.
-    outstanding: requests that it is answering. context_length, owner: as its card of the model
-    says (`max_model_len`, `owned_by`); None until it does.
+    outstanding: requests that it is answering. asked: those ever sent to it, refused ones too.
+    context_length, owner: as its card of the model says (`max_model_len`, `owned_by`); None until
+    it does.
     refused: fields that it refused by name.
     """
 
@@ -59,6 +60,7 @@ class Upstream:
         self.healthy = True
         self.reason = ""
         self.outstanding = 0
+        self.asked = 0
         self.context_length: int | None = None
         self.owner: str | None = None
         self.refused: set[str] = set()
@@ -111,17 +113,18 @@ class Upstream:
         self,
         fields: Mapping[str, Any],
         optional: Mapping[str, Any],
-        guidance: Mapping[str, Any],
+        guidance: Sequence[Mapping[str, Any]],
     ) -> AsyncGenerator[dict[str, Any], None]:
         """The chunks of a streamed completion. Closing it closes the connection.
 
-        optional: fields that are sent unless it refused them by name. guidance: fields that are
-        dropped if the request is refused with them.
+        optional: fields that are sent unless it refused them by name. guidance: fields that take
+        the place of some of `fields`, the first of them that the request is not refused with.
         Raises RequestError for a refused request, EngineBusyError, UpstreamError.
         """
         import httpx
 
         self.outstanding += 1
+        ways = [*guidance, {}]
         try:
             # A client per request keeps this object free of any event loop.
             async with httpx.AsyncClient(
@@ -129,7 +132,8 @@ class Upstream:
             ) as client:
                 while True:
                     sent = {k: v for k, v in optional.items() if k not in self.refused}
-                    body = json.dumps({**fields, **sent, **guidance}).encode()
+                    body = json.dumps({**fields, **sent, **ways[0]}).encode()
+                    self.asked += 1
                     async with client.stream(
                         "POST", f"{self.url}/completions", content=body
                     ) as response:
@@ -140,11 +144,14 @@ class Upstream:
                             return
                         error = await refusal(response)
                     named = {name for name in sent if name in str(error)}
-                    if not isinstance(error, RequestError) or not (named or guidance):
+                    if not isinstance(error, RequestError) or not (named or ways[1:]):
                         raise error
                     # One less of either, so this ends.
                     self.refused |= named
-                    guidance = guidance if named else {}
+                    if not named:
+                        kind = [*ways[0].get("structured_outputs", ()), *ways[0]][0]
+                        logger.warning("upstream %s refused a %s: %s", self.url, kind, error)
+                        ways = ways[1:]
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             self.fail(str(error) or type(error).__name__)
             raise UpstreamError("the upstream cannot be reached") from error

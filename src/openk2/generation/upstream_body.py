@@ -50,8 +50,8 @@ def fields(
         body["seed"] = params.seed
     if params.logprobs is not None:
         body["logprobs"] = params.logprobs
-    if biases := {**params.logit_bias, **bias}:
-        body["logit_bias"] = {str(token_id): value for token_id, value in biases.items()}
+    if params.logit_bias or bias:
+        body["logit_bias"] = biases(params, bias)
     return body
 
 
@@ -69,15 +69,29 @@ def optional_fields(params: SamplingParams) -> dict[str, Any]:
     return optional
 
 
-def guidance(owner: str | None, schema: Mapping[str, Any] | bool | None) -> dict[str, Any]:
-    """How an engine is told the JSON Schema of its output; empty if it cannot be told.
+def can_guide(owner: str | None) -> bool:
+    """Whether engines of this `owned_by` enforce a grammar or a schema that they are handed."""
+    return owner in ("vllm", "sglang")
 
-    owner: `owned_by` of the engine's card of the model.
+
+def guidance(
+    owner: str | None, grammar: str | None, schema: Mapping[str, Any] | bool | None
+) -> list[dict[str, Any]]:
+    """How an engine is told what its output obeys, the exact way first; none if it cannot be told.
+
+    owner: `owned_by` of the engine's card of the model. grammar: in Lark. schema: a JSON Schema of
+    the same output, or of more.
     """
-    if schema is None:
-        return {}
-    if owner == "vllm":
-        return {"structured_outputs": {"json": schema}}
-    if owner == "sglang":
-        return {"json_schema": json.dumps(schema)}
-    return {}
+    ways: list[dict[str, Any]] = []
+    if owner == "vllm" and grammar is not None:
+        ways.append({"structured_outputs": {"grammar": grammar}})
+    if owner == "vllm" and schema is not None:
+        ways.append({"structured_outputs": {"json": schema}})
+    if owner == "sglang" and schema is not None:
+        ways.append({"json_schema": json.dumps(schema)})
+    return ways
+
+
+def biases(params: SamplingParams, bias: Mapping[int, float]) -> dict[str, float]:
+    """`logit_bias`: that of the params, replaced for some ids."""
+    return {str(token_id): value for token_id, value in {**params.logit_bias, **bias}.items()}

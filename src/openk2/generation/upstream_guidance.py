@@ -1,11 +1,12 @@
-"""`GuidedMasks`: masks that also know which JSON Schema the next value obeys.
+"""`GuidedMasks`: masks that can also be told to an upstream that enforces grammars itself.
 
-An upstream cannot be given a mask. What it can be given is a schema, at the place where the value
-begins; the mask stays the judge of what it makes of it.
+An upstream cannot be given a mask. What it can be given is a grammar of what is missing of the
+value that the output is in, or, where the value begins, its JSON Schema; the mask stays the judge
+of what it makes of it.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +19,21 @@ Schema = Mapping[str, Any] | bool
 ANY_OBJECT: Schema = {"type": "object"}
 
 
+@runtime_checkable
+class LarkMask(TokenMask, Protocol):
+    """A `TokenMask` that can be written down."""
+
+    def remainder(self) -> str | None:
+        """A grammar in Lark of what is missing of the value, or the id of a call, that the output
+        is in; None if it is in none, or that cannot be written."""
+        ...
+
+
 class GuidedMask:
     """A `TokenMask` that follows an output to the values in it.
 
-    schemas: of the arguments, by tool. content: of the content, if that is JSON.
+    schemas: of the arguments that are guided from their beginning, by tool. content: of the
+    content, if that is JSON.
     """
 
     def __init__(
@@ -59,6 +71,10 @@ class GuidedMask:
             self._call_id.append(token_id)
         return True
 
+    def remainder(self) -> str | None:
+        """See `LarkMask`; None too if the mask cannot be written down."""
+        return self._mask.remainder() if isinstance(self._mask, LarkMask) else None
+
     def next_schema(self) -> Schema | None:
         """Of the value that begins right here; None if none does, or it need not be guided."""
         return self._next
@@ -67,8 +83,9 @@ class GuidedMask:
 class GuidedMasks:
     """The `OutputMasks` of upstreams.
 
-    Only what a request forces is guided: where the model is free to call or not, an answer would
-    have to be broken off and asked for again at every call.
+    Only what a request forces is guided from its beginning: where the model is free to call or
+    not, an answer would have to be broken off and asked for again at every call. Behind an id that
+    was refused it is asked for again anyway, and then guided.
     """
 
     def __init__(self, masks: OutputMasks, tokenizer: Tokenizer) -> None:
@@ -85,7 +102,7 @@ class GuidedMasks:
             schema = ANY_OBJECT if wanted.schema is None else wanted.schema
             return GuidedMask(mask, self._tokenizer, {}, schema)
         if request.tool_choice == "auto":
-            return mask
+            return GuidedMask(mask, self._tokenizer, {})
         functions = [tool["function"] for tool in request.tools]
         schemas = {each["name"]: each.get("parameters") or ANY_OBJECT for each in functions}
         return GuidedMask(mask, self._tokenizer, schemas)

@@ -60,6 +60,7 @@ class UpstreamPool:
         for number, upstream in enumerate(self.upstreams):
             stats[f"upstream_{number}_healthy"] = upstream.healthy
             stats[f"upstream_{number}_outstanding"] = upstream.outstanding
+            stats[f"upstream_{number}_asked"] = upstream.asked
         return stats
 
     def probe(self) -> None:

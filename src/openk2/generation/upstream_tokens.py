@@ -2,53 +2,29 @@
 
 An upstream is given ids and asked for more, by /v1/completions. It knows no `TokenMask`, so every
 id it sends is held against the mask; where one is refused, the upstream is asked again behind the
-ids that were taken, for one token, with the refused ones biased away. Nothing that was handed on
-is ever taken back, so nothing has to wait for the end of a call to be known good.
+ids that were taken, with a grammar of what is missing, or, if it takes none, for one token with
+the refused ones biased away. Nothing that was handed on is ever taken back, so nothing has to wait
+for the end of a call to be known good.
 """
 
-from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 
 from openk2.chat import Tokenizer
-from openk2.generation.mask_walk import MaskWalk
+from openk2.generation.mask_walk import STRONGEST_BIAS, MaskWalk
 from openk2.generation.upstream import Upstream, UpstreamError
-from openk2.generation.upstream_body import fields, guidance, optional_fields
-from openk2.generation.upstream_guidance import GuidedMask, Schema
+from openk2.generation.upstream_answer import Answer
+from openk2.generation.upstream_body import biases, can_guide, fields, optional_fields
+from openk2.generation.upstream_guidance import Schema
 from openk2.generation.upstream_output import OutputReader, Piece, TokenNames
 from openk2.generation.upstream_pool import AFFINITY, UpstreamPool
 from openk2.generation.upstream_text import SpeltOutput
-from openk2.protocol import EngineBusyError, FinishReason, SamplingParams, TokenChunk, TokenMask
+from openk2.protocol import EngineBusyError, SamplingParams, TokenChunk, TokenMask
 
 MAX_FAILURES = 2  # of upstreams, that one answer gets over
 MAX_REPAIRS = 64  # ids that one answer may have refused
-
-
-@dataclass
-class Answer:
-    """One request on its way. ids: taken so far. received: whether any came from an upstream."""
-
-    prompt: Sequence[int]
-    params: SamplingParams
-    mask: TokenMask | None
-    walk: MaskWalk
-    ids: list[int] = field(default_factory=list)
-    received: bool = False
-    repairs: int = 0
-    counted: bool = False
-    finish: FinishReason | None = None
-    failed: Counter[Upstream] = field(default_factory=Counter)
-
-    @property
-    def left(self) -> int:
-        """Tokens that may still come."""
-        return self.params.max_tokens - len(self.ids)
-
-    def next_schema(self) -> Schema | None:
-        """What an upstream can be told of the value that begins here."""
-        return self.mask.next_schema() if isinstance(self.mask, GuidedMask) else None
 
 
 class UpstreamTokens:
@@ -91,7 +67,7 @@ class UpstreamTokens:
                         yield chunk
             except (EngineBusyError, UpstreamError):
                 answer.failed[upstream] += 1
-                if answer.failed.total() > MAX_FAILURES or not can_resume(answer):
+                if answer.failed.total() > MAX_FAILURES or not answer.can_resume:
                     raise
 
     def _check(self, prompt: Sequence[int], params: SamplingParams) -> None:
@@ -113,24 +89,33 @@ class UpstreamTokens:
         while answer.params.logprobs is None and answer.finish is None:
             if self._can_hand_over(answer.next_schema()):
                 break
-            token_id = answer.walk.only()
+            stops = answer.params.stop_token_ids
+            token_id = answer.walk.only(stops, self._stop_id(stops))
             if token_id is None or not answer.walk.take(token_id):
                 break
             forced.append(token_id)
             answer.ids.append(token_id)
-            if token_id in answer.params.stop_token_ids:
+            if token_id in stops:
                 answer.finish = "stop"
             elif answer.left <= 0:
                 answer.finish = "length"
         return tuple(forced)
 
     def _can_hand_over(self, schema: Schema | None) -> bool:
-        return any(guidance(upstream.owner, schema) for upstream in self.pool.upstreams)
+        return schema is not None and any(can_guide(one.owner) for one in self.pool.upstreams)
 
     async def _ask(self, upstream: Upstream, answer: Answer) -> AsyncGenerator[TokenChunk, None]:
         """What one request to an upstream adds to the answer, up to an id that is not taken."""
-        params, bias = answer.params, answer.walk.bias()
-        guided = guidance(upstream.owner, None if bias else answer.next_schema())
+        params, bias, before = answer.params, answer.walk.bias(), len(answer.ids)
+        guided = [
+            {
+                **way,
+                "max_tokens": answer.left,
+                "logit_bias": biases(params, self._no_markup(params)),
+            }
+            for way in answer.guidance(upstream)
+        ]
+        answer.guided = before if guided else answer.guided
         body = fields(
             upstream.model,
             [*answer.prompt, *answer.ids],
@@ -159,12 +144,19 @@ class UpstreamTokens:
         if last is None:
             raise UpstreamError("the upstream ended its output without a finish reason")
         taken, ends = self._take(upstream, answer, self._with_stop(answer, last))
-        if not ends and not bias and last.finish_reason == "length":
+        # A correction asks for one token; if it brings none, the upstream has no more room.
+        whole = not bias or len(answer.ids) == before
+        if not ends and whole and last.finish_reason == "length":
             answer.finish = "length"
         if taken.token_ids or answer.finish is not None:
             yield replace(
                 taken, finish_reason=answer.finish, cached_tokens=self._cached(answer, reader)
             )
+
+    def _no_markup(self, params: SamplingParams) -> Mapping[int, float]:
+        """A bias for values: an engine may take a special for the text of its name."""
+        ids = set(self.tokenizer.specials.values()) - params.stop_token_ids
+        return dict.fromkeys(sorted(ids), -STRONGEST_BIAS)
 
     def _take(self, upstream: Upstream, answer: Answer, piece: Piece) -> tuple[TokenChunk, bool]:
         """The ids that are taken, and whether the request has to end behind them."""
@@ -182,7 +174,7 @@ class UpstreamTokens:
             if token_id in answer.params.stop_token_ids:
                 answer.finish, ends = "stop", True
                 break
-            if guidance(upstream.owner, answer.next_schema()):
+            if answer.next_schema() is not None and can_guide(upstream.owner):
                 ends = True
                 break
         scores = None if piece.logprobs is None else piece.logprobs[:count]
@@ -208,11 +200,3 @@ class UpstreamTokens:
             return 0
         answer.counted = True
         return min(reader.cached_tokens, len(answer.prompt))
-
-
-def can_resume(answer: Answer) -> bool:
-    """Whether another upstream may go on with the answer. With a seed it would be another answer,
-    and penalties are counted from where a request begins."""
-    params = answer.params
-    resumable = params.seed is None and not (params.presence_penalty or params.frequency_penalty)
-    return resumable or not answer.received

@@ -47,6 +47,11 @@ class Course(Protocol):
         """Ids to the end, the stop token included; None if none were found."""
         ...
 
+    def remainder(self) -> str | None:
+        """A Lark grammar of what is missing of the value, or the id of a call, that is being
+        written; None where none is, or where that cannot be written."""
+        ...
+
     def forgo(self) -> None:
         """Never again begin what did not fit; only asked for where nothing is owing."""
         ...
@@ -77,7 +82,7 @@ class BoundedMask:
         return True
 
     def accept(self, token_id: int) -> bool:
-        """See `TokenMask`. Raises ValueError for an id that `fill` did not allow."""
+        """See `TokenMask`."""
         if self._closing:
             if token_id != self._closing[0]:
                 raise ValueError(f"token {token_id} is not {self._closing[0]}, which closes")
@@ -101,6 +106,10 @@ class BoundedMask:
         else:
             self._course.forgo()
         return False
+
+    def remainder(self) -> str | None:
+        """See `Course`; None on the way to the end, which leaves no choice."""
+        return None if self._closing else self._course.remainder()
 
     def _fits(self, left: int) -> bool:
         """Whether the course is no deeper than it may be and can end within `left` tokens."""

@@ -6,7 +6,8 @@ matcher that knows the whole grammar has the last word on each.
 
 from collections.abc import Iterator
 
-from openk2.grammar.admits import admits, node_of
+from openk2.grammar.admits import node_of
+from openk2.grammar.begun import lists, next_named, place, records
 from openk2.grammar.least import Least, quoted
 from openk2.grammar.leaves import Leaves, text_rest
 from openk2.grammar.partial import OpenList, OpenRecord, Partial, read_partial
@@ -41,27 +42,11 @@ class Completion:
             return
         level = partial.levels[depth]
         if isinstance(level, OpenList):
-            lists = [shape for shape in union if isinstance(shape, List)]
-            for one in lists:
-                if len(lists) == 1 or self._holds_items(one, level):
-                    yield from self._of_list(one, level, partial, depth)
+            for one in lists(self._shapes, union, level):
+                yield from self._of_list(one, level, partial, depth)
         else:
-            records = [shape for shape in union if isinstance(shape, Record)]
-            for other in records:
-                if len(records) == 1 or self._holds_members(other, level):
-                    yield from self._of_record(other, level, partial, depth)
-
-    def _holds_items(self, shape: List, level: OpenList) -> bool:
-        return all(
-            admits(self._shapes, self._shapes.node(shape.item(index)), item)
-            for index, item in enumerate(level.items)
-        )
-
-    def _holds_members(self, shape: Record, level: OpenRecord) -> bool:
-        return all(
-            admits(self._shapes, self._shapes.node(node_of(shape, name)), value)
-            for name, value in level.members
-        )
+            for other in records(self._shapes, union, level):
+                yield from self._of_record(other, level, partial, depth)
 
     def _of_scalar(self, shape: Shape, begun: bytes) -> Iterator[bytes]:
         if isinstance(shape, Literals):
@@ -94,12 +79,8 @@ class Completion:
     def _of_record(
         self, shape: Record, level: OpenRecord, partial: Partial, depth: int
     ) -> Iterator[bytes]:
-        names = [name for name, _ in shape.properties]
-        last, extras = -1, 0
-        for name, _ in level.members:
-            last, extras = _advanced(names, name, last, extras)
+        last, extras = place(shape, level)
         if level.key is not None:
-            last, extras = _advanced(names, level.key, last, extras)
             node = node_of(shape, level.key)
             colon = b"" if level.after == "colon" else b":"
             for head in self._of_node(node, partial, depth + 1):
@@ -120,7 +101,7 @@ class Completion:
 
     def _from_member(self, shape: Record, last: int, extras: int) -> Iterator[bytes]:
         """Behind a comma: a member must come, the next owed one or any."""
-        for position, name, node in self._next_named(shape, last, extras):
+        for position, name, node in next_named(self._shapes, shape, last, extras):
             yield from self._closed(shape, self._least.member(name, node), position, extras)
         extra = self._least.extra(shape)
         if extra is not None:
@@ -128,22 +109,13 @@ class Completion:
 
     def _from_key(self, shape: Record, begun: bytes, last: int, extras: int) -> Iterator[bytes]:
         """Inside a key."""
-        for position, name, node in self._next_named(shape, last, extras):
+        for position, name, node in next_named(self._shapes, shape, last, extras):
             if quoted(name).startswith(begun):
                 head = quoted(name)[len(begun) :] + b":" + self._least.text(node)
                 yield from self._closed(shape, head, position, extras)
         for rest, node in self._key_rests(shape, begun):
             head = rest + b":" + self._least.text(node)
             yield from self._closed(shape, head, len(shape.properties), extras + 1)
-
-    def _next_named(self, shape: Record, last: int, extras: int) -> Iterator[tuple[int, str, int]]:
-        """The named members that may come now: up to the next required one."""
-        for position in range(last + 1, len(shape.properties) if not extras else 0):
-            name, node = shape.properties[position]
-            if self._shapes.node(node):
-                yield position, name, node
-            if name in shape.required:
-                return
 
     def _key_rests(self, shape: Record, begun: bytes) -> Iterator[tuple[bytes, int]]:
         """What may finish a key that has no name."""
@@ -155,8 +127,3 @@ class Completion:
             found = self._leaves.rest(Text(patterns=(pattern,)), begun)
             if found is not None and self._shapes.node(node):
                 yield found, node
-
-
-def _advanced(names: list[str], name: str, last: int, extras: int) -> tuple[int, int]:
-    """Position of the last named member and number of further ones, behind one more member."""
-    return (names.index(name), extras) if name in names else (len(names), extras + 1)

@@ -67,6 +67,10 @@ class JsonValue:
         closing = self._value.closing()
         return None if closing is None else [*closing, self._vocabulary.stop]
 
+    def remainder(self) -> str | None:
+        """See `Course`."""
+        return None if self._stopped else self._value.remainder()
+
     def forgo(self) -> None:
         """See `Course`: this one is owing until it is done."""
         raise AssertionError("content owes its value from the beginning")

@@ -28,7 +28,9 @@ class Least:
             changed = False
             # Children are numbered after their parents.
             for number in reversed(range(len(shapes.nodes))):
-                size = min((self._size(shape) for shape in shapes.nodes[number]), default=math.inf)
+                size = min(
+                    (self.size_of(shape) for shape in shapes.nodes[number]), default=math.inf
+                )
                 changed |= size < self._sizes[number]
                 self._sizes[number] = size
         if self.size(shapes.root) == math.inf:
@@ -44,7 +46,7 @@ class Least:
             raise GrammarError(
                 f"has no value of less than {MAX_BYTES:,} bytes and {MAX_DEPTH} levels"
             )
-        shape = min(self._shapes.node(node), key=self._size)
+        shape = min(self._shapes.node(node), key=self.size_of)
         if isinstance(shape, Literals):
             return min(shape.texts, key=lambda text: len(text.encode())).encode()
         if isinstance(shape, List):
@@ -106,7 +108,8 @@ class Least:
                 choices.append((quoted(name), record.additional))
         return [choice for choice in choices if self.size(choice[1]) < math.inf]
 
-    def _size(self, shape: Shape) -> float:
+    def size_of(self, shape: Shape) -> float:
+        """Bytes of the shortest value of one alternative; infinite if there is none."""
         if isinstance(shape, Literals):
             return min(len(text.encode()) for text in shape.texts)
         if isinstance(shape, List):

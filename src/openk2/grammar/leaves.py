@@ -105,11 +105,11 @@ def _rest_of_plain(shape: Text, begun: bytes) -> bytes | None:
         return None
     rest = text_rest(begun[1:])
     body = (begun[1:] + rest).decode()
-    written = len(body) - _escapes(body)
+    written = len(body) - escapes(body)
     return rest + b"a" * (shape.min_length - written) + b'"'
 
 
-def _escapes(body: str) -> int:
+def escapes(body: str) -> int:
     """How many backslashes begin an escape."""
     count = position = 0
     while (position := body.find("\\", position)) >= 0:

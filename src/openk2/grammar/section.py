@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from openk2.chat import call_id
+from openk2.grammar.lark import literal
 from openk2.grammar.value import Value
 from openk2.grammar.value_grammar import ValueGrammar
 from openk2.grammar.vocabulary import Vocabulary, Words
@@ -81,7 +82,7 @@ class ToolSection:
                 ids.allow(words, (ids.call_end,))
         else:
             words[:] = 0
-            ids.allow(words, self._markers())
+            ids.allow(words, self._usual())
 
     def take(self, token_id: int) -> None:
         """See `Course`. Raises ValueError for an id that may not come here."""
@@ -136,6 +137,14 @@ class ToolSection:
         """See `Course`."""
         self._state = replace(self._state, forgone=True)
 
+    def remainder(self) -> str | None:
+        """See `Course`."""
+        if self._state.stage is Stage.HEADER:
+            rests = self._rests()
+            return f"start: {' | '.join(map(literal, rests))}" if all(rests) else None
+        value = self._state.value
+        return None if value is None else value.remainder()
+
     def closing(self) -> list[int] | None:
         """See `Course`."""
         state, ids = self._state, self._vocabulary
@@ -174,11 +183,22 @@ class ToolSection:
         whole = [(name, call_id(name, number).encode()) for name in self._grammars]
         return [(n, text[len(header) :]) for n, text in whole if text.startswith(header)]
 
+    def _usual(self) -> Sequence[int]:
+        """The markers; where a header has one way to go on, the usual first id of it."""
+        if self._state.stage is Stage.HEADER:
+            rest, *others = self._rests()
+            if rest and not others:
+                return self._vocabulary.encode(rest)[:1]
+        return self._markers()
+
+    def _rests(self) -> list[bytes]:
+        return [rest for _, rest in self._headers(self._state.header)]
+
     def _markers(self) -> Sequence[int]:
         """The ids that may come where neither text nor arguments are written."""
         state, ids = self._state, self._vocabulary
         if state.stage is Stage.HEADER:
-            rests = [rest for _, rest in self._headers(state.header)]
+            rests = self._rests()
             done = [ids.argument_begin] if b"" in rests else []
             return [*done, *(token for rest in rests for token in ids.beginnings(rest))]
         if state.stage is Stage.NEXT:
@@ -188,7 +208,10 @@ class ToolSection:
 
     def _behind_free(self, token_id: int) -> _State:
         ids = self._vocabulary
-        if token_id == ids.section_begin and not self._state.forgone:
+        begins = token_id == ids.section_begin
+        if token_id in ids.inner or (begins and self._state.forgone):
+            raise ValueError(f"token {token_id} is not allowed here")
+        if begins:
             return _State(Stage.CALL)
         return _State(Stage.DONE) if token_id in ids.stops else self._state
 

@@ -29,8 +29,9 @@ class Value:
         return self._vocabulary.forbid(words, self._vocabulary.call_end)
 
     def take(self, token_id: int) -> None:
-        """Append an id that `fill` allowed. Raises ValueError for another."""
-        if self._matcher.try_consume_tokens([token_id]) != 1:
+        """Append an id whose bytes may come next. Raises ValueError for another, and the end."""
+        end = token_id == self._vocabulary.call_end
+        if end or self._matcher.try_consume_tokens([token_id]) != 1:
             raise ValueError(f"token {token_id} is not allowed here")
         self._before = (len(self._text), self._nesting)
         piece = self._vocabulary.bytes_of(token_id)
@@ -70,6 +71,10 @@ class Value:
     def closing(self) -> list[int] | None:
         """Ids that close the value; None if none were found."""
         return self._grammar.closing(self._matcher, bytes(self._text))
+
+    def remainder(self) -> str | None:
+        """What is missing of the value: see `Remainder.grammar`."""
+        return self._grammar.remainder(bytes(self._text))
 
 
 class Nesting:

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from openk2.grammar.admits import disjoint
@@ -13,6 +14,7 @@ from openk2.grammar.leaves import Leaves
 from openk2.grammar.library import compiled
 from openk2.grammar.plain import plain_schema
 from openk2.grammar.reading import Reading
+from openk2.grammar.remainder import Remainder
 from openk2.grammar.shapes import List, Literals, Number, Record, Shape, Shapes, Text
 from openk2.grammar.vocabulary import Vocabulary
 
@@ -43,7 +45,7 @@ class ValueGrammar:
                     pointer=place,
                     keyword=keyword,
                 )
-        least = Least(self._shapes, leaves)
+        self._least = least = Least(self._shapes, leaves)
         self._completion = Completion(self._shapes, leaves, least)
         try:
             self._start = compiled(vocabulary.trie, plain_schema(self._shapes))
@@ -65,6 +67,14 @@ class ValueGrammar:
     def matcher(self) -> "LLMatcher":
         """A matcher at the beginning of a value."""
         return self._start.deep_copy()
+
+    @cached_property
+    def _remainder(self) -> Remainder:
+        return Remainder(self._shapes, self._least)
+
+    def remainder(self, text: bytes) -> str | None:
+        """What is missing of a value of which this is the beginning: see `Remainder.grammar`."""
+        return self._remainder.grammar(text)
 
     def closing(self, matcher: "LLMatcher", text: bytes) -> list[int] | None:
         """Ids that close the value that the matcher has seen; None if none were found.

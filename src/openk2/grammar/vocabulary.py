@@ -29,6 +29,10 @@ class Vocabulary:
         self.call_end = special("<|tool_call_end|>")
         self.stop = special("<|im_end|>")
         self.stops = tuple(sorted(tokenizer.stop_ids))
+        # Only a section gives sense to them.
+        self.inner = frozenset(
+            (self.section_end, self.call_begin, self.argument_begin, self.call_end)
+        )
         self.words = (tokenizer.vocab_size + 31) // 32
 
     @cached_property
@@ -50,10 +54,9 @@ class Vocabulary:
 
     @cached_property
     def free(self) -> Words:
-        """Every id but the markers that only a section gives sense to."""
+        """Every id but the inner ones."""
         free = np.zeros(self.words, dtype=np.int32)
-        inner = {self.section_end, self.call_begin, self.argument_begin, self.call_end}
-        self.allow(free, (i for i in range(self._tokenizer.vocab_size) if i not in inner))
+        self.allow(free, (i for i in range(self._tokenizer.vocab_size) if i not in self.inner))
         return free
 
     def allow(self, words: Words, ids: Iterable[int]) -> None:

@@ -10,7 +10,7 @@ L (4 r + 2).
 A chain takes G from rounded products, so that a singular value s of X is known up to an error of
 1e-7 / s^2 of itself, and the longer the chain, the smaller the s that still matters. On matrices
 with singular values from 1 down to 1e-4 chains of 3 err by 1e-4 at most, in relation to the result,
-chains of 5 by 1e-2; the plain iteration in bfloat16 by 1e-1 and more (see tests).
+chains of 5 by 5e-3; the plain iteration in bfloat16 by 1e-1 and more (see tests).
 """
 
 import array
@@ -25,7 +25,7 @@ from openk2.kernels.native.shared_library import NEWTON_SCHULZ
 # The longest chain where the result is wanted in float32, and where it may be rounded to bfloat16.
 LONGEST = {torch.float32: 3, torch.bfloat16: 5}
 # The ratio m / n from which a chain costs less than its steps one by one: 1 by the counts above,
-# a little more since blocks on the diagonal are computed whole.
+# a little more since half of a block on the diagonal is computed for nothing.
 LEAST_RATIO = 1.06
 
 Polynomial = tuple[float, float, float]

@@ -1,4 +1,4 @@
-"""The numbers that a matrix starts with: a function of the seed and its published name alone.
+"""The numbers that a parameter starts with: a function of the seed and its published name alone.
 
 So every process of a run draws what it holds, whatever that is, and the network is the same however
 it is shared out.
@@ -11,19 +11,28 @@ from torch import Tensor
 
 
 @torch.no_grad()
-def draw(matrices: Tensor, name: str, seed: int, deviation: float, first: int = 0) -> None:
-    """Fill a matrix, or a stack [E, n, m] of which each is drawn apart, from normal(0, deviation).
+def start(name: str, rows: Tensor, first: int, total: int, seed: int, deviation: float) -> None:
+    """Fill rows [first : first + len(rows)] of parameter `name`, which has `total`.
 
-    name: the parameter's. first: the number, in the whole stack, of the first one here.
+    Norms are 1; a matrix is drawn from normal(0, deviation), and so is each of a stack [E, n, m].
+    Of a matrix whose rows are not all here the whole is drawn for a moment.
     """
-    if matrices.ndim < 3:
-        matrices.normal_(0.0, deviation, generator=generator(name, seed, matrices.device))
-        return
-    for number, matrix in enumerate(matrices, first):
-        draw(matrix, f"{name}.{number}", seed, deviation)
+    if "norm" in name:
+        rows.fill_(1.0)
+    elif rows.ndim > 2:
+        for number, matrix in enumerate(rows, first):
+            draw(f"{name}.{number}", matrix, seed, deviation)
+    elif len(rows) == total:
+        draw(name, rows, seed, deviation)
+    else:
+        whole = rows.new_empty(total, *rows.shape[1:])
+        draw(name, whole, seed, deviation)
+        rows.copy_(whole[first : first + len(rows)])
 
 
-def generator(name: str, seed: int, device: torch.device) -> torch.Generator:
-    """Its own stream of numbers for each name and seed."""
+def draw(name: str, matrix: Tensor, seed: int, deviation: float) -> None:
+    """Fill a whole matrix from its own stream of numbers."""
     digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
-    return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "little", signed=True))
+    number = int.from_bytes(digest[:8], "little", signed=True)
+    generator = torch.Generator(matrix.device).manual_seed(number)
+    matrix.normal_(0.0, deviation, generator=generator)

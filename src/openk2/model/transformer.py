@@ -10,7 +10,7 @@ from openk2.model.activations import Activations, Keeping
 from openk2.model.attention import LatentAttention
 from openk2.model.cache import AttendingCache, LatentCache
 from openk2.model.experts import Experts, MixtureOfExperts, Router, SwiGLU
-from openk2.model.initial import draw
+from openk2.model.initial import start
 from openk2.model.linear import Linear
 from openk2.model.norm import RMSNorm
 from openk2.model.observation import Observation
@@ -120,10 +120,7 @@ class K2Model(nn.Module):
         Each is drawn by its name: a network that lacks some gets the same numbers in the others.
         """
         for name, parameter in self.named_parameters():
-            if "norm" in name:
-                parameter.fill_(1.0)
-            else:
-                draw(parameter, name, seed, self.config.initializer_range)
+            start(name, parameter, 0, len(parameter), seed, self.config.initializer_range)
         for buffer in self.buffers():
             buffer.zero_()
         return self

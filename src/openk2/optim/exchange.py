@@ -2,7 +2,8 @@
 
 `Rows`: each rank holds some rows of every matrix: one all-to-all there, one back.
 `Copies`: each rank holds all: nothing there, one all-gather back.
-A job has as many rows on a rank as `shards.rows_of` says; jobs come in one order on every rank.
+A parameter has the rows on a rank that `shards.rows_of` says, a part of a fused one those among
+them that are its own, or none. Jobs come in one order on every rank.
 """
 
 from collections.abc import Sequence
@@ -119,8 +120,9 @@ class Rows:
 
     def split(self, job: Job) -> list[int]:
         """How many rows each rank holds."""
-        ranks = self.group.size()
-        return [len(rows_of(job.rows, ranks, rank)) for rank in range(ranks)]
+        ranks, matrices = self.group.size(), job.matrices
+        held = (rows_of(matrices.height, ranks, rank) for rank in range(ranks))
+        return [matrices.rows_in(rows) for rows in held]
 
     def shape(self, job: Job, rank: int) -> torch.Size:
         """What `rank` holds of a job's matrix."""

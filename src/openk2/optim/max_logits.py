@@ -19,12 +19,20 @@ from torch import Tensor
 
 @torch.no_grad()
 def exact_max_logits(
-    query: Tensor, key: Tensor, scale: float, *, causal: bool = True, chunk: int = 256
+    query: Tensor,
+    key: Tensor,
+    scale: float,
+    *,
+    causal: bool = True,
+    visible: Tensor | None = None,
+    chunk: int = 256,
 ) -> Tensor:
     """The largest of scale * query . key over the batch and all visible pairs: float32 [H].
 
     query [B, H, T, D], key [B, K, T, D] with K dividing H, query head h reading key head
-    h * K // H. causal: a query sees keys up to its own place. chunk: queries at a time.
+    h * K // H. causal: a query sees keys up to its own place. visible: bool
+    [B, H, T, keys], with 1 for B or H if all are alike: what a mask leaves of that. chunk: queries
+    at a time.
     """
     heads, length = query.shape[1:3]
     key = key.repeat_interleave(heads // key.shape[1], dim=1)
@@ -37,6 +45,8 @@ def exact_max_logits(
             places = torch.arange(start, end, device=query.device)
             later = torch.arange(seen, device=query.device) > places[:, None]
             logits = logits.masked_fill(later, -torch.inf)
+        if visible is not None:
+            logits = logits.masked_fill(~visible[..., start:end, :seen], -torch.inf)
         largest = torch.maximum(largest, logits.amax(dim=(0, 2, 3)))
     return largest
 

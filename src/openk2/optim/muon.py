@@ -2,7 +2,8 @@
 
 For each matrix W [n, m]: M = mu M + G; O = NewtonSchulz(M) * sqrt(max(n, m)) * 0.2;
 W = W - lr (O + wd W). The factor makes the update's root mean square that of AdamW, so that both
-share one learning rate. A parameter of three dimensions is a stack of matrices, one an expert.
+share one learning rate. A parameter of three dimensions is a stack of matrices, one an expert; one
+that holds several matrices side by side is told apart by a `Fused`.
 
 Over several processes each matrix is orthogonalised once. Whole matrices are updated where they
 are: all of an unsharded model, and what a rank holds of a sharded stack. Of the others the momenta
@@ -20,12 +21,15 @@ import torch.distributed as dist
 from torch import Tensor
 
 from openk2.optim.exchange import Copies, Exchange, Rows
+from openk2.optim.fused import Fused
+from openk2.optim.matrices import Matrices
 from openk2.optim.newton_schulz import QUINTIC, Coefficients
-from openk2.optim.shards import is_sharded, local, splitting
+from openk2.optim.shards import is_sharded, local, local_rows, splitting
 from openk2.optim.update import Settings, Stack, update_here, update_together
 from openk2.optim.work import share_out
 
 DTYPES = (torch.float32, torch.bfloat16)
+ALONE = Fused(1)
 
 
 class Muon(torch.optim.Optimizer):
@@ -36,6 +40,7 @@ class Muon(torch.optim.Optimizer):
     momentum: mu. nesterov: use G + mu M instead of M (Moonlight's code does, the listing does not).
     ns_steps, coefficients, ns_dtype: see `orthogonalize`. momentum_dtype: of the kept momentum,
         float32 or bfloat16; it is advanced in float32.
+    fused: how the matrices of a parameter that holds several are told apart.
     copies: for a parameter that several ranks hold alike, with the same gradient, those ranks: they
         share its work. Every rank of them must take every step.
     """
@@ -52,6 +57,7 @@ class Muon(torch.optim.Optimizer):
         coefficients: Coefficients = QUINTIC,
         ns_dtype: torch.dtype = torch.bfloat16,
         momentum_dtype: torch.dtype = torch.float32,
+        fused: Mapping[Tensor, Fused] | None = None,
         copies: Mapping[Tensor, dist.ProcessGroup] | None = None,
     ) -> None:
         defaults = {
@@ -76,16 +82,22 @@ class Muon(torch.optim.Optimizer):
         for name, (ok, remedy) in checks.items():
             if not ok:
                 raise ValueError(f"{name} is {defaults[name]}: it must be {remedy}")
-        super().__init__(params, defaults)
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.ndim not in (2, 3):
-                    raise ValueError(
-                        f"Muon takes matrices or stacks, not shape {tuple(parameter.shape)}: "
-                        "give this tensor to AdamW"
-                    )
-                splitting(parameter)  # refuses what Muon cannot take
         self.copies = copies or {}
+        self.fused = fused or {}
+        self.matrices: dict[Tensor, list[Matrices]] = {}
+        super().__init__(params, defaults)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Torch's, for tensors that Muon can take. Raises ValueError for another."""
+        super().add_param_group(param_group)
+        for parameter in self.param_groups[-1]["params"]:
+            if parameter.ndim not in (2, 3):
+                raise ValueError(
+                    f"Muon takes matrices or stacks, not shape {tuple(parameter.shape)}: "
+                    "give this tensor to AdamW"
+                )
+            splitting(parameter)  # refuses what Muon cannot take
+            self.matrices[parameter] = self.fused.get(parameter, ALONE).of(parameter)
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -102,14 +114,12 @@ class Muon(torch.optim.Optimizer):
             learning = [p for p in group["params"] if p.grad is not None]
             settings = Settings(**{name: group[name] for name in Settings.__annotations__})
             for exchange, parameters in self.by_exchange(learning).items():
-                stacks = [self.stack(parameter, group) for parameter in parameters]
+                stacks = [stack for p in parameters for stack in self.stacks(p, group)]
                 if exchange is None:
                     update_here(stacks, settings)
                 else:
-                    shapes = tuple(tuple(parameter.shape) for parameter in parameters)
-                    update_together(
-                        stacks, share_out(shapes, exchange.group.size()), exchange, settings
-                    )
+                    jobs = share_out(self.matrices_of(parameters), exchange.group.size())
+                    update_together(stacks, jobs, exchange, settings)
         return loss
 
     def ranks(self) -> dict[Tensor, str]:
@@ -120,11 +130,11 @@ class Muon(torch.optim.Optimizer):
                 if exchange is None:
                     said |= {p: "each its own" for p in parameters if is_sharded(p)}
                     continue
-                shapes = tuple(tuple(parameter.shape) for parameter in parameters)
                 ranks = dist.get_process_group_ranks(exchange.group)
+                whose = [p for p in parameters for _ in self.matrices[p]]
                 owners: dict[Tensor, set[int]] = defaultdict(set)
-                for job in share_out(shapes, len(ranks)):
-                    owners[parameters[job.tensor]].add(ranks[job.owner])
+                for job in share_out(self.matrices_of(parameters), len(ranks)):
+                    owners[whose[job.stack]].add(ranks[job.owner])
                 said |= {p: in_words(sorted(ranks)) for p, ranks in owners.items()}
         return said
 
@@ -143,14 +153,23 @@ class Muon(torch.optim.Optimizer):
         group = self.copies.get(parameter)
         return Copies(group) if group is not None and group.size() > 1 else None
 
-    def stack(self, parameter: Tensor, group: dict[str, Any]) -> Stack:
-        """What this process holds of a parameter, as a stack of matrices; views, not copies."""
+    def matrices_of(self, parameters: Iterable[Tensor]) -> tuple[Matrices, ...]:
+        """All matrices of these parameters, as `stacks` gives them."""
+        return tuple(matrices for p in parameters for matrices in self.matrices[p])
+
+    def stacks(self, parameter: Tensor, group: dict[str, Any]) -> list[Stack]:
+        """What this process holds of a parameter, as stacks of matrices; views, not copies."""
         assert parameter.grad is not None
         state = self.state[parameter]
         if not state:
             state["momentum"] = torch.zeros_like(parameter, dtype=group["momentum_dtype"])
-        tensors = (local(t) for t in (parameter.detach(), parameter.grad, state["momentum"]))
-        return Stack(*(tensor if tensor.ndim == 3 else tensor[None] for tensor in tensors))
+        tensors = [local(t) for t in (parameter.detach(), parameter.grad, state["momentum"])]
+        tensors = [tensor if tensor.ndim == 3 else tensor[None] for tensor in tensors]
+        held = range(parameter.shape[1]) if parameter.ndim == 3 else local_rows(parameter)
+        return [
+            Stack((each.rows_in(held), each.columns), *(each.view(t, held) for t in tensors))
+            for each in self.matrices[parameter]
+        ]
 
 
 def in_words(ranks: list[int]) -> str:

@@ -1,10 +1,9 @@
 """MuonClip: Muon for hidden matrices, AdamW for the rest, QK-Clip after the step (report 2.1)."""
 
-import fnmatch
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -13,45 +12,9 @@ from torch import Tensor
 from openk2.optim.gradient_norm import clip_gradients
 from openk2.optim.muon import Muon
 from openk2.optim.newton_schulz import QUINTIC, Coefficients
+from openk2.optim.owners import FusedNames, assign_owners, is_vector
 from openk2.optim.qk_clip import Heads, qk_clip
 from openk2.optim.shards import is_sharded
-
-
-@dataclass(frozen=True)
-class Ownership:
-    """Which optimizer updates a tensor, and why. ranks: which ranks orthogonalise its matrices."""
-
-    name: str
-    shape: tuple[int, ...]
-    owner: Literal["muon", "adamw"]
-    reason: str
-    ranks: str = ""
-
-
-def assign_owners(
-    named_parameters: Iterable[tuple[str, Tensor]], adamw: Sequence[str]
-) -> list[Ownership]:
-    """Give vectors and names matching a pattern of `adamw` to AdamW, every other matrix to Muon.
-
-    adamw: shell patterns for matrices that are not hidden: the embedding and the head. Raises
-    ValueError if a pattern matches nothing, since a matrix then silently got the wrong optimizer.
-    """
-    owners = []
-    unused = set(adamw)
-    for name, parameter in named_parameters:
-        matches = [pattern for pattern in adamw if fnmatch.fnmatchcase(name, pattern)]
-        unused.difference_update(matches)
-        shape = tuple(parameter.shape)
-        if parameter.ndim < 2:
-            owners.append(Ownership(name, shape, "adamw", "not a matrix"))
-        elif matches:
-            owners.append(Ownership(name, shape, "adamw", f"named {matches[0]}"))
-        else:
-            kind = "hidden matrix" if parameter.ndim == 2 else f"stack of {shape[0]} matrices"
-            owners.append(Ownership(name, shape, "muon", kind))
-    if unused:
-        raise ValueError(f"no parameter matches the AdamW pattern {sorted(unused)[0]!r}")
-    return owners
 
 
 class MuonClip:
@@ -60,6 +23,11 @@ class MuonClip:
     lr is shared: Muon's update is scaled to AdamW's root mean square. Weight decay is decoupled and
     touches matrices only, as in the report; norm weights do not decay.
 
+    adamw: shell patterns for matrices that are not hidden: the embedding and the head.
+    fused: shell patterns for tensors that hold several matrices, and how many those are, as in
+        {"*.gate_up_proj": 2}; or the rows of each, {"*.qkv_proj.weight": (4096, 1024, 1024)}; or a
+        `Fused`. Muon takes each for itself; the state keeps the tensor's shape. A tensor whose name
+        says that it is fused must be spoken of; 1 says that it is not.
     ns_steps, coefficients, ns_dtype, momentum_dtype: see `Muon`.
     adamw_matrix_rate: AdamW's matrices, the embedding and the head, learn at this share of lr.
     copies: the ranks that hold a parameter alike, by its name, or of all that are not sharded; its
@@ -72,6 +40,7 @@ class MuonClip:
         named_parameters: Iterable[tuple[str, Tensor]],
         *,
         adamw: Sequence[str] = ("*embed_tokens*", "lm_head*"),
+        fused: FusedNames | None = None,
         lr: float = 2e-4,
         weight_decay: float = 0.1,
         momentum: float = 0.95,
@@ -90,16 +59,17 @@ class MuonClip:
         if not 0 < adamw_matrix_rate < math.inf:
             raise ValueError(f"adamw_matrix_rate is {adamw_matrix_rate}: it must be above 0")
         named = dict(named_parameters)
-        self.owners = assign_owners(named.items(), adamw)
+        self.owners = assign_owners(named.items(), adamw, fused)
         self.tau = tau
         if isinstance(copies, dist.ProcessGroup):
             copies = dict.fromkeys(named, copies)
         self.copies = {named[n]: group for n, group in (copies or {}).items() if n in named}
         hidden = [named[o.name] for o in self.owners if o.owner == "muon"]
-        matrices = [named[o.name] for o in self.owners if o.owner == "adamw" and len(o.shape) > 1]
-        vectors = [named[o.name] for o in self.owners if o.owner == "adamw" and len(o.shape) < 2]
+        rest = [o.name for o in self.owners if o.owner == "adamw"]
+        matrices = [named[name] for name in rest if not is_vector(name, named[name])]
+        vectors = [named[name] for name in rest if is_vector(name, named[name])]
         self.muon = Muon(
-            hidden,
+            [{"params": hidden}],  # none, where a pipeline's last rank holds the head alone
             lr=lr,
             momentum=momentum,
             weight_decay=weight_decay,
@@ -108,6 +78,7 @@ class MuonClip:
             coefficients=coefficients,
             ns_dtype=ns_dtype,
             momentum_dtype=momentum_dtype,
+            fused={named[o.name]: o.fused for o in self.owners if o.fused is not None},
             copies=self.copies,
         )
         ranks = self.muon.ranks()

@@ -45,6 +45,7 @@ def orthogonalize(
     coefficients: Coefficients = QUINTIC,
     dtype: torch.dtype = torch.bfloat16,
     eps: float = 1e-7,
+    overwrite: bool = False,
 ) -> Tensor:
     """The nearest semi-orthogonal matrix of each of `matrices` [..., n, m], in `dtype`.
 
@@ -53,13 +54,16 @@ def orthogonalize(
     On a CPU the native kernel computes in float32 either way: it needs fewer operations, and many
     processors multiply bfloat16 slowly (docs/design/kernels.md). Without it torch's products
     are taken in `dtype`, step by step.
+    overwrite: whether `matrices`, if they are float32, may be lost: it saves a copy of those that
+    lie row by row and are not tall.
     """
     tall = matrices.shape[-2] > matrices.shape[-1]
-    # The norm is taken before rounding so that a tiny gradient does not flush to zero.
-    norm = matrices.float().norm(dim=(-2, -1), keepdim=True).clamp_min(eps)
     wide = matrices.mT if tall else matrices
-    x = torch.empty(wide.shape, device=wide.device)
-    x = torch.div(wide, norm, out=x).reshape(-1, *wide.shape[-2:])
+    # Row by row, so that the norm's bits do not depend on how the matrices lay; and normalised
+    # before rounding, so that a tiny gradient does not flush to zero.
+    usable = overwrite and wide.dtype == torch.float32 and wide.is_contiguous()
+    x = wide if usable else torch.empty(wide.shape, device=wide.device).copy_(wide)
+    x = x.div_(x.norm(dim=(-2, -1), keepdim=True).clamp_min_(eps)).view(-1, *wide.shape[-2:])
     polynomials = [coefficients[min(step, len(coefficients) - 1)] for step in range(steps)]
     # A compiler sees torch's products and fuses what stands around them.
     if x.is_cpu and not torch.compiler.is_compiling() and native.available():

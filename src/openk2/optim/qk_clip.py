@@ -7,10 +7,11 @@ head owns:
 - Latent attention (`LatentHeads`): the positionless rows of query and key take sqrt(g) each and
   the query's rotary rows take g, because the rotary key is shared by all heads and must not be
   touched. This is exact because a norm stands before both up-projections.
-- Ordinary attention (`OrdinaryHeads`): query and key take sqrt(g) each. Where several query heads
-  share a key head (grouped queries) that key is as untouchable as the rotary one: the query takes
-  all of g. Exact, unless a norm stands between these projections and the product, as some models
-  have it: their logits are bounded already, and no weight before that norm moves them.
+- Ordinary attention (`OrdinaryHeads`, `FusedHeads`): query and key take sqrt(g) each. Where
+  several query heads share a key head (grouped queries) that key is as untouchable as the rotary
+  one: the query takes all of g. Exact, unless a norm stands between these projections and the
+  product, as some models have it: their logits are bounded already, and no weight before that norm
+  moves them.
 """
 
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from openk2.optim.fused import Fused
 from openk2.optim.shards import local, local_rows
 
 
@@ -81,7 +83,55 @@ class OrdinaryHeads:
                 scale_rows(tensor, share.repeat_interleave(tensor.shape[0] // self.heads))
 
 
-Heads = LatentHeads | OrdinaryHeads
+@dataclass(frozen=True)
+class FusedHeads:
+    """One layer's queries, keys and values of ordinary attention in one matrix.
+
+    weight: [n, hidden], or [hidden, n] for a `fused` along the columns; bias: [n]. fused: how the
+    three lie along n, queries first, keys second, heads in order. heads, key_heads: as in
+    `OrdinaryHeads`. Slices of a sharded matrix are copies, so that only this class can clip it.
+    Raises ValueError for parts that do not fit.
+    """
+
+    weight: Tensor
+    fused: Fused
+    heads: int
+    key_heads: int
+    bias: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        parts = [p.rows if self.fused.dim == -2 else p.columns for p in self.fused.of(self.weight)]
+        if len(parts) != 3 or parts[0] * self.key_heads != parts[1] * self.heads:
+            raise ValueError(
+                f"parts of {parts} are no queries, keys and values of {self.heads} heads and "
+                f"{self.key_heads} key heads"
+            )
+        if self.heads % self.key_heads or parts[0] % self.heads:
+            raise ValueError(
+                f"{self.key_heads} key heads of {parts[1]} places do not fit {self.heads} heads of "
+                f"{parts[0]}"
+            )
+
+    def shrink(self, g: Tensor) -> None:
+        """Multiply the logits of each head by g [heads], in place."""
+        along_rows = self.fused.dim == -2
+        whole = self.weight.shape if along_rows else self.weight.shape[::-1]
+        factors = g.new_ones(1, whole[0], 1)
+        own_keys = self.heads == self.key_heads
+        share = g.sqrt() if own_keys else g
+        lying = Fused(self.fused.parts, groups=self.fused.groups).of(factors[0])
+        for part in lying[: 1 + own_keys]:
+            places = part.view(factors, range(whole[0]))
+            places.copy_(share.repeat_interleave(part.rows // self.heads).view_as(places))
+        if along_rows:
+            scale_rows(self.weight, factors.flatten())
+        else:
+            local(self.weight).mul_(factors.view(1, -1))
+        if self.bias is not None:
+            scale_rows(self.bias, factors.flatten())
+
+
+Heads = LatentHeads | OrdinaryHeads | FusedHeads
 
 
 def scale_rows(tensor: Tensor, factors: Tensor) -> None:

@@ -38,8 +38,13 @@ class Settings:
 
 @dataclass(frozen=True)
 class Stack:
-    """Some matrices [k, n, m], or the same rows of some, with what belongs to them."""
+    """Some matrices of one shape [n, m], or the same rows of some, with what belongs to them.
 
+    The tensors are [k, n, m], or of one dimension more if the rows or columns of a matrix lie apart
+    (`Matrices.view`). shape: (n, m).
+    """
+
+    shape: tuple[int, int]
     weights: Tensor
     gradient: Tensor
     momentum: Tensor
@@ -47,37 +52,41 @@ class Stack:
     def part(self, first: int, count: int) -> "Stack":
         """Matrices first .. first + count - 1; views."""
         views = (t[first : first + count] for t in (self.weights, self.gradient, self.momentum))
-        return Stack(*views)
+        return Stack(self.shape, *views)
 
     def split(self, count: int) -> list["Stack"]:
         """`count` matrices at a time; views."""
         tensors = (self.weights, self.gradient, self.momentum)
-        return [Stack(*views) for views in zip(*(t.split(count) for t in tensors), strict=True)]
+        pieces = zip(*(t.split(count) for t in tensors), strict=True)
+        return [Stack(self.shape, *views) for views in pieces]
 
     def advance(self, settings: Settings) -> Tensor:
-        """Advance the momentum and return what to orthogonalise, float32 [k, n, m]."""
+        """Advance the momentum and return what to orthogonalise, float32 [k, n, m].
+
+        With Nesterov that is nobody else's; without, it may be the momentum itself.
+        """
         gradient = self.gradient.float()
         momentum = self.momentum.float()  # the kept one itself, if that is float32
         momentum.mul_(settings.momentum).add_(gradient)
         if momentum is not self.momentum:
             self.momentum.copy_(momentum)
         if settings.nesterov:
-            return torch.add(gradient, momentum, alpha=settings.momentum)
-        return momentum
+            momentum = torch.add(gradient, momentum, alpha=settings.momentum)
+        return momentum.reshape(len(momentum), *self.shape)
 
     def apply(self, direction: Tensor, scale: float, settings: Settings) -> None:
-        """Move the weights by what was orthogonalised."""
+        """Move the weights by what was orthogonalised, [k, n, m]."""
         self.weights.mul_(1 - settings.lr * settings.weight_decay)
-        self.weights.add_(direction, alpha=-settings.lr * scale)
+        step = direction.reshape(self.weights.shape)
+        self.weights.add_(step, alpha=-settings.lr * scale)
 
 
 def update_here(stacks: Sequence[Stack], settings: Settings) -> None:
     """Update whole matrices."""
-    shapes: dict[torch.Size, list[Stack]] = defaultdict(list)
+    shapes: dict[tuple[int, int], list[Stack]] = defaultdict(list)
     for stack in stacks:
-        shape = stack.weights.shape[1:]
         if len(stack.weights):
-            shapes[shape] += stack.split(max(1, BATCH_NUMBERS // shape.numel()))
+            shapes[stack.shape] += stack.split(max(1, BATCH_NUMBERS // math.prod(stack.shape)))
     for pieces in shapes.values():
         for batch in batched(pieces, [piece.weights.numel() for piece in pieces]):
             update_batch(batch, settings)
@@ -85,9 +94,9 @@ def update_here(stacks: Sequence[Stack], settings: Settings) -> None:
 
 def update_batch(batch: Sequence[Stack], settings: Settings) -> None:
     """Update matrices of one shape together. Nothing in it depends on the numbers: compilable."""
-    scale = update_scale(*batch[0].weights.shape[1:])
+    scale = update_scale(*batch[0].shape)
     directions = [piece.advance(settings) for piece in batch]
-    results = orthogonalize_together(directions, settings)
+    results = orthogonalize_together(directions, settings, overwrite=settings.nesterov)
     for piece, result in zip(batch, results, strict=True):
         piece.apply(result, scale, settings)
 
@@ -98,7 +107,7 @@ def update_together(
     """Update matrices that are not whole here, or not here alone; two messages a round."""
     limit = exchange.owned_at_most(ROUND_NUMBERS)
     for some in rounds(jobs, exchange.group.size(), limit):
-        parts = [stacks[job.tensor].part(job.first, job.count) for job in some]
+        parts = [stacks[job.stack].part(job.first, job.count) for job in some]
         sent = [part.advance(settings).to(settings.ns_dtype) for part in parts]
         whole = exchange.collect(some, sent)
         shapes: dict[torch.Size, list[int]] = defaultdict(list)
@@ -120,16 +129,20 @@ def update_scale(rows: int, columns: int) -> float:
     return RMS_OF_ADAMW * math.sqrt(max(rows, columns))
 
 
-def orthogonalize_together(matrices: Sequence[Tensor], settings: Settings) -> Sequence[Tensor]:
-    """`orthogonalize` of stacks of one shape, in one call."""
+def orthogonalize_together(
+    matrices: Sequence[Tensor], settings: Settings, *, overwrite: bool = False
+) -> list[Tensor]:
+    """`orthogonalize` of stacks of one shape, in one call. overwrite: whether they may be lost."""
+    tall = matrices[0].shape[-2] > matrices[0].shape[-1]
+    wide = [stack.mT if tall else stack for stack in matrices]  # joined as they will be needed
     results = orthogonalize(
-        torch.cat(tuple(matrices)) if len(matrices) > 1 else matrices[0],
+        torch.cat(wide) if len(wide) > 1 else wide[0],
         steps=settings.ns_steps,
         coefficients=settings.coefficients,
         dtype=settings.ns_dtype,
+        overwrite=overwrite or len(wide) > 1,
     )
-    split: Sequence[Tensor] = results.split([len(stack) for stack in matrices])
-    return split
+    return [part.mT if tall else part for part in results.split([len(stack) for stack in wide])]
 
 
 def batched(items: Sequence[T], numbers: Sequence[int]) -> Iterator[list[T]]:

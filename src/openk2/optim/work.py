@@ -5,23 +5,34 @@ every rank makes the same one without a message.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+
+from openk2.optim.matrices import Matrices
 
 
 @dataclass(frozen=True)
 class Job:
-    """Matrices first .. first + count - 1 of tensor number `tensor`, each `rows` x `columns`.
+    """The first-th to (first + count - 1)-th of `matrices`, which are stack number `stack`.
 
     owner: the rank that orthogonalises them, as its number in the group that shares the work.
     """
 
-    tensor: int
+    stack: int
     first: int
     count: int
-    rows: int
-    columns: int
+    matrices: Matrices
     owner: int
+
+    @property
+    def rows(self) -> int:
+        """Of each matrix."""
+        return self.matrices.rows
+
+    @property
+    def columns(self) -> int:
+        """Of each matrix."""
+        return self.matrices.columns
 
     @property
     def numbers(self) -> int:
@@ -35,28 +46,25 @@ class Job:
 
 
 @lru_cache(maxsize=8)
-def share_out(shapes: tuple[tuple[int, ...], ...], ranks: int) -> tuple[Job, ...]:
-    """Jobs that cover matrices and stacks of these `shapes`, over `ranks`.
+def share_out(stacks: tuple[Matrices, ...], ranks: int) -> tuple[Job, ...]:
+    """Jobs that cover these stacks of matrices, over `ranks`.
 
     Each rank gets as long a run of every stack; what is left of stacks, and the matrices, go one by
     one, the dearest first, to the rank that has least to do.
     """
     runs, singles = [], []
-    for tensor, shape in enumerate(shapes):
-        rows, columns = shape[-2:]
-        count = shape[0] if len(shape) == 3 else 1
-        run = count // ranks
+    for stack, matrices in enumerate(stacks):
+        run = matrices.count // ranks
         if run:
-            runs += [Job(tensor, r * run, run, rows, columns, r) for r in range(ranks)]
-        singles += [(tensor, i, rows, columns) for i in range(run * ranks, count)]
+            runs += [Job(stack, r * run, run, matrices, r) for r in range(ranks)]
+        left = range(run * ranks, matrices.count)
+        singles += [Job(stack, first, 1, matrices, 0) for first in left]
     load = [0] * ranks
     placed = []
-    for tensor, index, rows, columns in sorted(
-        singles, key=lambda s: (-s[2] * s[3] * min(s[2:]), s[0], s[1])
-    ):
+    for job in sorted(singles, key=lambda job: (-job.cost, job.stack, job.first)):
         owner = load.index(min(load))
-        placed.append(Job(tensor, index, 1, rows, columns, owner))
-        load[owner] += placed[-1].cost
+        placed.append(replace(job, owner=owner))
+        load[owner] += job.cost
     return tuple(runs + placed)
 
 

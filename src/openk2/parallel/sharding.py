@@ -15,12 +15,22 @@ from torch import Tensor, nn
 
 from openk2.model import K2Model
 from openk2.model.experts import Experts
-from openk2.optim.shards import local
+from openk2.optim.shards import local, rows_of, splitting
 from openk2.parallel.dispatch import AllToAll
 from openk2.parallel.fleet import Fleet
 
 if TYPE_CHECKING:
     from torch.distributed.fsdp import FSDPModule
+
+
+@dataclass(frozen=True)
+class Held:
+    """A rank's rows [first : first + len(rows)] of a tensor that has `total` in the network."""
+
+    name: str
+    rows: Tensor
+    first: int
+    total: int
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,18 @@ class Sharding:
             module.set_requires_gradient_sync(last, recurse=False)
             module.set_reshard_after_backward(last, recurse=False)
 
+    def held(self) -> Iterator[Held]:
+        """What is here of each parameter and buffer."""
+        stacks, expert = self.stacks(), self.fleet.layout.expert
+        for name, tensor in (*self.model.named_parameters(), *self.model.named_buffers()):
+            first, total = 0, tensor.shape[0]
+            if (split := splitting(tensor)) is not None:
+                group, place = split
+                first = rows_of(total, group.size(), place).start
+            if name in stacks:
+                first, total = first + self.fleet.expert_rank * total, total * expert
+            yield Held(name, local(tensor), first, total)
+
     def whole(self, name: str, part: Tensor) -> Tensor:
         """`part`, which belongs to parameter `name`, as a part of the network's whole tensor.
 
@@ -104,7 +126,7 @@ def shard(
     parameters: torch.dtype = torch.float32,
     gradients: torch.dtype = torch.float32,
 ) -> Sharding:
-    """Keep this rank's part of `model`, which every rank has alike, in place.
+    """Keep this rank's part of `model`, which every rank has alike or on meta, in place.
 
     Under zero 1 and 3 `parameters` is the dtype of what is brought together for the passes, and
     `gradients` that in which gradients are added up; what a rank keeps is float32.

@@ -26,5 +26,8 @@ class TokenMask(Protocol):
 
         An output near its last token is told so: an id that leaves too little room to end
         properly is seen only when it is chosen.
+        Where only one text may follow, `fill` gives its usual ids, and others that spell it are
+        taken all the same. Raises ValueError for an id behind which the output cannot obey;
+        nothing has changed.
         """
         ...

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from openk2.model import K2Model
-from openk2.optim import LatentHeads, MuonClip, OrdinaryHeads
+from openk2.optim import Heads, MuonClip
 from openk2.studies.setting import Setting
 from openk2.studies.size import Size
 
@@ -26,7 +26,7 @@ class Watched(MuonClip):
     max_logits: Tensor
     clipped: Tensor
 
-    def clip(self, layers: Sequence[LatentHeads | OrdinaryHeads], max_logits: Tensor) -> Tensor:
+    def clip(self, layers: Sequence[Heads], max_logits: Tensor) -> Tensor:
         """MuonClip's, noted."""
         self.max_logits = max_logits.clone()
         self.clipped = super().clip(layers, max_logits)

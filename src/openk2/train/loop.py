@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,8 @@ from openk2.config import RecipeError
 from openk2.data import DataError, open_rows
 from openk2.data.mixture import Mixture
 from openk2.model import K2Model
-from openk2.optim import MuonClip, Ownership
-from openk2.parallel import Fleet, Sharding, shard
+from openk2.optim import MuonClip, ownership_table
+from openk2.parallel import Fleet, Sharding
 from openk2.parallel.pipeline import Pipeline, check_micro_batches
 from openk2.record.lock import hold_folder
 from openk2.record.metrics import MetricsLog
@@ -28,11 +28,15 @@ from openk2.train.memory import keep_activations, passes_in
 from openk2.train.passes import MicroBatches, Passes, Pipelined, head_loss
 from openk2.train.recipe import Memory, Optimization, Recipe
 from openk2.train.resume import RunState, StateError, list_states, load_state, save_state
-from openk2.train.start import start_model
+from openk2.train.start import origin_of, start_network
 from openk2.train.state_tensors import StateTensors
 from openk2.train.step import StepReport, TrainingError, train_step
 
 NOT_HIDDEN = ("model.embed_tokens.weight", "lm_head.weight")
+SLOW_PRODUCTS = (
+    "slow: this processor multiplies bfloat16 element by element; with "
+    'optimization.products = "float32" a new run is many times as fast'
+)
 
 
 @dataclass(frozen=True)
@@ -67,17 +71,21 @@ def train(
     tokenizer = Tokenizer.load(recipe.tokenizer)
     mixture = open_mixture(recipe, tokenizer)
     check_split(recipe, fleet)
-    model = start_model(recipe, tokenizer, device, fleet)
-    check_fit(model.config, tokenizer, mixture)
-    keep_activations(recipe.memory, model, device)
-    sharding = share_out(recipe, model, fleet)
+    origin = origin_of(recipe, tokenizer)
+    check_fit(origin.config, tokenizer, mixture)
+    sharding = start_network(origin, recipe, device, fleet)
+    keep_activations(recipe.memory, sharding.model, device)
     optimizer = make_optimizer(recipe.optimization, sharding)
     passes = make_passes(recipe, sharding)
     with fleet.together(), hold_folder(out) if fleet.leads else nullcontext():
         fleet.wait()
         state = resume(recipe, out, sharding, optimizer)
-        announce(ownership_table(fleet.gather(optimizer.owners)))
+        ranks = fleet.gather(optimizer.owners)
+        owners = {owner.name: owner for held in reversed(ranks) for owner in held}
+        announce(ownership_table(owners.values()))
         announce(f"step {state.step} of {recipe.steps}, {len(recipe.data)} data parts")
+        if recipe.optimization.products == "bfloat16" and not multiplies_bfloat16(device):
+            announce(SLOW_PRODUCTS)
         log = MetricsLog(out / "metrics.jsonl", state.step) if fleet.leads else None
         with log or nullcontext():
             while state.step < recipe.steps:
@@ -91,9 +99,17 @@ def train(
                     save_state(out / "state", sharding, optimizer, state)
         if fleet.leads:
             newest = list_states(out / "state")[-1]
-            export_tensors(StateTensors(model.config, newest), tokenizer, out / "checkpoint")
+            export_tensors(StateTensors(origin.config, newest), tokenizer, out / "checkpoint")
         fleet.wait()
     return out / "checkpoint"
+
+
+def multiplies_bfloat16(device: str) -> bool:
+    """Whether torch has fast products of bfloat16 there; without them they are element by element.
+
+    On AVX2 they ran at 0.8 GFLOP/s, those of float32 at 60 (benchmarks/training.md).
+    """
+    return device != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def alone(recipe: Recipe) -> Fleet:
@@ -163,8 +179,12 @@ def metrics(progress: Progress, state: RunState) -> dict[str, Any]:
 
 
 def open_mixture(recipe: Recipe, tokenizer: Tokenizer) -> Mixture:
-    """The recipe's data parts, memory-mapped. Raises DataError if they are not of one kind."""
+    """The recipe's data parts, memory-mapped.
+
+    Raises DataError if they are not of one kind, RecipeError if one would be read too often.
+    """
     parts = [open_rows(part.path) for part in recipe.data]
+    digest = tokenizer.digest()
     first, length = recipe.data[0].path, parts[0].length
     for part, rows in zip(recipe.data, parts, strict=True):
         if rows.length != length:
@@ -172,13 +192,25 @@ def open_mixture(recipe: Recipe, tokenizer: Tokenizer) -> Mixture:
                 f"{part.path} has rows of {rows.length} tokens, {first} of {length}: "
                 "pack both in one length"
             )
+        if rows.tokenizer_sha256 not in (None, digest):
+            raise DataError(
+                f"{part.path} was packed with another tokenizer than {recipe.tokenizer}: its ids "
+                "mean other texts; pack it with this one"
+            )
         largest = rows.largest_id()
         if largest >= tokenizer.vocab_size:
             raise DataError(
                 f"{part.path} holds id {largest}, {recipe.tokenizer} has ids 0 to "
                 f"{tokenizer.vocab_size - 1}: pack it with this tokenizer"
             )
-    return Mixture(parts, [part.weight for part in recipe.data], recipe.seed)
+    mixture = Mixture(parts, [part.weight for part in recipe.data], recipe.seed)
+    for part, epochs in zip(recipe.data, mixture.epochs(recipe.rows * recipe.steps), strict=True):
+        if epochs > part.max_epochs:
+            raise RecipeError(
+                f"{part.path} would be read {epochs:.2f} times, its max_epochs is "
+                f"{part.max_epochs:g}: give it more rows or a smaller weight, or shorten the run"
+            )
+    return mixture
 
 
 def check_fit(config: ModelConfig, tokenizer: Tokenizer, mixture: Mixture) -> None:
@@ -207,12 +239,6 @@ def check_split(recipe: Recipe, fleet: Fleet) -> None:
         check_micro_batches(recipe.layout, passes // fleet.data)
     except ValueError as error:
         raise RecipeError(str(error)) from error
-
-
-def share_out(recipe: Recipe, model: K2Model, fleet: Fleet) -> Sharding:
-    """What this rank holds of what `start_model` gave it."""
-    memory = recipe.memory
-    return shard(model, fleet, getattr(torch, memory.parameters), getattr(torch, memory.gradients))
 
 
 def make_optimizer(settings: Optimization, sharding: Sharding) -> MuonClip:
@@ -274,15 +300,6 @@ def recipe_digest(recipe: Recipe) -> str:
         fixed.pop(free)
     for free in ("recompute", "offload"):
         fixed["memory"].pop(free)
+    for part in fixed["data"]:
+        part.pop("max_epochs")
     return hashlib.sha256(repr(fixed).encode()).hexdigest()
-
-
-def ownership_table(owners: Sequence[Sequence[Ownership]]) -> str:
-    """One line a tensor: who owns it and why, and which ranks do Muon's work. By rank: `owners`."""
-    tensors = {owner.name: owner for held in reversed(owners) for owner in held}
-    lines = [
-        f"{o.owner:6} {'x'.join(map(str, o.shape)):>14}  {o.name}  ({o.reason})"
-        + (f"  {o.ranks}" if o.ranks else "")
-        for o in tensors.values()
-    ]
-    return "\n".join(["owner           shape  tensor", *lines])

@@ -12,14 +12,20 @@ from openk2.parallel import Layout
 
 @dataclass(frozen=True)
 class Part:
-    """Packed rows and their weight in the mixture."""
+    """Packed rows and their weight in the mixture.
+
+    max_epochs: how often the run may read them (the report's rephrased text: twice at most, 2.2).
+    """
 
     path: Path
     weight: float
+    max_epochs: float = math.inf
 
     def __post_init__(self) -> None:
         if not 0 < self.weight < math.inf:
             raise ValueError(f"weight is {self.weight}: it must be a finite number above 0")
+        if not self.max_epochs > 0:
+            raise ValueError(f"max_epochs is {self.max_epochs}: it must be above 0")
 
 
 @dataclass(frozen=True)

@@ -1,43 +1,100 @@
-"""The network that a run starts with, or the parts of it that this process holds."""
+"""The network that a run starts with, of which a process allocates what it holds."""
 
 import dataclasses
+from dataclasses import dataclass
 
 import torch
 
 from openk2.architecture import ModelConfig
 from openk2.chat import Tokenizer
-from openk2.checkpoint.load import read_model
+from openk2.checkpoint.load import read_rows
 from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
 from openk2.config import RecipeError
 from openk2.model import K2Model
-from openk2.model.initial import draw
-from openk2.model.linear import Linear
-from openk2.parallel import Fleet
+from openk2.model.initial import start
+from openk2.parallel import Fleet, Sharding, shard
 from openk2.parallel.stage import keep_parts, parts_of
 from openk2.train.recipe import Recipe, Shape
 
 
-def start_model(recipe: Recipe, tokenizer: Tokenizer, device: str, fleet: Fleet) -> K2Model:
-    """A fresh network of the recipe's shape, or the checkpoint it starts from, in float32.
+@dataclass(frozen=True)
+class Fresh:
+    """A network of the recipe's shape with drawn numbers.
 
-    Of a network in pipeline parts those of this rank alone are allocated. Raises RecipeError if
-    that checkpoint was made for another tokenizer, the recipe's context does not fit it, or the
-    layout does not fit the network.
+    head_from_embedding: if not 0, the head starts as the embedding times this.
+    """
+
+    config: ModelConfig
+    seed: int
+    head_from_embedding: float
+
+    def fill(self, sharding: Sharding) -> None:
+        """Give every tensor that is here its numbers."""
+        deviation = self.config.initializer_range
+        buffers = {name for name, _ in sharding.model.named_buffers()}
+        for held in sharding.held():
+            if held.name in buffers:
+                held.rows.zero_()
+            elif held.name == "lm_head.weight" and self.head_from_embedding:
+                # Drawn again: the embedding may be on another rank.
+                embedding = "model.embed_tokens.weight"
+                start(embedding, held.rows, held.first, held.total, self.seed, deviation)
+                held.rows.mul_(self.head_from_embedding)
+            else:
+                start(held.name, held.rows, held.first, held.total, self.seed, deviation)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A checkpoint's network."""
+
+    checkpoint: StoredCheckpoint
+
+    @property
+    def config(self) -> ModelConfig:
+        """Of the network in memory, whose weights are plain."""
+        return dataclasses.replace(self.checkpoint.config, quantization=None)
+
+    def fill(self, sharding: Sharding) -> None:
+        """Read every tensor that is here. Raises CheckpointError."""
+        read_rows(self.checkpoint, {held.name: (held.rows, held.first) for held in sharding.held()})
+
+
+def origin_of(recipe: Recipe, tokenizer: Tokenizer) -> Fresh | Stored:
+    """What the recipe starts from.
+
+    Raises RecipeError if that checkpoint was made for another tokenizer or the recipe's context
+    does not fit it, CheckpointError if it cannot be read.
     """
     if recipe.start is not None:
-        return read_model(
-            opened(recipe, tokenizer),
-            dtype=torch.float32,
-            device=device,
-            keep=lambda model: held(model, fleet),
-        )
+        return Stored(opened(recipe, tokenizer))
     assert recipe.shape is not None
+    config = fresh_config(recipe.shape, tokenizer)
+    return Fresh(config, recipe.seed, recipe.head_from_embedding)
+
+
+def start_network(origin: Fresh | Stored, recipe: Recipe, device: str, fleet: Fleet) -> Sharding:
+    """The origin's network in float32, shared out as the recipe says.
+
+    It is cut on meta: a rank allocates what it is to hold, and one tensor more while it fills it.
+    Raises RecipeError if the layout does not fit the network or the device has no room for it.
+    """
     with torch.device("meta"):
-        model = held(K2Model(fresh_config(recipe.shape, tokenizer)), fleet)
-    model.to_empty(device=device).initialize(recipe.seed)
-    if recipe.head_from_embedding and isinstance(model.lm_head, Linear):
-        start_head(model, recipe.seed, recipe.head_from_embedding)
-    return model
+        model = held(K2Model(origin.config), fleet)
+    memory = recipe.memory
+    kept, sums = getattr(torch, memory.parameters), getattr(torch, memory.gradients)
+    sharding = shard(model, fleet, kept, sums)
+    try:
+        model.to_empty(device=device)
+    except RuntimeError as error:  # what torch raises when the allocator is refused memory
+        size = sum(4 * held.rows.numel() for held in sharding.held())
+        raise RecipeError(
+            f"a rank's part of the network takes {size:,} bytes, which {device} refuses: use more "
+            "ranks or a smaller network"
+        ) from error
+    with torch.no_grad():
+        origin.fill(sharding)
+    return sharding
 
 
 def held(model: K2Model, fleet: Fleet) -> K2Model:
@@ -77,11 +134,3 @@ def fresh_config(shape: Shape, tokenizer: Tokenizer) -> ModelConfig:
         eos_token_id=tokenizer.special("[EOS]"),
         pad_token_id=tokenizer.special("[PAD]"),
     )
-
-
-@torch.no_grad()
-def start_head(model: K2Model, seed: int, factor: float) -> None:
-    """Make the head `factor` times the embedding, drawn again: it may be on another rank."""
-    head = model.lm_head.weight
-    draw(head, "model.embed_tokens.weight", seed, model.config.initializer_range)
-    head.mul_(factor)

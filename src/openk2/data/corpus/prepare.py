@@ -5,7 +5,6 @@ alone, and every file is whole or absent; so a run killed at any moment goes on 
 again, and the corpus has the same bytes whatever the workers were.
 """
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
@@ -18,7 +17,6 @@ import numpy as np
 from safetensors.numpy import load_file, save
 
 from openk2.chat import Tokenizer
-from openk2.chat.tokenizer import FILE_NAME
 from openk2.cluster import Job, Workers, finish_jobs
 from openk2.config.recipe import convert
 from openk2.data.corpus.duplicates import PairJob, join_pairs, write_pairs
@@ -99,8 +97,7 @@ def prepare_corpus(
     out/corpus.json. Raises DataError if an input cannot be used or `out` holds something else,
     TokenizerError, WorkerError, and BlockingIOError if another process runs in `out`.
     """
-    Tokenizer.load(recipe.tokenizer)
-    tokenizer = hashlib.sha256((recipe.tokenizer / FILE_NAME).read_bytes()).hexdigest()
+    tokenizer = Tokenizer.load(recipe.tokenizer).digest()
     settings = recipe.digest(FORMAT, tokenizer, minhash_version(recipe.duplicates))
     check_folder(out)
     run = Run(recipe, out, workers, show)

@@ -74,6 +74,9 @@ struct Kernels {
   // c[rows][32 * panels] (float32, contiguous) = packed rows times `panels` consecutive panels.
   void (*product)(int32_t kind, const char* packed, int64_t rows, const char* panel,
                   int64_t panels, int64_t k, float* c);
+  // c[32][32] (contiguous) = the transpose of one panel of k steps times another, float32. upper:
+  // what lies below the diagonal may be left as it was.
+  void (*panel_product)(const float* rows, const float* columns, int64_t k, bool upper, float* c);
   // The first `columns` of a row of 32 * panels floats, rounded to `type`.
   void (*store)(const float* c, int64_t columns, int32_t type, void* out);
   // total[0..count) += weight * c[0..count); count is a multiple of 16.

@@ -2,8 +2,8 @@
 //
 // A step takes X [n, m] to P X with P = a I + b G + c G^2 and G = X X^T. Steps in a chain share one
 // X: G of the next step is P G P, and the chain's polynomials are multiplied into one Q that meets X
-// once at its end. All of these commute and are symmetric, so only blocks on and above the diagonal
-// are computed. See newton_schulz.py for which chains are taken.
+// once at its end. All of these commute and are symmetric, so only what lies on and above the
+// diagonal is computed, and mirrored. See newton_schulz.py for which chains are taken.
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -26,43 +26,41 @@ struct NewtonSchulz {
 
 namespace {
 
-// Rows of X that meet a panel while it is in the first cache. Symmetric products take PANEL rows at
-// a time: on the diagonal all of a block is computed, and small blocks waste less.
-constexpr int64_t APPLIED_ROWS = 3 * PANEL;
+// Bytes of panels whose rows meet one panel of columns while that is in the second cache.
+constexpr int64_t ROWS_TOGETHER = 256 << 10;
 
-// One matrix on its way. Square matrices have rows of `stride` values, filled up with zeros.
+// One matrix on its way. All but X lie in panels of 32 columns, row by row, filled up with zeros:
+// blocks of 32 x 32 are contiguous, and a product reads rows of a symmetric matrix from the panel
+// that holds them as its columns, so that nothing is packed between two products.
 class Iteration {
  public:
   // shared: whether the items of a product go to several threads.
   Iteration(const NewtonSchulz& call, float* x, bool shared)
       : kernels_(*call.kernels), x_(x), n_(call.rows), m_(call.columns),
-        stride_(panels_of(n_) * PANEL), shared_(shared) {
-    const int64_t square = n_ * stride_;
-    const int64_t widest = std::max(m_ * stride_, n_ * panels_of(m_) * PANEL);
+        panels_(panels_of(n_)), shared_(shared) {
+    const int64_t square = panels_ * panels_ * BLOCK;
+    const int64_t widest = std::max(panels_ * m_, panels_of(m_) * n_) * PANEL;
     float* memory = reinterpret_cast<float*>(workspace(2, (4 * square + widest) * 4));
-    std::memset(memory, 0, static_cast<size_t>(4 * square) * 4);
     gram_ = memory;
     polynomial_ = gram_ + square;
     product_ = polynomial_ + square;
     other_ = product_ + square;
-    panels_ = other_ + square;
+    x_panels_ = other_ + square;
   }
 
   void chain(const float* coefficients, int64_t steps) {
-    panels_of_rows(x_);
-    symmetric({x_, m_, m_, 1, nullptr, 0, 0}, gram_);
+    transpose_into_panels();
+    symmetric({x_panels_, x_panels_, m_, m_, 1, nullptr, 0, 0}, gram_);
     for (int64_t step = 0; step < steps; step++, coefficients += 3) {
       const float a = coefficients[0], b = coefficients[1], c = coefficients[2];
-      panels_of_columns(gram_, stride_, n_);
-      symmetric({gram_, stride_, n_, c, gram_, b, a}, step == 0 ? product_ : polynomial_);
-      if (steps == 1) break;
-      panels_of_columns(step == 0 ? product_ : polynomial_, stride_, n_);
+      float* const polynomial = step == 0 ? product_ : polynomial_;
+      symmetric({gram_, gram_, n_, panels_ * PANEL, c, gram_, b, a}, polynomial);
       if (step + 1 < steps) {
-        symmetric({gram_, stride_, n_, 1, nullptr, 0, 0}, other_);
-        symmetric({other_, stride_, n_, 1, nullptr, 0, 0}, gram_);
+        symmetric(square(gram_, polynomial), other_);
+        symmetric(square(other_, polynomial), gram_);
       }
       if (step > 0) {
-        symmetric({product_, stride_, n_, 1, nullptr, 0, 0}, other_);
+        symmetric(square(product_, polynomial), other_);
         std::swap(product_, other_);
       }
     }
@@ -70,15 +68,22 @@ class Iteration {
   }
 
  private:
-  // `factor` times what `panels_` holds, times `alpha`, plus `beta` times `addend` plus
-  // `diagonal` times the unit matrix. `width` values of a row of factor take part.
+  static constexpr int64_t BLOCK = PANEL * PANEL;
+
+  // The transpose of `rows` times `columns`, both of `k` steps in panels of `panel_steps`; if there
+  // is an `addend`, times `alpha`, plus `beta` times that, plus `diagonal` times the unit matrix.
   struct Term {
-    const float* factor;
-    int64_t factor_row, width;
+    const float* rows;
+    const float* columns;
+    int64_t k, panel_steps;
     float alpha;
     const float* addend;
     float beta, diagonal;
   };
+
+  Term square(const float* rows, const float* columns) const {
+    return {rows, columns, n_, panels_ * PANEL, 1, nullptr, 0, 0};
+  }
 
   template <class Body>
   void each(int64_t count, Body body) {
@@ -86,94 +91,96 @@ class Iteration {
     for (int64_t index = 0; index < count; index++) body(index, 0);
   }
 
-  // Panels of the columns of a matrix of `rows` rows of `row` values: strips of it.
-  void panels_of_columns(const float* matrix, int64_t row, int64_t columns) {
-    each(panels_of(columns), [&](int64_t panel, int) {
-      const int64_t first = panel * PANEL, some = std::min<int64_t>(PANEL, columns - first);
-      float* to = panels_ + first * n_;
+  // Panels of the transpose of X: what X's rows are to the Gram matrix.
+  void transpose_into_panels() {
+    each(panels_, [&](int64_t panel, int) {
+      const int64_t first = panel * PANEL, some = std::min<int64_t>(PANEL, n_ - first);
+      float* to = x_panels_ + first * m_;
+      if (some < PANEL) std::memset(to, 0, static_cast<size_t>(m_ * PANEL) * 4);
+      kernels_.transpose(x_ + first * m_, m_, some, m_, to, PANEL);
+    });
+  }
+
+  void copy_into_panels() {
+    each(panels_of(m_), [&](int64_t panel, int) {
+      const int64_t first = panel * PANEL, some = std::min<int64_t>(PANEL, m_ - first);
+      float* to = x_panels_ + first * n_;
       for (int64_t r = 0; r < n_; r++, to += PANEL) {
-        std::memcpy(to, matrix + r * row + first, static_cast<size_t>(some) * 4);
+        std::memcpy(to, x_ + r * m_ + first, static_cast<size_t>(some) * 4);
         if (some < PANEL) std::memset(to + some, 0, static_cast<size_t>(PANEL - some) * 4);
       }
     });
   }
 
-  // Panels of the rows of X, which are the columns of its transpose.
-  void panels_of_rows(const float* x) {
-    each(panels_of(n_), [&](int64_t panel, int) {
-      const int64_t first = panel * PANEL, some = std::min<int64_t>(PANEL, n_ - first);
-      float* to = panels_ + first * m_;
-      if (some < PANEL) std::memset(to, 0, static_cast<size_t>(m_ * PANEL) * 4);
-      kernels_.transpose(x + first * m_, m_, some, m_, to, PANEL);
-    });
+  // Groups of panels whose rows are taken together.
+  Groups groups(int64_t panel_steps) const {
+    const int64_t together = ROWS_TOGETHER / (panel_steps * STEP_BYTES);
+    return Groups(panels_, shared_ ? 1 : std::max<int64_t>(1, together));
   }
 
-  // Rows `first` onwards of `factor`, times panels: sums [count][PANEL * some] in this thread's
-  // workspace.
-  float* multiply(const float* factor, int64_t row, int64_t width, int64_t first, int64_t count,
-                  const float* panel, int64_t some) {
-    const void* starts[APPLIED_ROWS];
-    for (int64_t r = 0; r < count; r++) starts[r] = factor + (first + r) * row;
-    const int64_t bytes = (kernels_.packed_bytes(PLAIN, count, width) + 63) / 64 * 64;
-    char* packed = workspace(3, bytes + 64 + count * some * STEP_BYTES);
-    kernels_.pack_rows(PLAIN, starts, FLOAT32, count, width, packed);
-    // Packing writes whole vectors: up to one beyond its bytes.
-    float* sums = reinterpret_cast<float*>(packed + bytes + 64);
-    kernels_.product(PLAIN, packed, count, reinterpret_cast<const char*>(panel), some, width, sums);
-    return sums;
-  }
-
+  // A product that is symmetric: blocks below the diagonal are those above it, transposed.
   void symmetric(const Term& term, float* out) {
-    const int64_t panels = panels_of(n_);
-    // Later rows have less to do: an item takes one from each end.
-    each((panels + 1) / 2, [&](int64_t index, int) {
-      rows_of(term, index, out);
-      if (panels - 1 - index != index) rows_of(term, panels - 1 - index, out);
+    const Groups rows = groups(term.panel_steps);
+    // Later rows have less to do: an item takes a group from each end.
+    each((rows.groups + 1) / 2, [&](int64_t index, int) {
+      const int64_t mirrored = rows.groups - 1 - index;
+      rows_of(term, rows.first(index), rows.first(index + 1), out);
+      if (mirrored != index) rows_of(term, rows.first(mirrored), rows.first(mirrored + 1), out);
     });
   }
 
-  void rows_of(const Term& term, int64_t block, float* out) {
-    const int64_t first = block * PANEL, count = std::min<int64_t>(PANEL, n_ - first);
-    const int64_t width = stride_ - first;
-    const float* sums = multiply(term.factor, term.factor_row, term.width, first, count,
-                                 panels_ + first * term.width, panels_of(n_) - block);
-    for (int64_t r = 0; r < count; r++) {
-      const int64_t place = (first + r) * stride_ + first;
-      const float* addend = term.addend ? term.addend + place : sums + r * width;
-      kernels_.combine(term.alpha, sums + r * width, term.beta, addend, width, out + place);
-      out[place + r] += term.diagonal;
+  // Blocks of panels `first` to `end` - 1 of the rows.
+  void rows_of(const Term& term, int64_t first, int64_t end, float* out) {
+    for (int64_t j = first; j < panels_; j++) {
+      for (int64_t i = first; i < std::min(end, j + 1); i++) block_of(term, i, j, out);
     }
-    const int64_t after = first + count;
-    if (after < n_) {
-      kernels_.transpose(out + first * stride_ + after, stride_, count, n_ - after,
-                         out + after * stride_ + first, stride_);
+  }
+
+  // Block (i, j) with i <= j, and its mirror image.
+  void block_of(const Term& term, int64_t i, int64_t j, float* out) {
+    const int64_t panel = term.panel_steps * PANEL;
+    float* const block = out + (j * panels_ + i) * BLOCK;
+    float* const mirrored = out + (i * panels_ + j) * BLOCK;
+    kernels_.panel_product(term.rows + i * panel, term.columns + j * panel, term.k, i == j, block);
+    if (term.addend) {
+      const float* addend = term.addend + (j * panels_ + i) * BLOCK;
+      kernels_.combine(term.alpha, block, term.beta, addend, BLOCK, block);
+    }
+    if (i < j) return kernels_.transpose(block, PANEL, PANEL, PANEL, mirrored, PANEL);
+    // Rounding would leave a product of two matrices not quite symmetric, and rows that are read as
+    // columns would make more of that from step to step.
+    alignas(64) float lower[BLOCK];
+    kernels_.transpose(block, PANEL, PANEL, PANEL, lower, PANEL);
+    for (int64_t r = 0; r < PANEL; r++) {
+      std::memcpy(block + r * PANEL, lower + r * PANEL, static_cast<size_t>(r) * 4);
+      if (i * PANEL + r < n_) block[r * (PANEL + 1)] += term.diagonal;
     }
   }
 
   void apply() {
-    panels_of_columns(x_, m_, m_);
-    const int64_t panels = panels_of(m_);
-    const Groups blocks(n_, APPLIED_ROWS);
-    const Groups cuts(panels, panels_of_item(panels, blocks.groups, APPLIED_ROWS, n_ * STEP_BYTES));
-    each(blocks.groups * cuts.groups, [&](int64_t index, int) {
-      const int64_t block = index / cuts.groups, cut = index % cuts.groups;
-      const int64_t first = blocks.first(block), count = blocks.first(block + 1) - first;
-      const int64_t panel = cuts.first(cut), some = cuts.first(cut + 1) - panel;
-      const float* sums =
-          multiply(product_, stride_, n_, first, count, panels_ + panel * PANEL * n_, some);
-      const int64_t columns = std::min(some * PANEL, m_ - panel * PANEL);
-      for (int64_t r = 0; r < count; r++) {
-        std::memcpy(x_ + (first + r) * m_ + panel * PANEL, sums + r * some * PANEL,
-                    static_cast<size_t>(columns) * 4);
+    copy_into_panels();
+    const int64_t steps = panels_ * PANEL;
+    const Groups rows = groups(steps);
+    each(rows.groups * panels_of(m_), [&](int64_t index, int) {
+      const int64_t group = index / panels_of(m_), panel = index % panels_of(m_);
+      const int64_t columns = std::min<int64_t>(PANEL, m_ - panel * PANEL);
+      alignas(64) float sums[BLOCK];
+      for (int64_t i = rows.first(group); i < rows.first(group + 1); i++) {
+        kernels_.panel_product(product_ + i * steps * PANEL, x_panels_ + panel * PANEL * n_, n_,
+                               false, sums);
+        float* out = x_ + i * PANEL * m_ + panel * PANEL;
+        for (int64_t r = 0; r < std::min<int64_t>(PANEL, n_ - i * PANEL); r++) {
+          std::memcpy(out + r * m_, sums + r * PANEL, static_cast<size_t>(columns) * 4);
+        }
       }
     });
   }
 
   const Kernels& kernels_;
   float* const x_;
-  const int64_t n_, m_, stride_;
+  const int64_t n_, m_, panels_;
   const bool shared_;
-  float *gram_, *polynomial_, *product_, *other_, *panels_;
+  float *gram_, *polynomial_, *product_, *other_, *x_panels_;
 };
 
 void iterate(const NewtonSchulz& call, int64_t index, bool shared) {

@@ -16,6 +16,9 @@ constexpr int PANEL_VECTORS = PANEL / Lanes::width;
 // Steps of a panel that stay in the first-level cache while several tiles read them: 32 KB.
 constexpr int64_t BLOCK_STEPS = 256;
 
+// Steps of two panels that meet: both stay there.
+constexpr int64_t PAIR_STEPS = 128;
+
 // How far ahead a tile that is alone asks for its panels, in bytes of all of them: what the
 // processor asks for by itself is late when each step computes for several rows.
 constexpr int64_t AHEAD = 8192;
@@ -61,7 +64,8 @@ struct Work {
 };
 
 // ALONE: no other tile reads these panels, so that this one must ask for all that it will read.
-template <class Kind, bool ALONE, int ROWS, int VECTORS>
+// ROW_STEP: bytes from one step of the rows to the next.
+template <class Kind, bool ALONE, int ROWS, int VECTORS, int ROW_STEP = ROWS * Kind::parts * 4>
 void run_tile(const Work& work) {
   constexpr int PANELS = (VECTORS + PANEL_VECTORS - 1) / PANEL_VECTORS;
   // One row or two only read, and the processor sees that coming.
@@ -100,7 +104,7 @@ void run_tile(const Work& work) {
         for (int v = 0; v < VECTORS; v++) sums[r][v] = Kind::add(sums[r][v], row, columns[v]);
       }
     }
-    packed += ROWS * Kind::parts * 4;
+    packed += ROW_STEP;
     panel += STEP_BYTES;
   }
 #pragma GCC unroll 16
@@ -171,6 +175,39 @@ void product_of(const char* packed, int64_t rows, const char* panel, int64_t pan
                                step == 0, ahead},
                               1);
       }
+    }
+  }
+}
+
+// One tile of the rows that a panel holds as its columns, from row `first` on, times the columns of
+// another panel. UPPER: without columns that lie below the diagonal for all of these rows.
+template <int ROWS = Lanes::tile_rows>
+void run_panel_rows(int64_t first, int64_t rows, bool upper, const Work& all) {
+  constexpr int MOST = Lanes::vectors(ROWS);
+  constexpr int VECTORS = MOST < PANEL_VECTORS ? MOST : PANEL_VECTORS;
+  if (rows == ROWS) {
+    Work work = all;
+    for (int v = 0; v < PANEL_VECTORS; v += VECTORS) {
+      if (upper && (v + VECTORS) * Lanes::width <= first) continue;
+      work.panel = all.panel + v * Lanes::width * 4;
+      work.c = all.c + v * Lanes::width;
+      run_tile<Plain, false, ROWS, VECTORS, STEP_BYTES>(work);
+    }
+  } else if constexpr (ROWS > 1) {
+    run_panel_rows<ROWS - 1>(first, rows, upper, all);
+  }
+}
+
+void panel_product(const float* rows, const float* columns, int64_t k, bool upper, float* c) {
+  const openk2::Tiles tiles = openk2::tiles_of(PANEL, Lanes::tile_rows);
+  for (int64_t step = 0; step < k; step += PAIR_STEPS) {
+    const int64_t block = k - step < PAIR_STEPS ? k - step : PAIR_STEPS;
+    const char* panel = reinterpret_cast<const char*>(columns + step * PANEL);
+    for (int64_t tile = 0; tile < tiles.count; tile++) {
+      const int64_t first = tiles.first(tile);
+      const char* start = reinterpret_cast<const char*>(rows + step * PANEL + first);
+      run_panel_rows(first, tiles.first(tile + 1) - first, upper,
+                     {start, panel, 0, block, c + first * PANEL, PANEL, step == 0, panel});
     }
   }
 }

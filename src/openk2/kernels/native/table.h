@@ -22,6 +22,7 @@ constexpr openk2::Kernels make_table(const char* name) {
   table.packed_bytes = packed_bytes;
   table.pack_rows = pack_rows;
   table.product = product;
+  table.panel_product = panel_product;
   table.store = store;
   table.add_weighted = add_weighted;
   table.combine = combine;

@@ -1,0 +1,122 @@
+"""Who updates each tensor: Muon the hidden matrices, AdamW the rest, nothing by accident."""
+
+import fnmatch
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from openk2.optim.fused import Fused, parts_by_name
+from openk2.optim.matrices import Matrices
+
+# Patterns of names, and how many matrices are in one: see `Fused`, of which a number of parts, or
+# their sizes, are short forms.
+FusedNames = Mapping[str, int | Sequence[int] | Fused]
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """Which optimizer updates a tensor, and why.
+
+    fused: how its matrices are told apart, if they share it. ranks: which ranks orthogonalise them.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    owner: Literal["muon", "adamw"]
+    reason: str
+    fused: Fused | None = None
+    ranks: str = ""
+
+
+def assign_owners(
+    named_parameters: Iterable[tuple[str, Tensor]],
+    adamw: Sequence[str],
+    fused: FusedNames | None = None,
+) -> list[Ownership]:
+    """Give vectors, and names matching a pattern of `adamw`, to AdamW, every other matrix to Muon.
+
+    adamw: shell patterns for matrices that are not hidden: the embedding and the head.
+    fused: shell patterns for those of Muon that hold several matrices, see `MuonClip`.
+    Raises ValueError naming a pattern that matches nothing, since a matrix then silently got the
+    wrong optimizer; a matrix that says by its name that it is several, of which `fused` does not
+    speak; and one that does not fall into its parts.
+    """
+    fused = fused or {}
+    owners = []
+    unused, unused_fused = dict.fromkeys(adamw), dict.fromkeys(fused)
+    for name, parameter in named_parameters:
+        matches = [pattern for pattern in adamw if fnmatch.fnmatchcase(name, pattern)]
+        for pattern in matches:
+            unused.pop(pattern, None)
+        shape = tuple(parameter.shape)
+        if is_vector(name, parameter):
+            owners.append(Ownership(name, shape, "adamw", "not a matrix"))
+        elif matches:
+            owners.append(Ownership(name, shape, "adamw", f"named {matches[0]}"))
+        else:
+            speaking = [pattern for pattern in fused if fnmatch.fnmatchcase(name, pattern)]
+            for pattern in speaking:
+                unused_fused.pop(pattern, None)
+            owners.append(muons(name, parameter, [fused[pattern] for pattern in speaking]))
+    if unused:
+        raise ValueError(f"no parameter matches the AdamW pattern {next(iter(unused))!r}")
+    if unused_fused:
+        raise ValueError(
+            f"no matrix of Muon matches the fused pattern {next(iter(unused_fused))!r}"
+        )
+    return owners
+
+
+def is_vector(name: str, parameter: Tensor) -> bool:
+    """Also of the biases of many experts [E, n], which are no matrix."""
+    return parameter.ndim < 2 or name.endswith("bias")
+
+
+def muons(name: str, parameter: Tensor, said: Sequence[int | Sequence[int] | Fused]) -> Ownership:
+    """Muon's ownership of a matrix or stack, of which `fused` says all that is `said`."""
+    shape = tuple(parameter.shape)
+    if parameter.ndim > 3:
+        raise ValueError(
+            f"{name} {list(shape)} is no matrix and no stack of them: name it in `adamw`"
+        )
+    kind = "hidden matrix" if parameter.ndim == 2 else f"stack of {shape[0]} matrices"
+    if not said:
+        several = parts_by_name(name)
+        if several:
+            pattern = f"*{name.removesuffix('.weight').split('.')[-1]}*"
+            raise ValueError(
+                f"{name} {list(shape)} is several matrices by its name, which Muon takes one by "
+                f"one: say in `fused` how they lie in it, as in {{{pattern!r}: {several}}} for so "
+                "many of one size (see `Fused` for others), or 1 if it is one"
+            )
+        return Ownership(name, shape, "muon", kind)
+    try:
+        layout, *others = (each if isinstance(each, Fused) else Fused(each) for each in said)
+        if others:
+            raise ValueError(f"{len(said)} patterns of `fused` match it: one may")
+        matrices = layout.of(parameter)
+    except ValueError as error:
+        raise ValueError(f"{name} {list(shape)}: {error}") from error
+    return Ownership(name, shape, "muon", f"{kind}, {in_words(matrices)}", layout)
+
+
+def in_words(matrices: Sequence[Matrices]) -> str:
+    """Parts, as the table shows them."""
+    if len(matrices) == 1:
+        return "not fused"
+    shapes = [f"{each.rows}x{each.columns}" for each in matrices]
+    if len(set(shapes)) == 1:
+        return f"fused of {len(shapes)} of {shapes[0]}"
+    return f"fused of {', '.join(shapes)}"
+
+
+def ownership_table(owners: Iterable[Ownership]) -> str:
+    """One line a tensor: who owns it and why, and which ranks do Muon's work."""
+    lines = [
+        f"{o.owner:6} {'x'.join(map(str, o.shape)):>14}  {o.name}  ({o.reason})"
+        + (f"  {o.ranks}" if o.ranks else "")
+        for o in owners
+    ]
+    return "\n".join(["owner           shape  tensor", *lines])
