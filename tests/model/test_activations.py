@@ -1,7 +1,7 @@
 """What a forward pass keeps, counted in bytes, and what its backward pass makes of it."""
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from unittest.mock import patch
 
@@ -38,6 +38,15 @@ ALL: frozenset[Part] = frozenset(("norms", "swiglu", "mla_up", "moe_down"))
 B, T = 2, 48
 # Numbers that tokens have in the inner layers of dense, shared and routed experts.
 INNER = B * T * (256 + 128 + 2 * 128)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_older_objects() -> Iterator[None]:
+    """What other tests left is set aside: it need not be searched at every count."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def network(keeping: Keeping) -> K2Model:
