@@ -32,12 +32,12 @@ def test_a_bad_recipe_is_one_line_and_status_1(
 def test_a_scheduler_that_ends_a_run_is_told_how_it_goes_on(
     material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = signal.getsignal(signal.SIGTERM)
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     command = ["pretrain", str(material / "pretrain.toml"), "--out", str(tmp_path)]
     monkeypatch.setattr("openk2.cli.train.show", lambda _: os.kill(os.getpid(), signal.SIGTERM))
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 128 + signal.SIGTERM
     assert result.stderr == "interrupted by SIGTERM: the same command resumes from the last state\n"
-    assert signal.getsignal(signal.SIGTERM) == before
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
     monkeypatch.undo()
     assert CliRunner().invoke(app, command).exit_code == 0

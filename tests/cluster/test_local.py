@@ -16,10 +16,13 @@ from .tasks import Note, die, refuse, say_done, square, write_note
 HERE = Path(__file__).parent
 BOTH: list[Workers] = [ThisProcess(), LocalProcesses(2)]
 DRIVER = """
+import signal
 import sys
 from pathlib import Path
 from openk2.cluster import LocalProcesses
 import tasks
+# These tests may themselves run where Ctrl-C is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 if __name__ == "__main__":
     notes = [tasks.Note(Path(sys.argv[1]) / str(n), seconds=60.0 * (n > 1)) for n in range(8)]
     list(LocalProcesses(2).map(tasks.write_note, notes))

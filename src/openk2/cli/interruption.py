@@ -11,9 +11,13 @@ import typer
 
 @contextmanager
 def interruptible(remedy: str) -> Iterator[None]:
-    """End with a line that gives the remedy, and the shell's exit status for the signal."""
+    """End with a line that gives the remedy, and the shell's exit status for the signal.
+
+    A signal that is ignored stays so, as Ctrl-C is where a script starts a command with `&`.
+    """
     signals = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, interrupt) for number in signals}
+    heard = (each for each in signals if signal.getsignal(each) != signal.SIG_IGN)
+    before = {number: signal.signal(number, interrupt) for number in heard}
     try:
         yield
     except KeyboardInterrupt as error:

@@ -80,7 +80,7 @@ def start_network(origin: Fresh | Stored, recipe: Recipe, device: str, fleet: Fl
     Raises RecipeError if the layout does not fit the network or the device has no room for it.
     """
     with torch.device("meta"):
-        model = held(K2Model(origin.config), fleet)
+        model = of_this_rank(K2Model(origin.config), fleet)
     memory = recipe.memory
     kept, sums = getattr(torch, memory.parameters), getattr(torch, memory.gradients)
     sharding = shard(model, fleet, kept, sums)
@@ -97,7 +97,7 @@ def start_network(origin: Fresh | Stored, recipe: Recipe, device: str, fleet: Fl
     return sharding
 
 
-def held(model: K2Model, fleet: Fleet) -> K2Model:
+def of_this_rank(model: K2Model, fleet: Fleet) -> K2Model:
     """What of `model`, on meta, the fleet's layout gives to this rank."""
     config, layout = model.config, fleet.layout
     try:
