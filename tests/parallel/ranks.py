@@ -40,20 +40,24 @@ LAYOUTS = {
     "expert": Layout(expert=2),
     "expert-zero-1": Layout(expert=2, zero=1),
     "expert-zero-3": Layout(expert=2, zero=3),
-    "narrow": Layout(zero=1),  # with bfloat16 parameters
+    "narrow": Layout(zero=1),
+    "kept": Layout(expert=2, zero=3),
+}
+MEMORY = {
+    "narrow": Memory(parameters="bfloat16"),
+    "kept": Memory(recompute=("norms", "swiglu", "mla_up", "moe_down"), fp8_inputs=True),
 }
 STEP = 5  # in which faults happen; states are written after steps 2, 4, 6 and 8
 
 
-def recipe_of(material: Path, layout: Layout = Layout(), narrow: bool = False) -> Recipe:
-    """The tiny run in full precision, every pass of one row. narrow: over bfloat16 parameters."""
+def recipe_of(material: Path, layout: Layout = Layout(), memory: Memory = Memory()) -> Recipe:
+    """The tiny run in full precision, every pass of one row; products in the parameters' dtype."""
     recipe = read_recipe(material / "pretrain.toml", Recipe)
     exact = dataclasses.replace(
         recipe.optimization,
-        products="bfloat16" if narrow else "float32",
+        products=memory.parameters,
         full_precision_newton_schulz=True,
     )
-    memory = Memory(parameters="bfloat16" if narrow else "float32")
     return dataclasses.replace(
         recipe, optimization=exact, micro_rows=1, layout=layout, memory=memory
     )
@@ -61,7 +65,8 @@ def recipe_of(material: Path, layout: Layout = Layout(), narrow: bool = False) -
 
 def train(material: Path, out: Path, layout: str) -> list[str]:
     """A run to its end; what it announced."""
-    recipe, said = recipe_of(material, LAYOUTS[layout], layout == "narrow"), list[str]()
+    recipe = recipe_of(material, LAYOUTS[layout], MEMORY.get(layout, Memory()))
+    said: list[str] = []
     loop.train(recipe, out, fleet=loop.join(recipe, "cpu"), announce=said.append)
     return said
 

@@ -61,10 +61,11 @@ def out(material: Path, ranks: ModuleType, tmp_path_factory: pytest.TempPathFact
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     train(ranks.recipe_of(material), out / "one")
-    train(ranks.recipe_of(material, narrow=True), out / "one-narrow")
+    for name, memory in ranks.MEMORY.items():
+        train(ranks.recipe_of(material, memory=memory), out / f"one-{name}")
     torch.set_num_threads(threads)
     for name, count, jobs in (
-        ("two", 2, [*TWO, "narrow", *FAULTS]),
+        ("two", 2, [*TWO, "narrow", "kept", *FAULTS]),
         ("four", 4, [*FOUR, *READ_BY_FOUR]),
     ):
         (out / name).mkdir()
@@ -107,6 +108,16 @@ def test_bfloat16_parameters_are_brought_together_from_float32_ones(out: Path) -
     assert two == pytest.approx(one, rel=1e-3)
     state = stored(out / "two" / "narrow" / "state")
     assert all(tensor.dtype == torch.float32 for tensor in state.values())
+
+
+def test_what_is_recomputed_and_kept_in_fp8_is_so_under_shards(out: Path) -> None:
+    said(out, "two", "kept")
+    two, one, plain = (
+        [row["loss"] for row in read_metrics(out / run / "metrics.jsonl")]
+        for run in ("two/kept", "one-kept", "one")
+    )
+    assert two == pytest.approx(one, rel=1e-5)
+    assert max(abs(a - b) for a, b in zip(two, plain, strict=True)) > 1e-4  # FP8 was in it
 
 
 @pytest.mark.parametrize("name", RUNS)
