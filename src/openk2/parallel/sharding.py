@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from openk2.model import K2Model
 from openk2.model.experts import Experts
-from openk2.optim.shards import local, rows_of, splitting
+from openk2.optim.shards import local, local_rows
 from openk2.parallel.dispatch import AllToAll
 from openk2.parallel.fleet import Fleet
 
@@ -91,10 +91,7 @@ class Sharding:
         """What is here of each parameter and buffer."""
         stacks, expert = self.stacks(), self.fleet.layout.expert
         for name, tensor in (*self.model.named_parameters(), *self.model.named_buffers()):
-            first, total = 0, tensor.shape[0]
-            if (split := splitting(tensor)) is not None:
-                group, place = split
-                first = rows_of(total, group.size(), place).start
+            first, total = local_rows(tensor).start, tensor.shape[0]
             if name in stacks:
                 first, total = first + self.fleet.expert_rank * total, total * expert
             yield Held(name, local(tensor), first, total)

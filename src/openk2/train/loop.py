@@ -35,7 +35,7 @@ from openk2.train.step import StepReport, TrainingError, train_step
 NOT_HIDDEN = ("model.embed_tokens.weight", "lm_head.weight")
 SLOW_PRODUCTS = (
     "slow: this processor multiplies bfloat16 element by element; with "
-    'optimization.products = "float32" a new run is many times as fast'
+    'optimization.products (and memory.parameters) = "float32" a new run is many times as fast'
 )
 
 
@@ -109,7 +109,7 @@ def multiplies_bfloat16(device: str) -> bool:
 
     On AVX2 they ran at 0.8 GFLOP/s, those of float32 at 60 (benchmarks/training.md).
     """
-    return device != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return torch.device(device).type != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def alone(recipe: Recipe) -> Fleet:

@@ -12,10 +12,7 @@ from openk2.parallel import Layout
 
 @dataclass(frozen=True)
 class Part:
-    """Packed rows and their weight in the mixture.
-
-    max_epochs: how often the run may read them (the report's rephrased text: twice at most, 2.2).
-    """
+    """Packed rows and their weight in the mixture. max_epochs: how often a run may read them."""
 
     path: Path
     weight: float
