@@ -85,7 +85,7 @@ def llguidance_side() -> Side:
     """llguidance with a schema as it is."""
     from llguidance import LLMatcher
 
-    from openk2.grammar.library import byte_vocabulary
+    from openk2.grammar.matcher.library import byte_vocabulary
 
     def compiled(schema: Any) -> Accepts:
         grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema))

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from openk2.chat import Tokenizer
 from openk2.grammar import Enforcer, GrammarError, JsonContent, Tool, ToolCalls
-from openk2.grammar.value import Value
-from openk2.grammar.value_grammar import ValueGrammar
-from openk2.grammar.vocabulary import Vocabulary
+from openk2.grammar.course.value import Value
+from openk2.grammar.course.value_grammar import ValueGrammar
+from openk2.grammar.matcher.vocabulary import Vocabulary
 
 from .conftest import SCHEMAS, generate
 from .walks import states

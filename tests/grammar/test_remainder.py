@@ -9,10 +9,10 @@ from llguidance import LLMatcher
 
 from openk2.chat import Tokenizer
 from openk2.grammar import Enforcer, JsonContent, Tool, ToolCalls
-from openk2.grammar.library import byte_vocabulary
-from openk2.grammar.value import Value
-from openk2.grammar.value_grammar import ValueGrammar
-from openk2.grammar.vocabulary import Vocabulary
+from openk2.grammar.matcher.library import byte_vocabulary
+from openk2.grammar.course.value import Value
+from openk2.grammar.course.value_grammar import ValueGrammar
+from openk2.grammar.matcher.vocabulary import Vocabulary
 
 from .conftest import SCHEMAS
 from .walks import states

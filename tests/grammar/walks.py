@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from openk2.chat import Tokenizer
-from openk2.grammar.value import Value
-from openk2.grammar.value_grammar import ValueGrammar
-from openk2.grammar.vocabulary import Vocabulary
+from openk2.grammar.course.value import Value
+from openk2.grammar.course.value_grammar import ValueGrammar
+from openk2.grammar.matcher.vocabulary import Vocabulary
 
 
 def states(

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from threading import Lock
 
 from openk2.chat import Tokenizer
-from openk2.grammar.bounded import BoundedMask, Course
-from openk2.grammar.content import JsonValue
+from openk2.grammar.course.bounded import BoundedMask, Course
+from openk2.grammar.course.content import JsonValue
 from openk2.grammar.demand import Demand, JsonContent, Schema, ToolCalls
 from openk2.grammar.error import GrammarError
-from openk2.grammar.section import ToolSection
-from openk2.grammar.value_grammar import ValueGrammar
-from openk2.grammar.vocabulary import Vocabulary
+from openk2.grammar.course.section import ToolSection
+from openk2.grammar.course.value_grammar import ValueGrammar
+from openk2.grammar.matcher.vocabulary import Vocabulary
 from openk2.protocol import TokenMask
 
 # Compiled schemas kept, the ones used last; each holds some 100 kB.

@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from openk2.grammar.error import GrammarError
-from openk2.grammar.library import byte_matcher
-from openk2.grammar.plain import plain_leaf
+from openk2.grammar.matcher.library import byte_matcher
+from openk2.grammar.matcher.plain import plain_leaf
 from openk2.grammar.shapes import Leaf, Number, Text
 
 if TYPE_CHECKING:

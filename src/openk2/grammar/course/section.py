@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from openk2.chat import call_id
-from openk2.grammar.lark import literal
-from openk2.grammar.value import Value
-from openk2.grammar.value_grammar import ValueGrammar
-from openk2.grammar.vocabulary import Vocabulary, Words
+from openk2.grammar.lark.rules import literal
+from openk2.grammar.course.value import Value
+from openk2.grammar.course.value_grammar import ValueGrammar
+from openk2.grammar.matcher.vocabulary import Vocabulary, Words
 
 # More than any answer holds: what was known of an end no longer holds.
 _UNKNOWN = 10**9

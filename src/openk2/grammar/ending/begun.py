@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from openk2.grammar.admits import admits, node_of
-from openk2.grammar.partial import OpenList, OpenRecord
+from openk2.grammar.schema.admits import admits, node_of
+from openk2.grammar.ending.partial import OpenList, OpenRecord
 from openk2.grammar.shapes import List, Record, Shapes, Union
 
 

@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from openk2.grammar.choices import Choice, choices
+from openk2.grammar.schema.choices import Choice, choices
 from openk2.grammar.error import GrammarError
-from openk2.grammar.keywords import ASSERTIONS, STRUCTURED, Place
-from openk2.grammar.leaves import Leaves
-from openk2.grammar.members import MAX_ITEMS, Fields, counted, items_at
-from openk2.grammar.scalars import (
+from openk2.grammar.schema.keywords import ASSERTIONS, STRUCTURED, Place
+from openk2.grammar.matcher.leaves import Leaves
+from openk2.grammar.schema.members import MAX_ITEMS, Fields, counted, items_at
+from openk2.grammar.schema.scalars import (
     Places,
     Valued,
     admits_scalar,

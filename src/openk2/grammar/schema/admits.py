@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from openk2.grammar.patterns import found
-from openk2.grammar.scalars import admits_scalar
+from openk2.grammar.schema.patterns import found
+from openk2.grammar.schema.scalars import admits_scalar
 from openk2.grammar.shapes import (
     NEVER,
     List,

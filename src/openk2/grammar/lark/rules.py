@@ -8,9 +8,9 @@ is not used: the language is that of the masks, except where `LarkRules` says.
 import json
 import math
 
-from openk2.grammar.least import Least, quoted
-from openk2.grammar.plain import plain_leaf
-from openk2.grammar.scalars import MAX_INTEGER, MAX_NUMBER
+from openk2.grammar.ending.least import Least, quoted
+from openk2.grammar.matcher.plain import plain_leaf
+from openk2.grammar.schema.scalars import MAX_INTEGER, MAX_NUMBER
 from openk2.grammar.shapes import List, Literals, Number, Record, Shape, Shapes, Text
 
 CHARACTER = r'([^"\\\x00-\x1f\x7f]|\\["\\bfnrt])'

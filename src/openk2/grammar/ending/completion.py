@@ -6,11 +6,11 @@ matcher that knows the whole grammar has the last word on each.
 
 from collections.abc import Iterator
 
-from openk2.grammar.admits import node_of
-from openk2.grammar.begun import lists, next_named, place, records
-from openk2.grammar.least import Least, quoted
-from openk2.grammar.leaves import Leaves, text_rest
-from openk2.grammar.partial import OpenList, OpenRecord, Partial, read_partial
+from openk2.grammar.schema.admits import node_of
+from openk2.grammar.ending.begun import lists, next_named, place, records
+from openk2.grammar.ending.least import Least, quoted
+from openk2.grammar.matcher.leaves import Leaves, text_rest
+from openk2.grammar.ending.partial import OpenList, OpenRecord, Partial, read_partial
 from openk2.grammar.shapes import NEVER, List, Literals, Number, Record, Shape, Shapes, Text, Union
 
 # Texts offered for one level.

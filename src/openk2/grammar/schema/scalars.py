@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
-from openk2.grammar.keywords import TYPES, Place
-from openk2.grammar.patterns import found
+from openk2.grammar.schema.keywords import TYPES, Place
+from openk2.grammar.schema.patterns import found
 from openk2.grammar.shapes import Leaf, Number, Shape, Text, identity
 
 Places = Sequence[Place]

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from openk2.grammar.admits import node_of
-from openk2.grammar.begun import lists, next_named, place, records
-from openk2.grammar.lark import (
+from openk2.grammar.schema.admits import node_of
+from openk2.grammar.ending.begun import lists, next_named, place, records
+from openk2.grammar.lark.rules import (
     DIGITS,
     ESCAPED,
     WHOLE,
@@ -14,9 +14,9 @@ from openk2.grammar.lark import (
     literal,
     value,
 )
-from openk2.grammar.least import Least, quoted
-from openk2.grammar.leaves import escapes, text_rest
-from openk2.grammar.partial import OpenList, OpenRecord, Partial, read_partial
+from openk2.grammar.ending.least import Least, quoted
+from openk2.grammar.matcher.leaves import escapes, text_rest
+from openk2.grammar.ending.partial import OpenList, OpenRecord, Partial, read_partial
 from openk2.grammar.shapes import List, Literals, Number, Record, Shape, Shapes, Text
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from openk2.grammar.keywords import UNENFORCEABLE, Place, referred
+from openk2.grammar.schema.keywords import UNENFORCEABLE, Place, referred
 
 # More than this many ways to satisfy one schema is an attack or a mistake.
 MAX_CHOICES = 256

@@ -6,8 +6,8 @@ Python's own could take for ever on a hostile one, and would read another dialec
 import json
 from functools import lru_cache
 
-from openk2.grammar.keywords import Place
-from openk2.grammar.library import byte_matcher
+from openk2.grammar.schema.keywords import Place
+from openk2.grammar.matcher.library import byte_matcher
 
 
 def finds(place: Place, keyword: str, pattern: str, text: str) -> bool:

@@ -2,8 +2,8 @@
 
 import re
 
-from openk2.grammar.value_grammar import ValueGrammar
-from openk2.grammar.vocabulary import Vocabulary, Words
+from openk2.grammar.course.value_grammar import ValueGrammar
+from openk2.grammar.matcher.vocabulary import Vocabulary, Words
 
 _MARKS = re.compile(rb'["\\{}\[\],]')
 

@@ -5,8 +5,8 @@ import math
 from collections.abc import Sequence
 
 from openk2.grammar.error import GrammarError
-from openk2.grammar.leaves import Leaves
-from openk2.grammar.patterns import found
+from openk2.grammar.matcher.leaves import Leaves
+from openk2.grammar.schema.patterns import found
 from openk2.grammar.shapes import NEVER, List, Literals, Record, Shape, Shapes, Text
 
 # Where the shortest value itself nests deeper, or is longer, no answer could hold it.

@@ -6,9 +6,9 @@ from itertools import combinations
 from math import comb
 
 from openk2.grammar.error import GrammarError
-from openk2.grammar.keywords import APPLICATORS, Place
-from openk2.grammar.patterns import finds
-from openk2.grammar.scalars import (
+from openk2.grammar.schema.keywords import APPLICATORS, Place
+from openk2.grammar.schema.patterns import finds
+from openk2.grammar.schema.scalars import (
     Places,
     admits_scalar,
     common_types,

@@ -1,8 +1,8 @@
 """Content that is one JSON value, as a course: the value, then a stop token."""
 
-from openk2.grammar.value import Value
-from openk2.grammar.value_grammar import ValueGrammar
-from openk2.grammar.vocabulary import Vocabulary, Words
+from openk2.grammar.course.value import Value
+from openk2.grammar.course.value_grammar import ValueGrammar
+from openk2.grammar.matcher.vocabulary import Vocabulary, Words
 
 
 class JsonValue:

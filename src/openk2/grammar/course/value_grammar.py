@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from openk2.grammar.admits import disjoint
-from openk2.grammar.completion import Completion
+from openk2.grammar.schema.admits import disjoint
+from openk2.grammar.ending.completion import Completion
 from openk2.grammar.error import GrammarError
-from openk2.grammar.least import Least, quoted
-from openk2.grammar.leaves import Leaves
-from openk2.grammar.library import compiled
-from openk2.grammar.plain import plain_schema
-from openk2.grammar.reading import Reading
-from openk2.grammar.remainder import Remainder
+from openk2.grammar.ending.least import Least, quoted
+from openk2.grammar.matcher.leaves import Leaves
+from openk2.grammar.matcher.library import compiled
+from openk2.grammar.matcher.plain import plain_schema
+from openk2.grammar.schema.reading import Reading
+from openk2.grammar.lark.remainder import Remainder
 from openk2.grammar.shapes import List, Literals, Number, Record, Shape, Shapes, Text
-from openk2.grammar.vocabulary import Vocabulary
+from openk2.grammar.matcher.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher

@@ -3,7 +3,7 @@
 from collections import deque
 from typing import Protocol
 
-from openk2.grammar.vocabulary import Vocabulary, Words
+from openk2.grammar.matcher.vocabulary import Vocabulary, Words
 
 # Lists and objects in one another. Whoever reads or checks the output recurses: validators take
 # some ten frames a level, of the thousand that Python allows.

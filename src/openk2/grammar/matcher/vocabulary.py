@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openk2.chat import Tokenizer
-from openk2.grammar.library import vocabulary
+from openk2.grammar.matcher.library import vocabulary
 
 if TYPE_CHECKING:
     from llguidance import LLTokenizer
