@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Words = NDArray[np.int32]
 
 
-class Vocabulary:
+class TokenVocabulary:
     """The ids of one tokenizer. Safe to share between threads once `trie` was asked for."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
