@@ -5,9 +5,17 @@ import math
 from collections.abc import Sequence
 
 from openk2.grammar.error import GrammarError
-from openk2.grammar.leaves import Leaves
-from openk2.grammar.patterns import found
-from openk2.grammar.shapes import NEVER, List, Literals, Record, Shape, Shapes, Text
+from openk2.grammar.matcher import Leaves
+from openk2.grammar.schema import found
+from openk2.grammar.shapes import (
+    NEVER,
+    ArrayShape,
+    LiteralShape,
+    ObjectShape,
+    Shapes,
+    StringShape,
+    ValueShape,
+)
 
 # Where the shortest value itself nests deeper, or is longer, no answer could hold it.
 MAX_DEPTH = 64  # as what is written: `bounded`
@@ -47,18 +55,18 @@ class Least:
                 f"has no value of less than {MAX_BYTES:,} bytes and {MAX_DEPTH} levels"
             )
         shape = min(self._shapes.node(node), key=self.size_of)
-        if isinstance(shape, Literals):
+        if isinstance(shape, LiteralShape):
             return min(shape.texts, key=lambda text: len(text.encode())).encode()
-        if isinstance(shape, List):
+        if isinstance(shape, ArrayShape):
             items = [self.text(shape.item(i), depth + 1) for i in range(shape.min_items)]
             return b"[" + b",".join(items) + b"]"
-        if isinstance(shape, Record):
+        if isinstance(shape, ObjectShape):
             return b"{" + b",".join(self.members(shape, -1, 0, depth)) + b"}"
         least = self._leaves.least(shape)
         assert least is not None, shape
         return least
 
-    def members(self, record: Record, after: int, extras: int, depth: int = 0) -> list[bytes]:
+    def members(self, record: ObjectShape, after: int, extras: int, depth: int = 0) -> list[bytes]:
         """The members still owed: required ones behind position `after`, then further keys.
 
         extras: how many further keys there are.
@@ -78,7 +86,7 @@ class Least:
         """A named member with its shortest value."""
         return quoted(name) + b":" + self.text(node, depth + 1)
 
-    def extra(self, record: Record, depth: int = 0) -> bytes | None:
+    def extra(self, record: ObjectShape, depth: int = 0) -> bytes | None:
         """The shortest further member; None if there can be none."""
         choices = self._extras(record)
         if not choices:
@@ -86,14 +94,14 @@ class Least:
         key, node = min(choices, key=lambda choice: len(choice[0]) + self.size(choice[1]))
         return key + b":" + self.text(node, depth + 1)
 
-    def _extras(self, record: Record) -> list[tuple[bytes, int]]:
+    def _extras(self, record: ObjectShape) -> list[tuple[bytes, int]]:
         """Keys of further members, shortest for their kind, with their nodes."""
         if record.max_extra == 0:
             return []
         taken = {name for name, _ in record.properties}
         choices: list[tuple[bytes, int]] = []
         for pattern, node in record.patterns:
-            key = self._leaves.least(Text(patterns=(pattern,)))
+            key = self._leaves.least(StringShape(patterns=(pattern,)))
             if key is not None and json.loads(key) not in taken:
                 choices.append((key, node))
         patterns = [*(pattern for pattern, _ in record.patterns), *record.closed]
@@ -108,17 +116,17 @@ class Least:
                 choices.append((quoted(name), record.additional))
         return [choice for choice in choices if self.size(choice[1]) < math.inf]
 
-    def size_of(self, shape: Shape) -> float:
+    def size_of(self, shape: ValueShape) -> float:
         """Bytes of the shortest value of one alternative; infinite if there is none."""
-        if isinstance(shape, Literals):
+        if isinstance(shape, LiteralShape):
             return min(len(text.encode()) for text in shape.texts)
-        if isinstance(shape, List):
+        if isinstance(shape, ArrayShape):
             return 2 + _joined(
                 [self.size(node) for node in shape.prefix[: shape.min_items]],
                 max(0, shape.min_items - len(shape.prefix)),
                 self.size(shape.rest),
             )
-        if isinstance(shape, Record):
+        if isinstance(shape, ObjectShape):
             sizes = [
                 len(quoted(name)) + 1 + self.size(node)
                 for name, node in shape.properties

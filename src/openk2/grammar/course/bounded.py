@@ -1,60 +1,13 @@
 """The mask that a token generator is given: a course, held to its number of tokens."""
 
 from collections import deque
-from typing import Protocol
 
-from openk2.grammar.vocabulary import Vocabulary, Words
+from openk2.grammar.course.course import Course
+from openk2.grammar.matcher import TokenVocabulary, Words
 
 # Lists and objects in one another. Whoever reads or checks the output recurses: validators take
 # some ten frames a level, of the thousand that Python allows.
 MAX_NESTING = 64
-
-
-class Course(Protocol):
-    """An output on its way, without a thought of its length. `undo` takes back the last id only.
-
-    owing: whether something was begun that has to be closed.
-    """
-
-    @property
-    def owing(self) -> bool: ...
-
-    def fill(self, words: Words) -> None:
-        """Write the ids that may come next into zeroed or used words."""
-        ...
-
-    def take(self, token_id: int) -> None: ...
-
-    def undo(self) -> None: ...
-
-    def bound(self) -> int:
-        """Tokens to the end, at most, the stop token included."""
-        ...
-
-    def growth(self, opened: int) -> int:
-        """Tokens that the way to the end may have grown by since `opened`, at most."""
-        ...
-
-    @property
-    def opened(self) -> int: ...
-
-    @property
-    def depth(self) -> int:
-        """Lists and objects that are open."""
-        ...
-
-    def closing(self) -> list[int] | None:
-        """Ids to the end, the stop token included; None if none were found."""
-        ...
-
-    def remainder(self) -> str | None:
-        """A Lark grammar of what is missing of the value, or the id of a call, that is being
-        written; None where none is, or where that cannot be written."""
-        ...
-
-    def forgo(self) -> None:
-        """Never again begin what did not fit; only asked for where nothing is owing."""
-        ...
 
 
 class BoundedMask:
@@ -65,7 +18,7 @@ class BoundedMask:
     Nothing is shortened before that.
     """
 
-    def __init__(self, vocabulary: Vocabulary, course: Course, max_tokens: int) -> None:
+    def __init__(self, vocabulary: TokenVocabulary, course: Course, max_tokens: int) -> None:
         self._vocabulary, self._course, self._left = vocabulary, course, max_tokens
         self._closing: deque[int] = deque()
         # The last way to the end that was computed: its length, and what was open then.

@@ -6,16 +6,16 @@ Python's own could take for ever on a hostile one, and would read another dialec
 import json
 from functools import lru_cache
 
-from openk2.grammar.keywords import Place
-from openk2.grammar.library import byte_matcher
+from openk2.grammar.matcher import byte_matcher
+from openk2.grammar.schema.keywords import Subschema
 
 
-def finds(place: Place, keyword: str, pattern: str, text: str) -> bool:
+def finds(subschema: Subschema, keyword: str, pattern: str, text: str) -> bool:
     """Whether the pattern is found in the text. Raises GrammarError if it cannot be read."""
     try:
         return found(pattern, text)
     except ValueError as error:
-        raise place.refused(keyword, f"has the pattern {pattern!r}: {error}") from None
+        raise subschema.refused(keyword, f"has the pattern {pattern!r}: {error}") from None
 
 
 @lru_cache(maxsize=256)

@@ -8,10 +8,18 @@ is not used: the language is that of the masks, except where `LarkRules` says.
 import json
 import math
 
-from openk2.grammar.least import Least, quoted
-from openk2.grammar.plain import plain_leaf
-from openk2.grammar.scalars import MAX_INTEGER, MAX_NUMBER
-from openk2.grammar.shapes import List, Literals, Number, Record, Shape, Shapes, Text
+from openk2.grammar.ending import Least, quoted
+from openk2.grammar.matcher import plain_leaf
+from openk2.grammar.schema import MAX_INTEGER, MAX_NUMBER
+from openk2.grammar.shapes import (
+    ArrayShape,
+    LiteralShape,
+    NumberShape,
+    ObjectShape,
+    Shapes,
+    StringShape,
+    ValueShape,
+)
 
 CHARACTER = r'([^"\\\x00-\x1f\x7f]|\\["\\bfnrt])'
 ESCAPED = r'["\\bfnrt]'  # behind a backslash
@@ -53,7 +61,7 @@ class LarkRules:
         """Whether a node has values at all."""
         return self._least.size(node) < math.inf
 
-    def may_follow(self, shape: Record, number: int, place: int, extras: int) -> str:
+    def may_follow(self, shape: ObjectShape, number: int, place: int, extras: int) -> str:
         """Behind a member, to the end of the object.
 
         place: of the next named property. extras: how many further keys there are.
@@ -62,7 +70,7 @@ class LarkRules:
             return self._more(shape, extras)
         return f"{self._places(shape, number)}_end{place}"
 
-    def member(self, shape: Record, number: int, place: int, extras: int) -> str | None:
+    def member(self, shape: ObjectShape, number: int, place: int, extras: int) -> str | None:
         """From the beginning of a member that must come to the end of the object; None if none
         that is written may come."""
         if extras:
@@ -72,28 +80,28 @@ class LarkRules:
         # Whoever wrote the comma meant a key that is not written otherwise.
         return self._extra(shape, 0) if self.has_extras(shape) else None
 
-    def has_extras(self, shape: Record) -> bool:
+    def has_extras(self, shape: ObjectShape) -> bool:
         """Whether there are further keys at all."""
         return shape.open and bool(self._extra_values(shape))
 
-    def extra_value(self, shape: Record) -> str:
+    def extra_value(self, shape: ObjectShape) -> str:
         """The value of any further key."""
         return one_of(self._extra_values(shape))
 
-    def items(self, shape: List, number: int, count: int) -> str:
+    def items(self, shape: ArrayShape, number: int, count: int) -> str:
         """Behind `count` items, to the end of the list."""
         if count <= len(shape.prefix):
             return f"{self._places(shape, number)}_items{count}"
         return self._more_items(shape, count)
 
-    def _shape(self, shape: Shape, number: int) -> str:
-        if isinstance(shape, Literals):
+    def _shape(self, shape: ValueShape, number: int) -> str:
+        if isinstance(shape, LiteralShape):
             return " | ".join(map(literal, shape.texts))
-        if isinstance(shape, Text):
+        if isinstance(shape, StringShape):
             return text(shape)
-        if isinstance(shape, Number):
+        if isinstance(shape, NumberShape):
             return numeral(shape)
-        if isinstance(shape, List):
+        if isinstance(shape, ArrayShape):
             for count in range(len(shape.prefix) + 1):
                 self._add(self.items(shape, number, count), self._items(shape, number, count))
             return f'"[" {self.items(shape, number, 0)}'
@@ -108,7 +116,7 @@ class LarkRules:
             opened = opened or one_of(begins + ends)
         return f'"{{" {opened}'
 
-    def _items(self, shape: List, number: int, count: int) -> list[str]:
+    def _items(self, shape: ArrayShape, number: int, count: int) -> list[str]:
         """The ways to go on behind `count` items, of which each has its own place."""
         item = shape.item(count)
         if (shape.max_items is not None and count >= shape.max_items) or not self.has(item):
@@ -118,14 +126,14 @@ class LarkRules:
             return [f"{comma}{value(item)} {self._more_items(shape, count + 1)}", *ends]
         return [f"{comma}{value(item)} {self.items(shape, number, count + 1)}", *ends]
 
-    def _more_items(self, shape: List, count: int) -> str:
+    def _more_items(self, shape: ArrayShape, count: int) -> str:
         """Behind `count` items, all that may follow being alike."""
         most = None if shape.max_items is None else max(0, shape.max_items - count)
         most = most if self.has(shape.rest) else 0
         least = max(0, shape.min_items - count)
         return f'{times(f"COMMA {value(shape.rest)}", least, most)} "]"'
 
-    def _members(self, shape: Record, number: int, place: int) -> list[str]:
+    def _members(self, shape: ObjectShape, number: int, place: int) -> list[str]:
         """The ways to go on with a member at this place or one behind it."""
         if place == len(shape.properties):
             return [self._extra(shape, 0)]
@@ -138,35 +146,35 @@ class LarkRules:
             ways.append(f"{self._places(shape, number)}_member{place + 1}")
         return ways
 
-    def _goes_on(self, shape: Record, place: int) -> bool:
+    def _goes_on(self, shape: ObjectShape, place: int) -> bool:
         """Whether a member that is written may come at this place or behind it."""
         for name, node in shape.properties[place:]:
             if self.has(node) or name in shape.required:
                 return True
         return self.has_extras(shape) and (shape.min_extra > 0 or not shape.properties)
 
-    def _extra_values(self, shape: Record) -> list[str]:
+    def _extra_values(self, shape: ObjectShape) -> list[str]:
         nodes = [node for _, node in shape.patterns] + [shape.additional]
         return [value(node) for node in dict.fromkeys(nodes) if self.has(node)]
 
-    def _extra(self, shape: Record, extras: int) -> str:
+    def _extra(self, shape: ObjectShape, extras: int) -> str:
         """A further key, beside `extras` of them, and all that follows."""
         return f"STRING COLON {self.extra_value(shape)} {self._more(shape, extras + 1)}"
 
-    def _more(self, shape: Record, extras: int) -> str:
+    def _more(self, shape: ObjectShape, extras: int) -> str:
         """What may follow behind a further key's value."""
         most = None if shape.max_extra is None else max(0, shape.max_extra - extras)
         another = f"COMMA STRING COLON {self.extra_value(shape)}"
         return f'{times(another, max(0, shape.min_extra - extras), most)} "}}"'
 
-    def _places(self, shape: Record | List, number: int) -> str:
+    def _places(self, shape: ObjectShape | ArrayShape, number: int) -> str:
         return f"{value(number)}_{self._shapes.node(number).index(shape)}"
 
     def _add(self, name: str, ways: list[str]) -> None:
         self._rules.append(f"{name}: {' | '.join(ways)}")
 
 
-def last_owed(shape: Record) -> int:
+def last_owed(shape: ObjectShape) -> int:
     """The place of the last member that an object must have; -1 if it may be empty."""
     if shape.min_extra:
         return len(shape.properties)
@@ -185,12 +193,12 @@ def literal(text: str | bytes) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def text(shape: Text) -> str:
+def text(shape: StringShape) -> str:
     """A string."""
     if not shape.plain:
         plain = {key: item for key, item in plain_leaf(shape).items() if (key, item) != _NO_LEAST}
         return f"%json {json.dumps(plain)}"
-    if shape == Text():
+    if shape == StringShape():
         return "STRING"
     return f'/"{characters(shape.min_length, shape.max_length)}"/'
 
@@ -203,14 +211,14 @@ def characters(least: int, most: int | None) -> str:
     return f"{CHARACTER}{{{least},{'' if most is None else most}}}"
 
 
-def numeral(shape: Number) -> str:
+def numeral(shape: NumberShape) -> str:
     """A number."""
     if shape.multiple is None and is_unbounded(shape):
         return "INTEGER" if shape.integer else "NUMBER"
     return f"%json {json.dumps(plain_leaf(shape))}"
 
 
-def is_unbounded(shape: Number) -> bool:
+def is_unbounded(shape: NumberShape) -> bool:
     """Whether the schema said nothing of its size."""
     limit = MAX_INTEGER if shape.integer else MAX_NUMBER
     return shape.low == -limit and shape.high == limit

@@ -43,7 +43,7 @@ APPLICATORS = ("$ref", "allOf", "anyOf", "oneOf", "not", "dependentRequired", "d
 
 
 @dataclass(frozen=True)
-class Place:
+class Subschema:
     """A schema and the JSON pointer at which it stands, which alone tells two of them apart."""
 
     pointer: str
@@ -64,17 +64,17 @@ class Place:
         """The keywords that are there; none of a boolean."""
         return frozenset(self.schema) if isinstance(self.schema, Mapping) else frozenset()
 
-    def below(self, *steps: str | int) -> "Place":
+    def below(self, *steps: str | int) -> "Subschema":
         """The schema at these steps, which must be there."""
         pointer, found = self.pointer, self.schema
         for step in steps:
             pointer = f"{pointer}/{escaped(str(step))}"
             found = found[step]  # type: ignore[index]
-        return Place(pointer, found)
+        return Subschema(pointer, found)
 
-    def made(self, name: str, schema: Mapping[str, Any] | bool) -> "Place":
+    def made(self, name: str, schema: Mapping[str, Any] | bool) -> "Subschema":
         """A schema that another keyword stands for."""
-        return Place(f"{self.pointer}/{name}", schema)
+        return Subschema(f"{self.pointer}/{name}", schema)
 
     def refused(self, keyword: str, problem: str) -> GrammarError:
         return GrammarError(problem, pointer=self.pointer, keyword=keyword)
@@ -113,7 +113,7 @@ class Place:
             raise self.refused(keyword, "must be a list of strings")
         return tuple(value)
 
-    def schemas(self, keyword: str) -> "tuple[Place, ...]":
+    def schemas(self, keyword: str) -> "tuple[Subschema, ...]":
         """A list of schemas; empty if the keyword is not there."""
         value = self.get(keyword)
         if value is None:
@@ -143,18 +143,20 @@ class Place:
         return frozenset(names)
 
 
-def referred(root: Place, place: Place) -> Place | None:
-    """Where the place's `$ref` leads, None without one. Only within the document."""
-    reference = place.text("$ref")
+def referred(root: Subschema, subschema: Subschema) -> Subschema | None:
+    """The subschema that `$ref` points to, None without one. Only within the document."""
+    reference = subschema.text("$ref")
     if reference is None:
         return None
     own = root.text("$id") or ""
     target = reference.removeprefix(own) if own else reference
     fragment = unquote(target.removeprefix("#"))
     if target and not target.startswith("#"):
-        raise place.refused("$ref", f"leads to {reference!r}: only the schema itself is looked at")
+        raise subschema.refused(
+            "$ref", f"leads to {reference!r}: only the schema itself is looked at"
+        )
     if fragment and not fragment.startswith("/"):
-        return _anchored(root, place, fragment)
+        return _anchored(root, subschema, fragment)
     pointer, value = root.pointer, root.schema
     for step in fragment.split("/")[1:]:
         pointer = f"{pointer}/{step}"
@@ -162,22 +164,22 @@ def referred(root: Place, place: Place) -> Place | None:
         try:
             value = value[int(name)] if isinstance(value, list) else value[name]  # type: ignore[index]
         except (KeyError, IndexError, ValueError, TypeError):
-            raise place.refused("$ref", f"leads to {reference!r}, which is not there") from None
-    return Place(pointer, value)
+            raise subschema.refused("$ref", f"leads to {reference!r}, which is not there") from None
+    return Subschema(pointer, value)
 
 
-def _anchored(root: Place, place: Place, anchor: str) -> Place:
+def _anchored(root: Subschema, subschema: Subschema, anchor: str) -> Subschema:
     """The schema of the document with that `$anchor`."""
     pending: list[tuple[str, Any]] = [(root.pointer, root.schema)]
     while pending:
         pointer, value = pending.pop()
         if isinstance(value, Mapping):
             if value.get("$anchor") == anchor:
-                return Place(pointer, value)
+                return Subschema(pointer, value)
             pending += [(f"{pointer}/{escaped(str(key))}", inner) for key, inner in value.items()]
         elif isinstance(value, list):
             pending += [(f"{pointer}/{index}", inner) for index, inner in enumerate(value)]
-    raise place.refused("$ref", f"leads to the anchor {anchor!r}, which is not there")
+    raise subschema.refused("$ref", f"leads to the anchor {anchor!r}, which is not there")
 
 
 def escaped(step: str) -> str:

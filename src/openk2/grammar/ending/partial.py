@@ -10,7 +10,7 @@ _WORD = re.compile(rb"[-+.0-9a-zA-Z]+")
 
 
 @dataclass
-class OpenList:
+class OpenArray:
     """items: those that are whole. after: what the text ends behind."""
 
     items: list[Any] = field(default_factory=list)
@@ -18,7 +18,7 @@ class OpenList:
 
 
 @dataclass
-class OpenRecord:
+class OpenObject:
     """members: those that are whole, in order. key: of the one that is not; None before it."""
 
     members: list[tuple[str, Any]] = field(default_factory=list)
@@ -34,36 +34,36 @@ class Partial:
     may go on. whole: whether the value is complete; a number at the end never is, but is `begun`.
     """
 
-    levels: tuple[OpenList | OpenRecord, ...]
+    levels: tuple[OpenArray | OpenObject, ...]
     begun: bytes | None
     whole: bool
 
 
 def read_partial(text: bytes) -> Partial:
     """The state of a text that is the beginning of JSON; no other may be given."""
-    levels: list[OpenList | OpenRecord] = []
+    levels: list[OpenArray | OpenObject] = []
     position, whole = 0, False
     while position < len(text):
         letter = text[position : position + 1]
         level = levels[-1] if levels else None
         if letter in b"{[":
-            levels.append(OpenRecord() if letter == b"{" else OpenList())
+            levels.append(OpenObject() if letter == b"{" else OpenArray())
         elif letter in b"}]":
             closed = levels.pop()
-            value: Any = closed.items if isinstance(closed, OpenList) else dict(closed.members)
+            value: Any = closed.items if isinstance(closed, OpenArray) else dict(closed.members)
             whole = _put(levels, value)
         elif letter == b",":
             assert level is not None
             level.after = "comma"
         elif letter == b":":
-            assert isinstance(level, OpenRecord)
+            assert isinstance(level, OpenObject)
             level.after = "colon"
         elif letter not in b" \n\t\r":
             match = (_STRING if letter == b'"' else _WORD).match(text, position)
             if match is None or (letter != b'"' and match.end() == len(text)):
                 return Partial(tuple(levels), text[position:], whole=False)
             scalar = json.loads(match[0])
-            if isinstance(level, OpenRecord) and level.after in ("start", "comma"):
+            if isinstance(level, OpenObject) and level.after in ("start", "comma"):
                 level.key, level.after = scalar, "key"
             else:
                 whole = _put(levels, scalar)
@@ -72,12 +72,12 @@ def read_partial(text: bytes) -> Partial:
     return Partial(tuple(levels), None, whole)
 
 
-def _put(levels: list[OpenList | OpenRecord], value: Any) -> bool:
+def _put(levels: list[OpenArray | OpenObject], value: Any) -> bool:
     """Add a whole value to the innermost level; True if it is the outermost itself."""
     if not levels:
         return True
     level = levels[-1]
-    if isinstance(level, OpenList):
+    if isinstance(level, OpenArray):
         level.items.append(value)
     else:
         assert level.key is not None

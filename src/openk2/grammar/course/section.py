@@ -11,16 +11,16 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from openk2.chat import call_id
+from openk2.grammar.course.open_value import OpenValue
+from openk2.grammar.course.value_grammar import ValueGrammar
 from openk2.grammar.lark import literal
-from openk2.grammar.value import Value
-from openk2.grammar.value_grammar import ValueGrammar
-from openk2.grammar.vocabulary import Vocabulary, Words
+from openk2.grammar.matcher import TokenVocabulary, Words
 
 # More than any answer holds: what was known of an end no longer holds.
 _UNKNOWN = 10**9
 
 
-class Stage(Enum):
+class SectionStage(Enum):
     """What comes next."""
 
     FREE = auto()
@@ -40,9 +40,9 @@ class _State:
     single: no section may be begun any more.
     """
 
-    stage: Stage
+    stage: SectionStage
     header: bytes = b""
-    value: Value | None = None
+    value: OpenValue | None = None
     calls: int = 0
     forgone: bool = False
 
@@ -52,7 +52,7 @@ class ToolSection:
 
     def __init__(
         self,
-        vocabulary: Vocabulary,
+        vocabulary: TokenVocabulary,
         grammars: Mapping[str, ValueGrammar],
         *,
         required: bool,
@@ -61,22 +61,22 @@ class ToolSection:
     ) -> None:
         self._vocabulary, self._grammars = vocabulary, grammars
         self._parallel, self._first = parallel, first_number
-        self._state = self._before = _State(Stage.SECTION if required else Stage.FREE)
+        self._state = self._before = _State(SectionStage.SECTION if required else SectionStage.FREE)
         self._by_value = False
 
     @property
     def owing(self) -> bool:
         """See `Course`."""
-        return self._state.stage not in (Stage.FREE, Stage.DONE)
+        return self._state.stage not in (SectionStage.FREE, SectionStage.DONE)
 
     def fill(self, words: Words) -> None:
         """See `Course`."""
         state, ids = self._state, self._vocabulary
-        if state.stage is Stage.FREE:
+        if state.stage is SectionStage.FREE:
             words[:] = ids.free
             if state.forgone:
                 ids.forbid(words, ids.section_begin)
-        elif state.stage is Stage.ARGUMENTS:
+        elif state.stage is SectionStage.ARGUMENTS:
             assert state.value is not None
             if state.value.fill(words):
                 ids.allow(words, (ids.call_end,))
@@ -88,9 +88,9 @@ class ToolSection:
         """See `Course`. Raises ValueError for an id that may not come here."""
         self._before, state, ids = self._state, self._state, self._vocabulary
         self._by_value = False
-        if state.stage is Stage.FREE:
+        if state.stage is SectionStage.FREE:
             self._state = self._behind_free(token_id)
-        elif state.stage is Stage.ARGUMENTS and token_id != ids.call_end:
+        elif state.stage is SectionStage.ARGUMENTS and token_id != ids.call_end:
             assert state.value is not None
             state.value.take(token_id)
             self._by_value = True
@@ -107,7 +107,7 @@ class ToolSection:
     def bound(self) -> int:
         """See `Course`."""
         state = self._state
-        if state.stage is Stage.ARGUMENTS:
+        if state.stage is SectionStage.ARGUMENTS:
             assert state.value is not None
             return state.value.bound() + 3
         closing = self.closing()
@@ -128,7 +128,7 @@ class ToolSection:
     def growth(self, opened: int) -> int:
         """See `Course`."""
         begun = opened - self._state.calls * _UNKNOWN
-        if self._state.stage is not Stage.ARGUMENTS or begun < 0:
+        if self._state.stage is not SectionStage.ARGUMENTS or begun < 0:
             return _UNKNOWN
         assert self._state.value is not None
         return self._state.value.growth(begun)
@@ -139,7 +139,7 @@ class ToolSection:
 
     def remainder(self) -> str | None:
         """See `Course`."""
-        if self._state.stage is Stage.HEADER:
+        if self._state.stage is SectionStage.HEADER:
             rests = self._rests()
             return f"start: {' | '.join(map(literal, rests))}" if all(rests) else None
         value = self._state.value
@@ -149,19 +149,19 @@ class ToolSection:
         """See `Course`."""
         state, ids = self._state, self._vocabulary
         end = [ids.call_end, ids.section_end, ids.stop]
-        if state.stage is Stage.FREE:
+        if state.stage is SectionStage.FREE:
             return [ids.stop]
-        if state.stage is Stage.ARGUMENTS:
+        if state.stage is SectionStage.ARGUMENTS:
             assert state.value is not None
             closing = state.value.closing()
             return None if closing is None else closing + end
-        if state.stage in (Stage.SECTION, Stage.CALL, Stage.HEADER):
+        if state.stage in (SectionStage.SECTION, SectionStage.CALL, SectionStage.HEADER):
             markers = {
-                Stage.SECTION: [ids.section_begin, ids.call_begin],
-                Stage.CALL: [ids.call_begin],
+                SectionStage.SECTION: [ids.section_begin, ids.call_begin],
+                SectionStage.CALL: [ids.call_begin],
             }.get(state.stage, [])
             return markers + self._shortest_call(state.header) + end
-        return {Stage.NEXT: [ids.section_end, ids.stop], Stage.STOP: [ids.stop]}.get(
+        return {SectionStage.NEXT: [ids.section_end, ids.stop], SectionStage.STOP: [ids.stop]}.get(
             state.stage, []
         )
 
@@ -185,7 +185,7 @@ class ToolSection:
 
     def _usual(self) -> Sequence[int]:
         """The markers; where a header has one way to go on, the usual first id of it."""
-        if self._state.stage is Stage.HEADER:
+        if self._state.stage is SectionStage.HEADER:
             rest, *others = self._rests()
             if rest and not others:
                 return self._vocabulary.encode(rest)[:1]
@@ -197,13 +197,13 @@ class ToolSection:
     def _markers(self) -> Sequence[int]:
         """The ids that may come where neither text nor arguments are written."""
         state, ids = self._state, self._vocabulary
-        if state.stage is Stage.HEADER:
+        if state.stage is SectionStage.HEADER:
             rests = self._rests()
             done = [ids.argument_begin] if b"" in rests else []
             return [*done, *(token for rest in rests for token in ids.beginnings(rest))]
-        if state.stage is Stage.NEXT:
+        if state.stage is SectionStage.NEXT:
             return [ids.section_end, *([ids.call_begin] if self._parallel else [])]
-        fixed = {Stage.SECTION: [ids.section_begin], Stage.CALL: [ids.call_begin]}
+        fixed = {SectionStage.SECTION: [ids.section_begin], SectionStage.CALL: [ids.call_begin]}
         return fixed.get(state.stage, ids.stops)
 
     def _behind_free(self, token_id: int) -> _State:
@@ -212,27 +212,27 @@ class ToolSection:
         if token_id in ids.inner or (begins and self._state.forgone):
             raise ValueError(f"token {token_id} is not allowed here")
         if begins:
-            return _State(Stage.CALL)
-        return _State(Stage.DONE) if token_id in ids.stops else self._state
+            return _State(SectionStage.CALL)
+        return _State(SectionStage.DONE) if token_id in ids.stops else self._state
 
     def _behind_marker(self, token_id: int) -> _State:
         state, ids = self._state, self._vocabulary
-        if state.stage is Stage.ARGUMENTS:
+        if state.stage is SectionStage.ARGUMENTS:
             assert state.value is not None
             if not state.value.complete:
                 raise ValueError("the arguments cannot end here")
-            return _State(Stage.NEXT, calls=state.calls + 1)
+            return _State(SectionStage.NEXT, calls=state.calls + 1)
         if token_id not in self._markers():
             raise ValueError(f"token {token_id} is not allowed here")
-        if state.stage is Stage.HEADER and token_id != ids.argument_begin:
+        if state.stage is SectionStage.HEADER and token_id != ids.argument_begin:
             return replace(state, header=state.header + ids.bytes_of(token_id))
-        if state.stage is Stage.HEADER:
+        if state.stage is SectionStage.HEADER:
             name = next(name for name, rest in self._headers(state.header) if not rest)
-            value = Value(ids, self._grammars[name])
-            return replace(state, stage=Stage.ARGUMENTS, value=value)
+            value = OpenValue(ids, self._grammars[name])
+            return replace(state, stage=SectionStage.ARGUMENTS, value=value)
         following = {
-            ids.section_begin: Stage.CALL,
-            ids.call_begin: Stage.HEADER,
-            ids.section_end: Stage.STOP,
+            ids.section_begin: SectionStage.CALL,
+            ids.call_begin: SectionStage.HEADER,
+            ids.section_end: SectionStage.STOP,
         }
-        return replace(state, stage=following.get(token_id, Stage.DONE))
+        return replace(state, stage=following.get(token_id, SectionStage.DONE))

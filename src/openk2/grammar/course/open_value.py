@@ -2,16 +2,16 @@
 
 import re
 
-from openk2.grammar.value_grammar import ValueGrammar
-from openk2.grammar.vocabulary import Vocabulary, Words
+from openk2.grammar.course.value_grammar import ValueGrammar
+from openk2.grammar.matcher import TokenVocabulary, Words
 
 _MARKS = re.compile(rb'["\\{}\[\],]')
 
 
-class Value:
+class OpenValue:
     """One value under its schema. `undo` takes the last id back, and only the last."""
 
-    def __init__(self, vocabulary: Vocabulary, grammar: ValueGrammar) -> None:
+    def __init__(self, vocabulary: TokenVocabulary, grammar: ValueGrammar) -> None:
         self._vocabulary, self._grammar = vocabulary, grammar
         self._matcher = grammar.matcher()
         self._text = bytearray()

@@ -2,18 +2,18 @@
 
 from typing import Any
 
-from openk2.grammar.patterns import found
-from openk2.grammar.scalars import admits_scalar
+from openk2.grammar.schema.patterns import found
+from openk2.grammar.schema.scalars import admits_scalar
 from openk2.grammar.shapes import (
     NEVER,
-    List,
-    Literals,
-    Number,
-    Record,
-    Shape,
+    Alternatives,
+    ArrayShape,
+    LiteralShape,
+    NumberShape,
+    ObjectShape,
     Shapes,
-    Text,
-    Union,
+    StringShape,
+    ValueShape,
     identity,
 )
 
@@ -21,12 +21,12 @@ from openk2.grammar.shapes import (
 MAX_PROOF_DEPTH = 8
 
 
-def admits(shapes: Shapes, union: Union, value: Any) -> bool:
+def admits(shapes: Shapes, union: Alternatives, value: Any) -> bool:
     """Whether one of the alternatives holds the value."""
     return any(_holds(shapes, shape, value) for shape in union)
 
 
-def node_of(record: Record, name: str) -> int:
+def node_of(record: ObjectShape, name: str) -> int:
     """The node of a property: named, matched by a pattern, or any further one."""
     for known, node in record.properties:
         if known == name:
@@ -39,15 +39,15 @@ def node_of(record: Record, name: str) -> int:
     return record.additional
 
 
-def disjoint(shapes: Shapes, first: Union, second: Union, depth: int = 0) -> bool:
+def disjoint(shapes: Shapes, first: Alternatives, second: Alternatives, depth: int = 0) -> bool:
     """Whether it is sure that no value is in both."""
     return all(_apart(shapes, one, other, depth) for one in first for other in second)
 
 
-def _holds(shapes: Shapes, shape: Shape, value: Any) -> bool:
-    if isinstance(shape, Literals):
+def _holds(shapes: Shapes, shape: ValueShape, value: Any) -> bool:
+    if isinstance(shape, LiteralShape):
         return identity(value) in shape.identities
-    if isinstance(shape, List):
+    if isinstance(shape, ArrayShape):
         return (
             isinstance(value, list)
             and shape.min_items <= len(value)
@@ -57,7 +57,7 @@ def _holds(shapes: Shapes, shape: Shape, value: Any) -> bool:
                 for index, item in enumerate(value)
             )
         )
-    if isinstance(shape, Record):
+    if isinstance(shape, ObjectShape):
         return (
             isinstance(value, dict)
             and shape.required <= value.keys()
@@ -70,20 +70,20 @@ def _holds(shapes: Shapes, shape: Shape, value: Any) -> bool:
     return admits_scalar((shape,), value)
 
 
-def _apart(shapes: Shapes, one: Shape, other: Shape, depth: int) -> bool:
+def _apart(shapes: Shapes, one: ValueShape, other: ValueShape, depth: int) -> bool:
     if depth > MAX_PROOF_DEPTH:
         return False
-    if isinstance(other, Literals) and not isinstance(one, Literals):
+    if isinstance(other, LiteralShape) and not isinstance(one, LiteralShape):
         one, other = other, one
-    if isinstance(one, Literals):
+    if isinstance(one, LiteralShape):
         return not any(_holds(shapes, other, value) for value in one.values)
-    if isinstance(one, Text) and isinstance(other, Text):
+    if isinstance(one, StringShape) and isinstance(other, StringShape):
         return _beyond(one.max_length, other.min_length) or _beyond(
             other.max_length, one.min_length
         )
-    if isinstance(one, Number) and isinstance(other, Number):
+    if isinstance(one, NumberShape) and isinstance(other, NumberShape):
         return one.high < other.low or other.high < one.low
-    if isinstance(one, List) and isinstance(other, List):
+    if isinstance(one, ArrayShape) and isinstance(other, ArrayShape):
         both = max(one.min_items, other.min_items)
         return (
             _beyond(one.max_items, other.min_items)
@@ -93,7 +93,7 @@ def _apart(shapes: Shapes, one: Shape, other: Shape, depth: int) -> bool:
                 for i in range(min(both, max(len(one.prefix), len(other.prefix)) + 1))
             )
         )
-    if isinstance(one, Record) and isinstance(other, Record):
+    if isinstance(one, ObjectShape) and isinstance(other, ObjectShape):
         return any(
             disjoint(
                 shapes,

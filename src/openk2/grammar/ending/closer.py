@@ -6,18 +6,28 @@ matcher that knows the whole grammar has the last word on each.
 
 from collections.abc import Iterator
 
-from openk2.grammar.admits import node_of
-from openk2.grammar.begun import lists, next_named, place, records
-from openk2.grammar.least import Least, quoted
-from openk2.grammar.leaves import Leaves, text_rest
-from openk2.grammar.partial import OpenList, OpenRecord, Partial, read_partial
-from openk2.grammar.shapes import NEVER, List, Literals, Number, Record, Shape, Shapes, Text, Union
+from openk2.grammar.ending.begun import arrays, next_named, objects, place
+from openk2.grammar.ending.least import Least, quoted
+from openk2.grammar.ending.partial import OpenArray, OpenObject, Partial, read_partial
+from openk2.grammar.matcher import Leaves, text_rest
+from openk2.grammar.schema import node_of
+from openk2.grammar.shapes import (
+    NEVER,
+    Alternatives,
+    ArrayShape,
+    LiteralShape,
+    NumberShape,
+    ObjectShape,
+    Shapes,
+    StringShape,
+    ValueShape,
+)
 
 # Texts offered for one level.
 MAX_OFFERS = 8
 
 
-class Completion:
+class Closer:
     """Closes values of one schema."""
 
     def __init__(self, shapes: Shapes, leaves: Leaves, least: Least) -> None:
@@ -31,35 +41,39 @@ class Completion:
     def _of_node(self, node: int, partial: Partial, depth: int) -> list[bytes]:
         if depth == len(partial.levels) and partial.begun is None:
             return [self._least.text(node)] if self._shapes.node(node) else []
-        offers = set(self._of_union(self._shapes.node(node), partial, depth))
+        offers = set(self._of_alternatives(self._shapes.node(node), partial, depth))
         return sorted(offers, key=len)[:MAX_OFFERS]
 
-    def _of_union(self, union: Union, partial: Partial, depth: int) -> Iterator[bytes]:
+    def _of_alternatives(
+        self, union: Alternatives, partial: Partial, depth: int
+    ) -> Iterator[bytes]:
         if depth == len(partial.levels):
             assert partial.begun is not None
             for shape in union:
                 yield from self._of_scalar(shape, partial.begun)
             return
         level = partial.levels[depth]
-        if isinstance(level, OpenList):
-            for one in lists(self._shapes, union, level):
-                yield from self._of_list(one, level, partial, depth)
+        if isinstance(level, OpenArray):
+            for one in arrays(self._shapes, union, level):
+                yield from self._of_array(one, level, partial, depth)
         else:
-            for other in records(self._shapes, union, level):
-                yield from self._of_record(other, level, partial, depth)
+            for other in objects(self._shapes, union, level):
+                yield from self._of_object(other, level, partial, depth)
 
-    def _of_scalar(self, shape: Shape, begun: bytes) -> Iterator[bytes]:
-        if isinstance(shape, Literals):
+    def _of_scalar(self, shape: ValueShape, begun: bytes) -> Iterator[bytes]:
+        if isinstance(shape, LiteralShape):
             for text in map(str.encode, shape.texts):
                 if text.startswith(begun):
                     yield text[len(begun) :]
-        elif isinstance(shape, Text | Number) and (begun[:1] == b'"') == isinstance(shape, Text):
+        elif isinstance(shape, StringShape | NumberShape) and (begun[:1] == b'"') == isinstance(
+            shape, StringShape
+        ):
             rest = self._leaves.rest(shape, begun)
             if rest is not None:
                 yield rest
 
-    def _of_list(
-        self, shape: List, level: OpenList, partial: Partial, depth: int
+    def _of_array(
+        self, shape: ArrayShape, level: OpenArray, partial: Partial, depth: int
     ) -> Iterator[bytes]:
         inside = depth + 1 < len(partial.levels) or partial.begun is not None
         count = len(level.items)
@@ -76,8 +90,8 @@ class Completion:
         for head in heads:
             yield head + comma + tail
 
-    def _of_record(
-        self, shape: Record, level: OpenRecord, partial: Partial, depth: int
+    def _of_object(
+        self, shape: ObjectShape, level: OpenObject, partial: Partial, depth: int
     ) -> Iterator[bytes]:
         last, extras = place(shape, level)
         if level.key is not None:
@@ -94,12 +108,12 @@ class Completion:
             comma = b"," if members and level.members else b""
             yield comma + b",".join(members) + b"}"
 
-    def _closed(self, shape: Record, head: bytes, last: int, extras: int) -> Iterator[bytes]:
+    def _closed(self, shape: ObjectShape, head: bytes, last: int, extras: int) -> Iterator[bytes]:
         """A head that ends a member, and what is owed behind it."""
         if shape.max_extra is None or extras <= shape.max_extra:
             yield b",".join([head, *self._least.members(shape, last, extras)]) + b"}"
 
-    def _from_member(self, shape: Record, last: int, extras: int) -> Iterator[bytes]:
+    def _from_member(self, shape: ObjectShape, last: int, extras: int) -> Iterator[bytes]:
         """Behind a comma: a member must come, the next owed one or any."""
         for position, name, node in next_named(self._shapes, shape, last, extras):
             yield from self._closed(shape, self._least.member(name, node), position, extras)
@@ -107,7 +121,9 @@ class Completion:
         if extra is not None:
             yield from self._closed(shape, extra, len(shape.properties), extras + 1)
 
-    def _from_key(self, shape: Record, begun: bytes, last: int, extras: int) -> Iterator[bytes]:
+    def _from_key(
+        self, shape: ObjectShape, begun: bytes, last: int, extras: int
+    ) -> Iterator[bytes]:
         """Inside a key."""
         for position, name, node in next_named(self._shapes, shape, last, extras):
             if quoted(name).startswith(begun):
@@ -117,13 +133,13 @@ class Completion:
             head = rest + b":" + self._least.text(node)
             yield from self._closed(shape, head, len(shape.properties), extras + 1)
 
-    def _key_rests(self, shape: Record, begun: bytes) -> Iterator[tuple[bytes, int]]:
+    def _key_rests(self, shape: ObjectShape, begun: bytes) -> Iterator[tuple[bytes, int]]:
         """What may finish a key that has no name."""
         if shape.additional != NEVER:
             rest = text_rest(begun[1:])
             for letters in (b"", b"a", b"zq", b"-_0"):
                 yield rest + letters + b'"', shape.additional
         for pattern, node in shape.patterns:
-            found = self._leaves.rest(Text(patterns=(pattern,)), begun)
+            found = self._leaves.rest(StringShape(patterns=(pattern,)), begun)
             if found is not None and self._shapes.node(node):
                 yield found, node

@@ -6,7 +6,15 @@ would have to merge or approximate never reaches it.
 
 from typing import Any
 
-from openk2.grammar.shapes import List, Literals, Number, Record, Shape, Shapes, Text
+from openk2.grammar.shapes import (
+    ArrayShape,
+    LiteralShape,
+    NumberShape,
+    ObjectShape,
+    Shapes,
+    StringShape,
+    ValueShape,
+)
 
 
 def plain_schema(shapes: Shapes) -> dict[str, Any]:
@@ -24,23 +32,23 @@ def plain_union(shapes: Shapes, number: int) -> Any:
     return plain[0] if len(plain) == 1 else {"anyOf": plain}
 
 
-def plain_shape(shapes: Shapes, shape: Shape) -> dict[str, Any]:
+def plain_shape(shapes: Shapes, shape: ValueShape) -> dict[str, Any]:
     """The schema of one alternative."""
-    if isinstance(shape, Literals):
+    if isinstance(shape, LiteralShape):
         return {"enum": list(shape.values)}
-    if isinstance(shape, Text | Number):
+    if isinstance(shape, StringShape | NumberShape):
         return plain_leaf(shape)
-    if isinstance(shape, List):
+    if isinstance(shape, ArrayShape):
         return _list(shapes, shape)
     return _record(shapes, shape)
 
 
-def plain_leaf(shape: Text | Number) -> dict[str, Any]:
+def plain_leaf(shape: StringShape | NumberShape) -> dict[str, Any]:
     """The schema of a string or a number."""
-    return _text(shape) if isinstance(shape, Text) else _number(shape)
+    return _text(shape) if isinstance(shape, StringShape) else _number(shape)
 
 
-def _text(shape: Text) -> dict[str, Any]:
+def _text(shape: StringShape) -> dict[str, Any]:
     plain: dict[str, Any] = {"type": "string", "minLength": shape.min_length}
     if shape.max_length is not None:
         plain["maxLength"] = shape.max_length
@@ -51,13 +59,13 @@ def _text(shape: Text) -> dict[str, Any]:
     return {"allOf": [plain, *({"type": "string"} | part for part in parts)]}
 
 
-def _number(shape: Number) -> dict[str, Any]:
+def _number(shape: NumberShape) -> dict[str, Any]:
     plain: dict[str, Any] = {"type": "integer" if shape.integer else "number"}
     plain |= {"minimum": shape.low, "maximum": shape.high}
     return plain | ({} if shape.multiple is None else {"multipleOf": shape.multiple})
 
 
-def _list(shapes: Shapes, shape: List) -> dict[str, Any]:
+def _list(shapes: Shapes, shape: ArrayShape) -> dict[str, Any]:
     plain: dict[str, Any] = {
         "type": "array",
         "prefixItems": [_child(shapes, node) for node in shape.prefix],
@@ -67,7 +75,7 @@ def _list(shapes: Shapes, shape: List) -> dict[str, Any]:
     return plain | ({} if shape.max_items is None else {"maxItems": shape.max_items})
 
 
-def _record(shapes: Shapes, shape: Record) -> dict[str, Any]:
+def _record(shapes: Shapes, shape: ObjectShape) -> dict[str, Any]:
     plain: dict[str, Any] = {
         "type": "object",
         "properties": {name: _child(shapes, node) for name, node in shape.properties},

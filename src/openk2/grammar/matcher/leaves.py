@@ -9,9 +9,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from openk2.grammar.error import GrammarError
-from openk2.grammar.library import byte_matcher
-from openk2.grammar.plain import plain_leaf
-from openk2.grammar.shapes import Leaf, Number, Text
+from openk2.grammar.matcher.library import byte_matcher
+from openk2.grammar.matcher.plain import plain_leaf
+from openk2.grammar.shapes import NumberShape, ScalarShape, StringShape
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
@@ -28,22 +28,22 @@ class Leaves:
     """Searches the strings and numbers of one schema; each shape is compiled once."""
 
     def __init__(self) -> None:
-        self._matchers: dict[Leaf, LLMatcher | None] = {}
-        self._least: dict[Leaf, bytes | None] = {}
+        self._matchers: dict[ScalarShape, LLMatcher | None] = {}
+        self._least: dict[ScalarShape, bytes | None] = {}
 
-    def least_size(self, shape: Leaf) -> int | None:
+    def least_size(self, shape: ScalarShape) -> int | None:
         """Bytes of the shortest value; None if there is no value at all."""
-        if isinstance(shape, Text) and shape.plain:
+        if isinstance(shape, StringShape) and shape.plain:
             return shape.min_length + 2
         least = self.least(shape)
         return None if least is None else len(least)
 
-    def least(self, shape: Leaf) -> bytes | None:
+    def least(self, shape: ScalarShape) -> bytes | None:
         """The shortest value's JSON; None if there is none. Raises GrammarError if none is found,
         which a pattern that needs thousands of letters can cause."""
-        if isinstance(shape, Text) and shape.plain:
+        if isinstance(shape, StringShape) and shape.plain:
             return b'"' + b"a" * shape.min_length + b'"'
-        if isinstance(shape, Number) and shape.low <= 0 <= shape.high:
+        if isinstance(shape, NumberShape) and shape.low <= 0 <= shape.high:
             return b"0"
         if shape not in self._least:
             matcher = self._matcher(shape)
@@ -52,9 +52,9 @@ class Leaves:
                 raise GrammarError("has no value short enough to be found", keyword=_keyword(shape))
         return self._least[shape]
 
-    def rest(self, shape: Leaf, begun: bytes) -> bytes | None:
+    def rest(self, shape: ScalarShape, begun: bytes) -> bytes | None:
         """What finishes a value that was begun; None if nothing does, or nothing is found."""
-        if isinstance(shape, Text) and shape.plain:
+        if isinstance(shape, StringShape) and shape.plain:
             return _rest_of_plain(shape, begun)
         matcher = self._matcher(shape)
         if matcher is None:
@@ -64,10 +64,10 @@ class Leaves:
             return None
         return _shortest(matcher, _hints(shape))
 
-    def _matcher(self, shape: Leaf) -> "LLMatcher | None":
+    def _matcher(self, shape: ScalarShape) -> "LLMatcher | None":
         """A matcher at the beginning; None if the shape holds no value."""
         if shape not in self._matchers:
-            if isinstance(shape, Text) and shape.min_length > MAX_PATTERN_LENGTH:
+            if isinstance(shape, StringShape) and shape.min_length > MAX_PATTERN_LENGTH:
                 raise GrammarError(
                     f"is {shape.min_length}: beside a pattern or format at most "
                     f"{MAX_PATTERN_LENGTH} can be enforced",
@@ -100,7 +100,7 @@ def _character_rest(begun: bytes) -> bytes:
     return rest[:-1]
 
 
-def _rest_of_plain(shape: Text, begun: bytes) -> bytes | None:
+def _rest_of_plain(shape: StringShape, begun: bytes) -> bytes | None:
     if not begun.startswith(b'"'):
         return None
     rest = text_rest(begun[1:])
@@ -174,14 +174,14 @@ def _letters(mask: bytes, hints: frozenset[int]) -> list[int]:
     return sorted(dict.fromkeys(allowed), key=lambda byte: byte != ord('"'))
 
 
-def _keyword(shape: Leaf) -> str:
+def _keyword(shape: ScalarShape) -> str:
     """The keyword to blame for a leaf that cannot be enforced."""
-    if isinstance(shape, Text):
+    if isinstance(shape, StringShape):
         return "pattern" if shape.patterns else "format"
     return "minimum" if shape.multiple is None else "multipleOf"
 
 
-def _hints(shape: Leaf) -> frozenset[int]:
+def _hints(shape: ScalarShape) -> frozenset[int]:
     """Bytes that a shortest value is likely to have: those that its patterns spell."""
-    patterns = shape.patterns if isinstance(shape, Text) else ()
+    patterns = shape.patterns if isinstance(shape, StringShape) else ()
     return frozenset("".join(patterns).encode() + b"@:/.-") - frozenset(b"\\.+*?()|[]{}^$")

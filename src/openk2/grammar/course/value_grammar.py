@@ -6,17 +6,20 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from openk2.grammar.admits import disjoint
-from openk2.grammar.completion import Completion
+from openk2.grammar.ending import Closer, Least, quoted
 from openk2.grammar.error import GrammarError
-from openk2.grammar.least import Least, quoted
-from openk2.grammar.leaves import Leaves
-from openk2.grammar.library import compiled
-from openk2.grammar.plain import plain_schema
-from openk2.grammar.reading import Reading
-from openk2.grammar.remainder import Remainder
-from openk2.grammar.shapes import List, Literals, Number, Record, Shape, Shapes, Text
-from openk2.grammar.vocabulary import Vocabulary
+from openk2.grammar.lark import Remainder
+from openk2.grammar.matcher import Leaves, TokenVocabulary, compiled, plain_schema
+from openk2.grammar.schema import Reading, disjoint
+from openk2.grammar.shapes import (
+    ArrayShape,
+    LiteralShape,
+    NumberShape,
+    ObjectShape,
+    Shapes,
+    StringShape,
+    ValueShape,
+)
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
@@ -32,7 +35,7 @@ class ValueGrammar:
     Raises GrammarError if the schema cannot be enforced.
     """
 
-    def __init__(self, vocabulary: Vocabulary, schema: Mapping[str, Any] | bool) -> None:
+    def __init__(self, vocabulary: TokenVocabulary, schema: Mapping[str, Any] | bool) -> None:
         self._vocabulary = vocabulary
         leaves = Leaves()
         reading = Reading(schema, leaves)
@@ -46,13 +49,13 @@ class ValueGrammar:
                     keyword=keyword,
                 )
         self._least = least = Least(self._shapes, leaves)
-        self._completion = Completion(self._shapes, leaves, least)
+        self._closer = Closer(self._shapes, leaves, least)
         try:
             self._start = compiled(vocabulary.trie, plain_schema(self._shapes))
         except ValueError as error:
             # Strings and numbers were compiled one by one: what is left are keys.
             patterned = any(
-                isinstance(shape, Record) and (shape.patterns or shape.closed)
+                isinstance(shape, ObjectShape) and (shape.patterns or shape.closed)
                 for union in self._shapes.nodes
                 for shape in union
             )
@@ -81,7 +84,7 @@ class ValueGrammar:
 
         text: the value's bytes so far.
         """
-        for offer in self._completion.offers(text):
+        for offer in self._closer.offers(text):
             if not offer and matcher.is_accepting():
                 return []
             ids = self._vocabulary.encode(offer)
@@ -90,13 +93,13 @@ class ValueGrammar:
         return None
 
 
-def _leaf_size(shape: Shape, leaves: Leaves) -> int:
+def _leaf_size(shape: ValueShape, leaves: Leaves) -> int:
     """Bytes that finishing a scalar can take, wherever it stands."""
-    if isinstance(shape, Literals):
+    if isinstance(shape, LiteralShape):
         return max(len(text.encode()) for text in shape.texts)
-    if isinstance(shape, Number):
+    if isinstance(shape, NumberShape):
         return 64
-    if not isinstance(shape, Text):
+    if not isinstance(shape, StringShape):
         return 0
     size = shape.min_length + 8
     for pattern in shape.patterns:
@@ -105,13 +108,13 @@ def _leaf_size(shape: Shape, leaves: Leaves) -> int:
     return size + 64 * len(shape.formats)
 
 
-def _level_size(shape: Shape, least: Least) -> int:
+def _level_size(shape: ValueShape, least: Least) -> int:
     """Bytes that closing a list or an object can take, its innermost member begun or not."""
-    if isinstance(shape, List):
+    if isinstance(shape, ArrayShape):
         items = [least.size(node) for node in (*shape.prefix, shape.rest)]
         own = shape.min_items * (1 + max((s for s in items if s < math.inf), default=0))
         return int(own) + 2
-    if isinstance(shape, Record):
+    if isinstance(shape, ObjectShape):
         members = [len(quoted(n)) + 2 + least.size(node) for n, node in shape.properties]
         members += [32 + least.size(node) for _, node in shape.patterns]
         members += [32 + least.size(shape.additional)]

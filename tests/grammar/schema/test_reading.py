@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from openk2.chat import Tokenizer
-from openk2.grammar import Enforcer, GrammarError, JsonContent, Tool, ToolCalls
+from openk2.grammar import DeclaredTool, Enforcer, GrammarError, JsonContent, ToolCalls
 
-from .conftest import SCHEMAS
+from ..conftest import SCHEMAS
 
 
 def accepts(enforcer: Enforcer, tokenizer: Tokenizer, schema: Any, text: str) -> bool:
@@ -130,7 +130,7 @@ def test_what_cannot_be_enforced_is_named(
     enforcer: Enforcer, schema: Any, pointer: str, keyword: str | None
 ) -> None:
     with pytest.raises(GrammarError) as caught:
-        enforcer.shortest(ToolCalls((Tool("look", schema),), required=True))
+        enforcer.shortest(ToolCalls((DeclaredTool("look", schema),), required=True))
     assert (caught.value.tool, caught.value.pointer) == ("look", pointer)
     assert caught.value.keyword == keyword
     assert "look" in str(caught.value)

@@ -10,12 +10,12 @@ from jsonschema import Draft202012Validator
 from numpy.typing import NDArray
 
 from openk2.chat import Tokenizer
-from openk2.grammar import Enforcer, GrammarError, Tool, ToolCalls
+from openk2.grammar import DeclaredTool, Enforcer, GrammarError, ToolCalls
 
-from .conftest import SCHEMAS, Choose, allowed_ids, generate, uniformly
+from ..conftest import SCHEMAS, Choose, allowed_ids, generate, uniformly
 
-WEATHER = Tool("get_weather", SCHEMAS["weather"])
-TOOLS = (WEATHER, Tool("get", None), Tool("maps.find:x-y", SCHEMAS["both"]))
+WEATHER = DeclaredTool("get_weather", SCHEMAS["weather"])
+TOOLS = (WEATHER, DeclaredTool("get", None), DeclaredTool("maps.find:x-y", SCHEMAS["both"]))
 _SECTION = re.compile(
     r"<\|tool_calls_section_begin\|>"
     r"(<\|tool_call_begin\|>functions\.[^<]+:\d+<\|tool_call_argument_begin\|>.+?<\|tool_call_end\|>)+"
@@ -92,7 +92,7 @@ def test_the_end_is_masked_inside_a_call_and_allowed_behind_the_section(
 
 
 def test_arguments_hold_no_special_token(enforcer: Enforcer, tokenizer: Tokenizer) -> None:
-    mask = enforcer.mask(ToolCalls((Tool("f", None),), required=True), max_tokens=500)
+    mask = enforcer.mask(ToolCalls((DeclaredTool("f", None),), required=True), max_tokens=500)
     begin = tokenizer.special("<|tool_call_argument_begin|>")
     inside = False
     chooser = random.Random(4)

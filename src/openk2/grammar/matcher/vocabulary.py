@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openk2.chat import Tokenizer
-from openk2.grammar.library import vocabulary
+from openk2.grammar.matcher.library import vocabulary
 
 if TYPE_CHECKING:
     from llguidance import LLTokenizer
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Words = NDArray[np.int32]
 
 
-class Vocabulary:
+class TokenVocabulary:
     """The ids of one tokenizer. Safe to share between threads once `trie` was asked for."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:

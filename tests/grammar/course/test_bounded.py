@@ -10,18 +10,18 @@ from jsonschema import Draft202012Validator
 from numpy.typing import NDArray
 
 from openk2.chat import Tokenizer
-from openk2.grammar import Enforcer, GrammarError, JsonContent, Tool, ToolCalls
-from openk2.grammar.value import Value
-from openk2.grammar.value_grammar import ValueGrammar
-from openk2.grammar.vocabulary import Vocabulary
+from openk2.grammar import DeclaredTool, Enforcer, GrammarError, JsonContent, ToolCalls
+from openk2.grammar.course.open_value import OpenValue
+from openk2.grammar.course.value_grammar import ValueGrammar
+from openk2.grammar.matcher.vocabulary import TokenVocabulary
 
-from .conftest import SCHEMAS, generate
-from .walks import states
+from ..conftest import SCHEMAS, generate
+from ..walks import states
 
 
 def closes_from_everywhere(tokenizer: Tokenizer, schema: Any, wanted: int, seed: int) -> None:
     """From random states the reserve leads to a value that the schema holds."""
-    vocabulary = Vocabulary(tokenizer)
+    vocabulary = TokenVocabulary(tokenizer)
     grammar = ValueGrammar(vocabulary, schema)
     validator = Draft202012Validator(schema)
     for number, (value, ids) in enumerate(states(vocabulary, tokenizer, grammar, wanted, seed)):
@@ -29,7 +29,7 @@ def closes_from_everywhere(tokenizer: Tokenizer, schema: Any, wanted: int, seed:
         assert closing is not None, tokenizer.decode(ids)
         assert len(closing) <= value.bound(), tokenizer.decode(ids)
         if number % 5 == 0:
-            whole = Value(vocabulary, grammar)
+            whole = OpenValue(vocabulary, grammar)
             for token_id in [*ids, *closing]:
                 whole.take(token_id)
             assert whole.complete
@@ -79,7 +79,7 @@ def test_the_vendors_schemas_give_valid_arguments(
     for number, schema in enumerate(vendor_schemas):
         if chooser.random() < 0.6:
             continue
-        demand = ToolCalls((Tool("f", schema),), required=True, parallel=False)
+        demand = ToolCalls((DeclaredTool("f", schema),), required=True, parallel=False)
         mask = enforcer.mask(demand, max_tokens=150)
         output = generate(mask, tokenizer, 150, seed * 1000 + number)
         assert output.stopped, (number, output.text)
@@ -117,7 +117,7 @@ def test_what_nests_for_ever_ends_before_it_is_too_deep_to_be_read(
     def ever_deeper(chooser: random.Random, allowed: NDArray[np.intp]) -> int:
         return next((mark for mark in deeper if mark in allowed), int(allowed[-1]))
 
-    demand = ToolCalls((Tool("f", schema),), required=True, parallel=False)
+    demand = ToolCalls((DeclaredTool("f", schema),), required=True, parallel=False)
     mask = enforcer.mask(demand, max_tokens=4000)
     output = generate(mask, tokenizer, 4000, 0, ever_deeper)
     assert output.stopped

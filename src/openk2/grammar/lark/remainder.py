@@ -2,9 +2,19 @@
 
 from collections.abc import Iterator
 
-from openk2.grammar.admits import node_of
-from openk2.grammar.begun import lists, next_named, place, records
-from openk2.grammar.lark import (
+from openk2.grammar.ending import (
+    Least,
+    OpenArray,
+    OpenObject,
+    Partial,
+    arrays,
+    next_named,
+    objects,
+    place,
+    quoted,
+    read_partial,
+)
+from openk2.grammar.lark.rules import (
     DIGITS,
     ESCAPED,
     WHOLE,
@@ -14,10 +24,17 @@ from openk2.grammar.lark import (
     literal,
     value,
 )
-from openk2.grammar.least import Least, quoted
-from openk2.grammar.leaves import escapes, text_rest
-from openk2.grammar.partial import OpenList, OpenRecord, Partial, read_partial
-from openk2.grammar.shapes import List, Literals, Number, Record, Shape, Shapes, Text
+from openk2.grammar.matcher import escapes, text_rest
+from openk2.grammar.schema import node_of
+from openk2.grammar.shapes import (
+    ArrayShape,
+    LiteralShape,
+    NumberShape,
+    ObjectShape,
+    Shapes,
+    StringShape,
+    ValueShape,
+)
 
 
 class Remainder:
@@ -52,18 +69,18 @@ class Remainder:
                 return [value(number)] if self._rules.has(number) else []
             return [rest for shape in union for rest in scalar_rests(shape, partial.begun)]
         level = partial.levels[depth]
-        if isinstance(level, OpenList):
-            some = lists(self._shapes, union, level)
+        if isinstance(level, OpenArray):
+            some = arrays(self._shapes, union, level)
             return [
-                way for one in some for way in self._of_list(one, number, level, partial, depth)
+                way for one in some for way in self._of_array(one, number, level, partial, depth)
             ]
-        others = records(self._shapes, union, level)
+        others = objects(self._shapes, union, level)
         return [
-            way for one in others for way in self._of_record(one, number, level, partial, depth)
+            way for one in others for way in self._of_object(one, number, level, partial, depth)
         ]
 
-    def _of_list(
-        self, shape: List, number: int, level: OpenList, partial: Partial, depth: int
+    def _of_array(
+        self, shape: ArrayShape, number: int, level: OpenArray, partial: Partial, depth: int
     ) -> Iterator[str]:
         count = len(level.items)
         if level.after == "comma" or depth + 1 < len(partial.levels) or partial.begun is not None:
@@ -72,8 +89,8 @@ class Remainder:
         else:
             yield self._rules.items(shape, number, count)
 
-    def _of_record(
-        self, shape: Record, number: int, level: OpenRecord, partial: Partial, depth: int
+    def _of_object(
+        self, shape: ObjectShape, number: int, level: OpenObject, partial: Partial, depth: int
     ) -> Iterator[str]:
         last, extras = place(shape, level)
         if level.key is not None:
@@ -93,7 +110,7 @@ class Remainder:
                 yield '"}"'
 
     def _from_key(
-        self, shape: Record, number: int, begun: bytes, last: int, extras: int
+        self, shape: ObjectShape, number: int, begun: bytes, last: int, extras: int
     ) -> Iterator[str]:
         """Inside a key: a named one, up to the next that is required, or else a further one."""
         named = False
@@ -105,7 +122,7 @@ class Remainder:
                 yield f"{rest} COLON {value(node)} {follows}"
         if not named and self._rules.has_extras(shape):
             follows = self._rules.may_follow(shape, number, len(shape.properties), extras + 1)
-            rest = string_rest(Text(), begun)
+            rest = string_rest(StringShape(), begun)
             yield f"{rest} COLON {self._rules.extra_value(shape)} {follows}"
 
 
@@ -114,20 +131,20 @@ def splits(begun: bytes) -> bool:
     return not begun.endswith(b"\\") and bool(text_rest(begun[1:]))
 
 
-def scalar_rests(shape: Shape, begun: bytes) -> Iterator[str]:
+def scalar_rests(shape: ValueShape, begun: bytes) -> Iterator[str]:
     """What may follow a scalar that was begun, to its end."""
     is_text = begun[:1] == b'"'
-    if isinstance(shape, Literals):
+    if isinstance(shape, LiteralShape):
         for whole in map(str.encode, shape.texts):
             if whole.startswith(begun):
                 yield literal(whole[len(begun) :]) if whole != begun else ""
-    elif isinstance(shape, Text) and is_text:
+    elif isinstance(shape, StringShape) and is_text:
         yield string_rest(shape, begun)
-    elif isinstance(shape, Number) and not is_text:
+    elif isinstance(shape, NumberShape) and not is_text:
         yield number_rest(shape, begun.decode())
 
 
-def string_rest(shape: Text, begun: bytes) -> str:
+def string_rest(shape: StringShape, begun: bytes) -> str:
     """The rest of a string. begun: with its quote, and not inside a character."""
     body = begun[1:].decode()
     is_escape = (len(body) - len(body.rstrip("\\"))) % 2
@@ -138,7 +155,7 @@ def string_rest(shape: Text, begun: bytes) -> str:
     return f'/{head}{characters(max(0, least - count), most)}"/'
 
 
-def number_rest(shape: Number, begun: str) -> str:
+def number_rest(shape: NumberShape, begun: str) -> str:
     """The rest of a number, which may be none."""
     whole, point, fraction = begun.lstrip("-").partition(".")
     fractions = r"\.[0-9]+"

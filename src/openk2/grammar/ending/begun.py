@@ -2,20 +2,20 @@
 
 from collections.abc import Iterator
 
-from openk2.grammar.admits import admits, node_of
-from openk2.grammar.partial import OpenList, OpenRecord
-from openk2.grammar.shapes import List, Record, Shapes, Union
+from openk2.grammar.ending.partial import OpenArray, OpenObject
+from openk2.grammar.schema import admits, node_of
+from openk2.grammar.shapes import Alternatives, ArrayShape, ObjectShape, Shapes
 
 
-def lists(shapes: Shapes, union: Union, level: OpenList) -> list[List]:
+def arrays(shapes: Shapes, union: Alternatives, level: OpenArray) -> list[ArrayShape]:
     """The lists of a union that hold the items so far."""
-    found = [shape for shape in union if isinstance(shape, List)]
+    found = [shape for shape in union if isinstance(shape, ArrayShape)]
     return found if len(found) == 1 else [one for one in found if _holds(shapes, one, level)]
 
 
-def records(shapes: Shapes, union: Union, level: OpenRecord) -> list[Record]:
+def objects(shapes: Shapes, union: Alternatives, level: OpenObject) -> list[ObjectShape]:
     """The objects of a union that hold the members so far."""
-    found = [shape for shape in union if isinstance(shape, Record)]
+    found = [shape for shape in union if isinstance(shape, ObjectShape)]
     if len(found) == 1:
         return found
     return [
@@ -27,7 +27,7 @@ def records(shapes: Shapes, union: Union, level: OpenRecord) -> list[Record]:
     ]
 
 
-def place(shape: Record, level: OpenRecord) -> tuple[int, int]:
+def place(shape: ObjectShape, level: OpenObject) -> tuple[int, int]:
     """Position of the last named member, -1 before the first, and the number of further ones;
     a member counts from when its key is whole."""
     positions = {name: position for position, (name, _) in enumerate(shape.properties)}
@@ -38,7 +38,7 @@ def place(shape: Record, level: OpenRecord) -> tuple[int, int]:
 
 
 def next_named(
-    shapes: Shapes, shape: Record, last: int, extras: int
+    shapes: Shapes, shape: ObjectShape, last: int, extras: int
 ) -> Iterator[tuple[int, str, int]]:
     """The named members that may come now, up to the next required one: position, name, node."""
     for position in range(last + 1, len(shape.properties) if not extras else 0):
@@ -49,6 +49,6 @@ def next_named(
             return
 
 
-def _holds(shapes: Shapes, shape: List, level: OpenList) -> bool:
+def _holds(shapes: Shapes, shape: ArrayShape, level: OpenArray) -> bool:
     items = enumerate(level.items)
     return all(admits(shapes, shapes.node(shape.item(index)), item) for index, item in items)

@@ -8,14 +8,14 @@ import pytest
 from llguidance import LLMatcher
 
 from openk2.chat import Tokenizer
-from openk2.grammar import Enforcer, JsonContent, Tool, ToolCalls
-from openk2.grammar.library import byte_vocabulary
-from openk2.grammar.value import Value
-from openk2.grammar.value_grammar import ValueGrammar
-from openk2.grammar.vocabulary import Vocabulary
+from openk2.grammar import DeclaredTool, Enforcer, JsonContent, ToolCalls
+from openk2.grammar.course.open_value import OpenValue
+from openk2.grammar.course.value_grammar import ValueGrammar
+from openk2.grammar.matcher.library import byte_vocabulary
+from openk2.grammar.matcher.vocabulary import TokenVocabulary
 
-from .conftest import SCHEMAS
-from .walks import states
+from ..conftest import SCHEMAS
+from ..walks import states
 
 # No leaf has a pattern, a format or a bound of its own, and no named property has others beside
 # it: there the remainder is the mask's language to the byte.
@@ -87,11 +87,11 @@ def written(matcher: LLMatcher, chooser: random.Random, most: int) -> list[int]:
 def test_the_remainder_is_what_the_mask_takes_from_any_state(
     tokenizer: Tokenizer, name: str
 ) -> None:
-    vocabulary = Vocabulary(tokenizer)
+    vocabulary = TokenVocabulary(tokenizer)
     grammar = ValueGrammar(vocabulary, EXACT[name])
     byte_ids = [tokenizer.tokens.index(bytes([byte])) for byte in range(256)]
     chooser, told = random.Random(3), 0
-    fresh = [(Value(vocabulary, grammar), list[int]())] * 9
+    fresh = [(OpenValue(vocabulary, grammar), list[int]())] * 9
     for value, ids in chain(fresh, states(vocabulary, tokenizer, grammar, 40, seed=5)):
         lark = value.remainder()
         if lark is None:
@@ -105,7 +105,7 @@ def test_the_remainder_is_what_the_mask_takes_from_any_state(
         assert end.try_consume_tokens(list(tokenizer.decode_bytes(closing))), tokenizer.decode(ids)
         assert end.is_accepting()
         for _ in range(2):
-            same = Value(vocabulary, grammar)
+            same = OpenValue(vocabulary, grammar)
             for token_id in ids:
                 same.take(token_id)
             for byte in written(matcher_of(lark), chooser, 40):
@@ -117,7 +117,7 @@ def test_the_remainder_is_what_the_mask_takes_from_any_state(
 def test_every_schema_has_a_grammar_that_the_library_compiles(
     tokenizer: Tokenizer, name: str
 ) -> None:
-    vocabulary = Vocabulary(tokenizer)
+    vocabulary = TokenVocabulary(tokenizer)
     grammar = ValueGrammar(vocabulary, SCHEMAS[name])
     for value, _ in states(vocabulary, tokenizer, grammar, 40, seed=2):
         lark = value.remainder()
@@ -127,7 +127,7 @@ def test_every_schema_has_a_grammar_that_the_library_compiles(
 def test_every_schema_of_the_vendors_has_a_grammar_that_the_library_compiles(
     tokenizer: Tokenizer, vendor_schemas: list[Any]
 ) -> None:
-    vocabulary = Vocabulary(tokenizer)
+    vocabulary = TokenVocabulary(tokenizer)
     for schema in vendor_schemas:
         lark = ValueGrammar(vocabulary, schema).remainder(b"")
         assert lark is not None
@@ -138,7 +138,9 @@ def test_every_schema_of_the_vendors_has_a_grammar_that_the_library_compiles(
 def test_a_value_in_calls_has_a_remainder_and_nothing_else(
     tokenizer: Tokenizer, enforcer: Enforcer, begun: str
 ) -> None:
-    mask = enforcer.mask(ToolCalls((Tool("f", EXACT["members"]),), required=True), max_tokens=200)
+    mask = enforcer.mask(
+        ToolCalls((DeclaredTool("f", EXACT["members"]),), required=True), max_tokens=200
+    )
     for name in ("<|tool_calls_section_begin|>", "<|tool_call_begin|>"):
         assert mask.remainder() is None
         mask.accept(tokenizer.special(name))
@@ -161,6 +163,6 @@ def test_a_mask_takes_every_spelling_of_a_text_and_nothing_behind_which_it_would
             with pytest.raises(ValueError, match="not allowed"):
                 mask.accept(wrong)
         assert mask.accept(ids[bytes([byte])])
-    free = enforcer.mask(ToolCalls((Tool("f", {}),), required=False), max_tokens=99)
+    free = enforcer.mask(ToolCalls((DeclaredTool("f", {}),), required=False), max_tokens=99)
     with pytest.raises(ValueError, match="not allowed"):
         free.accept(tokenizer.special("<|tool_call_argument_begin|>"))

@@ -1,16 +1,16 @@
 """Content that is one JSON value, as a course: the value, then a stop token."""
 
-from openk2.grammar.value import Value
-from openk2.grammar.value_grammar import ValueGrammar
-from openk2.grammar.vocabulary import Vocabulary, Words
+from openk2.grammar.course.open_value import OpenValue
+from openk2.grammar.course.value_grammar import ValueGrammar
+from openk2.grammar.matcher import TokenVocabulary, Words
 
 
-class JsonValue:
+class ContentCourse:
     """A `Course` of one value."""
 
-    def __init__(self, vocabulary: Vocabulary, grammar: ValueGrammar) -> None:
+    def __init__(self, vocabulary: TokenVocabulary, grammar: ValueGrammar) -> None:
         self._vocabulary = vocabulary
-        self._value = Value(vocabulary, grammar)
+        self._value = OpenValue(vocabulary, grammar)
         self._stopped = self._was_stopped = False
 
     @property

@@ -6,17 +6,17 @@ from itertools import combinations
 from math import comb
 
 from openk2.grammar.error import GrammarError
-from openk2.grammar.keywords import APPLICATORS, Place
-from openk2.grammar.patterns import finds
-from openk2.grammar.scalars import (
-    Places,
+from openk2.grammar.schema.keywords import APPLICATORS, Subschema
+from openk2.grammar.schema.patterns import finds
+from openk2.grammar.schema.scalars import (
+    Subschemas,
     admits_scalar,
     common_types,
     common_values,
     first_with,
     text_shapes,
 )
-from openk2.grammar.shapes import NEVER, Record
+from openk2.grammar.shapes import NEVER, ObjectShape
 
 # An array of more items is not compiled: every item costs.
 MAX_ITEMS = 4_096
@@ -24,14 +24,14 @@ MAX_ITEMS = 4_096
 MAX_SELECTIONS = 64
 
 
-def items_at(places: Places, index: int) -> Iterator[Place]:
+def items_at(subschemas: Subschemas, index: int) -> Iterator[Subschema]:
     """The schemas of one item of a list."""
-    for place in places:
-        prefix = place.schemas("prefixItems")
+    for subschema in subschemas:
+        prefix = subschema.schemas("prefixItems")
         if index < len(prefix):
             yield prefix[index]
-        elif place.get("items") is not None:
-            yield place.below("items")
+        elif subschema.get("items") is not None:
+            yield subschema.below("items")
 
 
 class Fields:
@@ -41,52 +41,60 @@ class Fields:
     open: whether other keys may occur at all.
     """
 
-    def __init__(self, places: Places) -> None:
-        self._places = places
-        self.required = frozenset(name for place in places for name in place.names("required"))
+    def __init__(self, subschemas: Subschemas) -> None:
+        self._subschemas = subschemas
+        self.required = frozenset(
+            name for subschema in subschemas for name in subschema.names("required")
+        )
         self._keys = [
-            place.below("propertyNames")
-            for place in places
-            if place.get("propertyNames") is not None
+            subschema.below("propertyNames")
+            for subschema in subschemas
+            if subschema.get("propertyNames") is not None
         ]
         listed = self._listed_keys()
-        named = [name for place in places for name in place.mapping("properties")]
-        named += [name for place in places for name in place.names("required")]
+        named = [name for subschema in subschemas for name in subschema.mapping("properties")]
+        named += [name for subschema in subschemas for name in subschema.names("required")]
         self.names = tuple(dict.fromkeys(named + (listed or [])))
-        patterns = [name for place in places for name in place.mapping("patternProperties")]
+        patterns = [
+            name for subschema in subschemas for name in subschema.mapping("patternProperties")
+        ]
         self.patterns = tuple(dict.fromkeys(patterns))
         self.open = listed is None
         if listed is not None:
             self.patterns = ()
 
-    def of(self, name: str) -> list[Place]:
+    def of(self, name: str) -> list[Subschema]:
         """The schemas of one named property."""
         if not all(_is_key(keys, name) for keys in self._keys):
-            return [self._places[0].made(f"no key {name}", False)]
-        found: list[Place] = []
-        for place in self._places:
-            own = [place.below("properties", name)] if name in place.mapping("properties") else []
+            return [self._subschemas[0].made(f"no key {name}", False)]
+        found: list[Subschema] = []
+        for subschema in self._subschemas:
+            own = (
+                [subschema.below("properties", name)]
+                if name in subschema.mapping("properties")
+                else []
+            )
             own += [
-                place.below("patternProperties", pattern)
-                for pattern in place.mapping("patternProperties")
-                if finds(place, "patternProperties", pattern, name)
+                subschema.below("patternProperties", pattern)
+                for pattern in subschema.mapping("patternProperties")
+                if finds(subschema, "patternProperties", pattern, name)
             ]
-            found += own or _additional(place)
+            found += own or _additional(subschema)
         return found
 
-    def matching(self, pattern: str) -> list[Place]:
+    def matching(self, pattern: str) -> list[Subschema]:
         """The schemas of a key that has no name and that one pattern is found in."""
-        found: list[Place] = []
-        for place in self._places:
-            if pattern in place.mapping("patternProperties"):
-                found.append(place.below("patternProperties", pattern))
+        found: list[Subschema] = []
+        for subschema in self._subschemas:
+            if pattern in subschema.mapping("patternProperties"):
+                found.append(subschema.below("patternProperties", pattern))
             else:
-                found += _additional(place)
+                found += _additional(subschema)
         return found
 
-    def others(self) -> list[Place]:
+    def others(self) -> list[Subschema]:
         """The schemas of a key that has no name and that no pattern is found in."""
-        return [schema for place in self._places for schema in _additional(place)]
+        return [schema for subschema in self._subschemas for schema in _additional(subschema)]
 
     def _listed_keys(self) -> list[str] | None:
         """The keys that `propertyNames` lists; None if it does not list them."""
@@ -112,19 +120,21 @@ class Fields:
         return listed
 
 
-def counted(record: Record, least: int, most: int | None, places: Places) -> Iterator[Record]:
+def counted(
+    record: ObjectShape, least: int, most: int | None, subschemas: Subschemas
+) -> Iterator[ObjectShape]:
     """The records that together have from `least` to `most` properties."""
-    for one in _at_least(record, least - len(record.required), places):
-        yield from _at_most(one, most, places)
+    for one in _at_least(record, least - len(record.required), subschemas):
+        yield from _at_most(one, most, subschemas)
 
 
-def _at_least(record: Record, missing: int, places: Places) -> Iterator[Record]:
+def _at_least(record: ObjectShape, missing: int, subschemas: Subschemas) -> Iterator[ObjectShape]:
     """missing: how many properties beyond the required ones."""
     optional = _optional(record)
     if missing <= 0:
         yield record
     elif not record.open:
-        for chosen in _selections(optional, missing, "minProperties", places):
+        for chosen in _selections(optional, missing, "minProperties", subschemas):
             yield replace(record, required=record.required | set(chosen))
     elif missing == 1:
         for name in optional:
@@ -132,12 +142,14 @@ def _at_least(record: Record, missing: int, places: Places) -> Iterator[Record]:
         yield replace(_without(record, optional), min_extra=1)
     else:
         # Nothing in a grammar keeps two further keys apart.
-        raise first_with(places, "minProperties").refused(
+        raise first_with(subschemas, "minProperties").refused(
             "minProperties", "above the required properties and one cannot be enforced here"
         )
 
 
-def _at_most(record: Record, most: int | None, places: Places) -> Iterator[Record]:
+def _at_most(
+    record: ObjectShape, most: int | None, subschemas: Subschemas
+) -> Iterator[ObjectShape]:
     if most is None:
         yield record
         return
@@ -148,35 +160,35 @@ def _at_most(record: Record, most: int | None, places: Places) -> Iterator[Recor
         if len(optional) <= room:
             yield record
             return
-        for chosen in _selections(optional, room, "maxProperties", places):
+        for chosen in _selections(optional, room, "maxProperties", subschemas):
             yield _without(record, [name for name in optional if name not in chosen])
     elif room == 0:
         yield replace(_without(record, optional), patterns=(), additional=NEVER, max_extra=0)
     elif not optional:
         yield replace(record, max_extra=room)
     else:
-        raise first_with(places, "maxProperties").refused(
+        raise first_with(subschemas, "maxProperties").refused(
             "maxProperties", "cannot be enforced beside optional properties and further keys"
         )
 
 
 def _selections(
-    names: Sequence[str], size: int, keyword: str, places: Places
+    names: Sequence[str], size: int, keyword: str, subschemas: Subschemas
 ) -> Iterator[tuple[str, ...]]:
     if comb(len(names), size) > MAX_SELECTIONS:
-        raise first_with(places, keyword).refused(
+        raise first_with(subschemas, keyword).refused(
             keyword, f"leaves more than {MAX_SELECTIONS} selections of properties"
         )
     return combinations(names, size)
 
 
-def _optional(record: Record) -> list[str]:
+def _optional(record: ObjectShape) -> list[str]:
     return [
         name for name, node in record.properties if name not in record.required and node != NEVER
     ]
 
 
-def _without(record: Record, names: Sequence[str]) -> Record:
+def _without(record: ObjectShape, names: Sequence[str]) -> ObjectShape:
     return replace(
         record,
         properties=tuple(
@@ -185,18 +197,18 @@ def _without(record: Record, names: Sequence[str]) -> Record:
     )
 
 
-def _additional(place: Place) -> list[Place]:
+def _additional(subschema: Subschema) -> list[Subschema]:
     """The schema of a key that a schema neither names nor has a pattern for."""
-    if place.get("additionalProperties") is not None:
-        return [place.below("additionalProperties")]
-    if place.get("unevaluatedProperties") is None:
+    if subschema.get("additionalProperties") is not None:
+        return [subschema.below("additionalProperties")]
+    if subschema.get("unevaluatedProperties") is None:
         return []
-    if place.keywords() & {"if", *APPLICATORS}:
-        raise place.refused("unevaluatedProperties", "cannot be enforced beside other schemas")
-    return [place.below("unevaluatedProperties")]
+    if subschema.keywords() & {"if", *APPLICATORS}:
+        raise subschema.refused("unevaluatedProperties", "cannot be enforced beside other schemas")
+    return [subschema.below("unevaluatedProperties")]
 
 
-def _is_key(keys: Place, name: str) -> bool:
+def _is_key(keys: Subschema, name: str) -> bool:
     if isinstance(keys.schema, bool):
         return keys.schema
     values = common_values((keys,))
