@@ -5,7 +5,7 @@ from typing import Any
 import typer
 
 from openk2.cli.device import require_device
-from openk2.local import LocalModel, LocalModelError, open_model
+from openk2.pretrained import LocalModel, LocalModelError, open_model
 
 
 def open_local(model: str, **options: Any) -> LocalModel:

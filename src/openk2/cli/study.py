@@ -58,7 +58,7 @@ def study(
 
     with one_line_errors():
         keep_freed_memory()
-        from openk2.local.folder import assets_folder
+        from openk2.pretrained.folder import assets_folder
         from openk2.record.lock import hold_folder
         from openk2.record.plots import require_plots
         from openk2.studies import LARGE, SMALL, STUDIES, Place, collect, open_corpus, write_page

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from openk2.local import LocalModelError, built_in_names, find_folder
+from openk2.pretrained import LocalModelError, built_in_names, find_folder
 
 
 @pytest.fixture

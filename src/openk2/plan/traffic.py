@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from openk2.architecture import ModelConfig
 from openk2.parallel import Layout
-from openk2.train.plan.machine import NOTHING, Machine, Message, Ranks, in_ring, to_all
-from openk2.train.plan.states import BYTES, FLOAT32, Held
+from openk2.plan.machine import NOTHING, Machine, Message, Ranks, in_ring, to_all
+from openk2.plan.states import BYTES, FLOAT32, Held
 from openk2.train.recipe import Memory
 
 

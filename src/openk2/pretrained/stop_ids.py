@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from openk2.chat import Tokenizer
-from openk2.local.error import LocalModelError
+from openk2.pretrained.error import LocalModelError
 
 
 def read_stop_ids(folder: Path, tokenizer: Tokenizer) -> frozenset[int]:

@@ -19,12 +19,12 @@ from openk2.model.transformer import through_layers
 from openk2.optim import MuonClip
 from openk2.parallel import Layout
 from openk2.parallel.stage import cut, parts_of
-from openk2.train.plan import Machine, Planner
-from openk2.train.plan.activations import Pass, layer_kept
-from openk2.train.plan.in_flight import most_in_flight, passes
-from openk2.train.plan.live_memory import LiveMemory
-from openk2.train.plan.machine import Ranks, in_ring, to_all
-from openk2.train.plan.states import Held, States, held_parameters, state_bytes
+from openk2.plan import Machine, Planner
+from openk2.plan.activations import Pass, layer_kept
+from openk2.plan.in_flight import most_in_flight, passes
+from openk2.plan.live_memory import LiveMemory
+from openk2.plan.machine import Ranks, in_ring, to_all
+from openk2.plan.states import Held, States, held_parameters, state_bytes
 from openk2.train.recipe import Memory, Recipe
 
 K2 = Path("recipes/k2")
@@ -143,7 +143,7 @@ def test_a_layer_is_planned_to_keep_what_a_real_one_keeps(
 
 def really_kept(keeping: Keeping, dtype: torch.dtype) -> tuple[dict[str, int], dict[str, int]]:
     """What a third layer adds to two on a CPU, in real memory, by part."""
-    from openk2.train.plan.activations import alive, in_dtype, named_parts
+    from openk2.plan.activations import alive, in_dtype, named_parts
 
     model = in_dtype(K2Model(TINY).initialize(0), dtype)
     live = LiveMemory()

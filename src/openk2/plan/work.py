@@ -7,9 +7,9 @@ from openk2.architecture import ModelConfig, head_flops, layer_flops, newton_sch
 from openk2.optim.matrices import Matrices
 from openk2.optim.work import share_out
 from openk2.parallel.stage import Part
-from openk2.train.plan.activations import Pass
-from openk2.train.plan.machine import Machine
-from openk2.train.plan.states import Held
+from openk2.plan.activations import Pass
+from openk2.plan.machine import Machine
+from openk2.plan.states import Held
 from openk2.train.recipe import Memory
 
 STEPS = 5  # of Newton-Schulz, as MuonClip takes by default

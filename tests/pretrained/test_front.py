@@ -14,8 +14,8 @@ import openk2
 from openk2.chat import CallArguments, CallEnd, CallStart, ContentDelta, RenderError
 from openk2.engine import EngineError
 from openk2.generation import ChatFinish, ChatRequest, PromptRead, RequestError, complete
-from openk2.local import DEFAULT_MODEL, LocalModelError
-from openk2.local.loop_thread import LoopThread
+from openk2.pretrained import DEFAULT_MODEL, LocalModelError
+from openk2.pretrained.loop_thread import LoopThread
 from openk2.protocol import SamplingParams
 
 MESSAGES = [{"role": "user", "content": "hi"}]

@@ -3,7 +3,7 @@
 `openk2 pretrain RECIPE --dry-run --gpus N` shows it. docs/design/plan.md: what is assumed.
 """
 
-from openk2.train.plan.machine import Machine
-from openk2.train.plan.plan import Plan, Planner
+from openk2.plan.machine import Machine
+from openk2.plan.plan import Plan, Planner
 
 __all__ = ["Machine", "Plan", "Planner"]

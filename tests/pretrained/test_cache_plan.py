@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openk2.architecture import ModelConfig
-from openk2.local import LocalModelError, plan_cache
+from openk2.pretrained import LocalModelError, plan_cache
 
 NANO = ModelConfig(num_hidden_layers=6, max_position_embeddings=4096)
 

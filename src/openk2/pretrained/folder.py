@@ -4,7 +4,7 @@ import importlib.resources
 import os.path
 from pathlib import Path
 
-from openk2.local.error import LocalModelError
+from openk2.pretrained.error import LocalModelError
 
 DEFAULT_MODEL = "openk2-nano"
 

@@ -3,11 +3,11 @@
 torch is imported when a model is opened, and not before.
 """
 
-from openk2.local.cache_plan import CachePlan, plan_cache
-from openk2.local.error import LocalModelError
-from openk2.local.folder import DEFAULT_MODEL, assets_folder, built_in_names, find_folder
-from openk2.local.model import LocalModel, open_model
-from openk2.local.stop_ids import read_stop_ids
+from openk2.pretrained.cache_plan import CachePlan, plan_cache
+from openk2.pretrained.error import LocalModelError
+from openk2.pretrained.folder import DEFAULT_MODEL, assets_folder, built_in_names, find_folder
+from openk2.pretrained.model import LocalModel, open_model
+from openk2.pretrained.stop_ids import read_stop_ids
 
 __all__ = [
     "DEFAULT_MODEL",

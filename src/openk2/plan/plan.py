@@ -12,18 +12,18 @@ from openk2.config import RecipeError
 from openk2.model.activations import Keeping
 from openk2.parallel.pipeline import bubble_fraction, check_micro_batches
 from openk2.parallel.stage import Part, cut
-from openk2.train.plan.activations import Kept, Pass, head_kept, layer_kept
-from openk2.train.plan.in_flight import most_in_flight
-from openk2.train.plan.machine import Machine, Message
-from openk2.train.plan.states import Held, States, held_parameters, state_bytes
-from openk2.train.plan.traffic import (
+from openk2.plan.activations import Kept, Pass, head_kept, layer_kept
+from openk2.plan.in_flight import most_in_flight
+from openk2.plan.machine import Machine, Message
+from openk2.plan.states import Held, States, held_parameters, state_bytes
+from openk2.plan.traffic import (
     Micro,
     Traffic,
     expert_traffic,
     pipeline_traffic,
     update_traffic,
 )
-from openk2.train.plan.work import micro_seconds, newton_schulz_seconds
+from openk2.plan.work import micro_seconds, newton_schulz_seconds
 from openk2.train.recipe import Recipe
 
 

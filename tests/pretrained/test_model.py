@@ -17,7 +17,7 @@ from openk2.generation import (
     complete,
     complete_text,
 )
-from openk2.local import LocalModelError, open_model
+from openk2.pretrained import LocalModelError, open_model
 from openk2.protocol import SamplingParams
 
 

@@ -15,9 +15,9 @@ from openk2.generation import (
     complete,
     token_chunks,
 )
-from openk2.local.folder import DEFAULT_MODEL
-from openk2.local.loop_thread import LoopThread
-from openk2.local.model import LocalModel, open_model
+from openk2.pretrained.folder import DEFAULT_MODEL
+from openk2.pretrained.loop_thread import LoopThread
+from openk2.pretrained.model import LocalModel, open_model
 from openk2.protocol import SamplingParams, TokenChunk, TokenLogprobs
 
 

@@ -9,10 +9,10 @@ from openk2.architecture import ConfigError, ModelConfig
 from openk2.chat import Tokenizer, TokenizerError
 from openk2.generation import RenderedChat
 from openk2.grammar import ChatMasks
-from openk2.local.cache_plan import CachePlan, plan_cache
-from openk2.local.error import LocalModelError
-from openk2.local.folder import DEFAULT_MODEL, find_folder
-from openk2.local.stop_ids import read_stop_ids
+from openk2.pretrained.cache_plan import CachePlan, plan_cache
+from openk2.pretrained.error import LocalModelError
+from openk2.pretrained.folder import DEFAULT_MODEL, find_folder
+from openk2.pretrained.stop_ids import read_stop_ids
 
 if TYPE_CHECKING:
     import torch

@@ -27,8 +27,8 @@ from openk2.model.norm import RMSNorm
 from openk2.model.rope import inverse_frequencies, rotation
 from openk2.model.spans import BLOCK, Span
 from openk2.model.transformer import DecoderLayer, causal_mask
+from openk2.plan.live_memory import LiveMemory
 from openk2.train.passes import head_loss
-from openk2.train.plan.live_memory import LiveMemory
 
 R = TypeVar("R")
 N = TypeVar("N", bound=nn.Module)

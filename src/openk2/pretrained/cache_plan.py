@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from openk2.architecture import ModelConfig
-from openk2.local.error import LocalModelError
+from openk2.pretrained.error import LocalModelError
 
 PAGE_SIZE = 64
 
