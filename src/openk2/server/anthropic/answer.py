@@ -9,7 +9,7 @@ from pydantic_core import from_json
 
 from openk2.chat import CallArguments, CallEnd, CallStart, ContentDelta, ReasoningDelta
 from openk2.generation import ChatEvent, ChatFinish, PromptRead
-from openk2.server.message_ids import tool_use_id
+from openk2.server.anthropic.ids import tool_use_id
 from openk2.server.stream import data_event
 
 Event = dict[str, Any]

@@ -11,14 +11,11 @@ from fastapi.responses import JSONResponse
 from pydantic import Field, WithJsonSchema
 
 from openk2.generation import ChatGenerator, ChatRequest, complete
-from openk2.server.chat_answer import answer_json, chunk_events
 from openk2.server.choices import all_of, interleaved
 from openk2.server.errors import ANSWERS, error_event
-from openk2.server.fields import GenerationFields, TopLogprobs
-from openk2.server.refusals import CHAT_NEUTRAL, invalid, refuse_unsupported, unsupported
-from openk2.server.served import ServedNames
-from openk2.server.stream import CLIENT_LEFT, STREAMABLE, EventStream, unless_client_leaves
-from openk2.server.tool_fields import (
+from openk2.server.openai.chat_answer import answer_json, chunk_events
+from openk2.server.openai.fields import GenerationFields, TopLogprobs
+from openk2.server.openai.tools import (
     AnyToolChoice,
     ResponseFormat,
     Tool,
@@ -26,6 +23,9 @@ from openk2.server.tool_fields import (
     read_response_format,
     read_tool_choice,
 )
+from openk2.server.refusals import CHAT_NEUTRAL, invalid, refuse_unsupported, unsupported
+from openk2.server.served import ServedNames
+from openk2.server.stream import CLIENT_LEFT, STREAMABLE, EventStream, unless_client_leaves
 
 # Of a message: Moonshot's prefix to go on from, OpenAI's older calls, OpenAI's audio.
 MESSAGE_FIELDS = ("partial", "function_call", "audio")

@@ -7,11 +7,11 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from openk2.generation import PromptCoder
-from openk2.server.chat_completions import Message, as_rendered
 from openk2.server.errors import ANSWERS
+from openk2.server.openai.chat import Message, as_rendered
+from openk2.server.openai.tools import Tool
 from openk2.server.refusals import Neutral, invalid, refuse_unsupported
 from openk2.server.served import ServedNames
-from openk2.server.tool_fields import Tool
 
 TOKENIZE_NEUTRAL: Neutral = {
     "continue_final_message": (False,),

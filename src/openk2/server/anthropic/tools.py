@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from openk2.generation import NamedTool, ToolChoice
+from openk2.server.openai.tools import TOOL_NAME
 from openk2.server.refusals import invalid
-from openk2.server.tool_fields import TOOL_NAME
 
 ToolName = Annotated[str, Field(pattern=TOOL_NAME, max_length=128)]
 

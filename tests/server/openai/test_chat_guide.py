@@ -1,6 +1,6 @@
 """The K2 repository's guide to tool calling (docs/tool_call_guidance.md): its two other ways.
 
-The loop over whole answers is the README's (test_readme_examples.py). Here a client collects calls
+The loop over whole answers is the README's (test_chat_readme.py). Here a client collects calls
 from a stream, and another one has no parser at all and reads raw completions.
 """
 

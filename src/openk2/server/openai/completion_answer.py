@@ -7,9 +7,9 @@ from typing import Any
 
 from openk2.chat import ContentDelta
 from openk2.generation import ChatFinish, Completion, CompletionEvent, ScoredToken, TokensScored
+from openk2.server.openai.token_text import token_text
+from openk2.server.openai.usage import Usage
 from openk2.server.stream import DONE, data_event
-from openk2.server.token_text import token_text
-from openk2.server.usage import Usage
 
 
 def completion_json(outputs: Sequence[Completion], n: int, *, scored: bool) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from openk2.generation import (
     ScoredToken,
     TokensScored,
 )
+from openk2.server.openai.token_text import token_text
+from openk2.server.openai.usage import Usage
 from openk2.server.stream import DONE, data_event
-from openk2.server.token_text import token_text
-from openk2.server.usage import Usage
 
 
 def answer_json(answers: Sequence[ChatAnswer], *, scored: bool) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from openk2.server.message_ids import call_id_of
+from openk2.server.anthropic.ids import call_id_of
 from openk2.server.refusals import invalid
 
 Block = Mapping[str, Any]

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-PAGE = Path(__file__).parents[2] / "docs" / "tutorials" / "clients.md"
+PAGE = Path(__file__).parents[3] / "docs" / "tutorials" / "clients.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 END = "«<|im_end|>»"
 CALL = (

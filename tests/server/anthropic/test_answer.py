@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from openk2.generation import ChatRequest, RenderedChat
 from openk2.protocol import TokenChunk
-from openk2.server.message_answer import message_events, sent_events, whole_message
+from openk2.server.anthropic.answer import message_events, sent_events, whole_message
 
 MODEL = "openk2-test"
 BODY = {"model": MODEL, "max_tokens": 200, "messages": [{"role": "user", "content": "hi"}]}

@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from openk2.chat import RenderError
 from openk2.generation import ChatGenerator, ChatRequest, JsonFormat, PromptCoder
+from openk2.server.anthropic.answer import message_events, sent_events, whole_message
+from openk2.server.anthropic.blocks import chat_messages
+from openk2.server.anthropic.errors import in_their_words, message_error, message_error_event
+from openk2.server.anthropic.tools import MessageTool, MessageToolChoice, chosen, function_tools
 from openk2.server.errors import MESSAGE_ANSWERS, MESSAGES_PATH, ApiError
-from openk2.server.fields import Stops
-from openk2.server.message_answer import message_events, sent_events, whole_message
-from openk2.server.message_blocks import chat_messages
-from openk2.server.message_errors import in_their_words, message_error, message_error_event
-from openk2.server.message_tools import MessageTool, MessageToolChoice, chosen, function_tools
+from openk2.server.openai.fields import Stops
 from openk2.server.refusals import Neutral, invalid, refuse_unsupported, unsupported
 from openk2.server.served import ServedNames
 from openk2.server.stream import CLIENT_LEFT, STREAMABLE, EventStream, unless_client_leaves

@@ -11,9 +11,9 @@ from pydantic import Field, WithJsonSchema
 
 from openk2.generation import CompletionGenerator, CompletionRequest, complete_text
 from openk2.server.choices import all_of, interleaved
-from openk2.server.completion_answer import chunk_events, completion_json
 from openk2.server.errors import ANSWERS, error_event
-from openk2.server.fields import GenerationFields, TopLogprobs
+from openk2.server.openai.completion_answer import chunk_events, completion_json
+from openk2.server.openai.fields import GenerationFields, TopLogprobs
 from openk2.server.refusals import COMPLETION_NEUTRAL, invalid, refuse_unsupported
 from openk2.server.served import ServedNames
 from openk2.server.stream import CLIENT_LEFT, STREAMABLE, EventStream, unless_client_leaves

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from openk2.chat import call_id
-from openk2.server.message_ids import call_id_of, tool_use_id
+from openk2.server.anthropic.ids import call_id_of, tool_use_id
 
 names = st.text(st.characters(), min_size=1) | st.text("aA.-_:/é2d", min_size=1)
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openk2.chat import canonical_history
-from openk2.server.message_blocks import chat_messages
-from openk2.server.message_ids import tool_use_id
+from openk2.server.anthropic.blocks import chat_messages
+from openk2.server.anthropic.ids import tool_use_id
 
 
 def text(said, **more):
