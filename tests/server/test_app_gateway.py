@@ -6,15 +6,8 @@ import time
 import httpx
 import pytest
 
-from openk2.generation import (
-    GuidedMasks,
-    PromptCoder,
-    RawCompletion,
-    RenderedChat,
-    Upstream,
-    UpstreamPool,
-    UpstreamTokens,
-)
+from openk2.gateway import GuidedMasks, Upstream, UpstreamPool, UpstreamTokens
+from openk2.generation import PromptCoder, RawCompletion, RenderedChat
 from openk2.grammar import ChatMasks
 
 MESSAGES = [{"role": "user", "content": "hi"}]

@@ -10,12 +10,13 @@ from llguidance import LLMatcher
 
 import openk2
 from openk2.chat import Tokenizer
-from openk2.generation import ChatRequest, GuidedMasks, JsonFormat, NamedTool
+from openk2.gateway import GuidedMasks
+from openk2.generation import ChatRequest, JsonFormat, NamedTool
 from openk2.grammar import ChatMasks
 from openk2.grammar.library import byte_vocabulary
 
-from .test_upstream_masks import BEGIN, END, GOOD, HEAD, SCHEMA, TOOLS, masks, request
-from .test_upstream_tokens import MESSAGES, ask
+from .test_mask_walk import BEGIN, END, GOOD, HEAD, SCHEMA, TOOLS, masks, request
+from .test_tokens import MESSAGES, ask
 from .upstreams import FakeUpstream
 
 __all__ = ["masks"]  # a fixture

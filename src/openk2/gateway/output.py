@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from openk2.chat import Tokenizer
-from openk2.generation.upstream import UpstreamError
-from openk2.generation.upstream_text import SpeltOutput
+from openk2.gateway.text import SpeltOutput
+from openk2.gateway.upstream import UpstreamError
 from openk2.protocol import FinishReason, TokenLogprobs
 
 FINISH_REASONS: Mapping[str, FinishReason] = {"stop": "stop", "length": "length"}

@@ -11,15 +11,15 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from openk2.generation.http import (
+from openk2.generation import (
     BUSY_STATUSES,
     EndpointError,
+    RequestError,
     api_root,
     credentials,
     data_objects,
     error_message,
 )
-from openk2.generation.request_error import RequestError
 from openk2.protocol import EngineBusyError, EngineError
 
 if TYPE_CHECKING:

@@ -12,12 +12,17 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from openk2.chat import CallStart, canonical_history
-from openk2.generation.chat import ChatEvent, ChatFinish, ChatRequest
-from openk2.generation.http import EndpointError, HttpChat
-from openk2.generation.request_error import RequestError
-from openk2.generation.upstream import REFUSALS, Upstream, UpstreamError
-from openk2.generation.upstream_pool import UpstreamPool
-from openk2.generation.upstream_tokens import MAX_FAILURES
+from openk2.gateway.pool import UpstreamPool
+from openk2.gateway.tokens import MAX_FAILURES
+from openk2.gateway.upstream import REFUSALS, Upstream, UpstreamError
+from openk2.generation import (
+    ChatEvent,
+    ChatFinish,
+    ChatRequest,
+    EndpointError,
+    HttpChat,
+    RequestError,
+)
 from openk2.protocol import EngineBusyError
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 
-from openk2.generation.upstream import Upstream
+from openk2.gateway.upstream import Upstream
 from openk2.protocol import EngineBusyError
 
 # Requests of one conversation begin alike; so far their prompts are compared.

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from openk2.generation.mask_walk import MaskWalk
-from openk2.generation.upstream import Upstream
-from openk2.generation.upstream_body import guidance
-from openk2.generation.upstream_guidance import GuidedMask, Schema
+from openk2.gateway.body import guidance
+from openk2.gateway.guidance import GuidedMask, Schema
+from openk2.gateway.mask_walk import MaskWalk
+from openk2.gateway.upstream import Upstream
 from openk2.protocol import FinishReason, SamplingParams, TokenMask
 
 

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from openk2.chat import ToolCall
-from openk2.generation import ChatRequest, GuidedMasks, JsonFormat, NamedTool, UpstreamError
-from openk2.generation.mask_walk import FEW, MaskWalk
-from openk2.generation.upstream_tokens import MAX_REPAIRS
+from openk2.gateway import GuidedMasks, UpstreamError
+from openk2.gateway.mask_walk import FEW, MaskWalk
+from openk2.gateway.tokens import MAX_REPAIRS
+from openk2.generation import ChatRequest, JsonFormat, NamedTool
 from openk2.grammar import ChatMasks
 
-from .test_upstream_tokens import MESSAGES, ask
+from .test_tokens import MESSAGES, ask
 from .upstreams import FakeUpstream
 
 SCHEMA = {

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, aclosing
 import pytest
 
 from openk2.chat import ToolCall
+from openk2.gateway import Upstream, UpstreamError, UpstreamPool, UpstreamTokens
 from openk2.generation import (
     ChatAnswer,
     ChatRequest,
@@ -15,10 +16,6 @@ from openk2.generation import (
     RawCompletion,
     RenderedChat,
     RequestError,
-    Upstream,
-    UpstreamError,
-    UpstreamPool,
-    UpstreamTokens,
     complete,
     complete_text,
 )

@@ -13,14 +13,14 @@ from dataclasses import replace
 from functools import cached_property
 
 from openk2.chat import Tokenizer
-from openk2.generation.mask_walk import STRONGEST_BIAS, MaskWalk
-from openk2.generation.upstream import Upstream, UpstreamError
-from openk2.generation.upstream_answer import Answer
-from openk2.generation.upstream_body import biases, can_guide, fields, optional_fields
-from openk2.generation.upstream_guidance import Schema
-from openk2.generation.upstream_output import OutputReader, Piece, TokenNames
-from openk2.generation.upstream_pool import AFFINITY, UpstreamPool
-from openk2.generation.upstream_text import SpeltOutput
+from openk2.gateway.answer import Answer
+from openk2.gateway.body import biases, can_guide, fields, optional_fields
+from openk2.gateway.guidance import Schema
+from openk2.gateway.mask_walk import STRONGEST_BIAS, MaskWalk
+from openk2.gateway.output import OutputReader, Piece, TokenNames
+from openk2.gateway.pool import AFFINITY, UpstreamPool
+from openk2.gateway.text import SpeltOutput
+from openk2.gateway.upstream import Upstream, UpstreamError
 from openk2.protocol import EngineBusyError, SamplingParams, TokenChunk, TokenMask
 
 MAX_FAILURES = 2  # of upstreams, that one answer gets over

@@ -6,19 +6,11 @@ import json
 import pytest
 
 from openk2.chat import ToolCall
-from openk2.generation import (
-    ChatAnswer,
-    ChatRequest,
-    RequestError,
-    Upstream,
-    UpstreamChat,
-    UpstreamError,
-    UpstreamPool,
-    complete,
-)
+from openk2.gateway import Upstream, UpstreamChat, UpstreamError, UpstreamPool
+from openk2.generation import ChatAnswer, ChatRequest, RequestError, complete
 from openk2.protocol import EngineBusyError
 
-from .test_http import USAGE, call, delta, events, head, raw_server
+from ..generation.test_http_chat import USAGE, call, delta, events, head, raw_server
 
 HISTORY = [
     {"role": "user", "content": "hi"},

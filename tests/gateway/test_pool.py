@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from openk2.generation import Upstream, UpstreamPool
-from openk2.generation.upstream_text import SpeltOutput
+from openk2.gateway import Upstream, UpstreamPool
+from openk2.gateway.text import SpeltOutput
 from openk2.protocol import EngineBusyError
 
 from .upstreams import FakeUpstream

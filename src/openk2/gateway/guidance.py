@@ -6,27 +6,17 @@ of what it makes of it.
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openk2.chat import Tokenizer
-from openk2.generation.chat import ChatRequest, OutputMasks
-from openk2.protocol import TokenMask
+from openk2.generation import ChatRequest
+from openk2.grammar import BoundedMask, ChatMasks
 
 Schema = Mapping[str, Any] | bool
 ANY_OBJECT: Schema = {"type": "object"}
-
-
-@runtime_checkable
-class LarkMask(TokenMask, Protocol):
-    """A `TokenMask` that can be written down."""
-
-    def remainder(self) -> str | None:
-        """A grammar in Lark of what is missing of the value, or the id of a call, that the output
-        is in; None if it is in none, or that cannot be written."""
-        ...
 
 
 class GuidedMask:
@@ -38,7 +28,7 @@ class GuidedMask:
 
     def __init__(
         self,
-        mask: TokenMask,
+        mask: BoundedMask,
         tokenizer: Tokenizer,
         schemas: Mapping[str, Schema],
         content: Schema | None = None,
@@ -72,8 +62,8 @@ class GuidedMask:
         return True
 
     def remainder(self) -> str | None:
-        """See `LarkMask`; None too if the mask cannot be written down."""
-        return self._mask.remainder() if isinstance(self._mask, LarkMask) else None
+        """See `BoundedMask.remainder`."""
+        return self._mask.remainder()
 
     def next_schema(self) -> Schema | None:
         """Of the value that begins right here; None if none does, or it need not be guided."""
@@ -88,11 +78,13 @@ class GuidedMasks:
     was refused it is asked for again anyway, and then guided.
     """
 
-    def __init__(self, masks: OutputMasks, tokenizer: Tokenizer) -> None:
+    def __init__(self, masks: ChatMasks, tokenizer: Tokenizer) -> None:
         self._masks = masks
         self._tokenizer = tokenizer
 
-    def mask(self, request: ChatRequest, *, max_tokens: int, first_number: int) -> TokenMask | None:
+    def mask(
+        self, request: ChatRequest, *, max_tokens: int, first_number: int
+    ) -> GuidedMask | None:
         """See `OutputMasks.mask`."""
         mask = self._masks.mask(request, max_tokens=max_tokens, first_number=first_number)
         if mask is None:
