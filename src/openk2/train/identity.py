@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+from openk2.train.loss_weights import LossWeights
 from openk2.train.recipe import Recipe
 
 FREE = ("checkpoint_every", "micro_rows", "schedule", "layout")
@@ -32,6 +33,8 @@ class Identity:
             fixed["memory"].pop(free)
         for part in fixed["data"]:
             part.pop("max_epochs")
+        if recipe.loss == LossWeights():  # states of runs that knew no weights are still read
+            fixed.pop("loss")
         return cls(hashlib.sha256(repr(fixed).encode()).hexdigest(), flat(fixed))
 
     def difference(self, settings: dict[str, str]) -> str:

@@ -25,7 +25,7 @@ from openk2.record.lock import hold_folder
 from openk2.record.metrics import MetricsLog
 from openk2.train.identity import Identity
 from openk2.train.memory import keep_activations, passes_in
-from openk2.train.passes import MicroBatches, Passes, Pipelined, head_loss
+from openk2.train.passes import MicroBatches, Passes, Pipelined
 from openk2.train.recipe import Memory, Optimization, Recipe
 from openk2.train.resume import RunState, StateError, list_states, load_state, save_state
 from openk2.train.start import origin_of, start_network
@@ -157,6 +157,7 @@ def advance(
             grad_clip=recipe.optimization.grad_clip,
             bias_speed=recipe.optimization.bias_speed,
             sequence_balance=recipe.optimization.sequence_balance,
+            weights=recipe.loss,
             sharding=sharding,
         )
     except TrainingError as error:
@@ -268,7 +269,6 @@ def make_passes(recipe: Recipe, sharding: Sharding) -> Passes:
         pipeline = Pipeline(
             network,
             sharding.fleet,
-            head_loss,
             micro_rows=recipe.micro_rows,
             hidden=getattr(torch, recipe.memory.parameters),
             autocast=products,
