@@ -24,6 +24,7 @@ from openk2.parallel import Fleet, Sharding
 from openk2.parallel.pipeline import Pipeline, check_micro_batches
 from openk2.record.lock import hold_folder
 from openk2.record.metrics import MetricsLog
+from openk2.train.copying_score import copying_score
 from openk2.train.memory import keep_activations, passes_in
 from openk2.train.passes import MicroBatches, Passes, Pipelined, head_loss
 from openk2.train.recipe import Memory, Optimization, Recipe
@@ -92,8 +93,9 @@ def train(
                 state, progress = advance(
                     recipe, state, sharding, optimizer, passes, mixture, device
                 )
+                score = scored(recipe, state.step, sharding, len(tokenizer.tokens), device)
                 if log is not None:
-                    log.write(metrics(progress, state))
+                    log.write({**metrics(progress, state), **score})
                     show(progress)
                 if state.step % recipe.checkpoint_every == 0 or state.step == recipe.steps:
                     save_state(out / "state", sharding, optimizer, state)
@@ -176,6 +178,19 @@ def metrics(progress: Progress, state: RunState) -> dict[str, Any]:
         "tokens_per_second": round(progress.tokens_per_second, 1),
         **dataclasses.asdict(progress.report),
     }
+
+
+def scored(recipe: Recipe, step: int, sharding: Sharding, ids: int, device: str) -> dict[str, Any]:
+    """The copying score after `step` steps for metrics.jsonl, empty if it is not due.
+
+    It is due after the first step, each copying_score_every and the last. Every rank must call it.
+    """
+    every = recipe.copying_score_every
+    due = every and (step in (1, recipe.steps) or step % every == 0)
+    if not due or recipe.layout.pipeline > 1:
+        return {}
+    products = torch.bfloat16 if recipe.optimization.products == "bfloat16" else None
+    return dataclasses.asdict(copying_score(sharding.model, ids, device, products))
 
 
 def open_mixture(recipe: Recipe, tokenizer: Tokenizer) -> Mixture:
@@ -296,7 +311,7 @@ def resume(recipe: Recipe, out: Path, sharding: Sharding, optimizer: MuonClip) -
 def recipe_digest(recipe: Recipe) -> str:
     """What must not change between a run and its resumption: all but the length of the run."""
     fixed = dataclasses.asdict(recipe)
-    for free in ("checkpoint_every", "micro_rows", "schedule", "layout"):
+    for free in ("checkpoint_every", "copying_score_every", "micro_rows", "schedule", "layout"):
         fixed.pop(free)
     for free in ("recompute", "offload"):
         fixed["memory"].pop(free)
