@@ -214,7 +214,7 @@ class CopyingStart:
         self.identity(kv_a, self.width, self.width, READ)
 
     def matching_key_value(self, kv_b: Tensor) -> None:
-        """kv_b [heads * (nope + v), kv_lora_rank]: head 0's key is the previous, its value the own."""
+        """kv_b [heads * (nope + v), kv_lora_rank]: head 0's key and value, previous and own."""
         self.identity(kv_b, 0, self.width, self.match)
         self.identity(kv_b, self.config.qk_nope_head_dim, 0, self.copied)
 
