@@ -107,7 +107,7 @@ def encode_chat(
     return encoded
 
 
-def encode_piece(tokenizer: Tokenizer, piece: Piece) -> list[int]:
+def encode_piece(tokenizer: Tokenizer, piece: PromptPiece) -> list[int]:
     """Ids of one piece of a rendered prompt."""
     return [tokenizer.special(piece.text)] if piece.control else tokenizer.encode(piece.text)
 

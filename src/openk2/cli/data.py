@@ -147,18 +147,40 @@ def drills(
     tokenizer: Annotated[Path, typer.Option(help="Folder with tiktoken.model.")],
     count: Annotated[int, typer.Option(min=1, help="Documents.")] = 20_000,
     length: Annotated[int, typer.Option(min=64, help="Tokens a row.")] = 512,
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Document i depends on (seed, i).")] = 0,
+    shortest: Annotated[int, typer.Option("--min", help="Tokens of a document at least.")] = 8,
+    longest: Annotated[int, typer.Option("--max", help="Tokens of a document at most.")] = 256,
+    plain_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of repeated ids without markup.")
+    ] = 0.3,
+    repeated_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Share drawn from a set that comes again and again.")
+    ] = 0.25,
+    repeated_set: Annotated[int, typer.Option(min=1, help="Documents of that set.")] = 256,
+    split: Annotated[
+        Literal["train", "held_out"],
+        typer.Option(help="held_out: names and values that train never has."),
+    ] = "train",
 ) -> None:
-    """Write packed rows of copying drills: random ids, parts of which come again.
+    """Write packed rows of copying drills, in which nothing but copying predicts what is learned.
+
+    Random ids of which parts come again, and conversations in K2's markup whose names and values
+    are random words: tools declared and called, values looked up and told, passages repeated.
 
     Example: openk2 data drills --tokenizer tokenizer --out drills.safetensors
     """
     from openk2.chat import Tokenizer
     from openk2.data import pack_whole
-    from openk2.data.copying import copying_documents
+    from openk2.data.drills import Drills
 
+    if not 8 <= shortest <= longest <= length:
+        raise typer.BadParameter(
+            f"documents of {shortest} to {longest} tokens in rows of {length}: give 8 <= --min <= "
+            "--max <= --length"
+        )
     vocabulary = Tokenizer.load(tokenizer)
-    documents = copying_documents(count, seed, len(vocabulary.tokens))
+    settings = Drills(seed, shortest, longest, plain_share, repeated_share, repeated_set, split)
+    documents = settings.documents(vocabulary, count)
     packed = pack_whole(
         track(documents, "documents", total=count), length, vocabulary.special("[PAD]")
     )

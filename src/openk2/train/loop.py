@@ -23,6 +23,7 @@ from openk2.parallel import Fleet, Sharding
 from openk2.parallel.pipeline import Pipeline, check_micro_batches
 from openk2.record.lock import hold_folder
 from openk2.record.metrics import MetricsLog
+from openk2.train.copying_score import copying_score
 from openk2.train.identity import Identity
 from openk2.train.memory import keep_activations, passes_in
 from openk2.train.passes import MicroBatches, Passes, Pipelined
@@ -92,8 +93,9 @@ def train(
                 state, progress = advance(
                     recipe, state, sharding, optimizer, passes, mixture, device
                 )
+                score = scored(recipe, state.step, sharding, len(tokenizer.tokens), device)
                 if log is not None:
-                    log.write(metrics(progress, state))
+                    log.write({**metrics(progress, state), **score})
                     show(progress)
                 if state.step % recipe.checkpoint_every == 0 or state.step == recipe.steps:
                     save_state(out / "state", sharding, optimizer, state)
@@ -177,6 +179,19 @@ def metrics(progress: Progress, state: RunState) -> dict[str, Any]:
         "tokens_per_second": round(progress.tokens_per_second, 1),
         **dataclasses.asdict(progress.report),
     }
+
+
+def scored(recipe: Recipe, step: int, sharding: Sharding, ids: int, device: str) -> dict[str, Any]:
+    """The copying score after `step` steps for metrics.jsonl, empty if it is not due.
+
+    It is due after the first step, each copying_score_every and the last. Every rank must call it.
+    """
+    every = recipe.copying_score_every
+    due = every and (step in (1, recipe.steps) or step % every == 0)
+    if not due or recipe.layout.pipeline > 1:
+        return {}
+    products = torch.bfloat16 if recipe.optimization.products == "bfloat16" else None
+    return dataclasses.asdict(copying_score(sharding.model, ids, device, products))
 
 
 def open_mixture(recipe: Recipe, tokenizer: Tokenizer) -> Mixture:
