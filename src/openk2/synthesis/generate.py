@@ -6,6 +6,8 @@ from random import Random
 from typing import Any
 
 from openk2.synthesis import episodes as e
+from openk2.synthesis.apis import Catalogue
+from openk2.synthesis.apis import make_conversation as make_api_conversation
 from openk2.synthesis.systems import draw_system
 from openk2.synthesis.tools import Tool, Vocabulary, draw_tool
 from openk2.synthesis.values import Split
@@ -36,17 +38,30 @@ _DISTRACTOR_SHARES = (40, 26, 14, 9, 6, 5)
 
 
 def generate(
-    seed: int, count: int | None, split: Split = "train", *, start: int = 0
+    seed: int,
+    count: int | None,
+    split: Split = "train",
+    *,
+    start: int = 0,
+    catalogue: Catalogue | None = None,
+    api_share: float = 0.75,
 ) -> Iterator[Conversation]:
     """Yield conversations start, start + 1, ... (`count` of them, or without end).
 
     Each is `{"messages": [...], "tools": [...]}` in OpenAI's form, ids `functions.NAME:IDX`, and
     is determined by seed, split and its index alone. "held_out" speaks of tools, verbs, parameters
     and values that "train" never has.
+
+    With a catalogue (of the same split) a share `api_share` is about its operations, and those
+    conversations also have `kinds`, one for each assistant turn.
     """
     indices = itertools.count(start) if count is None else range(start, start + count)
     for index in indices:
-        yield make_conversation(Random(f"{seed}/{split}/{index}"), split)
+        rng = Random(f"{seed}/{split}/{index}")
+        if catalogue is not None and rng.random() < api_share:
+            yield make_api_conversation(rng, split, catalogue)
+        else:
+            yield make_conversation(rng, split)
 
 
 def make_conversation(rng: Random, split: Split) -> Conversation:
