@@ -37,14 +37,22 @@ def synthesize(
     split: Annotated[
         Literal["train", "held_out"], typer.Option(help="held_out: tools unseen in train.")
     ] = "train",
+    talk_share: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="Of the conversations that call nothing."),
+    ] = 0.2,
 ) -> None:
     """Write generated tool conversations as JSONL.
 
-    Example: openk2 data synthesize --count 20000 --out generated.jsonl
+    \b
+    Examples:
+      openk2 data synthesize --count 20000 --out generated.jsonl
+      openk2 data synthesize --count 20000 --talk-share 1 --out talk-and-facts.jsonl
     """
     from openk2.synthesis import generate
 
-    write_jsonl(out, track(generate(seed, count, split), "conversations", total=count))
+    rows = generate(seed, count, split, talk_share=talk_share)
+    write_jsonl(out, track(rows, "conversations", total=count))
 
 
 @app.command()
