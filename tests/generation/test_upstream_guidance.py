@@ -12,7 +12,7 @@ import openk2
 from openk2.chat import Tokenizer
 from openk2.generation import ChatRequest, GuidedMasks, JsonFormat, NamedTool
 from openk2.grammar import ChatMasks
-from openk2.grammar.library import byte_vocabulary
+from openk2.grammar.matcher.library import byte_vocabulary
 
 from .test_upstream_masks import BEGIN, END, GOOD, HEAD, SCHEMA, TOOLS, masks, request
 from .test_upstream_tokens import MESSAGES, ask
