@@ -157,6 +157,28 @@ def follow_up(dialogue: Dialogue) -> None:
         dialogue.say(f"The {words} {be} {value}.", "none_needed")
 
 
+def once_more(dialogue: Dialogue) -> None:
+    """A request, and then the same with one argument changed: "And what about London?"."""
+    rng, split = dialogue.rng, dialogue.vocabulary.split
+    job = draw_job(dialogue)
+    _fulfil(dialogue, job)
+    told = [p for p in job.tool.parameters
+            if isinstance(job.arguments.get(p.name), str) and not p.kind.choices]  # fmt: skip
+    if not told or job.tool.task.mode == "do":
+        return
+    changed = rng.choice(told)
+    value = changed.draw(rng, split)
+    while value == job.arguments[changed.name]:
+        value = changed.draw(rng, split)
+    phrase = stated(rng, changed, value)
+    forms = ("And {}?", "And what about {}?", "What about {}?", "And {}, please?", "How about {}?")
+    said = phrase if rng.random() < 0.4 else spoken(value)
+    dialogue.user(rng.choice(forms).replace("{}", said))
+    arguments = {**job.arguments, changed.name: value}
+    outcome = _succeed(dialogue, job.tool, arguments, phrase)
+    _answer(dialogue, Job(job.tool, arguments, job.wish, outcome))
+
+
 def parallel(dialogue: Dialogue) -> None:
     """Two calls in one section: of one tool, or of two."""
     one = draw_job(dialogue)

@@ -22,11 +22,12 @@ _ALL: tuple[e.Segment, ...] = (
     e.missing,
     e.failure,
     e.follow_up,
+    e.once_more,
     e.refusal,
     e.chat,
     e.identity,
 )
-_SHARES = (34, 9, 6, 10, 5, 5, 8, 8, 6)
+_SHARES = (34, 9, 6, 10, 5, 5, 6, 8, 8, 6)
 _TALK: tuple[e.Segment, ...] = (e.chat, e.identity, e.memory)
 _TALK_SHARES = (12, 3, 1)
 _MULTI_SHARE = 0.22
