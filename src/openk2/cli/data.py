@@ -44,16 +44,25 @@ def synthesize(
     api_share: Annotated[
         float, typer.Option(min=0, max=1, help="Share of conversations on those operations.")
     ] = 0.75,
+    talk_share: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="Of the conversations that call nothing."),
+    ] = 0.2,
 ) -> None:
     """Write generated tool conversations as JSONL.
 
-    Example: openk2 data synthesize --count 20000 --out generated.jsonl
+    \b
+    Examples:
+      openk2 data synthesize --count 20000 --out generated.jsonl
+      openk2 data synthesize --count 20000 --talk-share 1 --out talk-and-facts.jsonl
     """
     from openk2.synthesis import generate
     from openk2.synthesis.apis import Catalogue
 
     catalogue = None if apis is None else Catalogue.load(apis, split)
-    rows = generate(seed, count, split, catalogue=catalogue, api_share=api_share)
+    rows = generate(
+        seed, count, split, talk_share=talk_share, catalogue=catalogue, api_share=api_share
+    )
     write_jsonl(out, track(rows, "conversations", total=count))
 
 

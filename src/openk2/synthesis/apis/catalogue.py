@@ -20,7 +20,7 @@ from openk2.synthesis.apis.verbs import CLASS_OF
 from openk2.synthesis.apis.wording import singular
 from openk2.synthesis.values import Split
 
-_SMALL_WORDS = frozenset("of for in the a an and to on with from".split())
+_SMALL_WORDS = frozenset(["of", "for", "in", "the", "a", "an", "and", "to", "on", "with", "from"])
 _LINKING = frozenset({"code", "uuid", "big", "name", "hash"})
 
 

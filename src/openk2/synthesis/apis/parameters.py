@@ -17,15 +17,70 @@ _NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_\-]{0,39}$")
 _ENUM = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_\-.: /]{0,29}$")
 # What a client library sends by itself: no user states it.
 _TRANSPORT = frozenset(
-    "access_token alt callback fields key oauth_token prettyprint quotauser upload_protocol "
-    "uploadtype api_key apikey api-version apiversion accept content-type authorization x-api-key "
-    "clienttoken client_token clientrequesttoken dryrun dry_run idempotencytoken creds format "
-    "accept-language if-match if-none-match user-agent token api-key client_secret session_token "
-    "version action nexttoken next_token maxresults-token marker pagetoken page_token requestid "
-    "x-ms-client-request-id select expand continuationtoken startingtoken userproject sig appkey "
-    "app_key app_id appid _format include_docs access-token tenant-id".split()
+    [
+        "access_token",
+        "alt",
+        "callback",
+        "fields",
+        "key",
+        "oauth_token",
+        "prettyprint",
+        "quotauser",
+        "upload_protocol",
+        "uploadtype",
+        "api_key",
+        "apikey",
+        "api-version",
+        "apiversion",
+        "accept",
+        "content-type",
+        "authorization",
+        "x-api-key",
+        "clienttoken",
+        "client_token",
+        "clientrequesttoken",
+        "dryrun",
+        "dry_run",
+        "idempotencytoken",
+        "creds",
+        "format",
+        "accept-language",
+        "if-match",
+        "if-none-match",
+        "user-agent",
+        "token",
+        "api-key",
+        "client_secret",
+        "session_token",
+        "version",
+        "action",
+        "nexttoken",
+        "next_token",
+        "maxresults-token",
+        "marker",
+        "pagetoken",
+        "page_token",
+        "requestid",
+        "x-ms-client-request-id",
+        "select",
+        "expand",
+        "continuationtoken",
+        "startingtoken",
+        "userproject",
+        "sig",
+        "appkey",
+        "app_key",
+        "app_id",
+        "appid",
+        "_format",
+        "include_docs",
+        "access-token",
+        "tenant-id",
+    ]
 )
-_READ_ONLY_WORDS = frozenset("href links link self meta etag cursor next previous".split())
+_READ_ONLY_WORDS = frozenset(
+    ["href", "links", "link", "self", "meta", "etag", "cursor", "next", "previous"]
+)
 
 
 @dataclass(frozen=True, slots=True)

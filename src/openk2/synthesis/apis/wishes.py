@@ -1,7 +1,6 @@
 """How a user asks for an operation, in many frames and registers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from random import Random
 
 from openk2.synthesis.apis.deed import object_head
@@ -36,7 +35,19 @@ _REASONS = (
     "My colleague is away today", "I am checking our records", "We had a complaint this morning",
     "The meeting starts soon", "I want to be sure",
 )  # fmt: skip
-_MASS = frozenset("information data access feedback metadata content traffic usage status".split())
+_MASS = frozenset(
+    [
+        "information",
+        "data",
+        "access",
+        "feedback",
+        "metadata",
+        "content",
+        "traffic",
+        "usage",
+        "status",
+    ]
+)
 
 
 def noun_phrase(rng: Random, operation: Operation) -> str:

@@ -10,8 +10,28 @@ _MARKS = re.compile(r"[`*|~^#]+|_{2,}")
 _SPACES = re.compile(r"\s+")
 _SENTENCE = re.compile(r"(?<![A-Z.])(?<!e\.g)(?<!i\.e)(?<!etc)(?<!vs)[.!?](?:\s|$)|\n\s*\n|\r\n")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_LABEL = re.compile(r"^(?:required|optional|output only|input only|immutable|read-only)\b[.:]?\s*", re.I)
-_ENGLISH = frozenset("the of to for is by and with this an that from your which used".split())
+_LABEL = re.compile(
+    r"^(?:required|optional|output only|input only|immutable|read-only)\b[.:]?\s*", re.I
+)
+_ENGLISH = frozenset(
+    [
+        "the",
+        "of",
+        "to",
+        "for",
+        "is",
+        "by",
+        "and",
+        "with",
+        "this",
+        "an",
+        "that",
+        "from",
+        "your",
+        "which",
+        "used",
+    ]
+)
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "\xa0": " "})
 
 
@@ -63,8 +83,72 @@ def is_plural(word: str) -> bool:
 
 
 _NOT_PLURAL = frozenset(
-    "news dns aws address access process business analysis status basis https canvas alias sms gps "
-    "gas bus yes kubernetes ios series sales progress express class css tls ssl bus bonus corpus campus gas "
-    "lens atlas redis os windows previous various has its as is this was pos cors rds ecs eks sns "
-    "sqs emr waf sts kms iops vms rss cms axis apis-index analytics details mathematics".split()
+    [
+        "news",
+        "dns",
+        "aws",
+        "address",
+        "access",
+        "process",
+        "business",
+        "analysis",
+        "status",
+        "basis",
+        "https",
+        "canvas",
+        "alias",
+        "sms",
+        "gps",
+        "gas",
+        "bus",
+        "yes",
+        "kubernetes",
+        "ios",
+        "series",
+        "sales",
+        "progress",
+        "express",
+        "class",
+        "css",
+        "tls",
+        "ssl",
+        "bus",
+        "bonus",
+        "corpus",
+        "campus",
+        "gas",
+        "lens",
+        "atlas",
+        "redis",
+        "os",
+        "windows",
+        "previous",
+        "various",
+        "has",
+        "its",
+        "as",
+        "is",
+        "this",
+        "was",
+        "pos",
+        "cors",
+        "rds",
+        "ecs",
+        "eks",
+        "sns",
+        "sqs",
+        "emr",
+        "waf",
+        "sts",
+        "kms",
+        "iops",
+        "vms",
+        "rss",
+        "cms",
+        "axis",
+        "apis-index",
+        "analytics",
+        "details",
+        "mathematics",
+    ]
 ) - {"vms", "details"}
