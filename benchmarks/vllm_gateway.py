@@ -28,7 +28,7 @@ from vllm_server import NAME, install, vllm
 from gateway import ask
 from openk2.checkpoint import export_checkpoint, load_model
 from openk2.gateway import Upstream, UpstreamPool, UpstreamTokens
-from openk2.local import LocalModel, find_folder, open_model
+from openk2.pretrained import LocalModel, find_folder, open_model
 from openk2.protocol import SamplingParams
 from openk2.record.machine import describe_machine
 

@@ -13,7 +13,7 @@ from openk2.chat import Tokenizer
 from openk2.gateway import GuidedMasks
 from openk2.generation import ChatRequest, JsonFormat, NamedTool
 from openk2.grammar import ChatMasks
-from openk2.grammar.library import byte_vocabulary
+from openk2.grammar.matcher.library import byte_vocabulary
 
 from .test_mask_walk import BEGIN, END, GOOD, HEAD, SCHEMA, TOOLS, masks, request
 from .test_tokens import MESSAGES, ask

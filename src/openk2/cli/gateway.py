@@ -10,7 +10,7 @@ from typing import NoReturn
 import typer
 
 from openk2.cli.serving import Served
-from openk2.local import LocalModelError, assets_folder, built_in_names, read_stop_ids
+from openk2.pretrained import LocalModelError, assets_folder, built_in_names, read_stop_ids
 
 LOCAL_ONLY = {"model": "MODEL", "device": "--device", "max_batch": "--max-batch"}
 UPSTREAM_ONLY = {

@@ -6,9 +6,14 @@ model chose is likely for a text that comes a token at a time, and not needed.
 
 from collections.abc import Sequence
 
-from openk2.chat import Tokenizer
-from openk2.chat.json_text import Place, advance
-from openk2.chat.markers import SPECIAL_MARKERS, Marker, SpeltMarkers
+from openk2.chat import (
+    SPECIAL_MARKERS,
+    JsonState,
+    Marker,
+    SpeltMarkers,
+    Tokenizer,
+    advance_json,
+)
 
 
 class SpeltOutput:
@@ -22,13 +27,13 @@ class SpeltOutput:
         self._tokenizer = tokenizer
         names = {name: SPECIAL_MARKERS.get(name, Marker.OTHER) for name in tokenizer.specials}
         self._spelt = SpeltMarkers(names)
-        self._place: Place | None = None  # in the JSON of a call's arguments
+        self._place: JsonState | None = None  # in the JSON of a call's arguments
         self._held = ""  # text in which a name may be beginning
         begins = tokenizer.special("<|tool_call_argument_begin|>")
         for position in range(len(before) - 1, -1, -1):
             if before[position] == begins:
                 arguments = tokenizer.decode(before[position + 1 :])
-                self._place = advance(Place.OUTSIDE, arguments, 0, len(arguments))
+                self._place = advance_json(JsonState.OUTSIDE, arguments, 0, len(arguments))
                 break
             if tokenizer.is_special(before[position]):
                 break
@@ -40,18 +45,18 @@ class SpeltOutput:
         start = seen = 0
         for begin, end, marker in self._spelt.find(text, 0):
             if self._place is not None:
-                self._place, seen = advance(self._place, text, seen, begin), begin
-                if self._place is not Place.OUTSIDE:
+                self._place, seen = advance_json(self._place, text, seen, begin), begin
+                if self._place is not JsonState.OUTSIDE:
                     continue
             ids += self._tokenizer.encode(text[start:begin])
             ids.append(self._tokenizer.special(text[begin:end]))
             start = seen = end
-            self._place = Place.OUTSIDE if marker is Marker.ARGUMENTS_BEGIN else None
+            self._place = JsonState.OUTSIDE if marker is Marker.ARGUMENTS_BEGIN else None
         held = self._spelt.beginning(text, start)
         if self._place is not None:
-            place = advance(self._place, text, seen, held)
-            held = held if place is Place.OUTSIDE else len(text)
-            self._place = advance(self._place, text, seen, held)
+            place = advance_json(self._place, text, seen, held)
+            held = held if place is JsonState.OUTSIDE else len(text)
+            self._place = advance_json(self._place, text, seen, held)
         self._held = text[held:]
         return ids + self._tokenizer.encode(text[start:held])
 

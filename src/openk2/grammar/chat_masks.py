@@ -5,8 +5,8 @@ from typing import Any
 
 from openk2.chat import Tokenizer
 from openk2.generation import ChatRequest, NamedTool, RequestError
-from openk2.grammar.bounded import BoundedMask
-from openk2.grammar.demand import Demand, JsonContent, Tool, ToolCalls
+from openk2.grammar.course import BoundedMask
+from openk2.grammar.demand import DeclaredTool, Demand, JsonContent, ToolCalls
 from openk2.grammar.enforcer import Enforcer
 from openk2.grammar.error import GrammarError
 
@@ -50,10 +50,10 @@ def demand_of(request: ChatRequest) -> Demand | None:
     return ToolCalls(tools, required=forced, parallel=parallel)
 
 
-def declared(tool: Mapping[str, Any]) -> Tool:
+def declared(tool: Mapping[str, Any]) -> DeclaredTool:
     """An OpenAI tool as the grammar takes it."""
     function = tool["function"]
-    return Tool(function["name"], function.get("parameters"))
+    return DeclaredTool(function["name"], function.get("parameters"))
 
 
 def field_of(error: GrammarError, tools: Sequence[Mapping[str, Any]]) -> str:
