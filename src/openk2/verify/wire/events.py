@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from openk2.verify.endpoint import EndpointFault, Response, shown
+from openk2.verify.wire.endpoint import EndpointFault, Response, shown
 
 DONE = "[DONE]"
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from openk2.verify.endpoint import EndpointFault, Response, shown
-from openk2.verify.events import DONE, read_events
-from openk2.verify.forms import stream_faults, whole_faults
+from openk2.verify.wire.endpoint import EndpointFault, Response, shown
+from openk2.verify.wire.events import DONE, read_events
+from openk2.verify.wire.forms import stream_faults, whole_faults
 
 
 @dataclass(frozen=True)

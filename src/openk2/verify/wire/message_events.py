@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from openk2.verify.events import ServerEvent
+from openk2.verify.wire.events import ServerEvent
 
 TOOL_ID = re.compile(r"[a-zA-Z0-9_-]+")
 DELTAS = {"text": "text_delta", "tool_use": "input_json_delta", "thinking": "thinking_delta"}

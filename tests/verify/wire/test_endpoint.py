@@ -1,7 +1,6 @@
 """The way to the endpoint: what is read, what is retried, and that nothing it says is a crash."""
 
 import asyncio
-import json
 
 import httpx
 import pytest
@@ -9,16 +8,10 @@ import pytest
 from openk2.verify import (
     CHECKS,
     Endpoint,
-    EndpointFault,
     Probe,
-    UnusableEndpointError,
-    find_model,
-    html_page,
     verify_endpoint,
 )
-from openk2.verify import endpoint as endpoint_module
-from openk2.verify.endpoint import Response
-from openk2.verify.events import read_events
+from openk2.verify.wire import endpoint as endpoint_module
 
 ODD = [
     b"",
@@ -133,62 +126,3 @@ def test_the_key_is_sent_as_both_interfaces_want_it():
     answering(handler, CHECKS[:1], api_key="secret")
     assert seen[0]["authorization"] == "Bearer secret"
     assert seen[0]["x-api-key"] == "secret"
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "said"),
-    [
-        (401, b"{}", "give its key as --api-key"),
-        (404, b"{}", "name one with --model"),
-        (200, b'{"data": []}', "name one with --model"),
-        (200, b"<html>", "name one with --model"),
-    ],
-)
-def test_an_endpoint_without_models_is_unusable(status, body, said):
-    async def run():
-        transport = httpx.MockTransport(lambda request: httpx.Response(status, content=body))
-        async with Endpoint("http://fake", transport=transport) as endpoint:
-            await find_model(endpoint, None)
-
-    with pytest.raises(UnusableEndpointError, match=said):
-        asyncio.run(run())
-
-
-def test_the_first_model_is_taken_unless_one_is_named():
-    listed = json.dumps({"data": [{"id": "one"}, {"id": "two"}]})
-
-    async def run(wanted):
-        transport = httpx.MockTransport(lambda request: httpx.Response(200, text=listed))
-        async with Endpoint("http://fake", transport=transport) as endpoint:
-            return await find_model(endpoint, wanted)
-
-    assert asyncio.run(run(None)) == "one"
-    assert asyncio.run(run("other")) == "other"
-
-
-def test_events_are_split_at_line_feeds_alone():
-    body = ': ping\r\n\r\nevent: a\r\ndata: {"x": "1\u20282"}\r\n\r\ndata: one\ndata: two\n\n'
-    events = read_events(Response(200, "text/event-stream; charset=utf-8", body.encode()))
-    assert [(event.name, event.data) for event in events] == [
-        ("a", '{"x": "1\u20282"}'),
-        ("", "one\ntwo"),
-    ]
-
-
-def test_a_stream_of_another_content_type_is_a_fault():
-    with pytest.raises(EndpointFault, match="text/event-stream"):
-        read_events(Response(200, "application/json", b"data: {}\n\n"))
-
-
-def test_the_page_escapes_what_the_endpoint_says_and_loads_nothing():
-    evil = '<script src="http://evil.example/x.js"></script>'
-
-    def handler(request):
-        return httpx.Response(500, text=evil)
-
-    page = html_page(answering(handler))
-    assert "<script" not in page
-    assert "&lt;script" in page
-    assert "http-equiv" not in page
-    for attribute in ("src=", "href=", "url(", "@import"):
-        assert attribute not in page.replace("src=&quot;", "")

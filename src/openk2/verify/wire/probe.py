@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from openk2.chat import Tokenizer
-from openk2.verify.endpoint import Endpoint, EndpointFault, Response, shown
-from openk2.verify.reply import Reply, read_stream, read_whole
+from openk2.verify.wire.endpoint import Endpoint, EndpointFault, Response, shown
+from openk2.verify.wire.reply import Reply, read_stream, read_whole
 
 Message = Mapping[str, Any]
 T = TypeVar("T")
