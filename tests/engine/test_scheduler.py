@@ -176,6 +176,48 @@ def test_equal_prompts_that_come_together_are_computed_once() -> None:
     assert [request.num_cached_tokens for request in requests] == [0, 16, 16]
 
 
+def test_a_request_waits_for_a_prefix_that_another_computes_in_this_step() -> None:
+    scheduler = Scheduler(PagePool(100), 4, 10, 100, step_tokens=50)
+    first, same, other = make(list(range(18)), 2), make(list(range(18)), 2), make([9] * 5, 2)
+    for request in (first, same, other):
+        scheduler.add(request)
+    cache = Cache(scheduler)
+    # The room that is left is not given to `other`: requests start in order of arrival.
+    assert [chunk.request for chunk in cache.step()] == [first]
+    assert [chunk.num_tokens for chunk in cache.step()] == [1, 2, 5]
+    assert same.num_cached_tokens == 16
+
+
+def test_a_preempted_request_is_the_next_to_run_again() -> None:
+    scheduler = Scheduler(PagePool(4), 4, 3, 100, share_prefixes=False)
+    requests = [make([number] * 7, 20 - number) for number in range(3)]
+    for request in requests:
+        scheduler.add(request)
+    cache = Cache(scheduler)
+    while not scheduler.num_preemptions:
+        cache.step()
+    assert scheduler.running == requests[:1]
+    assert list(scheduler.waiting) == requests[1:]
+
+
+def test_the_pages_that_only_one_request_writes_are_not_those_that_others_may_read() -> None:
+    scheduler = Scheduler(PagePool(100), 4, 10, 100, step_tokens=50)
+    cache, first = Cache(scheduler), make(list(range(10)), 9)
+    scheduler.add(first)
+    scheduler.schedule()
+    # Nothing is computed yet: a failure leaves none of these pages fit to be read.
+    assert scheduler.fresh_pages(first) == first.page_table
+    scheduler.remove(first)
+    first, second = make(list(range(10)), 9), make([*range(8), 7, 7, 7], 9)
+    scheduler.add(first)
+    cache.step()
+    scheduler.add(second)
+    cache.step()
+    assert second.page_table[:2] == first.page_table[:2]
+    for request in (first, second):
+        assert scheduler.fresh_pages(request) == request.page_table[2:]
+
+
 def test_an_answer_is_found_again_when_the_next_turn_begins_with_it() -> None:
     scheduler = Scheduler(PagePool(100), 4, 10, 100)
     cache, first = Cache(scheduler), make([1, 2, 3], 10)
