@@ -23,8 +23,8 @@ from openk2.chat import Tokenizer
 from openk2.engine import Engine
 from openk2.grammar import DeclaredTool, Enforcer, ToolCalls
 from openk2.kernels import native
-from openk2.local import find_folder
 from openk2.model import K2Model
+from openk2.pretrained import find_folder
 from openk2.protocol import SamplingParams
 from openk2.record.machine import describe_machine
 

@@ -7,7 +7,7 @@ import pytest
 from openk2.checkpoint import verify_checkpoint
 from openk2.eval import run_weather_loop
 from openk2.generation import ChatRequest, complete
-from openk2.local import LocalModel, built_in_names, find_folder, open_model
+from openk2.pretrained import LocalModel, built_in_names, find_folder, open_model
 
 NAMES = ("openk2-nano", "openk2-nano-base")
 
