@@ -28,7 +28,8 @@ def newton_schulz(matrix: Tensor, steps: int = 5) -> Tensor:
     for _ in range(steps):
         square = x @ x.mT
         x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
-    return x if matrix.shape[0] <= matrix.shape[1] else x.mT
+    result: Tensor = x if matrix.shape[0] <= matrix.shape[1] else x.mT
+    return result
 
 
 @torch.no_grad()
