@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from openk2.cli.device import require_device
 from openk2.cli.interruption import interruptible
 
 
@@ -63,6 +64,7 @@ def study(
         from openk2.studies import LARGE, SMALL, STUDIES, Place, collect, open_corpus, write_page
         from openk2.studies import quick as shortened
 
+        require_device(device)
         require_plots()
         chosen = next(each for each in STUDIES if each.name == name)
         measure = SMALL if size == "small" else LARGE

@@ -1,6 +1,6 @@
 """`Endpoint`: raw HTTP to the server under test, so that no SDK hides what it does.
 
-httpx is imported where it is used, as in `generation.http`.
+httpx is imported where it is used, as in `generation`.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from openk2.generation.http import api_root, credentials
+from openk2.generation import api_root, credentials
 
 if TYPE_CHECKING:
     import httpx
