@@ -1,4 +1,4 @@
-"""Matrices that a model keeps in one tensor, told apart: Muon orthogonalises each by itself."""
+"""Separate the matrices that a model keeps in one tensor: Muon orthogonalises each by itself."""
 
 import fnmatch
 import itertools
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from openk2.optim.matrices import Matrices
+from openk2.optim.muon.matrices import Matrices
 from openk2.optim.shards import rows_of, splitting
 
-# By these names models keep so many matrices in one. MLA's kv_b_proj is not among them: the report
-# has it as one matrix.
+# Names by which models keep several matrices in one tensor, and how many. MLA's kv_b_proj is not
+# among them: the report treats it as one matrix.
 FUSED_NAMES = {
     "*gate_up*": 2,
     "*qkv*": 3,
@@ -23,14 +23,14 @@ FUSED_NAMES = {
 
 @dataclass(frozen=True)
 class Fused:
-    """How the matrices of a parameter, or those of each expert in a stack, lie in it.
+    """How several matrices are placed in one parameter, or in each expert of a stack.
 
-    parts: how many they are, all of one size, or the size of each, in order. 1: it is one matrix.
-    dim: -2 where they follow each other along the rows, as in `nn.Linear` ([out, in]); -1 along the
-        columns, as in GPT-2's `Conv1D` and in experts that are stored [in, out].
-    groups: how often the parts take turns. 1: all of q, then all of k, then all of v; the number of
-        heads: q, k and v of the first head, then of the second, and so on.
-    Raises ValueError for numbers that mean nothing.
+    parts: how many matrices of one size, or the size of each, in order. 1: a single matrix.
+    dim: -2 if they follow each other along the rows, as in `nn.Linear` ([out, in]); -1 along the
+        columns, as in GPT-2's `Conv1D` and in experts stored as [in, out].
+    groups: how often the sequence of parts repeats. 1: all of q, then all of k, then all of v; the
+        number of heads: q, k and v of the first head, then of the second, and so on.
+    Raises ValueError for a setting out of range.
     """
 
     parts: int | Sequence[int]
@@ -47,10 +47,10 @@ class Fused:
             raise ValueError(f"groups is {self.groups}: it must be at least 1")
 
     def of(self, parameter: Tensor) -> list[Matrices]:
-        """The matrices of [n, m] or [count, n, m], part by part.
+        """The matrices of a parameter [n, m] or [count, n, m], part by part.
 
-        Raises ValueError if they do not fill it, or if several ranks hold its rows and parts that
-        take turns are cut between them.
+        Raises ValueError if the parts do not fill it, or if it is sharded by rows and a boundary
+        between ranks falls within a group.
         """
         shape = tuple(parameter.shape)
         length = shape[self.dim]
@@ -77,7 +77,7 @@ class Fused:
         ]
 
     def sizes(self, length: int) -> tuple[int, ...] | None:
-        """Of the parts of each group in `length` rows or columns; None if they do not fill it."""
+        """The sizes of a group's parts in `length` rows or columns; None if they do not fill it."""
         group, rest = divmod(length, self.groups)
         if not isinstance(self.parts, int):
             sizes = tuple(self.parts)
@@ -88,6 +88,6 @@ class Fused:
 
 
 def parts_by_name(name: str) -> int | None:
-    """How many matrices a parameter holds if its name says so, else None."""
+    """How many matrices a parameter of this name usually holds; None if the name does not say."""
     counts = (n for p, n in FUSED_NAMES.items() if fnmatch.fnmatchcase(name.lower(), p))
     return next(counts, None)

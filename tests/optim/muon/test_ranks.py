@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     out = tmp_path_factory.mktemp("ranks")
-    page = (HERE.parents[1] / "docs" / "tutorials" / "muonclip.md").read_text("utf-8")
+    page = (HERE.parents[2] / "docs" / "tutorials" / "muonclip.md").read_text("utf-8")
     for kind, name in (("python", "network.py"), ("python sharded.py", "sharded.py")):
         block = re.search(rf"^```{kind}\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
         assert block is not None

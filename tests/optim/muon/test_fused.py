@@ -15,7 +15,8 @@ from transformers import DeepseekV3Config, DeepseekV3ForCausalLM
 from openk2.architecture import ModelConfig
 from openk2.kernels import native
 from openk2.model import K2Model
-from openk2.optim import QUINTIC, Fused, Muon, MuonClip, assign_owners, ownership_table, update
+from openk2.optim import QUINTIC, Fused, Muon, MuonClip, assign_owners, ownership_table
+from openk2.optim.muon import update
 from openk2.optim.shards import rows_of
 
 NONE: Sequence[str] = ()

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from openk2.optim import QUINTIC
-from openk2.optim.update import Settings, Stack, update_batch, update_here
+from openk2.optim.muon.update import MuonSettings, Stack, update_batch, update_here
 
-SETTINGS = Settings(
+SETTINGS = MuonSettings(
     lr=1e-2,
     momentum=0.95,
     weight_decay=0.1,

@@ -1,9 +1,9 @@
-"""Matrices to the ranks that orthogonalise them, and the results back, many in a message.
+"""Send matrices to the ranks that orthogonalise them, and the results back, many in one message.
 
-`Rows`: each rank holds some rows of every matrix: one all-to-all there, one back.
-`Copies`: each rank holds all: nothing there, one all-gather back.
-A parameter has the rows on a rank that `shards.rows_of` says, a part of a fused one those among
-them that are its own, or none. Jobs come in one order on every rank.
+`RowShards`: each rank holds some rows of every matrix; one all-to-all each way.
+`Replicas`: each rank holds every matrix; nothing to send, one all-gather for the results.
+`shards.rows_of` says which rows of a parameter a rank holds; a part of a fused parameter has those
+of them that are its own, perhaps none. Every rank passes the jobs in the same order.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from openk2.optim.muon.work import Assignment
 from openk2.optim.shards import rows_of
-from openk2.optim.work import Job
 
 
 class Exchange(Protocol):
-    """The messages of one round of jobs."""
+    """The messages of one round of jobs. Tensors keep their dtype."""
 
     @property
     def group(self) -> dist.ProcessGroup:
@@ -27,40 +27,40 @@ class Exchange(Protocol):
         ...
 
     def owned_at_most(self, numbers: int) -> int:
-        """What a rank may own of a round, if it must not have more than `numbers` in hand."""
+        """The most numbers a rank may own in a round if it holds at most `numbers` at once."""
         ...
 
-    def collect(self, jobs: Sequence[Job], parts: Sequence[Tensor]) -> list[Tensor]:
-        """parts [count, its rows here, columns], one a job, all of one dtype -> this rank's jobs
-        whole, [count, rows, columns], in the jobs' order."""
+    def collect(self, jobs: Sequence[Assignment], parts: Sequence[Tensor]) -> list[Tensor]:
+        """One part a job, [count, rows held here, columns], all of one dtype -> the whole matrices
+        of this rank's jobs, [count, rows, columns], in the jobs' order."""
         ...
 
     def spread(
-        self, jobs: Sequence[Job], parts: Sequence[Tensor], results: Sequence[Tensor]
+        self, jobs: Sequence[Assignment], parts: Sequence[Tensor], results: Sequence[Tensor]
     ) -> list[Tensor]:
-        """results: of this rank's jobs, as `collect` gave them -> of every job, as `parts` are."""
+        """Results of this rank's jobs, shaped as from `collect` -> of every job, as `parts`."""
         ...
 
 
 @dataclass(frozen=True)
-class Copies:
+class Replicas:
     """Every rank of `group` holds all of every matrix."""
 
     group: dist.ProcessGroup
 
     def owned_at_most(self, numbers: int) -> int:
-        """See `Exchange`: everybody's results come to everybody."""
+        """See `Exchange`: every rank receives the results of all ranks."""
         return numbers // self.group.size()
 
-    def collect(self, jobs: Sequence[Job], parts: Sequence[Tensor]) -> list[Tensor]:
+    def collect(self, jobs: Sequence[Assignment], parts: Sequence[Tensor]) -> list[Tensor]:
         """See `Exchange`."""
         me = self.group.rank()
         return [part for job, part in zip(jobs, parts, strict=True) if job.owner == me]
 
     def spread(
-        self, jobs: Sequence[Job], parts: Sequence[Tensor], results: Sequence[Tensor]
+        self, jobs: Sequence[Assignment], parts: Sequence[Tensor], results: Sequence[Tensor]
     ) -> list[Tensor]:
-        """See `Exchange`. Every rank sends as much as the one that has most."""
+        """See `Exchange`. Every rank sends as much as the rank that owns most."""
         ranks = self.group.size()
         owned = [[i for i, job in enumerate(jobs) if job.owner == rank] for rank in range(ranks)]
         sizes = [sum(jobs[i].numbers for i in indices) for indices in owned]
@@ -80,16 +80,16 @@ class Copies:
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowShards:
     """Every rank of `group` holds some rows of every matrix; jobs are of one matrix each."""
 
     group: dist.ProcessGroup
 
     def owned_at_most(self, numbers: int) -> int:
-        """See `Exchange`: the rows of a round are as many as the matrices that a rank owns."""
+        """See `Exchange`: a rank's rows of a round hold as much as the matrices that it owns."""
         return numbers
 
-    def collect(self, jobs: Sequence[Job], parts: Sequence[Tensor]) -> list[Tensor]:
+    def collect(self, jobs: Sequence[Assignment], parts: Sequence[Tensor]) -> list[Tensor]:
         """See `Exchange`."""
         ranks, mine = self.group.size(), self.mine(jobs)
         leaving = [[parts[i] for i, j in enumerate(jobs) if j.owner == r] for r in range(ranks)]
@@ -98,7 +98,7 @@ class Rows:
         return [torch.cat(rows, dim=1) for rows in zip(*pieces, strict=True)]
 
     def spread(
-        self, jobs: Sequence[Job], parts: Sequence[Tensor], results: Sequence[Tensor]
+        self, jobs: Sequence[Assignment], parts: Sequence[Tensor], results: Sequence[Tensor]
     ) -> list[Tensor]:
         """See `Exchange`."""
         ranks = self.group.size()
@@ -114,18 +114,18 @@ class Rows:
                 spread[i] = piece
         return spread
 
-    def mine(self, jobs: Sequence[Job]) -> list[Job]:
+    def mine(self, jobs: Sequence[Assignment]) -> list[Assignment]:
         """This rank's jobs."""
         return [job for job in jobs if job.owner == self.group.rank()]
 
-    def split(self, job: Job) -> list[int]:
+    def split(self, job: Assignment) -> list[int]:
         """How many rows each rank holds."""
         ranks, matrices = self.group.size(), job.matrices
         held = (rows_of(matrices.height, ranks, rank) for rank in range(ranks))
         return [matrices.rows_in(rows) for rows in held]
 
-    def shape(self, job: Job, rank: int) -> torch.Size:
-        """What `rank` holds of a job's matrix."""
+    def shape(self, job: Assignment, rank: int) -> torch.Size:
+        """The shape of the part of a job's matrix that `rank` holds."""
         return torch.Size((1, self.split(job)[rank], job.columns))
 
     def exchange(
@@ -134,7 +134,7 @@ class Rows:
         coming: list[list[torch.Size]],
         like: Tensor,
     ) -> list[list[Tensor]]:
-        """One message: leaving[r] are the tensors for rank r, coming[r] the shapes of r's."""
+        """One all-to-all. leaving[r]: tensors for rank r; coming[r]: shapes of those from r."""
         out = torch.cat(
             [tensor.flatten() for tensors in leaving for tensor in tensors] or [like[:0].flatten()]
         )

@@ -18,7 +18,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, Shard, distribute_tensor, init_device_mesh
 
-from openk2.optim import Fused, FusedHeads, Muon, MuonClip, ownership_table, qk_clip, update
+from openk2.optim import Fused, FusedHeads, Muon, MuonClip, ownership_table, qk_clip
+from openk2.optim.muon import update
 
 # Of each but the stack two ranks hold a part together, or one of them none of a part.
 TENSORS = {

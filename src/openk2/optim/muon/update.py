@@ -1,4 +1,4 @@
-"""Muon's update of matrices, once their momenta and gradients are in hand; see `Muon`."""
+"""Muon's update of stacks of matrices (algorithm 1, lines 4-6): here, or together with others."""
 
 import math
 from collections import defaultdict
@@ -9,23 +9,23 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from openk2.optim.exchange import Exchange
+from openk2.optim.muon.exchange import Exchange
+from openk2.optim.muon.work import Assignment, rounds
 from openk2.optim.newton_schulz import Coefficients, orthogonalize
-from openk2.optim.work import Job, rounds
 
 T = TypeVar("T")
 RMS_OF_ADAMW = 0.2
 # Numbers that go through Newton-Schulz together: enough to keep every core busy with small
-# matrices, few enough for what is computed in between to stay in memory that the process has.
+# matrices, few enough for the intermediate results to reuse memory that the process has.
 # All experts of two layers at once took twice as long (benchmarks/muon.md).
 BATCH_NUMBERS = 1 << 22
-# Numbers that a rank has in hand between two exchanges: messages long enough to use the network.
+# Numbers that a rank holds between two exchanges: messages long enough to use the network well.
 ROUND_NUMBERS = 1 << 26
 
 
 @dataclass(frozen=True)
-class Settings:
-    """A parameter group's, for one step."""
+class MuonSettings:
+    """A parameter group's settings in one step; see `Muon`."""
 
     lr: float
     momentum: float
@@ -38,10 +38,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class Stack:
-    """Some matrices of one shape [n, m], or the same rows of some, with what belongs to them.
+    """k matrices of one shape, or the same rows of k matrices, with their gradient and momentum.
 
-    The tensors are [k, n, m], or of one dimension more if the rows or columns of a matrix lie apart
-    (`Matrices.view`). shape: (n, m).
+    The tensors are [k, n, m], or have one dimension more where the positions of a matrix are not
+    contiguous (`Matrices.view`). shape: (n, m).
     """
 
     shape: tuple[int, int]
@@ -60,13 +60,13 @@ class Stack:
         pieces = zip(*(t.split(count) for t in tensors), strict=True)
         return [Stack(self.shape, *views) for views in pieces]
 
-    def advance(self, settings: Settings) -> Tensor:
-        """Advance the momentum and return what to orthogonalise, float32 [k, n, m].
+    def advance(self, settings: MuonSettings) -> Tensor:
+        """Update the momentum and return what to orthogonalise, float32 [k, n, m].
 
-        With Nesterov that is nobody else's; without, it may be the momentum itself.
+        With Nesterov that is a new tensor; without, it may share the momentum's memory.
         """
         gradient = self.gradient.float()
-        momentum = self.momentum.float()  # the kept one itself, if that is float32
+        momentum = self.momentum.float()  # the same tensor if it is float32 already
         momentum.mul_(settings.momentum).add_(gradient)
         if momentum is not self.momentum:
             self.momentum.copy_(momentum)
@@ -74,14 +74,14 @@ class Stack:
             momentum = torch.add(gradient, momentum, alpha=settings.momentum)
         return momentum.reshape(len(momentum), *self.shape)
 
-    def apply(self, direction: Tensor, scale: float, settings: Settings) -> None:
-        """Move the weights by what was orthogonalised, [k, n, m]."""
+    def apply(self, direction: Tensor, scale: float, settings: MuonSettings) -> None:
+        """Decay the weights, then move them along the orthogonalised `direction` [k, n, m]."""
         self.weights.mul_(1 - settings.lr * settings.weight_decay)
         step = direction.reshape(self.weights.shape)
         self.weights.add_(step, alpha=-settings.lr * scale)
 
 
-def update_here(stacks: Sequence[Stack], settings: Settings) -> None:
+def update_here(stacks: Sequence[Stack], settings: MuonSettings) -> None:
     """Update whole matrices."""
     shapes: dict[tuple[int, int], list[Stack]] = defaultdict(list)
     for stack in stacks:
@@ -92,8 +92,8 @@ def update_here(stacks: Sequence[Stack], settings: Settings) -> None:
             update_batch(batch, settings)
 
 
-def update_batch(batch: Sequence[Stack], settings: Settings) -> None:
-    """Update matrices of one shape together. Nothing in it depends on the numbers: compilable."""
+def update_batch(batch: Sequence[Stack], settings: MuonSettings) -> None:
+    """Update matrices of one shape together. No branch depends on values, so it compiles."""
     scale = update_scale(*batch[0].shape)
     directions = [piece.advance(settings) for piece in batch]
     results = orthogonalize_together(directions, settings, overwrite=settings.nesterov)
@@ -102,9 +102,9 @@ def update_batch(batch: Sequence[Stack], settings: Settings) -> None:
 
 
 def update_together(
-    stacks: Sequence[Stack], jobs: Sequence[Job], exchange: Exchange, settings: Settings
+    stacks: Sequence[Stack], jobs: Sequence[Assignment], exchange: Exchange, settings: MuonSettings
 ) -> None:
-    """Update matrices that are not whole here, or not here alone; two messages a round."""
+    """Update matrices that several ranks hold, in rows or as copies; two messages a round."""
     limit = exchange.owned_at_most(ROUND_NUMBERS)
     for some in rounds(jobs, exchange.group.size(), limit):
         parts = [stacks[job.stack].part(job.first, job.count) for job in some]
@@ -125,16 +125,16 @@ def update_together(
 
 
 def update_scale(rows: int, columns: int) -> float:
-    """What gives the update of a matrix AdamW's root mean square."""
+    """0.2 sqrt(max(n, m)), which gives the update AdamW's root mean square (line 5)."""
     return RMS_OF_ADAMW * math.sqrt(max(rows, columns))
 
 
 def orthogonalize_together(
-    matrices: Sequence[Tensor], settings: Settings, *, overwrite: bool = False
+    matrices: Sequence[Tensor], settings: MuonSettings, *, overwrite: bool = False
 ) -> list[Tensor]:
-    """`orthogonalize` of stacks of one shape, in one call. overwrite: whether they may be lost."""
+    """`orthogonalize` stacks [k, n, m] of one shape in one call. overwrite: reuse their memory."""
     tall = matrices[0].shape[-2] > matrices[0].shape[-1]
-    wide = [stack.mT if tall else stack for stack in matrices]  # joined as they will be needed
+    wide = [stack.mT if tall else stack for stack in matrices]
     results = orthogonalize(
         torch.cat(wide) if len(wide) > 1 else wide[0],
         steps=settings.ns_steps,
@@ -146,7 +146,7 @@ def orthogonalize_together(
 
 
 def batched(items: Sequence[T], numbers: Sequence[int]) -> Iterator[list[T]]:
-    """Items together, as long as they hold no more than BATCH_NUMBERS."""
+    """Group consecutive items while they hold no more than BATCH_NUMBERS; numbers: of each item."""
     batch: list[T] = []
     total = 0
     for item, more in zip(items, numbers, strict=True):

@@ -1,13 +1,13 @@
-"""Muon with K2's scaling (report algorithm 1, lines 3-8).
+"""Muon with K2's scaling (report algorithm 1, lines 3-7).
 
 For each matrix W [n, m]: M = mu M + G; O = NewtonSchulz(M) * sqrt(max(n, m)) * 0.2;
-W = W - lr (O + wd W). The factor makes the update's root mean square that of AdamW, so that both
-share one learning rate. A parameter of three dimensions is a stack of matrices, one an expert; one
-that holds several matrices side by side is told apart by a `Fused`.
+W = W - lr (O + wd W). The factor gives the update AdamW's root mean square, so that both share one
+learning rate. A parameter of three dimensions is a stack of matrices, one an expert; a `Fused`
+describes a parameter that holds several matrices side by side.
 
-Over several processes each matrix is orthogonalised once. Whole matrices are updated where they
-are: all of an unsharded model, and what a rank holds of a sharded stack. Of the others the momenta
-are sharded as the weights are, and the directions travel (`work`, `exchange`).
+Among several processes each matrix is orthogonalised once. Whole matrices are updated where they
+are: all of an unsharded model, and a rank's part of a sharded stack. For the others the momentum is
+sharded as the weight is, and the processes exchange directions (`work`, `exchange`).
 """
 
 import itertools
@@ -20,29 +20,30 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from openk2.optim.exchange import Copies, Exchange, Rows
-from openk2.optim.fused import Fused
-from openk2.optim.matrices import Matrices
+from openk2.optim.muon.exchange import Exchange, Replicas, RowShards
+from openk2.optim.muon.fused import Fused
+from openk2.optim.muon.matrices import Matrices
+from openk2.optim.muon.update import MuonSettings, Stack, update_here, update_together
+from openk2.optim.muon.work import divide_work
 from openk2.optim.newton_schulz import QUINTIC, Coefficients
 from openk2.optim.shards import is_sharded, local, local_rows, splitting
-from openk2.optim.update import Settings, Stack, update_here, update_together
-from openk2.optim.work import share_out
 
 DTYPES = (torch.float32, torch.bfloat16)
 ALONE = Fused(1)
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum, orthogonalised. Same-shape matrices go through Newton-Schulz together.
+    """Orthogonalised momentum. Matrices of one shape go through Newton-Schulz together.
 
     params: tensors of two dimensions, or three for stacks. Raises ValueError for any other, and
         for a setting out of range.
-    momentum: mu. nesterov: use G + mu M instead of M (Moonlight's code does, the listing does not).
-    ns_steps, coefficients, ns_dtype: see `orthogonalize`. momentum_dtype: of the kept momentum,
-        float32 or bfloat16; it is advanced in float32.
-    fused: how the matrices of a parameter that holds several are told apart.
-    copies: for a parameter that several ranks hold alike, with the same gradient, those ranks: they
-        share its work. Every rank of them must take every step.
+    momentum: mu. nesterov: use G + mu M in place of M, as in Moonlight's code but not in the
+        report's listing.
+    ns_steps, coefficients, ns_dtype: see `orthogonalize`. momentum_dtype: of the stored momentum,
+        float32 or bfloat16; it is updated in float32.
+    fused: where the matrices are in a parameter that holds several.
+    copies: for a parameter that several ranks hold, with the same gradient, their process group:
+        they divide its work. Each of these ranks must take every step.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(params, defaults)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Torch's, for tensors that Muon can take. Raises ValueError for another."""
+        """Add a group, as in torch. Raises ValueError for a tensor that Muon cannot update."""
         super().add_param_group(param_group)
         for parameter in self.param_groups[-1]["params"]:
             if parameter.ndim not in (2, 3):
@@ -96,7 +97,7 @@ class Muon(torch.optim.Optimizer):
                     f"Muon takes matrices or stacks, not shape {tuple(parameter.shape)}: "
                     "give this tensor to AdamW"
                 )
-            splitting(parameter)  # refuses what Muon cannot take
+            splitting(parameter)  # raises for a tensor that is sharded otherwise than by rows
             self.matrices[parameter] = self.fused.get(parameter, ALONE).of(parameter)
 
     @overload
@@ -112,18 +113,18 @@ class Muon(torch.optim.Optimizer):
                 loss = closure()
         for group in self.param_groups:
             learning = [p for p in group["params"] if p.grad is not None]
-            settings = Settings(**{name: group[name] for name in Settings.__annotations__})
+            settings = MuonSettings(**{name: group[name] for name in MuonSettings.__annotations__})
             for exchange, parameters in self.by_exchange(learning).items():
                 stacks = [stack for p in parameters for stack in self.stacks(p, group)]
                 if exchange is None:
                     update_here(stacks, settings)
                 else:
-                    jobs = share_out(self.matrices_of(parameters), exchange.group.size())
+                    jobs = divide_work(self.matrices_of(parameters), exchange.group.size())
                     update_together(stacks, jobs, exchange, settings)
         return loss
 
     def ranks(self) -> dict[Tensor, str]:
-        """Which ranks orthogonalise each parameter's matrices, in words; empty: only this one."""
+        """Which ranks orthogonalise each parameter's matrices, as text; absent: this rank alone."""
         said: dict[Tensor, str] = {}
         for group in self.param_groups:
             for exchange, parameters in self.by_exchange(group["params"]).items():
@@ -133,32 +134,32 @@ class Muon(torch.optim.Optimizer):
                 ranks = dist.get_process_group_ranks(exchange.group)
                 whose = [p for p in parameters for _ in self.matrices[p]]
                 owners: dict[Tensor, set[int]] = defaultdict(set)
-                for job in share_out(self.matrices_of(parameters), len(ranks)):
+                for job in divide_work(self.matrices_of(parameters), len(ranks)):
                     owners[whose[job.stack]].add(ranks[job.owner])
-                said |= {p: in_words(sorted(ranks)) for p, ranks in owners.items()}
+                said |= {p: describe_ranks(sorted(ranks)) for p, ranks in owners.items()}
         return said
 
     def by_exchange(self, parameters: Iterable[Tensor]) -> dict[Exchange | None, list[Tensor]]:
-        """Parameters by what they need to be whole; None: nothing, or no other rank has them."""
+        """Parameters by the exchange that they need; None: whole here, and only here."""
         sorted_out: dict[Exchange | None, list[Tensor]] = defaultdict(list)
         for parameter in parameters:
             sorted_out[self.exchange(parameter)].append(parameter)
         return sorted_out
 
     def exchange(self, parameter: Tensor) -> Exchange | None:
-        """How the parameter's matrices get whole."""
+        """The exchange that the parameter's matrices need."""
         split = splitting(parameter)
         if split is not None:
-            return Rows(split[0]) if parameter.ndim == 2 else None
+            return RowShards(split[0]) if parameter.ndim == 2 else None
         group = self.copies.get(parameter)
-        return Copies(group) if group is not None and group.size() > 1 else None
+        return Replicas(group) if group is not None and group.size() > 1 else None
 
     def matrices_of(self, parameters: Iterable[Tensor]) -> tuple[Matrices, ...]:
-        """All matrices of these parameters, as `stacks` gives them."""
+        """All matrices of these parameters, in the order of `stacks`."""
         return tuple(matrices for p in parameters for matrices in self.matrices[p])
 
     def stacks(self, parameter: Tensor, group: dict[str, Any]) -> list[Stack]:
-        """What this process holds of a parameter, as stacks of matrices; views, not copies."""
+        """The part of a parameter that this process holds, as stacks of matrices; views."""
         assert parameter.grad is not None
         state = self.state[parameter]
         if not state:
@@ -172,8 +173,8 @@ class Muon(torch.optim.Optimizer):
         ]
 
 
-def in_words(ranks: list[int]) -> str:
-    """Rank numbers, in order, as a table shows them."""
+def describe_ranks(ranks: list[int]) -> str:
+    """Sorted rank numbers, as a table shows them."""
     if len(ranks) == 1:
         return f"rank {ranks[0]}"
     apart = ranks[1] - ranks[0]

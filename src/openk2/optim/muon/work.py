@@ -1,21 +1,21 @@
-"""Who orthogonalises what: each matrix once in the whole fleet, the work even over its ranks.
+"""Which rank orthogonalises which matrix: each matrix once, the work even over the ranks.
 
 Newton-Schulz on n x m costs in proportion to n m min(n, m). The plan follows from shapes alone, so
-every rank makes the same one without a message.
+every rank computes the same one without a message.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from openk2.optim.matrices import Matrices
+from openk2.optim.muon.matrices import Matrices
 
 
 @dataclass(frozen=True)
-class Job:
-    """The first-th to (first + count - 1)-th of `matrices`, which are stack number `stack`.
+class Assignment:
+    """Matrices first .. first + count - 1 of stack number `stack`, and the rank that owns the work.
 
-    owner: the rank that orthogonalises them, as its number in the group that shares the work.
+    owner: the rank that orthogonalises them, as its number in the process group.
     """
 
     stack: int
@@ -26,39 +26,39 @@ class Job:
 
     @property
     def rows(self) -> int:
-        """Of each matrix."""
+        """Rows of each matrix."""
         return self.matrices.rows
 
     @property
     def columns(self) -> int:
-        """Of each matrix."""
+        """Columns of each matrix."""
         return self.matrices.columns
 
     @property
     def numbers(self) -> int:
-        """How many numbers these matrices hold."""
+        """Elements of these matrices together."""
         return self.count * self.rows * self.columns
 
     @property
     def cost(self) -> int:
-        """Newton-Schulz's work on them, up to a factor."""
+        """Operations of Newton-Schulz on them, up to a constant factor."""
         return self.numbers * min(self.rows, self.columns)
 
 
 @lru_cache(maxsize=8)
-def share_out(stacks: tuple[Matrices, ...], ranks: int) -> tuple[Job, ...]:
-    """Jobs that cover these stacks of matrices, over `ranks`.
+def divide_work(stacks: tuple[Matrices, ...], ranks: int) -> tuple[Assignment, ...]:
+    """Assign every matrix of these stacks to one of `ranks` ranks.
 
-    Each rank gets as long a run of every stack; what is left of stacks, and the matrices, go one by
-    one, the dearest first, to the rank that has least to do.
+    Each rank gets an equal run of every stack. The remaining matrices are assigned one at a time,
+    most expensive first, to the least loaded rank.
     """
     runs, singles = [], []
     for stack, matrices in enumerate(stacks):
         run = matrices.count // ranks
         if run:
-            runs += [Job(stack, r * run, run, matrices, r) for r in range(ranks)]
+            runs += [Assignment(stack, r * run, run, matrices, r) for r in range(ranks)]
         left = range(run * ranks, matrices.count)
-        singles += [Job(stack, first, 1, matrices, 0) for first in left]
+        singles += [Assignment(stack, first, 1, matrices, 0) for first in left]
     load = [0] * ranks
     placed = []
     for job in sorted(singles, key=lambda job: (-job.cost, job.stack, job.first)):
@@ -68,13 +68,13 @@ def share_out(stacks: tuple[Matrices, ...], ranks: int) -> tuple[Job, ...]:
     return tuple(runs + placed)
 
 
-def rounds(jobs: Sequence[Job], ranks: int, numbers: int) -> Iterator[list[Job]]:
-    """`jobs` in as few rounds as let no rank hold more than `numbers` in one.
+def rounds(jobs: Sequence[Assignment], ranks: int, numbers: int) -> Iterator[list[Assignment]]:
+    """Split `jobs` into the fewest rounds in which no rank owns more than `numbers` elements.
 
-    A job that is larger has a round to itself on its rank. Rounds bound what is in memory and in
-    flight; each takes one exchange.
+    A larger job has a round to itself on its rank. Each round takes one exchange; rounds bound what
+    is in memory and in flight.
     """
-    packs: list[list[list[Job]]] = [[] for _ in range(ranks)]
+    packs: list[list[list[Assignment]]] = [[] for _ in range(ranks)]
     room = [0] * ranks
     for job in jobs:
         if not packs[job.owner] or job.numbers > room[job.owner]:
