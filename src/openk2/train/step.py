@@ -136,7 +136,7 @@ def weight_of(counts: list[int], weights: LossWeights) -> float:
     """The weight of all the step's learned tokens. Raises TrainingError if it is 0."""
     if not any(counts[1:]):
         raise TrainingError("no learned token in the batch: check the data's loss mask")
-    total = math.sumprod(counts, weights.by_role)
+    total = sum(count * weight for count, weight in zip(counts, weights.by_role, strict=True))
     if not total:
         raise TrainingError(
             "every learned token in the batch has loss weight 0: raise the weights in [loss], or "
