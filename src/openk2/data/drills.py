@@ -73,7 +73,9 @@ class Drills:
         return repeated_ids(rng, len(tokenizer.tokens), length, self.split)
 
 
-def encode_copied(pieces: Sequence[PromptPiece], words: Sequence[str], tokenizer: Tokenizer) -> Document:
+def encode_copied(
+    pieces: Sequence[PromptPiece], words: Sequence[str], tokenizer: Tokenizer
+) -> Document:
     """A rendered conversation; of what the assistant writes the ids within `words` are learned.
 
     Not learned is a word's first occurrence, which nothing predicts.
