@@ -15,7 +15,14 @@ from openk2.chat.export import export_tokenizer
 from openk2.chat.history import CanonicalHistory, canonical_history
 from openk2.chat.parsed import ParsedOutput, join_events, parse_output, parse_output_text
 from openk2.chat.parsing import OutputParser
-from openk2.chat.rendering import EncodedChat, Piece, RenderError, encode_chat, render
+from openk2.chat.rendering import (
+    EncodedChat,
+    Piece,
+    RenderError,
+    encode_chat,
+    encode_piece,
+    render,
+)
 from openk2.chat.tokenizer import Tokenizer, TokenizerError
 from openk2.chat.training import train_tokenizer
 
@@ -40,6 +47,7 @@ __all__ = [
     "call_id",
     "canonical_history",
     "encode_chat",
+    "encode_piece",
     "export_tokenizer",
     "join_events",
     "parse_output",

@@ -134,7 +134,7 @@ def pack(
     used = int((packed.segments >= 0).sum())
     typer.echo(
         f"{len(packed)} rows, {used} tokens ({used / packed.tokens.size:.1%} of the room), "
-        f"{int(packed.learned.sum())} learned, in {out}"
+        f"{int((packed.learned > 0).sum())} learned, in {out}"
     )
 
 
@@ -182,7 +182,7 @@ def drills(
         track(documents, "documents", total=count), length, vocabulary.special("[PAD]")
     )
     packed.save(out, vocabulary.digest())
-    typer.echo(f"{len(packed)} rows, {int(packed.learned.sum())} learned, in {out}")
+    typer.echo(f"{len(packed)} rows, {int((packed.learned > 0).sum())} learned, in {out}")
 
 
 def sample(file: Path, megabytes: float) -> Iterator[str]:

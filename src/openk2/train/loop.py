@@ -24,9 +24,13 @@ from openk2.parallel import Fleet, Sharding
 from openk2.parallel.pipeline import Pipeline, check_micro_batches
 from openk2.record.lock import hold_folder
 from openk2.record.metrics import MetricsLog
+<<<<<<< HEAD
 from openk2.train.copying_score import copying_score
+=======
+from openk2.train.loss_weights import LossWeights
+>>>>>>> vocab
 from openk2.train.memory import keep_activations, passes_in
-from openk2.train.passes import MicroBatches, Passes, Pipelined, head_loss
+from openk2.train.passes import MicroBatches, Passes, Pipelined
 from openk2.train.recipe import Memory, Optimization, Recipe
 from openk2.train.resume import RunState, StateError, list_states, load_state, save_state
 from openk2.train.start import origin_of, start_network
@@ -159,6 +163,7 @@ def advance(
             grad_clip=recipe.optimization.grad_clip,
             bias_speed=recipe.optimization.bias_speed,
             sequence_balance=recipe.optimization.sequence_balance,
+            weights=recipe.loss,
             sharding=sharding,
         )
     except TrainingError as error:
@@ -283,7 +288,6 @@ def make_passes(recipe: Recipe, sharding: Sharding) -> Passes:
         pipeline = Pipeline(
             network,
             sharding.fleet,
-            head_loss,
             micro_rows=recipe.micro_rows,
             hidden=getattr(torch, recipe.memory.parameters),
             autocast=products,
@@ -317,4 +321,6 @@ def recipe_digest(recipe: Recipe) -> str:
         fixed["memory"].pop(free)
     for part in fixed["data"]:
         part.pop("max_epochs")
+    if recipe.loss == LossWeights():  # states of runs that knew no weights are still read
+        fixed.pop("loss")
     return hashlib.sha256(repr(fixed).encode()).hexdigest()

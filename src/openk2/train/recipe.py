@@ -9,6 +9,7 @@ from openk2.architecture import ModelConfig, Yarn
 from openk2.model.copying_start import Circuit
 from openk2.optim import WarmupStableDecay
 from openk2.parallel import Layout
+from openk2.train.loss_weights import LossWeights
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,7 @@ class Recipe:
     micro_rows: int
     optimization: Optimization = field(default_factory=Optimization)
     memory: Memory = field(default_factory=Memory)
+    loss: LossWeights = field(default_factory=LossWeights)
     context: Context | None = None
     shape: Shape | None = None
     start: Path | None = None

@@ -27,7 +27,7 @@ from openk2.model.norm import RMSNorm
 from openk2.model.rope import inverse_frequencies, rotation
 from openk2.model.spans import BLOCK, Span
 from openk2.model.transformer import DecoderLayer, causal_mask
-from openk2.train.passes import head_loss
+from openk2.train.loss import StepLoss
 from openk2.train.plan.live_memory import LiveMemory
 
 R = TypeVar("R")
@@ -184,11 +184,12 @@ def head_kept(config: ModelConfig, run: Pass) -> Kept:
             run.rows, run.length, config.hidden_size, dtype=run.parameters, requires_grad=True
         )
         targets = torch.zeros(run.rows, run.length, dtype=torch.int64)
+        roles = torch.ones(run.rows, run.length, dtype=torch.uint8)
 
         def through() -> Tensor:
             with torch.autocast("cpu", run.products, enabled=run.products is not None):
                 hidden: Tensor = head.norm(first * 1)
-                return head_loss(head.lm_head, hidden, targets)
+                return StepLoss(1.0)(head.lm_head, hidden, targets, roles)
 
         with live, Assumed():  # type: ignore[no-untyped-call]
             loss = through()
