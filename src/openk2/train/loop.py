@@ -24,11 +24,8 @@ from openk2.parallel import Fleet, Sharding
 from openk2.parallel.pipeline import Pipeline, check_micro_batches
 from openk2.record.lock import hold_folder
 from openk2.record.metrics import MetricsLog
-<<<<<<< HEAD
 from openk2.train.copying_score import copying_score
-=======
 from openk2.train.loss_weights import LossWeights
->>>>>>> vocab
 from openk2.train.memory import keep_activations, passes_in
 from openk2.train.passes import MicroBatches, Passes, Pipelined
 from openk2.train.recipe import Memory, Optimization, Recipe
