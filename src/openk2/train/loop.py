@@ -1,7 +1,6 @@
 """The step loop: for pre-training and for fine-tuning alike, from a recipe to a checkpoint."""
 
 import dataclasses
-import hashlib
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -25,7 +24,7 @@ from openk2.parallel.pipeline import Pipeline, check_micro_batches
 from openk2.record.lock import hold_folder
 from openk2.record.metrics import MetricsLog
 from openk2.train.copying_score import copying_score
-from openk2.train.loss_weights import LossWeights
+from openk2.train.identity import Identity
 from openk2.train.memory import keep_activations, passes_in
 from openk2.train.passes import MicroBatches, Passes, Pipelined
 from openk2.train.recipe import Memory, Optimization, Recipe
@@ -296,10 +295,10 @@ def make_passes(recipe: Recipe, sharding: Sharding) -> Passes:
 
 def resume(recipe: Recipe, out: Path, sharding: Sharding, optimizer: MuonClip) -> RunState:
     """The newest state in `out` if there is one, else step 0."""
-    identity = recipe_digest(recipe)
+    identity = Identity.of(recipe)
     states = list_states(out / "state")
     if not states:
-        return RunState(step=0, tokens=0, recipe=identity)
+        return RunState(step=0, tokens=0, recipe=identity.digest, settings=identity.settings)
     state = load_state(states[-1], sharding, optimizer, identity)
     if state.step > recipe.steps:
         raise StateError(
@@ -307,17 +306,3 @@ def resume(recipe: Recipe, out: Path, sharding: Sharding, optimizer: MuonClip) -
             "lengthen it or name another --out"
         )
     return state
-
-
-def recipe_digest(recipe: Recipe) -> str:
-    """What must not change between a run and its resumption: all but the length of the run."""
-    fixed = dataclasses.asdict(recipe)
-    for free in ("checkpoint_every", "copying_score_every", "micro_rows", "schedule", "layout"):
-        fixed.pop(free)
-    for free in ("recompute", "offload"):
-        fixed["memory"].pop(free)
-    for part in fixed["data"]:
-        part.pop("max_epochs")
-    if recipe.loss == LossWeights():  # states of runs that knew no weights are still read
-        fixed.pop("loss")
-    return hashlib.sha256(repr(fixed).encode()).hexdigest()
