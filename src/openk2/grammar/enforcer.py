@@ -10,7 +10,6 @@ from openk2.grammar.course import BoundedMask, ContentCourse, Course, ToolSectio
 from openk2.grammar.demand import Demand, JsonContent, JsonSchema, ToolCalls
 from openk2.grammar.error import GrammarError
 from openk2.grammar.matcher import TokenVocabulary
-from openk2.protocol import TokenMask
 
 # Compiled schemas kept, the ones used last; each holds some 100 kB.
 MAX_KEPT = 512
@@ -29,7 +28,7 @@ class Enforcer:
         self._kept: OrderedDict[str, ValueGrammar] = OrderedDict()
         self._lock = Lock()
 
-    def mask(self, demand: Demand, *, max_tokens: int, first_number: int = 0) -> TokenMask:
+    def mask(self, demand: Demand, *, max_tokens: int, first_number: int = 0) -> BoundedMask:
         """A fresh mask for one output.
 
         max_tokens: ids that the output may have, the stop token included. first_number: how many

@@ -6,6 +6,8 @@ from random import Random
 from typing import Any
 
 from openk2.synthesis import episodes as e
+from openk2.synthesis.apis import Catalogue
+from openk2.synthesis.apis import make_conversation as make_api_conversation
 from openk2.synthesis.systems import draw_system
 from openk2.synthesis.tools import Tool, Vocabulary, draw_tool
 from openk2.synthesis.values import Split
@@ -44,19 +46,26 @@ def generate(
     *,
     start: int = 0,
     talk_share: float = TALK_SHARE,
+    catalogue: Catalogue | None = None,
+    api_share: float = 0.75,
 ) -> Iterator[Conversation]:
     """Yield conversations start, start + 1, ... (`count` of them, or without end).
 
     Each is `{"messages": [...], "tools": [...], "kinds": [...]}`: messages and tools in OpenAI's
     form, ids `functions.NAME:IDX`; kinds, what each assistant turn is. It is determined by seed,
-    split, talk_share and its index alone. "held_out" speaks of tools, verbs, parameters and values
+    split, the shares and its index alone. "held_out" speaks of tools, verbs, parameters and values
     that "train" never has, and asks for common facts in phrasings of its own.
 
-    talk_share: of the conversations that call nothing.
+    talk_share: of the conversations that call nothing. With a catalogue (of the same split) a share
+    `api_share` is about its operations, the rest as without one.
     """
     indices = itertools.count(start) if count is None else range(start, start + count)
     for index in indices:
-        yield make_conversation(Random(f"{seed}/{split}/{index}"), split, talk_share)
+        rng = Random(f"{seed}/{split}/{index}")
+        if catalogue is not None and rng.random() < api_share:
+            yield make_api_conversation(rng, split, catalogue)
+        else:
+            yield make_conversation(rng, split, talk_share)
 
 
 def make_conversation(rng: Random, split: Split, talk_share: float = TALK_SHARE) -> Conversation:
