@@ -19,7 +19,6 @@ from openk2.server.openai.tools import (
     AnyToolChoice,
     ResponseFormat,
     Tool,
-    check_tools,
     read_response_format,
     read_tool_choice,
 )
@@ -108,20 +107,17 @@ class ChatCompletionBody(GenerationFields):
     top_logprobs: TopLogprobs | None = None
 
     def requests(self) -> list[ChatRequest]:
-        """A request for each choice. Raises ApiError 400 naming a field that is not supported."""
+        """A request for each choice. Raises ApiError 400 naming a field that is not supported,
+        and what `ChatRequest` raises."""
         refuse_unsupported(self.model_extra, CHAT_NEUTRAL)
         self.refuse_in_messages()
-        tools = self.tools or []
-        check_tools(tools)
-        choice = read_tool_choice(self.tool_choice, tools)
-        calls = bool(tools) and choice != "none"
         limits = [n for n in (self.max_tokens, self.max_completion_tokens) if n is not None]
         request = ChatRequest(
             messages=[as_rendered(message) for message in self.messages],
-            tools=[tool.model_dump(exclude_unset=True) for tool in tools],
-            tool_choice=choice,
+            tools=[tool.model_dump(exclude_unset=True) for tool in self.tools or ()],
+            tool_choice=read_tool_choice(self.tool_choice),
             parallel_tool_calls=self.parallel_tool_calls is not False,
-            response_format=read_response_format(self.response_format, calls=calls),
+            response_format=read_response_format(self.response_format),
             max_tokens=min(limits, default=None),
             logprobs=self.checked_logprobs(),
             **self.settings(),
