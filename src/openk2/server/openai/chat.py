@@ -17,8 +17,8 @@ from openk2.server.openai.chat_answer import answer_json, chunk_events
 from openk2.server.openai.fields import GenerationFields, TopLogprobs
 from openk2.server.openai.tools import (
     AnyToolChoice,
+    FunctionTool,
     ResponseFormat,
-    Tool,
     read_response_format,
     read_tool_choice,
 )
@@ -90,14 +90,14 @@ MESSAGE_SCHEMA = {
     ],
 }
 
-Message = Annotated[dict[str, Any], WithJsonSchema(MESSAGE_SCHEMA)]
+ChatMessage = Annotated[dict[str, Any], WithJsonSchema(MESSAGE_SCHEMA)]
 
 
 class ChatCompletionBody(GenerationFields):
     """The body of POST /v1/chat/completions. Messages are checked where they are rendered."""
 
-    messages: list[Message] = Field(min_length=1)
-    tools: list[Tool] | None = None
+    messages: list[ChatMessage] = Field(min_length=1)
+    tools: list[FunctionTool] | None = None
     tool_choice: AnyToolChoice = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None

@@ -38,7 +38,7 @@ class Function(BaseModel):
     strict: bool | None = None
 
 
-class Tool(BaseModel):
+class FunctionTool(BaseModel):
     """A tool that the model may call."""
 
     model_config = ConfigDict(extra="allow")
