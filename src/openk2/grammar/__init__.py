@@ -1,8 +1,8 @@
 """The Enforcer: JSON Schema and K2's tool section -> token masks. No torch."""
 
-from openk2.grammar.chat_masks import ChatMasks
+from openk2.grammar.chat_masks import ChatMasks, demand_of
 from openk2.grammar.course import BoundedMask
-from openk2.grammar.demand import DeclaredTool, Demand, JsonContent, ToolCalls
+from openk2.grammar.demand import DeclaredTool, Demand, JsonContent, JsonSchema, ToolCalls
 from openk2.grammar.enforcer import Enforcer
 from openk2.grammar.error import GrammarError
 
@@ -14,5 +14,7 @@ __all__ = [
     "Enforcer",
     "GrammarError",
     "JsonContent",
+    "JsonSchema",
     "ToolCalls",
+    "demand_of",
 ]
