@@ -1,7 +1,7 @@
-"""Train a small vocabulary in K2's format.
+"""Trains a small vocabulary in K2's format.
 
-Byte-level BPE on K2's own pre-tokenization pattern, so that a small vocabulary splits text where
-the published one does. The result is a `Tokenizer`, no different from a loaded one.
+Byte-level BPE with K2's pre-tokenization pattern, so that a small vocabulary splits text where the
+published one does. The result is a `Tokenizer` like a loaded one.
 """
 
 from collections.abc import Iterable
@@ -11,17 +11,17 @@ from openk2.chat.tokenizer import SPECIAL_COUNT, Tokenizer
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
-    """Learn the merges of the texts; the same texts give the same tokenizer.
+    """Train a tokenizer; the same texts give the same tokenizer.
 
-    vocab_size: ids in all: 256 single bytes, the learned merges, 256 specials.
-    Raises ValueError if vocab_size has no room for bytes and specials, or if the texts have too
-    little in common to fill it.
+    vocab_size: the number of all ids: 256 single bytes, the learned merges and 256 specials.
+    Raises ValueError if vocab_size has no room for bytes and specials, or if the texts have too few
+    repeated pairs to fill it.
     """
     ranks = vocab_size - SPECIAL_COUNT
     if ranks < 256:
         raise ValueError(f"vocab_size is {vocab_size}: it must be at least {256 + SPECIAL_COUNT}")
 
-    # Imported here: serving loads this room and never trains a vocabulary.
+    # Imported here because serving never trains a vocabulary.
     from tokenizers import Tokenizer as FastTokenizer
     from tokenizers import models, trainers
 

@@ -1,4 +1,4 @@
-"""What llguidance compiles and matches: vocabularies, plain schemas, single strings and numbers."""
+"""llguidance and what it is given: vocabularies, plain schemas, single strings and numbers."""
 
 from openk2.grammar.matcher.leaves import Leaves, escapes, text_rest
 from openk2.grammar.matcher.library import byte_matcher, compiled
