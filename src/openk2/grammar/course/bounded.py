@@ -3,7 +3,7 @@
 from collections import deque
 
 from openk2.grammar.course.course import Course
-from openk2.grammar.matcher import TokenVocabulary, Words
+from openk2.grammar.matcher import MaskWords, TokenVocabulary
 
 # How deep arrays and objects may nest. Readers recurse: validators use some ten stack frames a
 # level, of the thousand that Python allows.
@@ -24,7 +24,7 @@ class BoundedMask:
         # The length of the last shortest end that was computed, and `opened` at that time.
         self._known: tuple[int, int] | None = None
 
-    def fill(self, allowed: Words) -> bool:
+    def fill(self, allowed: MaskWords) -> bool:
         """See `TokenMask`."""
         if self._closing:
             allowed[:] = 0

@@ -2,7 +2,7 @@
 
 from openk2.grammar.course.open_value import OpenValue
 from openk2.grammar.course.value_grammar import ValueGrammar
-from openk2.grammar.matcher import TokenVocabulary, Words
+from openk2.grammar.matcher import MaskWords, TokenVocabulary
 
 
 class ContentCourse:
@@ -28,7 +28,7 @@ class ContentCourse:
         """See `Course`."""
         return self._value.depth
 
-    def fill(self, words: Words) -> None:
+    def fill(self, words: MaskWords) -> None:
         """See `Course`."""
         ends = True
         if self._stopped:

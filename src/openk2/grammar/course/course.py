@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from openk2.grammar.matcher import Words
+from openk2.grammar.matcher import MaskWords
 
 
 class Course(Protocol):
@@ -14,7 +14,7 @@ class Course(Protocol):
     @property
     def owing(self) -> bool: ...
 
-    def fill(self, words: Words) -> None:
+    def fill(self, words: MaskWords) -> None:
         """Write the ids that may come next into a mask int32 [words], whatever it contains."""
         ...
 

@@ -2,7 +2,7 @@
 
 from openk2.grammar.course.nesting import Nesting
 from openk2.grammar.course.value_grammar import ValueGrammar
-from openk2.grammar.matcher import TokenVocabulary, Words
+from openk2.grammar.matcher import MaskWords, TokenVocabulary
 
 
 class OpenValue:
@@ -15,7 +15,7 @@ class OpenValue:
         self._nesting = Nesting()
         self._before = (0, Nesting())
 
-    def fill(self, words: Words) -> bool:
+    def fill(self, words: MaskWords) -> bool:
         """Write the ids that may come next into a mask int32 [words], without the end.
 
         Returns whether the end may come. Raises RuntimeError if the library gave up, for example

@@ -14,7 +14,7 @@ from openk2.chat import call_id
 from openk2.grammar.course.open_value import OpenValue
 from openk2.grammar.course.value_grammar import ValueGrammar
 from openk2.grammar.lark import literal
-from openk2.grammar.matcher import TokenVocabulary, Words
+from openk2.grammar.matcher import MaskWords, TokenVocabulary
 
 # More than any answer holds: whatever was known about an end is out of date.
 _UNKNOWN = 10**9
@@ -69,7 +69,7 @@ class ToolSection:
         """See `Course`."""
         return self._state.stage not in (SectionStage.FREE, SectionStage.DONE)
 
-    def fill(self, words: Words) -> None:
+    def fill(self, words: MaskWords) -> None:
         """See `Course`."""
         state, ids = self._state, self._vocabulary
         if state.stage is SectionStage.FREE:

@@ -3,12 +3,12 @@
 from openk2.grammar.matcher.leaves import Leaves, escapes, text_rest
 from openk2.grammar.matcher.library import byte_matcher, compiled
 from openk2.grammar.matcher.plain import plain_leaf, plain_schema
-from openk2.grammar.matcher.vocabulary import TokenVocabulary, Words
+from openk2.grammar.matcher.vocabulary import MaskWords, TokenVocabulary
 
 __all__ = [
     "Leaves",
+    "MaskWords",
     "TokenVocabulary",
-    "Words",
     "byte_matcher",
     "compiled",
     "escapes",

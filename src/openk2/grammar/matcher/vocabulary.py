@@ -13,7 +13,7 @@ from openk2.grammar.matcher.library import vocabulary
 if TYPE_CHECKING:
     from llguidance import LLTokenizer
 
-Words = NDArray[np.int32]
+MaskWords = NDArray[np.int32]
 
 
 class TokenVocabulary:
@@ -56,19 +56,19 @@ class TokenVocabulary:
         return max(map(len, self._tokenizer.tokens))
 
     @cached_property
-    def free(self) -> Words:
+    def free(self) -> MaskWords:
         """A mask of every id but the inner ones: int32 [words]."""
         free = np.zeros(self.words, dtype=np.int32)
         self.allow(free, (i for i in range(self._tokenizer.vocab_size) if i not in self.inner))
         return free
 
-    def allow(self, words: Words, ids: Iterable[int]) -> None:
+    def allow(self, words: MaskWords, ids: Iterable[int]) -> None:
         """Set the bits of these ids in a mask int32 [words]."""
         bits = words.view(np.uint32)
         for token_id in ids:
             bits[token_id // 32] |= np.uint32(1 << token_id % 32)
 
-    def forbid(self, words: Words, token_id: int) -> bool:
+    def forbid(self, words: MaskWords, token_id: int) -> bool:
         """Clear the bit of an id; returns whether it was set."""
         bits, bit = words.view(np.uint32), np.uint32(1 << token_id % 32)
         was = bool(bits[token_id // 32] & bit)

@@ -58,16 +58,21 @@ def _holds(shapes: Shapes, shape: ValueShape, value: Any) -> bool:
             )
         )
     if isinstance(shape, ObjectShape):
-        return (
-            isinstance(value, dict)
-            and shape.required <= value.keys()
-            and len(value) >= len(shape.required) + shape.min_extra
-            and all(
-                admits(shapes, shapes.node(node_of(shape, name)), item)
-                for name, item in value.items()
-            )
-        )
+        return isinstance(value, dict) and _holds_members(shapes, shape, value)
     return admits_scalar((shape,), value)
+
+
+def _holds_members(shapes: Shapes, shape: ObjectShape, members: dict[str, Any]) -> bool:
+    extras = len(members.keys() - {name for name, _ in shape.properties})
+    return (
+        shape.required <= members.keys()
+        and shape.min_extra <= extras
+        and (shape.max_extra is None or extras <= shape.max_extra)
+        and all(
+            admits(shapes, shapes.node(node_of(shape, name)), item)
+            for name, item in members.items()
+        )
+    )
 
 
 def _apart(shapes: Shapes, one: ValueShape, other: ValueShape, depth: int) -> bool:
