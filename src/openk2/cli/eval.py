@@ -40,7 +40,7 @@ def tools(
       openk2 eval tools
       openk2 eval tools sgd-dev.jsonl --limit 1000 --json
     """
-    from openk2.data.sources import read_conversations
+    from openk2.data import read_conversations
     from openk2.eval import score_tool_calls
     from openk2.synthesis import generate
 

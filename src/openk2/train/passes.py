@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from openk2.data.mixture import Batch
+from openk2.data import Batch
 from openk2.model import K2Model, Observation
-from openk2.parallel.pipeline import Pipeline
+from openk2.parallel import Pipeline
 
 IGNORED = -100
 

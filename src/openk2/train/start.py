@@ -7,13 +7,11 @@ import torch
 
 from openk2.architecture import ModelConfig
 from openk2.chat import Tokenizer
-from openk2.checkpoint.load import read_rows
-from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
+from openk2.checkpoint import StoredCheckpoint, open_checkpoint, read_rows
 from openk2.config import RecipeError
 from openk2.model import K2Model
 from openk2.model.initial import start
-from openk2.parallel import Fleet, Sharding, shard
-from openk2.parallel.stage import keep_parts, parts_of
+from openk2.parallel import Fleet, Sharding, keep_parts, parts_of, shard
 from openk2.train.recipe import Recipe, Shape
 
 

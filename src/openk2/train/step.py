@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from openk2.data.mixture import Batch
-from openk2.model import K2Model, Observation
-from openk2.model.experts import MixtureOfExperts
+from openk2.data import Batch
+from openk2.model import K2Model, MixtureOfExperts, Observation
 from openk2.optim import LatentHeads, MuonClip
 from openk2.parallel import ALONE, Sharding
 from openk2.train.passes import IGNORED, Passes
