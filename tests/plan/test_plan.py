@@ -15,6 +15,7 @@ from openk2.cli.main import app
 from openk2.config import RecipeError, read_recipe
 from openk2.model import K2Model
 from openk2.model.activations import Keeping
+from openk2.model.context import LayerContext, layer_context
 from openk2.model.transformer import through_layers
 from openk2.optim import MuonClip
 from openk2.parallel import Layout
@@ -141,22 +142,26 @@ def test_a_layer_is_planned_to_keep_what_a_real_one_keeps(
     assert (planned.device, planned.host) == really_kept(keeping, dtype)
 
 
+def context_of(x: Tensor) -> LayerContext:
+    """Of rows that are one document each."""
+    return layer_context(TINY, x, segments=torch.zeros(2, 160, dtype=torch.int64))
+
+
 def really_kept(keeping: Keeping, dtype: torch.dtype) -> tuple[dict[str, int], dict[str, int]]:
     """What a third layer adds to two on a CPU, in real memory, by part."""
-    from openk2.plan.activations import alive, in_dtype, named_parts
+    from openk2.plan.activations import alive, in_dtype, record_parts
 
     model = in_dtype(K2Model(TINY).initialize(0), dtype)
     live = LiveMemory()
-    named_parts(model, live)
+    record_parts(model, live)
     for layer in model.decoder_layers:
         layer.keep(keeping)
-    segments = torch.zeros(2, 160, dtype=torch.int64)
     found = []
     for layers in (2, 3):
         x = torch.randn(2, 160, 32, dtype=dtype, requires_grad=True)
         with live:
             with torch.autocast("cpu", torch.bfloat16):
-                x = through_layers(TINY, model.decoder_layers[:layers], x * 1, segments=segments)
+                x = through_layers(model.decoder_layers[:layers], x * 1, context_of(x))
             found.append(alive(live))  # after autocast, which holds narrow weights to its end
         del x
     assert not live.blocks
@@ -179,8 +184,7 @@ def test_a_plain_layer_is_planned_to_keep_what_autograd_says_that_it_saves() -> 
         saved.clear()
         x = torch.randn(2, 160, 32, requires_grad=True)
         with saved_tensors_hooks(note, lambda t: t):
-            segments = torch.zeros(2, 160, dtype=torch.int64)
-            through_layers(TINY, model.decoder_layers[:layers], x * 1, segments=segments)
+            through_layers(model.decoder_layers[:layers], x * 1, context_of(x))
         sizes.append(sum(size for key, size in saved.items() if key not in weights))
     planned = layer_kept(TINY, 2, Pass(2, 160, Keeping(), products=None))
     assert sum(planned.device.values()) == pytest.approx(sizes[1] - sizes[0], rel=0.02)

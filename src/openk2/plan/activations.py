@@ -20,17 +20,18 @@ from openk2.architecture import ModelConfig
 from openk2.model import Observation
 from openk2.model.activations import Keeping
 from openk2.model.attention import LatentAttention
+from openk2.model.context import LayerContext, OwnKeys, causal_mask
+from openk2.model.core_attention import AttentionWeights, Weigh
 from openk2.model.dispatch import Arrived, unmoved
 from openk2.model.experts import Experts, Router, SwiGLU, permute
 from openk2.model.linear import Linear
 from openk2.model.norm import RMSNorm
 from openk2.model.rope import inverse_frequencies, rotation
 from openk2.model.spans import BLOCK, Span
-from openk2.model.transformer import DecoderLayer, causal_mask
+from openk2.model.transformer import DecoderLayer
 from openk2.plan.live_memory import LiveMemory
-from openk2.train.passes import head_loss
+from openk2.train.loss import StepLoss
 
-R = TypeVar("R")
 N = TypeVar("N", bound=nn.Module)
 
 PARTS: tuple[tuple[type[nn.Module], str], ...] = (
@@ -39,9 +40,9 @@ PARTS: tuple[tuple[type[nn.Module], str], ...] = (
     (Router, "router"),
     (Experts, "experts"),
     (SwiGLU, "dense and shared MLP"),
+    # What grows with the square of the window, where torch's plain operations keep it.
+    (AttentionWeights, "attention weights"),
 )
-# What grows with the square of the window: attention as torch's plain operations keep it.
-WEIGHTS = "attention weights"
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ class Pass:
     """One forward pass: `rows` rows of `length` tokens, and how it is computed.
 
     parameters: dtype of the weights. products: of matrix products, None for the weights' own.
-    expert: ranks that share a layer's experts. balance: see `Observation`. fused: with `Fused`
-    attention in place of the network's own.
+    expert: ranks that share a layer's experts. balance: see `Observation`. fused: plan with
+    `FusedAttention` in place of the network's own.
     """
 
     rows: int
@@ -124,8 +125,8 @@ class Evenly:
         )
 
 
-class Fused(torch.autograd.Function):
-    """Attention as fused kernels have it: what they keep and what they make, without numbers."""
+class FusedAttention(torch.autograd.Function):
+    """What a fused attention kernel saves and allocates, without computing anything."""
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, v: Tensor) -> Tensor:
@@ -143,9 +144,16 @@ class Fused(torch.autograd.Function):
         return torch.empty_like(query), torch.empty_like(key), torch.empty_like(v)
 
 
-def fused(query: Tensor, key: Tensor, v: Tensor, *_: Any) -> Tensor:
-    """In place of `LatentAttention.by_spans`."""
-    result: Tensor = Fused.apply(query, key, v)  # type: ignore[no-untyped-call]
+def fused_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor,
+    spans: list[list[Span]] | None,
+    weigh: Weigh,
+) -> Tensor:
+    """`FusedAttention` as a layer's `CoreAttention`."""
+    result: Tensor = FusedAttention.apply(query, key, value)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -158,18 +166,24 @@ def layer_kept(config: ModelConfig, layer: int, run: Pass) -> Kept:
     live = LiveMemory()
     with FakeTensorMode(allow_non_fake_inputs=True):
         network = planned_layer(config, layer, run)
-        named_parts(network, live)
+        record_parts(network, live)
         first = torch.empty(
             run.rows, run.length, config.hidden_size, dtype=run.parameters, requires_grad=True
         )
         with live, Assumed():  # type: ignore[no-untyped-call]
-            inputs = LayerInputs(config, run)
-            x = inputs.through(network, first * 1)
+            context = planned_context(config, run)
+
+            def through(x: Tensor) -> Tensor:
+                with torch.autocast("cpu", run.products, enabled=run.products is not None):
+                    result: Tensor = network(x, context)
+                return result
+
+            x = through(first * 1)
             before = alive(live)
-            x = inputs.through(network, x)
+            x = through(x)
             kept = alive(live)
             del x
-            working = most_working(live, network, lambda: inputs.through(network, first * 1))
+            working = most_working(live, network, lambda: through(first * 1))
     device = kept.device - before.device
     return Kept(device, kept.host - before.host, working)
 
@@ -179,16 +193,17 @@ def head_kept(config: ModelConfig, run: Pass) -> Kept:
     live = LiveMemory()
     with FakeTensorMode(allow_non_fake_inputs=True):
         head = in_dtype(Head(config), run.parameters)
-        named_parts(head, live)
+        record_parts(head, live)
         first = torch.empty(
             run.rows, run.length, config.hidden_size, dtype=run.parameters, requires_grad=True
         )
         targets = torch.zeros(run.rows, run.length, dtype=torch.int64)
+        roles = torch.ones(run.rows, run.length, dtype=torch.uint8)
 
         def through() -> Tensor:
             with torch.autocast("cpu", run.products, enabled=run.products is not None):
                 hidden: Tensor = head.norm(first * 1)
-                return head_loss(head.lm_head, hidden, targets)
+                return StepLoss(1.0)(head.lm_head, hidden, targets, roles)
 
         with live, Assumed():  # type: ignore[no-untyped-call]
             loss = through()
@@ -207,25 +222,16 @@ class Head(nn.Module):
         self.lm_head = Linear(config.hidden_size, config.vocab_size)
 
 
-class LayerInputs:
-    """What a network gives every layer of a forward pass beside the hidden states."""
-
-    def __init__(self, config: ModelConfig, run: Pass) -> None:
-        self.run = run
-        tokens = torch.zeros(run.rows, run.length, dtype=torch.int64)
-        self.positions = torch.arange(run.length).expand(run.rows, -1)
-        self.rotation = rotation(config, inverse_frequencies(config), self.positions)
-        self.mask = causal_mask(run.length, tokens, tokens.device)
-        self.observation = Observation(config, balance=run.balance)
-        self.spans = [whole_row_spans(run.length)] * run.rows
-
-    def through(self, layer: DecoderLayer, x: Tensor) -> Tensor:
-        """x [rows, length, hidden] through the layer."""
-        with torch.autocast("cpu", self.run.products, enabled=self.run.products is not None):
-            result: Tensor = layer(
-                x, self.rotation, self.mask, None, self.positions, self.observation, self.spans
-            )
-        return result
+def planned_context(config: ModelConfig, run: Pass) -> LayerContext:
+    """The context of rows that are one document each, whose spans a fake tensor cannot give."""
+    segments = torch.zeros(run.rows, run.length, dtype=torch.int64)
+    positions = torch.arange(run.length).expand(run.rows, -1)
+    mask = causal_mask(run.length, segments, segments.device)
+    return LayerContext(
+        rotation(config, inverse_frequencies(config), positions),
+        OwnKeys(mask, [whole_row_spans(run.length)] * run.rows),
+        Observation(config, balance=run.balance),
+    )
 
 
 def whole_row_spans(length: int) -> list[Span]:
@@ -238,7 +244,7 @@ def planned_layer(config: ModelConfig, layer: int, run: Pass) -> DecoderLayer:
     network = DecoderLayer(config, layer)
     network.keep(run.keeping)
     if run.fused:
-        object.__setattr__(network.self_attn, "by_spans", fused)
+        network.self_attn.core = fused_attention
     for experts in (m for m in network.modules() if isinstance(m, Experts)):
         experts.dispatch = Evenly(experts.count, run.expert)
         for name, stack in list(experts.named_parameters()):
@@ -255,24 +261,23 @@ def in_dtype(network: N, dtype: torch.dtype) -> N:
     return network
 
 
-def named_parts(network: nn.Module, live: LiveMemory) -> None:
-    """Have `live` know what runs: each module's part, and attention's weights."""
+def record_parts(network: nn.Module, live: LiveMemory) -> None:
+    """Have `live` count what each module allocates in its forward pass under the module's part."""
     for module in network.modules():
         part = next((name for kind, name in PARTS if isinstance(module, kind)), None)
         if part is not None:
-            object.__setattr__(module, "forward", told(live, part, module.forward))
-        if isinstance(module, LatentAttention):
-            object.__setattr__(module, "weigh", told(live, WEIGHTS, module.weigh))
+            module.register_forward_pre_hook(entering(live, part))
+            module.register_forward_hook(leaving(live))
 
 
-def told(live: LiveMemory, part: str, function: Callable[..., R]) -> Callable[..., R]:
-    """`function`, whose new memory belongs to `part`."""
+def entering(live: LiveMemory, part: str) -> Callable[..., None]:
+    """A forward pre-hook after which new memory belongs to `part`."""
+    return lambda *_: live.enter(part)
 
-    def run(*args: Any, **kwargs: Any) -> R:
-        with live.within(part):
-            return function(*args, **kwargs)
 
-    return run
+def leaving(live: LiveMemory) -> Callable[..., None]:
+    """The forward hook that ends what `entering` began."""
+    return lambda *_: live.leave()
 
 
 def alive(live: LiveMemory) -> Kept:

@@ -7,8 +7,6 @@ for the backward pass, whatever way it keeps it.
 
 import weakref
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +19,7 @@ COPY = torch.ops.aten.copy_.default
 
 
 @dataclass
-class Block:
+class MemoryBlock:
     """Memory that is alive: its bytes, the part of the network that asked for it, and where it is.
 
     host: a copy of something made in a forward pass, which nothing but offloading does.
@@ -40,8 +38,8 @@ class LiveMemory(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.part = "other"
-        self.blocks: dict[int, Block] = {}
+        self.parts = ["other"]
+        self.blocks: dict[int, MemoryBlock] = {}
         self.from_outside: set[int] = set()
         self.on_device = self.peak = 0
 
@@ -62,14 +60,13 @@ class LiveMemory(TorchDispatchMode):
             self.see_host_copy(*args[:2])
         return result
 
-    @contextmanager
-    def within(self, part: str) -> Iterator[None]:
-        """Memory made inside this belongs to `part`."""
-        before, self.part = self.part, part
-        try:
-            yield
-        finally:
-            self.part = before
+    def enter(self, part: str) -> None:
+        """Count memory that is allocated from now on as memory of `part`, until `leave`."""
+        self.parts.append(part)
+
+    def leave(self) -> None:
+        """Return to the part that was entered before."""
+        self.parts.pop()
 
     def alive(self, *, host: bool) -> Counter[str]:
         """Bytes by part, on the device or on the host."""
@@ -93,7 +90,7 @@ class LiveMemory(TorchDispatchMode):
         key = storage._cdata
         if key in self.blocks or key in self.from_outside:
             return
-        self.blocks[key] = Block(storage.nbytes(), self.part)
+        self.blocks[key] = MemoryBlock(storage.nbytes(), self.parts[-1])
         self.on_device += storage.nbytes()
         self.peak = max(self.peak, self.on_device)
         weakref.finalize(storage, self.forget, key)

@@ -4,7 +4,6 @@ From the tensors of the network itself, built on the meta device and cut as `par
 from the optimizer's own table of owners.
 """
 
-import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,8 +17,6 @@ from openk2.parallel import Layout
 from openk2.parallel.stage import Part, keep_parts
 from openk2.train.recipe import Memory
 
-# What MuonClip leaves to AdamW by default, and a recipe with it.
-ADAMW = ("*embed_tokens*", "lm_head*")
 FLOAT32 = 4
 BYTES = {"float32": 4, "bfloat16": 2}
 
@@ -86,7 +83,6 @@ def held_parameters(
     with torch.device("meta"):
         model = keep_parts(K2Model(config), parts)
     named = dict(model.named_parameters())
-    patterns = [p for p in ADAMW if any(fnmatch.fnmatchcase(name, p) for name in named)]
     stacks = {
         f"{prefix}.{name}"
         for prefix, module in model.named_modules()
@@ -94,7 +90,7 @@ def held_parameters(
         for name, _ in module.named_parameters()
     }
     held = []
-    for owner in assign_owners(named.items(), patterns):
+    for owner in assign_owners(named.items(), partial=True):
         shape, apart = owner.shape, 1
         if owner.name in stacks:
             shape, apart = (shape[0] // layout.expert, *shape[1:]), layout.expert

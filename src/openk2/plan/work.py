@@ -4,8 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from openk2.architecture import ModelConfig, head_flops, layer_flops, newton_schulz_flops
-from openk2.optim.matrices import Matrices
-from openk2.optim.work import share_out
+from openk2.optim import Matrices, divide_work
 from openk2.parallel.stage import Part
 from openk2.plan.activations import Pass
 from openk2.plan.machine import Machine
@@ -49,7 +48,7 @@ def newton_schulz_seconds(held: Sequence[Held], zero: int, machine: Machine) -> 
             shared[parameter.copies].append(parameter.shape)
     for copies, shapes in shared.items():
         load = [0.0] * copies
-        for job in share_out(tuple(map(Matrices.all_of, shapes)), copies):
+        for job in divide_work(tuple(map(Matrices.all_of, shapes)), copies):
             load[job.owner] += job.count * newton_schulz_flops(job.rows, job.columns, STEPS)
         here += max(load)
     return here / (machine.flops * machine.efficiency)

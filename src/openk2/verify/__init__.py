@@ -4,6 +4,7 @@ It knows the conversation format (`chat`) and raw HTTP, and no server: ours is c
 outside like any other.
 """
 
+from openk2.verify.arguments import argument_problem, read_json, schema_problem
 from openk2.verify.checks import CHECKS, Check
 from openk2.verify.outcome import CheckOutcome, CheckResult, Report
 from openk2.verify.page import html_page
@@ -30,10 +31,13 @@ __all__ = [
     "Report",
     "RequestsFileError",
     "UnusableEndpointError",
+    "argument_problem",
     "find_model",
     "html_page",
+    "read_json",
     "read_requests",
     "requests_check",
     "result_table",
+    "schema_problem",
     "verify_endpoint",
 ]
