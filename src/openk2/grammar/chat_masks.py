@@ -31,22 +31,14 @@ class ChatMasks:
 
 
 def demand_of(request: ChatRequest) -> Demand | None:
-    """What the request demands of its answer; None if any output is valid.
-
-    Raises RequestError for a tool_choice that no tool matches, and for tools beside a
-    response_format.
-    """
+    """What the request demands of its answer; None if any output is valid."""
     choice, wanted = request.tool_choice, request.response_format
     forced = choice not in ("auto", "none")
     tools = () if choice == "none" else tuple(map(declared, request.tools))
-    if wanted is not None and tools:
-        raise RequestError("response_format cannot be obeyed beside tools", "response_format")
     if wanted is not None:
         return JsonContent() if wanted.schema is None else JsonContent(wanted.schema)
     if isinstance(choice, NamedTool):
         tools = tuple(tool for tool in tools if tool.name == choice.name)
-    if forced and not tools:
-        raise RequestError(f"tool_choice is {choice!r}, which no tool answers to", "tool_choice")
     if not tools:
         return None
     parallel = request.parallel_tool_calls and not isinstance(choice, NamedTool)

@@ -9,10 +9,8 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-from openk2.data import Role
-from openk2.data.mixture import Batch
-from openk2.model import K2Model, Observation
-from openk2.model.experts import MixtureOfExperts
+from openk2.data import Batch, Role
+from openk2.model import K2Model, MixtureOfExperts, Observation
 from openk2.optim import LatentHeads, MuonClip
 from openk2.parallel import ALONE, Fleet, Sharding
 from openk2.train.loss import StepLoss

@@ -4,10 +4,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from openk2.generation import ChatRequest, JsonFormat
+from openk2.generation import ChatRequest, JsonFormat, RequestError
 from openk2.protocol import SAMPLING_SETTINGS, Sampling
 from openk2.server.anthropic.blocks import chat_messages
-from openk2.server.anthropic.tools import MessageTool, MessageToolChoice, chosen, function_tools
+from openk2.server.anthropic.errors import message_error
+from openk2.server.anthropic.tools import (
+    MessageTool,
+    MessageToolChoice,
+    function_tools,
+    read_tool_choice,
+)
 from openk2.server.errors import ApiError
 from openk2.server.openai.fields import Stops
 from openk2.server.refusals import Neutral, invalid, refuse_unsupported, unsupported
@@ -84,17 +90,18 @@ class PromptBody(BaseModel):
         refuse_unsupported(self.model_extra, MESSAGES_NEUTRAL)
         self.refuse_thread()
         self.refuse_edits()
-        tools = function_tools(self.tools or ())
-        choice = chosen(self.tool_choice, [tool["function"]["name"] for tool in tools])
         single = self.tool_choice is not None and self.tool_choice.disable_parallel_tool_use
-        return ChatRequest(
-            messages=chat_messages(self.system, self.messages),
-            tools=tools,
-            tool_choice=choice,
-            parallel_tool_calls=not single,
-            response_format=self.json_format(calls=bool(tools) and choice != "none"),
-            **settings,
-        )
+        try:
+            return ChatRequest(
+                messages=chat_messages(self.system, self.messages),
+                tools=function_tools(self.tools or ()),
+                tool_choice=read_tool_choice(self.tool_choice),
+                parallel_tool_calls=not single,
+                response_format=self.json_format(),
+                **settings,
+            )
+        except RequestError as error:
+            raise message_error(error) from error
 
     def refuse_thread(self) -> None:
         """Raise for a conversation that the server would have to keep.
@@ -116,13 +123,10 @@ class PromptBody(BaseModel):
             if not (isinstance(edit, dict) and str(edit.get("type")).startswith("clear_thinking_")):
                 raise unsupported(f"context_management.edits[{index}]", edit)
 
-    def json_format(self, *, calls: bool) -> JsonFormat | None:
-        """What the answer must obey; None is text. calls: whether it may hold calls."""
+    def json_format(self) -> JsonFormat | None:
+        """What the answer must obey; None is text."""
         if self.output_config is None or self.output_config.format is None:
             return None
-        if calls:
-            problem = 'is set beside tools: send one of the two, or tool_choice "none"'
-            raise invalid("output_config.format", problem)
         return JsonFormat(self.output_config.format.schema_)
 
     @property
