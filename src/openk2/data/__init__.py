@@ -7,7 +7,6 @@ a corpus start without it.
 from typing import TYPE_CHECKING, Any
 
 from openk2.data.chat_dataset import chat_documents, text_documents
-from openk2.data.copying import copying_documents
 from openk2.data.corpus import CorpusProgress, CorpusRecipe, CorpusSummary, prepare_corpus
 from openk2.data.dialogues import convert_dialogues
 from openk2.data.drills import Drills
@@ -37,7 +36,6 @@ __all__ = [
     "Rows",
     "chat_documents",
     "convert_dialogues",
-    "copying_documents",
     "is_plain_text",
     "open_rows",
     "pack_stream",

@@ -14,6 +14,7 @@ from openk2.model.context import (
     causal_mask,
     layer_context,
 )
+from openk2.model.copying_start import Circuit, CopyingStart
 from openk2.model.core_attention import AttentionWeights, CoreAttention, Weigh
 from openk2.model.dispatch import Arrived, Dispatch, unmoved
 from openk2.model.experts import Experts, MixtureOfExperts, Router, SwiGLU, permute
@@ -30,7 +31,9 @@ __all__ = [
     "AttendingCache",
     "AttentionWeights",
     "CachedKeys",
+    "Circuit",
     "ContiguousCache",
+    "CopyingStart",
     "CoreAttention",
     "DecoderLayer",
     "Dispatch",

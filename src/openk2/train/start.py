@@ -9,8 +9,7 @@ from openk2.architecture import ModelConfig
 from openk2.chat import Tokenizer
 from openk2.checkpoint import StoredCheckpoint, open_checkpoint, read_rows
 from openk2.config import RecipeError
-from openk2.model import K2Model
-from openk2.model.copying_start import CopyingStart
+from openk2.model import CopyingStart, K2Model
 from openk2.model.initial import start
 from openk2.parallel import Fleet, HeldRows, Sharding, keep_parts, parts_of, shard
 from openk2.train.recipe import Recipe, Shape
