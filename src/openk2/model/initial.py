@@ -11,7 +11,9 @@ from torch import Tensor
 
 
 @torch.no_grad()
-def start(name: str, rows: Tensor, first: int, total: int, seed: int, deviation: float) -> None:
+def initialise(
+    name: str, rows: Tensor, first: int, total: int, seed: int, deviation: float
+) -> None:
     """Fill rows [first : first + len(rows)] of parameter `name`, which has `total`.
 
     Norms are 1; a matrix is drawn from normal(0, deviation), and so is each of a stack [E, n, m].
