@@ -17,10 +17,10 @@ from random import Random
 from openk2.synthesis.apis.deed import object_head
 from openk2.synthesis.apis.operation import Field, Operation, read_operation
 from openk2.synthesis.apis.verbs import CLASS_OF
-from openk2.synthesis.apis.wording import singular
+from openk2.synthesis.apis.wording import singular, word_set
 from openk2.synthesis.values import Split
 
-_SMALL_WORDS = frozenset("of for in the a an and to on with from".split())
+_SMALL_WORDS = word_set("of for in the a an and to on with from")
 _LINKING = frozenset({"code", "uuid", "big", "name", "hash"})
 
 
@@ -124,9 +124,9 @@ class Catalogue:
             for one, two in itertools.combinations(shown, 2):
                 kind, words = purpose(one)
                 other_kind, other = purpose(two)
-                if kind == other_kind and words - other and other - words:
-                    if one.object.split()[-1] == two.object.split()[-1]:
-                        found.append((one, two))
+                nouns = {one.object.split()[-1], two.object.split()[-1]}
+                if kind == other_kind and len(nouns) == 1 and words - other and other - words:
+                    found.append((one, two))
         return found
 
 

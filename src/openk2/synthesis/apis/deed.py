@@ -6,7 +6,7 @@ An operation whose description and name give no such pair in plain English is of
 import re
 
 from openk2.synthesis.apis.verbs import BASE_OF, CLASS_OF
-from openk2.synthesis.apis.wording import is_plural, words_of
+from openk2.synthesis.apis.wording import is_plural, word_set, words_of
 
 _LEAD = re.compile(
     r"^(?:(?:this|the) (?:api |rest )?(?:endpoint|method|operation|api|call|request|function|route|"
@@ -19,24 +19,30 @@ _LEAD_NOUN = re.compile(
     r"^(?:this|the) (?:api |rest )?(?:endpoint|method|operation|api|call|request|function|route|"
     r"service|action|command|resource) (?=\w)"
 )
-_CUT = frozenset(
+_CUT = word_set(
     "that which if when where by using based via so as given identified according including "
     "matching whose who used into through per without under than then until because while after "
-    "before within having belonging related associated available owned specified and or but along "
-    "containing regarding across during you your we our only".split()
+    "before within having belonging related associated available owned and or but along "
+    "containing regarding across during you we only"
 )
-_LINKS = frozenset("for in of from to on with at about against between".split())
-_DETERMINERS = frozenset("a an the all any every each some this these that those one new".split())
-_VAGUE = frozenset(
+_LINKS = word_set("for in of from to on with at about against between")
+_DETERMINERS = word_set(
+    "a an the all any every each some this these that those one new your our my their its"
+)
+_VAGUE = word_set(
     "specified given requested provided following single particular specific existing individual "
-    "supplied certain multiple several current".split()
+    "supplied certain multiple several current"
 )
-_HOLLOW = frozenset(
+_HOLLOW = word_set(
     "it them data object objects item items resource resources entity entities request response "
     "value information info result results thing things instance method endpoint api operation "
-    "url call example test sample id ids type types list lists detail details more one all".split()
+    "url call example test sample id ids type types list lists detail details more one all"
 )
-_BRANDS = frozenset("github youtube onenote sharepoint openapi bigquery paypal linkedin".split())
+_BRANDS = word_set("github youtube onenote sharepoint openapi bigquery paypal linkedin")
+# A name with such a word among its object's is more than a verb and a noun.
+_NOT_OBJECT = (_CUT | _LINKS | {"all", "api", "controller"} | CLASS_OF.keys()) - word_set(
+    "order post report record set tag request schedule export import"
+)
 _TOKEN = re.compile(r"^[A-Za-z][A-Za-z'\-]*$")
 
 
@@ -111,7 +117,7 @@ def _checked(words: list[str]) -> str:
         words = words[2:]
     phrase = " ".join(words)
     head = object_head(phrase)
-    if head.lower() in _HOLLOW and len(words) == 1 or len(phrase) > 48 or len(head) < 3:
+    if (head.lower() in _HOLLOW and len(words) == 1) or len(phrase) > 48 or len(head) < 3:
         return ""
     if words[0] in CLASS_OF and len(words) == 1:
         return ""
@@ -137,8 +143,7 @@ def _from_name(name: str) -> tuple[str, str] | None:
         return None
     while len(rest) > 1 and rest[0] in CLASS_OF and verb in ("get", "post", "patch"):
         verb, rest = rest[0], rest[1:]
-    if any(word in _CUT | _LINKS or word in ("all", "by", "api", "controller")
-           or word in CLASS_OF and word not in ("order", "post", "report", "record", "set", "tag") for word in rest):
+    if any(word in _NOT_OBJECT for word in rest):
         return None
     if verb == "list" and not is_plural(rest[-1]):
         return None

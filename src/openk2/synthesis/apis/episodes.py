@@ -62,7 +62,8 @@ def sequence(dialogue: Dialogue) -> None:
     link = rng.choice(links) if links else None
     tools = _declare_link(dialogue, link) if link else None
     if link is None or tools is None:
-        return single(dialogue)
+        single(dialogue)
+        return
     first, second, parameter = tools
     asked = dialogue.draw_arguments(first)
     value = draw_value(rng, dialogue.split, link.field.kind, parameter.parameter.field.type)
@@ -79,7 +80,8 @@ def sequence(dialogue: Dialogue) -> None:
                        f"with that {words}", f"with the {words} you get"))  # fmt: skip
     start = wish(rng, first.operation, asked, bare=True).rstrip(".?! ")
     forms = (f"{start}, then {step} {uses}.", f"{start}. Then {step} {uses}.",
-             f"{start} and then {step} {uses}.", f"{start}. After that, {step} {uses}.")  # fmt: skip
+             f"{start} and then {step} {uses}.",
+             f"{start}. After that, {step} {uses}.")  # fmt: skip
     dialogue.user(rng.choice(forms))
     dialogue.call("sequence", one)
     _fulfil(dialogue, "sequence", two)
@@ -97,8 +99,9 @@ def missing(dialogue: Dialogue) -> None:
     facts = [fact for argument in lacking for fact in argument.facts]
     nouns = listed([f"the {fact.words}" for fact in facts])
     be = "are" if len(facts) > 1 or is_plural(facts[0].words.split()[-1]) else "is"
+    it = "they" if len(facts) > 1 else "it"
     forms = (f"What {be} {nouns}?", f"Sure. What {be} {nouns}?", f"Please tell me {nouns}.",
-             f"I need {nouns} to {plain_deed(tool)}. What {be} {'they' if len(facts) > 1 else 'it'}?",
+             f"I need {nouns} to {plain_deed(tool)}. What {be} {it}?",
              f"Could you give me {nouns}?")  # fmt: skip
     dialogue.say(rng.choice(forms), "missing")
     if len(facts) == 1 and rng.random() < 0.6:
@@ -122,11 +125,13 @@ def ambiguous(dialogue: Dialogue) -> None:
     twins = dialogue.catalogue.twins
     one, two = rng.choice(twins) if twins else (None, None)
     if one is None or two is None or dialogue.tools:
-        return single(dialogue)
+        single(dialogue)
+        return
     first, second = dialogue.add(one), dialogue.add(two)
     if first is None or second is None:
         dialogue.tools.clear()
-        return single(dialogue)
+        single(dialogue)
+        return
     call = _draw_call(dialogue, tool=rng.choice((first, second)))
     chosen, noun = call.tool.operation.object, one.object.split()[-1]
     told = call.arguments if rng.random() < 0.7 else []

@@ -5,6 +5,7 @@ import string
 from random import Random
 
 from openk2.synthesis import values as v
+from openk2.synthesis.apis.wording import word_set
 from openk2.synthesis.values import Sampler, Split, Value
 
 _SKIP = re.compile(
@@ -14,12 +15,13 @@ _SKIP = re.compile(
     r"do not use|not used|unused|internal use|must be set to|always|template",
     re.IGNORECASE,
 )
-_SKIP_WORDS = frozenset(
+_SKIP_WORDS = word_set(
     "json xml html token secret password signature cursor callback jsonp nonce captcha csrf etag "
     "authorization auth oauth sql script policy template timestamp marker continuation fields "
     "expand select skiptoken pretty alt checksum md5 csr pem cron regex wkt geojson polygon arn "
     "kms idempotency header headers payload blob bytes odata embed projection cookie session "
-    "filter filters sort order orderby include mask offset skip domains cors payload client_secret credential credentials apikey accesskey privatekey".split()
+    "filter filters sort order orderby include mask offset skip domains cors payload credential "
+    "credentials apikey accesskey privatekey"
 )
 # Tried in order; the last word of the name decides first, then any word.
 _STRINGS: tuple[tuple[str, str], ...] = (
@@ -78,11 +80,14 @@ _NUMBERS: tuple[tuple[str, str], ...] = (
     ("rating", "rating score rate"),
     ("big", "id ids number"),
 )  # fmt: skip
+_LANGUAGES = "en de fr es it pt nl sv pl el tr ar he hi zh ja ko vi th ru uk fi cs da no ro hu"
+_COUNTRIES = "US DE FR ES IT PT NL SE PL GR TR IN CN JP KR VN TH BR MX CA AU NO FI DK CZ"
+_LANGUAGE_CODES, _COUNTRY_CODES = _LANGUAGES.split(), _COUNTRIES.split()
 _FORMATS = {
     "date": "date", "date-time": "iso_time", "email": "email", "uuid": "uuid", "uri": "url",
     "url": "url", "ipv4": "ip", "hostname": "domain", "time": "clock",
 }  # fmt: skip
-_BAD_FORMATS = frozenset("byte binary password json base64 duration ipv6 google-datetime".split())
+_BAD_FORMATS = word_set("byte binary password json base64 duration ipv6 google-datetime")
 _STRING_KIND = {word: kind for kind, words in _STRINGS for word in words.split()}
 _NUMBER_KIND = {word: kind for kind, words in _NUMBERS for word in words.split()}
 
@@ -199,11 +204,11 @@ def _word(rng: Random, split: Split) -> Value:
 
 
 def _language_code(rng: Random, split: Split) -> Value:
-    return rng.choice("en de fr es it pt nl sv pl el tr ar he hi zh ja ko vi th ru uk fi".split())
+    return rng.choice(_LANGUAGE_CODES)
 
 
 def _country_code(rng: Random, split: Split) -> Value:
-    return rng.choice("US DE FR ES IT PT NL SE PL GR TR IN CN JP KR VN TH BR MX CA AU NO".split())
+    return rng.choice(_COUNTRY_CODES)
 
 
 def _coordinate(limit: int) -> Sampler:

@@ -18,8 +18,9 @@ from openk2.synthesis.values import Split
 
 _GENERIC = (
     Field("id", "id", "string", "code"), Field("name", "name", "string", "name"),
-    Field("status", "status", "string", "", enum=("active", "pending", "closed", "ready", "failed")),
-    Field("total", "total", "integer", "count"), Field("created", "creation date", "string", "date"),
+    Field("status", "status", "string", enum=("active", "pending", "closed", "ready", "failed")),
+    Field("total", "total", "integer", "count"),
+    Field("created", "creation date", "string", "date"),
     Field("owner", "owner", "string", "username"), Field("version", "version", "string", "version"),
     Field("price", "price", "number", "money"), Field("region", "region", "string", "region"),
     Field("size", "size", "integer", "count"), Field("priority", "priority", "integer", "small"),
@@ -27,7 +28,7 @@ _GENERIC = (
 )  # fmt: skip
 _ERRORS = ("service unavailable", "connection timed out", "permission denied", "internal error",
            "rate limit exceeded", "not authorized", "quota exhausted", "the server is down",
-           "maintenance in progress", "request too large", "access denied for this account")  # fmt: skip
+           "maintenance in progress", "request too large", "access denied")  # fmt: skip
 _BAD_VALUES = ("{w} {v} not found", "unknown {w} {v}", "invalid {w}: {v}", "no match for {w} {v}",
                "{w} {v} does not exist", "the {w} {v} is not valid")  # fmt: skip
 
@@ -44,7 +45,7 @@ class Outcome:
 def draw_outcome(
     rng: Random, split: Split, tool: Tool, arguments: Sequence[Argument], must: Sequence[Any] = ()
 ) -> Outcome:
-    """A success. `must`: (field, value) pairs that the result holds and the answer need not tell."""
+    """A success. `must`: (field, value) pairs that the result holds too."""
     operation = tool.operation
     fields = _fields(rng, operation.returns, operation.many)
     if operation.many and CLASS_OF[operation.verb] == "read" and not must:
@@ -88,7 +89,7 @@ def plain_deed(tool: Tool) -> str:
 
 def _fields(rng: Random, returns: Sequence[Field], many: bool) -> list[Field]:
     own = [field for field in returns if field.words not in ("success", "ok")]
-    pool = own if len(own) > 1 or own and rng.random() < 0.7 else list(_GENERIC)
+    pool = own if len(own) > 1 or (own and rng.random() < 0.7) else list(_GENERIC)
     count = min(rng.choice((1, 2, 2, 3)) if many else rng.choice((1, 1, 2, 2, 3, 4)), len(pool))
     return rng.sample(pool, count)
 

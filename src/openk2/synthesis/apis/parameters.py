@@ -10,22 +10,22 @@ from dataclasses import dataclass
 
 from openk2.synthesis.apis.kinds import kind_of
 from openk2.synthesis.apis.operation import Field, Literal
-from openk2.synthesis.apis.wording import first_sentence, is_english, words_of
+from openk2.synthesis.apis.wording import first_sentence, is_english, word_set, words_of
 
 MOST_CHOICES = 10
 _NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_\-]{0,39}$")
 _ENUM = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_\-.: /]{0,29}$")
 # What a client library sends by itself: no user states it.
-_TRANSPORT = frozenset(
+_TRANSPORT = word_set(
     "access_token alt callback fields key oauth_token prettyprint quotauser upload_protocol "
     "uploadtype api_key apikey api-version apiversion accept content-type authorization x-api-key "
     "clienttoken client_token clientrequesttoken dryrun dry_run idempotencytoken creds format "
     "accept-language if-match if-none-match user-agent token api-key client_secret session_token "
     "version action nexttoken next_token maxresults-token marker pagetoken page_token requestid "
     "x-ms-client-request-id select expand continuationtoken startingtoken userproject sig appkey "
-    "app_key app_id appid _format include_docs access-token tenant-id".split()
+    "app_key app_id appid _format include_docs access-token tenant-id"
 )
-_READ_ONLY_WORDS = frozenset("href links link self meta etag cursor next previous".split())
+_READ_ONLY_WORDS = word_set("href links link self meta etag cursor next previous")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +114,9 @@ def make_returns(shape: Shape) -> tuple[list[Field], bool]:
         elif len(inner.parts) == 1 and inner.parts[0][1].type == "object":
             inner = inner.parts[0][1]
     fields = [make_field(name, part, False, nested=False) for name, part, _ in inner.parts]
-    kept = [f for f in fields if f and f.type not in ("array", "object") and not is_transport(f.name)
-            and not _READ_ONLY_WORDS & set(f.words.split()) and f.kind != "phrase"
+    kept = [f for f in fields if f and f.type not in ("array", "object")
+            and not is_transport(f.name) and f.kind != "phrase"
+            and not _READ_ONLY_WORDS & set(f.words.split())
             and (f.type == "boolean" or not f.name.endswith("ed"))]  # fmt: skip
     return kept[:8], many
 

@@ -14,10 +14,10 @@ from openk2.synthesis.apis.parameters import (
     make_returns,
 )
 from openk2.synthesis.apis.verbs import BASE_OF
-from openk2.synthesis.apis.wording import first_sentence, is_english, singular, words_of
+from openk2.synthesis.apis.wording import first_sentence, is_english, singular, word_set, words_of
 
 MOST_NAME, MOST_DESCRIPTION = 40, 130
-_SECOND_LEVEL = frozenset("co com org net gov ac edu".split())
+_SECOND_LEVEL = word_set("co com org net gov ac edu")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,12 @@
 import html
 import re
 
+
+def word_set(text: str) -> frozenset[str]:
+    """The words of a text: a short way to write a set of many."""
+    return frozenset(text.split())
+
+
 _TAGS = re.compile(r"<[^>]{0,200}>")
 _BREAKS = re.compile(r"</?(?:p|br|li|ul|ol|note|div|h\d)\s*/?>", re.IGNORECASE)
 _LINKS = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
@@ -10,8 +16,16 @@ _MARKS = re.compile(r"[`*|~^#]+|_{2,}")
 _SPACES = re.compile(r"\s+")
 _SENTENCE = re.compile(r"(?<![A-Z.])(?<!e\.g)(?<!i\.e)(?<!etc)(?<!vs)[.!?](?:\s|$)|\n\s*\n|\r\n")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_LABEL = re.compile(r"^(?:required|optional|output only|input only|immutable|read-only)\b[.:]?\s*", re.I)
-_ENGLISH = frozenset("the of to for is by and with this an that from your which used".split())
+_LABEL = re.compile(
+    r"^(?:required|optional|output only|input only|immutable|read-only)\b[.:]?\s*", re.I
+)
+_NOT_PLURAL = word_set(
+    "news dns aws address access process business analysis status basis https canvas alias sms gps "
+    "gas bus yes kubernetes ios series sales progress express class css tls ssl bonus corpus"
+    "lens atlas redis os windows previous various has its as is this was pos cors rds ecs eks sns "
+    "sqs emr waf sts kms iops rss cms axis apis-index analytics mathematics campus"
+)
+_ENGLISH = word_set("the of to for is by and with this an that from your which used")
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "\xa0": " "})
 
 
@@ -60,11 +74,3 @@ def singular(word: str) -> str:
 def is_plural(word: str) -> bool:
     """Whether a noun's form is a plural."""
     return word.lower() not in _NOT_PLURAL and singular(word) != word.lower()
-
-
-_NOT_PLURAL = frozenset(
-    "news dns aws address access process business analysis status basis https canvas alias sms gps "
-    "gas bus yes kubernetes ios series sales progress express class css tls ssl bus bonus corpus campus gas "
-    "lens atlas redis os windows previous various has its as is this was pos cors rds ecs eks sns "
-    "sqs emr waf sts kms iops vms rss cms axis apis-index analytics details mathematics".split()
-) - {"vms", "details"}
