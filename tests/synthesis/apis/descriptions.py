@@ -13,7 +13,8 @@ OPENAPI_3: dict[str, Any] = {
                 "operationId": "listOpenLoans",
                 "summary": "Lists the open loans of the specified member.",
                 "parameters": [
-                    {"name": "limit", "in": "query", "description": "<b>How many</b> to show. More.",
+                    {"name": "limit", "in": "query",
+                     "description": "<b>How many</b> to show. More.", 
                      "schema": {"type": "integer"}},
                     {"name": "sort_key", "in": "query",
                      "schema": {"type": "string", "enum": ["title", "due_date"]}},
@@ -65,7 +66,8 @@ OPENAPI_2: dict[str, Any] = {
             "post": {
                 "operationId": "plants.garden.add",
                 "summary": "Add a plant",
-                "parameters": [{"name": "body", "in": "body", "schema": {"$ref": "#/definitions/P"}}],
+                "parameters": [
+                    {"name": "body", "in": "body", "schema": {"$ref": "#/definitions/P"}}],
                 "responses": {"200": {"schema": {"$ref": "#/definitions/P"}}},
             }
         }
@@ -82,8 +84,8 @@ BOTOCORE: dict[str, Any] = {
         "In": {"type": "structure", "required": ["KiteName"], "members": {
             "KiteName": {"shape": "S", "documentation": "<p>The name of the kite.</p>"},
             "ClientToken": {"shape": "S"}, "Colour": {"shape": "E"}}},
-        "Out": {"type": "structure", "members": {"KiteName": {"shape": "S"}, "Length": {"shape": "N"},
-                                                 "FlownAt": {"shape": "T"}}},
+        "Out": {"type": "structure", "members": {
+            "KiteName": {"shape": "S"}, "Length": {"shape": "N"}, "FlownAt": {"shape": "T"}}},
         "S": {"type": "string"}, "N": {"type": "integer"}, "T": {"type": "timestamp"},
         "E": {"type": "string", "enum": ["red", "blue"]},
     },

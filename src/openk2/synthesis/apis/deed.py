@@ -33,6 +33,7 @@ _VAGUE = word_set(
     "specified given requested provided following single particular specific existing individual "
     "supplied certain multiple several current"
 )
+_LISTS = word_set("list lists array collection set page")
 _HOLLOW = word_set(
     "it them data object objects item items resource resources entity entities request response "
     "value information info result results thing things instance method endpoint api operation "
@@ -83,16 +84,18 @@ def _object(tokens: list[str]) -> str:
             break
         if not _TOKEN.match(bare):
             return ""
+        if bare.lower() in _VAGUE and any(word.lower() in _LINKS for word in kept):
+            # "loans of the specified member": the member is an argument, not part of the object.
+            break
         kept.append(bare)
         if bare != token:
             break
-    if len(kept) > 2 and kept[0] in ("a", "the") and kept[1] == "list" and kept[2] == "of":
-        kept = kept[3:]
-    kept = [w for i, w in enumerate(kept) if w.lower() not in _VAGUE]
-    while kept and kept[0].lower() in _DETERMINERS | {"of"}:
-        kept = kept[1:]
-    kept = _without_tail(kept)
-    return _checked(kept)
+    kept = [word for word in kept if word.lower() not in _VAGUE]
+    while kept and (
+        kept[0].lower() in _DETERMINERS or (kept[0].lower() in _LISTS and "of" in kept[1:2])
+    ):
+        kept = kept[2:] if kept[0].lower() in _LISTS else kept[1:]
+    return _checked(_without_tail(kept))
 
 
 def _without_tail(words: list[str]) -> list[str]:
@@ -104,9 +107,14 @@ def _without_tail(words: list[str]) -> list[str]:
         if not short or index + len(after) > 5:
             words = words[:index]
             break
-    while words and words[-1].lower() in _LINKS | _DETERMINERS | _CUT:
+    while words and (words[-1].lower() in _LINKS | _DETERMINERS | _CUT or _trails(words)):
         words = words[:-1]
     return words
+
+
+def _trails(words: list[str]) -> bool:
+    """Whether the last word only qualifies what stands before it: "requests made"."""
+    return len(words) > 1 and (words[-1].endswith("ed") or words[-1] in ("made", "pointing"))
 
 
 def _checked(words: list[str]) -> str:
@@ -115,6 +123,8 @@ def _checked(words: list[str]) -> str:
     words = [part for word in words for part in _lowered(word).split(" ")]
     while len(words) > 2 and words[:2] == ["navigation", "property"]:
         words = words[2:]
+    if len({word.lower() for word in words}) < len(words):
+        return ""
     phrase = " ".join(words)
     head = object_head(phrase)
     if (head.lower() in _HOLLOW and len(words) == 1) or len(phrase) > 48 or len(head) < 3:

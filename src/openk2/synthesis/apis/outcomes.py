@@ -88,7 +88,8 @@ def plain_deed(tool: Tool) -> str:
 
 
 def _fields(rng: Random, returns: Sequence[Field], many: bool) -> list[Field]:
-    own = [field for field in returns if field.words not in ("success", "ok")]
+    own = [field for field in returns if field.words not in ("success", "ok")
+           and not (many and field.type == "boolean")]  # fmt: skip
     pool = own if len(own) > 1 or (own and rng.random() < 0.7) else list(_GENERIC)
     count = min(rng.choice((1, 2, 2, 3)) if many else rng.choice((1, 1, 2, 2, 3, 4)), len(pool))
     return rng.sample(pool, count)

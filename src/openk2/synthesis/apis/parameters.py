@@ -58,7 +58,9 @@ def make_field(name: str, shape: Shape, required: bool, *, nested: bool = True) 
         return None
     if "output only" in shape.description[:40].lower():
         return None
-    if all(len(word) == 1 or word.isdigit() for word in words) and words != ["q"]:
+    if any(len(word) == 1 and not word.isdigit() for word in words) and words != ["q"]:
+        return None
+    if words[0].isdigit():
         return None
     spoken = " ".join("query" if word == "q" else word for word in words)
     description = first_sentence(shape.description, 90)

@@ -81,4 +81,7 @@ def _tool_name(name: str, verb: str, phrase: str) -> str:
         words = []
     if 3 <= len(plain) <= MOST_NAME and 1 < len(words) <= 6 and not re.search(r"\d{3}|__", plain):
         return plain
-    return "_".join([verb, *words_of(phrase)])[:MOST_NAME]
+    made = [verb, *words_of(phrase)]
+    while len("_".join(made)) > MOST_NAME:
+        made.pop(1)
+    return "_".join(made)

@@ -132,7 +132,8 @@ def _dressed(rng: Random, text: str) -> str:
     if choice < 0.08:
         text = f"{rng.choice(_REASONS)}. {_upper(text)}"
     elif choice < 0.2:
-        text = f"{rng.choice(_OPENINGS)}{text}"
+        opening = rng.choice(_OPENINGS)
+        text = f"{opening}{_lower(text) if opening.endswith(', ') else text}"
     if rng.random() < 0.1 and text[-1] in ".?":
         text = f"{text}{rng.choice(_ENDINGS)}"
     return text

@@ -40,6 +40,7 @@ def first_sentence(text: object, limit: int) -> str:
     sentence = _SPACES.sub(" ", _SENTENCE.split(plain, maxsplit=1)[0]).strip(" .:;,-")
     sentence = re.sub(r"\s+([,.;:)])", r"\1", sentence)
     sentence = sentence.replace("( ", "(")
+    sentence = sentence.replace("navigation property ", "")
     if not 3 <= len(sentence) <= limit or not sentence.isascii():
         return ""
     if any(mark in sentence for mark in "{}<>[]\\=") or "http" in sentence or "|" in sentence:
