@@ -14,7 +14,7 @@ OPENAPI_3: dict[str, Any] = {
                 "summary": "Lists the open loans of the specified member.",
                 "parameters": [
                     {"name": "limit", "in": "query",
-                     "description": "<b>How many</b> to show. More.", 
+                     "description": "<b>How many</b> to show. More.",
                      "schema": {"type": "integer"}},
                     {"name": "sort_key", "in": "query",
                      "schema": {"type": "string", "enum": ["title", "due_date"]}},

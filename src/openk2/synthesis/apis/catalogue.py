@@ -24,6 +24,9 @@ _SMALL_WORDS = word_set("of for in the a an and to on with from")
 _LINKING = frozenset({"code", "uuid", "big", "name", "hash"})
 
 
+Purpose = tuple[str, frozenset[str]]
+
+
 class CatalogueError(ValueError):
     """A file of operations cannot be used."""
 
@@ -43,7 +46,7 @@ def split_of(provider: str) -> Split:
     return "held_out" if number % 10 == 0 else "train"
 
 
-def purpose(operation: Operation) -> tuple[str, frozenset[str]]:
+def purpose(operation: Operation) -> Purpose:
     """What an operation is for; two of one purpose are never declared together."""
     words = frozenset(singular(w) for w in operation.object.split()) - _SMALL_WORDS
     return CLASS_OF[operation.verb], words

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Literal
 
-from openk2.synthesis.apis.catalogue import Catalogue, purpose
+from openk2.synthesis.apis.catalogue import Catalogue, Purpose, purpose
 from openk2.synthesis.apis.declaring import Tool, declare
 from openk2.synthesis.apis.operation import Operation
 from openk2.synthesis.apis.outcomes import Outcome
@@ -29,7 +29,10 @@ class Call:
 
 @dataclass
 class Dialogue:
-    """A conversation being written. absent: purposes that no declared tool may serve."""
+    """A conversation being written.
+
+    purposes: those of the tools. absent: those that no declared tool may serve.
+    """
 
     rng: Random
     split: Split
@@ -37,7 +40,8 @@ class Dialogue:
     messages: list[dict[str, Any]] = field(default_factory=list)
     kinds: list[Kind] = field(default_factory=list)
     tools: list[Tool] = field(default_factory=list)
-    absent: set[tuple[str, frozenset[str]]] = field(default_factory=set)
+    purposes: set[Purpose] = field(default_factory=set)
+    absent: set[Purpose] = field(default_factory=set)
     calls: int = 0
 
     def user(self, text: str) -> None:
@@ -69,7 +73,7 @@ class Dialogue:
     def admits(self, operation: Operation) -> bool:
         """Whether the operation may be declared beside what is, and against what must be absent."""
         mine = purpose(operation)
-        return mine not in self.absent and all(purpose(t.operation) != mine for t in self.tools)
+        return mine not in self.absent and mine not in self.purposes
 
     def add(self, operation: Operation, *, lean: bool = False) -> Tool | None:
         """Declare an operation; None where its purpose or its name is taken, or it is too long."""
@@ -78,10 +82,16 @@ class Dialogue:
         for _ in range(3):
             tool = declare(self.rng, operation, lean=lean)
             if all(tool.name.lower() != other.name.lower() for other in self.tools) and \
-                    len(json.dumps(tool.declaration())) < _MOST_DECLARED:  # fmt: skip
+                    tool.size < _MOST_DECLARED:  # fmt: skip
                 self.tools.append(tool)
+                self.purposes.add(purpose(operation))
                 return tool
         return None
+
+    def clear(self) -> None:
+        """Declare no tool."""
+        self.tools.clear()
+        self.purposes.clear()
 
     def draw_tool(self, *, required: bool = False) -> Tool:
         """A tool to call: one declared before, or a new one. `required`: with such a parameter."""

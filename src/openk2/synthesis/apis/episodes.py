@@ -129,7 +129,7 @@ def ambiguous(dialogue: Dialogue) -> None:
         return
     first, second = dialogue.add(one), dialogue.add(two)
     if first is None or second is None:
-        dialogue.tools.clear()
+        dialogue.clear()
         single(dialogue)
         return
     call = _draw_call(dialogue, tool=rng.choice((first, second)))
