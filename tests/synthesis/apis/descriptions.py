@@ -111,6 +111,7 @@ def made_up_service(number: int) -> dict[str, Any]:
     for noun in rng.sample(_NOUNS, 4):
         key = {"name": f"{noun}_id", "required": True, "schema": {"type": "string"}}
         name = {"name": "name", "required": True, "schema": {"type": "string"}}
+        deeds: list[tuple[str, list[Any]]]
         deeds = [(f"Lists {adjective} {noun}s.", []) for adjective in rng.sample(_ADJECTIVES, 2)]
         deeds += [(f"Gets a {noun}.", [name]), (f"Creates a {noun}.", [name]),
                   (f"Deletes the {noun}.", [key]), (f"Cancels a {noun}.", [key])]  # fmt: skip

@@ -5,7 +5,7 @@ from typing import Any
 
 from openk2.synthesis.apis import episodes as e
 from openk2.synthesis.apis.catalogue import Catalogue
-from openk2.synthesis.apis.dialogue import Dialogue
+from openk2.synthesis.apis.dialogue import Dialogue, Kind
 from openk2.synthesis.systems import draw_system
 from openk2.synthesis.values import Split
 
@@ -28,7 +28,7 @@ def make_conversation(rng: Random, split: Split, catalogue: Catalogue) -> dict[s
     without = dialogue.calls == 0 and rng.random() < 0.2
     if without:
         dialogue.clear()
-        kinds = ["talk" if kind == "none_needed" else kind for kind in dialogue.kinds]
+        kinds: list[Kind] = ["talk" if kind == "none_needed" else kind for kind in dialogue.kinds]
     else:
         kinds = list(dialogue.kinds)
         _add_distractors(dialogue)

@@ -6,7 +6,7 @@ An operation whose description and name give no such pair in plain English is of
 import re
 
 from openk2.synthesis.apis.verbs import BASE_OF, CLASS_OF
-from openk2.synthesis.apis.wording import is_plural, word_set, words_of
+from openk2.synthesis.apis.wording import is_plural, singular, word_set, words_of
 
 _LEAD = re.compile(
     r"^(?:(?:this|the) (?:api |rest )?(?:endpoint|method|operation|api|call|request|function|route|"
@@ -114,7 +114,9 @@ def _without_tail(words: list[str]) -> list[str]:
 
 def _trails(words: list[str]) -> bool:
     """Whether the last word only qualifies what stands before it: "requests made"."""
-    return len(words) > 1 and (words[-1].endswith("ed") or words[-1] in ("made", "pointing"))
+    return len(words) > 1 and (
+        words[-1].endswith("ed") or words[-1] in ("made", "pointing", "corresponding")
+    )
 
 
 def _checked(words: list[str]) -> str:
@@ -123,11 +125,17 @@ def _checked(words: list[str]) -> str:
     words = [part for word in words for part in _lowered(word).split(" ")]
     while len(words) > 2 and words[:2] == ["navigation", "property"]:
         words = words[2:]
+    if len(words) > 1 and singular(words[-1]) in ("object", "resource", "entity"):
+        words = words[:-1]
     if len({word.lower() for word in words}) < len(words):
         return ""
     phrase = " ".join(words)
     head = object_head(phrase)
-    if (head.lower() in _HOLLOW and len(words) == 1) or len(phrase) > 48 or len(head) < 3:
+    if (
+        (head.lower() in _HOLLOW and (len(words) == 1 or "of" in words))
+        or len(phrase) > 48
+        or len(head) < 3
+    ):
         return ""
     if words[0] in CLASS_OF and len(words) == 1:
         return ""
@@ -153,7 +161,8 @@ def _from_name(name: str) -> tuple[str, str] | None:
         return None
     while len(rest) > 1 and rest[0] in CLASS_OF and verb in ("get", "post", "patch"):
         verb, rest = rest[0], rest[1:]
-    if any(word in _NOT_OBJECT for word in rest):
+    # "post" and "patch" are then no deeds but methods of HTTP.
+    if verb in ("post", "patch") or any(word in _NOT_OBJECT for word in rest):
         return None
     if verb == "list" and not is_plural(rest[-1]):
         return None

@@ -54,6 +54,8 @@ def make_field(name: str, shape: Shape, required: bool, *, nested: bool = True) 
     words = words_of(plain)
     if not _NAME.match(plain) or not 1 <= len(words) <= 4:
         return None
+    if shape.type == "array" and "".join(words) in ("orderby", "sort", "sortby"):
+        return None
     if "__" in plain or len(set(words)) < len(words):
         return None
     if "output only" in shape.description[:40].lower():
