@@ -125,7 +125,7 @@ def _checked(words: list[str]) -> str:
     words = [part for word in words for part in _lowered(word).split(" ")]
     while len(words) > 2 and words[:2] == ["navigation", "property"]:
         words = words[2:]
-    if len(words) > 1 and singular(words[-1]) in ("object", "resource", "entity"):
+    if len(words) > 1 and words[-1] in ("object", "resource", "entity"):
         words = words[:-1]
     if len({word.lower() for word in words}) < len(words):
         return ""
