@@ -1,8 +1,8 @@
-"""Messages -> prompt, byte for byte as the published template of Kimi-K2-Instruct writes it.
+"""Messages to a prompt, byte for byte as the published template of Kimi-K2-Instruct writes it.
 
-The prompt is a list of pieces: markup, which becomes special ids, and everything else, which is
-encoded as ordinary text. So nothing that a user, a tool or a name says can act as markup. Report
-appendix B. This page knows no token ids; `encode_chat` joins it to a tokenizer.
+The prompt is a list of pieces: markup, which becomes special ids, and ordinary text. So no text of
+a user, a tool or a name can act as markup. Report appendix B. Only `encode_chat` deals with token
+ids.
 """
 
 import json
@@ -34,11 +34,11 @@ class RenderError(ValueError):
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A stretch of the prompt.
+class PromptPiece:
+    """A part of the prompt.
 
-    control: the text is the name of one special and becomes its id; otherwise ordinary text.
-    learned: the assistant writes this itself, so training on the conversation predicts it.
+    control: the text is the name of a special token and becomes its id; otherwise ordinary text.
+    learned: the assistant writes this part, so it is learned when training on the conversation.
     """
 
     text: str
@@ -48,7 +48,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class EncodedChat:
-    """A rendered conversation; both lists have one entry per token."""
+    """A conversation as tokens. token_ids and learned have one entry a token."""
 
     token_ids: list[int]
     learned: list[bool]
@@ -60,24 +60,24 @@ def render(
     *,
     generation_prompt: bool = True,
     tool_format: ToolFormat = "json",
-) -> list[Piece]:
+) -> list[PromptPiece]:
     """The prompt of a conversation.
 
-    messages, tools: as in OpenAI's chat completions. The default system prompt is put first when
-    the first message is not a system message. generation_prompt: end with the assistant's header.
-    tool_format: "json" as the published template writes tools, or the report's shorter TypeScript.
+    messages, tools: as in OpenAI's chat completions. The default system prompt comes first if the
+    first message is not a system message. generation_prompt: end with the assistant's header.
+    tool_format: "json", as in the published template, or the report's shorter TypeScript.
     Raises RenderError naming the first message or tool that cannot be rendered.
     """
     if not _is_list(messages) or not messages:
         raise RenderError("messages", "must be a list of at least one message")
-    pieces: list[Piece] = []
+    pieces: list[PromptPiece] = []
     if tools:
         pieces += _turn("system", "tool_declare", _text(declare(tools, tool_format)))
     for index, message in enumerate(messages):
         where = f"messages[{index}]"
         role = _role(message, where)
         if index == 0 and role != "system":
-            # The newline is the published template's, after this turn only.
+            # The published template has a newline after this turn only.
             pieces += _turn("system", "system", _text(DEFAULT_SYSTEM_PROMPT)) + _text("\n")
         name = _optional_text(message, "name", where) or role
         pieces += _turn(role, name, _body(role, message, where))
@@ -94,21 +94,26 @@ def encode_chat(
     generation_prompt: bool = True,
     tool_format: ToolFormat = "json",
 ) -> EncodedChat:
-    """Ids of `render`'s prompt, with the mask of what an assistant writes itself.
+    """The ids of `render`'s prompt, and which of them the assistant writes.
 
     Raises RenderError as `render` does.
     """
     encoded = EncodedChat([], [])
     pieces = render(messages, tools, generation_prompt=generation_prompt, tool_format=tool_format)
     for piece in pieces:
-        ids = [tokenizer.special(piece.text)] if piece.control else tokenizer.encode(piece.text)
+        ids = encode_piece(tokenizer, piece)
         encoded.token_ids.extend(ids)
         encoded.learned.extend([piece.learned] * len(ids))
     return encoded
 
 
+def encode_piece(tokenizer: Tokenizer, piece: PromptPiece) -> list[int]:
+    """Ids of one piece of a rendered prompt."""
+    return [tokenizer.special(piece.text)] if piece.control else tokenizer.encode(piece.text)
+
+
 def declare(tools: Sequence[Mapping[str, Any]], tool_format: ToolFormat = "json") -> str:
-    """The tool declaration; JSON is compact, its keys sorted, and not escaped to ASCII.
+    """The tool declaration. JSON is compact, with sorted keys, and not escaped to ASCII.
 
     Raises RenderError if tools is not a list of OpenAI tools or JSON cannot express them.
     """
@@ -127,15 +132,15 @@ def declare(tools: Sequence[Mapping[str, Any]], tool_format: ToolFormat = "json"
         raise RenderError("tools", f"cannot be written as JSON: {error}") from error
 
 
-def _turn(role: str, name: str, body: list[Piece]) -> list[Piece]:
+def _turn(role: str, name: str, body: list[PromptPiece]) -> list[PromptPiece]:
     return [*_header(role, name), *body, _control("<|im_end|>", learned=role == "assistant")]
 
 
-def _header(role: str, name: str) -> list[Piece]:
+def _header(role: str, name: str) -> list[PromptPiece]:
     return [_control(TURN_OPENERS[role]), *_text(name), _control("<|im_middle|>")]
 
 
-def _body(role: str, message: Mapping[str, Any], where: str) -> list[Piece]:
+def _body(role: str, message: Mapping[str, Any], where: str) -> list[PromptPiece]:
     content = _content(message.get("content"), f"{where}.content")
     if role == "tool":
         call_id = _required_text(message, "tool_call_id", where)
@@ -146,7 +151,7 @@ def _body(role: str, message: Mapping[str, Any], where: str) -> list[Piece]:
     return _text(content)
 
 
-def _call_section(calls: list[tuple[str, str]]) -> list[Piece]:
+def _call_section(calls: list[tuple[str, str]]) -> list[PromptPiece]:
     """The tool section of (id, arguments) pairs; nothing for no calls."""
     if not calls:
         return []
@@ -162,12 +167,12 @@ def _call_section(calls: list[tuple[str, str]]) -> list[Piece]:
     return [*pieces, _control("<|tool_calls_section_end|>", learned=True)]
 
 
-def _control(name: str, learned: bool = False) -> Piece:
-    return Piece(name, control=True, learned=learned)
+def _control(name: str, learned: bool = False) -> PromptPiece:
+    return PromptPiece(name, control=True, learned=learned)
 
 
-def _text(text: str, learned: bool = False) -> list[Piece]:
-    return [Piece(text, control=False, learned=learned)] if text else []
+def _text(text: str, learned: bool = False) -> list[PromptPiece]:
+    return [PromptPiece(text, control=False, learned=learned)] if text else []
 
 
 def _role(message: Mapping[str, Any], where: str) -> str:
@@ -181,7 +186,7 @@ def _role(message: Mapping[str, Any], where: str) -> str:
 
 
 def _content(content: Any, where: str) -> str:
-    """A string as it is, a list as its text parts joined, None as nothing."""
+    """The content as one string: a list's text parts are joined, None is empty."""
     if content is None:
         return ""
     if isinstance(content, str):

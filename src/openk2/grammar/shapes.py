@@ -1,7 +1,7 @@
-"""JSON Schema reduced to what a value may look like: alternatives of one type each.
+"""A JSON Schema's normal form: for every place, alternatives of one type each.
 
-A schema becomes numbered nodes. A node is a union of alternatives, whose children are nodes, so
-recursive schemas are finite. Everything after the reading of a schema (`reading`) works on this.
+A schema becomes numbered nodes. A node is a tuple of alternatives whose children are node numbers,
+so a recursive schema is finite. `schema` produces this form and everything else works on it.
 """
 
 import json
@@ -14,7 +14,7 @@ NEVER = -1
 
 
 def identity(value: Any) -> Hashable:
-    """What two JSON values have in common if and only if they are equal: 1 is 1.0 and not true."""
+    """A key that two JSON values share if and only if they are equal: 1 is 1.0 but not true."""
     if isinstance(value, bool):
         return ("boolean", value)
     if isinstance(value, list):
@@ -25,32 +25,32 @@ def identity(value: Any) -> Hashable:
 
 
 @dataclass(frozen=True)
-class Literals:
-    """One of these scalars."""
+class LiteralShape:
+    """One of these scalars: null, booleans, numbers or strings."""
 
     values: tuple[Any, ...]
 
     # True == 1 in Python and not in JSON.
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Literals) and self.texts == other.texts
+        return isinstance(other, LiteralShape) and self.texts == other.texts
 
     def __hash__(self) -> int:
         return hash(self.texts)
 
     @cached_property
     def texts(self) -> tuple[str, ...]:
-        """Their JSON, as it is written."""
+        """Their JSON text, as it is generated."""
         return tuple(json.dumps(value, ensure_ascii=False) for value in self.values)
 
     @cached_property
     def identities(self) -> frozenset[Hashable]:
-        """What a value equal to one of them has in common with it."""
+        """The `identity` of each."""
         return frozenset(map(identity, self.values))
 
 
 @dataclass(frozen=True)
-class Text:
-    """A string. Lengths in characters; every pattern is found in it, every format fits it."""
+class StringShape:
+    """A string. Lengths are in characters; it must match every pattern and every format."""
 
     min_length: int = 0
     max_length: int | None = None
@@ -59,13 +59,13 @@ class Text:
 
     @property
     def plain(self) -> bool:
-        """Whether nothing but its length counts."""
+        """Whether only its length is constrained."""
         return not self.patterns and not self.formats
 
 
 @dataclass(frozen=True)
-class Number:
-    """A number, or an integer, from low to high, both included."""
+class NumberShape:
+    """A number, or an integer, from low to high inclusive; a multiple of `multiple` if given."""
 
     integer: bool
     low: float
@@ -74,8 +74,8 @@ class Number:
 
 
 @dataclass(frozen=True)
-class List:
-    """An array: item i is `prefix[i]` or, beyond it, `rest` (NEVER: no more)."""
+class ArrayShape:
+    """An array: item i has the node `prefix[i]` or, after the prefix, `rest` (NEVER: no more)."""
 
     prefix: tuple[int, ...]
     rest: int
@@ -88,14 +88,14 @@ class List:
 
 
 @dataclass(frozen=True)
-class Record:
-    """An object. It is written in this order: the named properties, then further keys.
+class ObjectShape:
+    """An object. Named properties are generated first, in this order, then other keys.
 
-    properties: name -> node; NEVER: the name may not occur.
-    patterns: a further key that the pattern is found in -> node. No key has two of them.
-    additional: the node of every other further key; NEVER: there is none.
-    closed: patterns that no further key may match.
-    min_extra, max_extra: how many further keys.
+    properties: (name, node); NEVER: the name may not occur.
+    patterns: (pattern, node) of the other keys that match the pattern. No key matches two.
+    additional: the node of every remaining key; NEVER: there is none.
+    closed: patterns that no other key may match.
+    min_extra, max_extra: how many other keys there may be.
     """
 
     properties: tuple[tuple[str, int], ...]
@@ -108,22 +108,22 @@ class Record:
 
     @property
     def open(self) -> bool:
-        """Whether further keys may occur."""
+        """Whether other keys may occur."""
         return bool(self.patterns or self.additional != NEVER) and self.max_extra != 0
 
 
-Leaf = Text | Number
-Shape = Literals | Leaf | List | Record
-Union = tuple[Shape, ...]
+ScalarShape = StringShape | NumberShape
+ValueShape = LiteralShape | ScalarShape | ArrayShape | ObjectShape
+Alternatives = tuple[ValueShape, ...]
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """The nodes of one schema. root: the number of its own node."""
+    """The nodes of one schema. root: the number of the whole value's node."""
 
-    nodes: Sequence[Union]
+    nodes: Sequence[Alternatives]
     root: int
 
-    def node(self, number: int) -> Union:
-        """The alternatives of a node, none of NEVER."""
+    def node(self, number: int) -> Alternatives:
+        """The alternatives of a node; none for NEVER."""
         return () if number == NEVER else self.nodes[number]

@@ -1,33 +1,25 @@
-"""Seeded JSON Schemas of tools, and whether arguments are valid against one.
+"""Seeded JSON Schemas of tools.
 
 Every keyword here is one that enforcing engines share, and every schema lists all its properties
 as required and admits no others, as OpenAI's strict mode demands.
 """
 
-import json
-import re
 from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema_specifications import REGISTRY
-from referencing.exceptions import Unresolvable
-
-Schema = dict[str, Any]
-
-META_SCHEMA = Draft202012Validator.META_SCHEMA
+SchemaJson = dict[str, Any]
 
 _NAMES = ("city", "when", "amount", "tags", "note", "level", "contact", "code", "flag", "place")
 _WORDS = ("red", "green", "blue", "north", "south", "fast", "slow")
 
 
-def schemas(seed: int, count: int) -> list[Schema]:
+def schemas(seed: int, count: int) -> list[SchemaJson]:
     """Schemas of objects. Any len(KINDS) that follow one another show every kind of value."""
     return [_parameters(Random(f"{seed}/schema/{index}"), index) for index in range(count)]
 
 
-def _parameters(rng: Random, index: int) -> Schema:
+def _parameters(rng: Random, index: int) -> SchemaJson:
     kinds = [KINDS[index % len(KINDS)], *rng.choices(KINDS, k=rng.randint(0, 2))]
     names = rng.sample(_NAMES, len(kinds))
     schema = _object({name: kind(rng) for name, kind in zip(names, kinds, strict=True)})
@@ -37,7 +29,7 @@ def _parameters(rng: Random, index: int) -> Schema:
     return schema
 
 
-def _object(properties: Mapping[str, Schema]) -> Schema:
+def _object(properties: Mapping[str, SchemaJson]) -> SchemaJson:
     return {
         "type": "object",
         "properties": dict(properties),
@@ -46,61 +38,61 @@ def _object(properties: Mapping[str, Schema]) -> Schema:
     }
 
 
-def _string(rng: Random) -> Schema:
+def _string(rng: Random) -> SchemaJson:
     return {"type": "string", "minLength": rng.randint(1, 3), "maxLength": rng.randint(8, 24)}
 
 
-def _pattern(rng: Random) -> Schema:
+def _pattern(rng: Random) -> SchemaJson:
     return {"type": "string", "pattern": rng.choice(("^[A-Z]{3}-[0-9]{2}$", "^[a-z]{2,8}$"))}
 
 
-def _enum(rng: Random) -> Schema:
+def _enum(rng: Random) -> SchemaJson:
     return {"type": "string", "enum": rng.sample(_WORDS, 3)}
 
 
-def _const(rng: Random) -> Schema:
+def _const(rng: Random) -> SchemaJson:
     return {"const": rng.choice(_WORDS)}
 
 
-def _integer(rng: Random) -> Schema:
+def _integer(rng: Random) -> SchemaJson:
     low = rng.randint(-20, 20)
     return {"type": "integer", "minimum": low, "maximum": low + rng.randint(1, 500)}
 
 
-def _number(rng: Random) -> Schema:
+def _number(rng: Random) -> SchemaJson:
     return {"type": "number", "minimum": 0, "maximum": rng.randint(1, 90)}
 
 
-def _boolean(rng: Random) -> Schema:
+def _boolean(rng: Random) -> SchemaJson:
     return {"type": "boolean"}
 
 
-def _array(rng: Random) -> Schema:
+def _array(rng: Random) -> SchemaJson:
     return {"type": "array", "items": _enum(rng), "minItems": 1, "maxItems": rng.randint(1, 3)}
 
 
-def _objects(rng: Random) -> Schema:
+def _objects(rng: Random) -> SchemaJson:
     item = _object({"name": _string(rng), "count": _integer(rng)})
     return {"type": "array", "items": item, "minItems": 1, "maxItems": 2}
 
 
-def _nested(rng: Random) -> Schema:
+def _nested(rng: Random) -> SchemaJson:
     return _object({"street": _string(rng), "where": _object({"floor": _integer(rng)})})
 
 
-def _either(rng: Random) -> Schema:
+def _either(rng: Random) -> SchemaJson:
     return {"anyOf": [_integer(rng), _enum(rng)]}
 
 
-def _nullable(rng: Random) -> Schema:
+def _nullable(rng: Random) -> SchemaJson:
     return {"type": ["string", "null"], "maxLength": 12}
 
 
-def _reference(rng: Random) -> Schema:
+def _reference(rng: Random) -> SchemaJson:
     return {"$ref": "#/$defs/point"}
 
 
-KINDS: tuple[Callable[[Random], Schema], ...] = (
+KINDS: tuple[Callable[[Random], SchemaJson], ...] = (
     _string,
     _pattern,
     _enum,
@@ -115,33 +107,3 @@ KINDS: tuple[Callable[[Random], Schema], ...] = (
     _nullable,
     _reference,
 )
-
-
-def schema_problem(schema: Any) -> str | None:
-    """Why this is no JSON Schema; None if it is one.
-
-    An $id of an older draft, with a fragment, is let pass: the vendor's suite has such schemas.
-    """
-    for error in Draft202012Validator(META_SCHEMA, registry=REGISTRY).iter_errors(schema):
-        if list(error.absolute_path)[-1:] != ["$id"]:
-            return str(error.message)
-    return None
-
-
-def argument_problem(arguments: str, schema: Mapping[str, Any]) -> str | None:
-    """Why arguments are not valid against a JSON Schema (Draft 2020-12); None if they are."""
-    try:
-        value = json.loads(arguments, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        return f"the arguments are not JSON ({error})"
-    # A registry of one's own: without it the library would look foreign references up on the web.
-    validator = Draft202012Validator(schema, registry=REGISTRY)
-    try:
-        problem = next(validator.iter_errors(value), None)
-    except (Unresolvable, re.error) as error:
-        return f"the schema cannot be applied ({error})"
-    return None if problem is None else f"the arguments are not valid ({problem.message[:120]})"
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")

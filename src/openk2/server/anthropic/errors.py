@@ -1,0 +1,68 @@
+"""Errors of the Messages routes in the words and places of Anthropic's interface."""
+
+import json
+import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from openk2.chat import RenderError
+from openk2.generation import ChatEvent, ContextLengthError, RequestError
+from openk2.server.errors import ApiError, as_api_error
+
+# Where what other rooms name by OpenAI's fields stands in a body of these routes.
+PLACES = (
+    (re.compile(r"\btools\[(\d+)\]\.function\.parameters\b"), r"tools[\1].input_schema"),
+    (re.compile(r"\btools\[(\d+)\]\.function\."), r"tools[\1]."),
+    (re.compile(r"\bparallel_tool_calls\b"), "tool_choice.disable_parallel_tool_use"),
+    (re.compile(r"\bresponse_format\.json_schema\.schema\b"), "output_config.format.schema"),
+    (re.compile(r"\bresponse_format\b"), "output_config.format"),
+    (re.compile(r'\btool_choice is "required"'), 'tool_choice is "any"'),
+    (re.compile(r"\btool_choice names the tool\b"), "tool_choice.name is"),
+)
+
+
+async def in_their_words(
+    events: AsyncGenerator[ChatEvent, None],
+) -> AsyncGenerator[ChatEvent, None]:
+    """The events; what is wrong with a request is raised as ApiError with its place in the body."""
+    async with aclosing(events):
+        try:
+            async for event in events:
+                yield event
+        except (RenderError, RequestError) as error:
+            raise message_error(error) from error
+
+
+def message_error(error: RenderError | RequestError) -> ApiError:
+    """The 400 of a request that generation refuses."""
+    if isinstance(error, ContextLengthError):
+        return ApiError(400, context_problem(error), code="context_length_exceeded")
+    shown = as_api_error(error)
+    place, problem = in_place(shown.param or ""), in_place(str(shown))
+    # These routes' errors have no field for the place.
+    text = problem if place in problem else f"{place}: {problem}"
+    return ApiError(400, text, param=place or None, code=shown.code)
+
+
+def context_problem(error: ContextLengthError) -> str:
+    """Anthropic's own sentences: coding agents read the numbers in them, and shorten or retry."""
+    prompt, limit, asked = error.prompt_tokens, error.context_length, error.max_tokens
+    if asked is None or prompt >= limit:
+        return f"prompt is too long: {prompt} tokens > {limit} maximum"
+    return (
+        f"input length and `max_tokens` exceed context limit: {prompt} + {asked} > {limit}, "
+        "decrease input length or `max_tokens` and try again"
+    )
+
+
+def in_place(text: str) -> str:
+    """The text with the fields named as these routes have them."""
+    for openai, anthropic in PLACES:
+        text = openai.sub(anthropic, text, count=1)
+    return text
+
+
+def message_error_event(error: Exception) -> bytes:
+    """The error as a server-sent event, for an answer that has already begun."""
+    body = as_api_error(error).message_body()
+    return f"event: error\ndata: {json.dumps(body)}\n\n".encode()

@@ -1,0 +1,62 @@
+"""Anthropic's Messages: the routes that answer and that count tokens."""
+
+import asyncio
+import json
+import uuid
+
+from fastapi import APIRouter, Request, Response
+
+from openk2.chat import RenderError
+from openk2.generation import ChatGenerator, PromptCoder
+from openk2.server.anthropic.answer import message_events, sent_events, whole_message
+from openk2.server.anthropic.body import MessagesBody, PromptBody
+from openk2.server.anthropic.errors import in_their_words, message_error, message_error_event
+from openk2.server.errors import MESSAGE_ANSWERS, MESSAGES_PATH
+from openk2.server.served import ServedNames
+from openk2.server.stream import CLIENT_LEFT, STREAMABLE, EventStream, unless_client_leaves
+
+
+def message_routes(chat: ChatGenerator, names: ServedNames) -> APIRouter:
+    """The route of messages for one model."""
+    router = APIRouter()
+
+    @router.post(MESSAGES_PATH, responses=STREAMABLE | MESSAGE_ANSWERS)
+    async def messages(body: MessagesBody, request: Request) -> Response:
+        names.check(body.model)
+        answer = in_their_words(chat.stream(body.generation()))
+        head = {"id": f"msg_{uuid.uuid4().hex}", "model": body.model}
+        events = message_events(answer, head, show_thinking=body.show_thinking)
+        if body.stream:
+            return EventStream(sent_events(events), message_error_event)
+        message = await unless_client_leaves(request.receive, whole_message(events))
+        if message is None:
+            return Response(status_code=CLIENT_LEFT)
+        # ASCII: a call's input may hold a lone surrogate, which has no other way to be sent.
+        return Response(json.dumps(message), media_type="application/json")
+
+    return router
+
+
+def count_routes(coder: PromptCoder, names: ServedNames) -> APIRouter:
+    """The route that counts the tokens of a prompt."""
+    router = APIRouter()
+
+    @router.post(f"{MESSAGES_PATH}/count_tokens", responses=MESSAGE_ANSWERS)
+    async def count_tokens(body: PromptBody) -> dict[str, int]:
+        names.check(body.model)
+        return {"input_tokens": await asyncio.to_thread(count, body, coder)}
+
+    return router
+
+
+def count(body: PromptBody, coder: PromptCoder) -> int:
+    """The prompt's size; what ends with the assistant counts as the history that it will be."""
+    request = body.request()
+    tools = () if request.tool_choice == "none" else request.tools
+    try:
+        ids = coder.encode_chat(
+            request.messages, tools, generation_prompt=not body.ends_with_the_assistant
+        )
+    except RenderError as error:
+        raise message_error(error) from error
+    return len(ids)
