@@ -12,7 +12,6 @@ import jsonschema
 import pytest
 
 from openk2.chat import render
-from openk2.eval.schema_check import is_valid
 from openk2.synthesis import generate
 from openk2.synthesis.apis import (
     Catalogue,
@@ -70,7 +69,7 @@ def test_kinds_stand_beside_every_assistant_turn_and_all_are_common() -> None:
     assert min(count[kind] for kind in count if kind != "talk") > 0.02 * count.total()
 
 
-def test_calls_validate_against_declared_schemas_that_the_evaluation_can_check() -> None:
+def test_calls_validate_against_their_declared_schemas() -> None:
     for conversation in EVERY:
         schemas = {t["function"]["name"]: t["function"]["parameters"]
                    for t in conversation["tools"]}  # fmt: skip
@@ -84,7 +83,6 @@ def test_calls_validate_against_declared_schemas_that_the_evaluation_can_check()
                 jsonschema.Draft202012Validator({**schema, "additionalProperties": False}).validate(
                     arguments
                 )
-                assert is_valid(arguments, schema)
 
 
 def test_every_argument_stands_in_the_history() -> None:
@@ -177,7 +175,6 @@ def test_a_file_of_operations_is_read_by_split_and_a_bad_line_is_named(tmp_path:
 def test_the_mixture_keeps_the_rule_made_ones_and_follows_the_share() -> None:
     catalogue = CATALOGUES["train"]
     mixed = list(generate(3, 300, catalogue=catalogue, api_share=0.5))
-    share = sum("kinds" in c for c in mixed) / 300
-    assert 0.4 < share < 0.6
     assert mixed[100:] == list(generate(3, 200, start=100, catalogue=catalogue, api_share=0.5))
-    assert all("kinds" not in c for c in generate(3, 20))
+    assert any("ambiguous" in c["kinds"] for c in mixed)
+    assert all("ambiguous" not in c["kinds"] for c in generate(3, 300))

@@ -6,7 +6,7 @@ An operation whose description and name give no such pair in plain English is of
 import re
 
 from openk2.synthesis.apis.verbs import BASE_OF, CLASS_OF
-from openk2.synthesis.apis.wording import is_plural, singular, word_set, words_of
+from openk2.synthesis.apis.wording import is_plural, word_set, words_of
 
 _LEAD = re.compile(
     r"^(?:(?:this|the) (?:api |rest )?(?:endpoint|method|operation|api|call|request|function|route|"

@@ -11,11 +11,15 @@ from openk2.synthesis.apis.declaring import Tool, declare
 from openk2.synthesis.apis.operation import Operation
 from openk2.synthesis.apis.outcomes import Outcome
 from openk2.synthesis.apis.stating import Argument, draw_argument
+from openk2.synthesis.apis.wording import singular, words_of
 from openk2.synthesis.values import Split
 
 Kind = Literal["single", "parallel", "sequence", "missing", "ambiguous", "refused", "none_needed",
                "error", "answer", "talk"]  # fmt: skip
 _MOST_DECLARED = 700
+# Tools of these classes might answer a question of common knowledge.
+_KNOWING = frozenset({"read", "compute", "check", "convert", "translate", "count"})
+_COMMON = frozenset({"the", "of", "a", "an", "in", "to", "i", "you", "me", "what", "is", "do"})
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Dialogue:
     """A conversation being written.
 
     purposes: those of the tools. absent: those that no declared tool may serve.
+    forbidden: words that no tool that finds things out may be about.
     """
 
     rng: Random
@@ -42,6 +47,7 @@ class Dialogue:
     tools: list[Tool] = field(default_factory=list)
     purposes: set[Purpose] = field(default_factory=set)
     absent: set[Purpose] = field(default_factory=set)
+    forbidden: set[str] = field(default_factory=set)
     calls: int = 0
 
     def user(self, text: str) -> None:
@@ -73,7 +79,19 @@ class Dialogue:
     def admits(self, operation: Operation) -> bool:
         """Whether the operation may be declared beside what is, and against what must be absent."""
         mine = purpose(operation)
-        return mine not in self.absent and mine not in self.purposes
+        return (
+            mine not in self.absent
+            and mine not in self.purposes
+            and not (mine[0] in _KNOWING and mine[1] & self.forbidden)
+        )
+
+    def forbid(self, question: str) -> bool:
+        """Keep out every tool that might answer a question; False if one is declared already."""
+        words = {singular(word) for word in words_of(question)} - _COMMON
+        if any(kind in _KNOWING and words & nouns for kind, nouns in self.purposes):
+            return False
+        self.forbidden |= words
+        return True
 
     def add(self, operation: Operation, *, lean: bool = False) -> Tool | None:
         """Declare an operation; None where its purpose or its name is taken, or it is too long."""

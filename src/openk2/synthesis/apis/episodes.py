@@ -16,8 +16,10 @@ from openk2.synthesis.apis.outcomes import draw_failure, draw_outcome, plain_dee
 from openk2.synthesis.apis.stating import Argument, argument_of, draw_argument, draw_value, phrase
 from openk2.synthesis.apis.wishes import deed, wish
 from openk2.synthesis.apis.wording import is_plural
+from openk2.synthesis.facts import fact
 from openk2.synthesis.requests import listed
 from openk2.synthesis.smalltalk import smalltalk, thanks
+from openk2.synthesis.unknown import unknown
 
 Episode = Callable[[Dialogue], None]
 
@@ -224,8 +226,12 @@ def follow_up(dialogue: Dialogue) -> None:
 
 
 def chat(dialogue: Dialogue) -> None:
-    """A few words that need no tool."""
-    asked, answer = smalltalk(dialogue.rng, dialogue.split)
+    """Small talk, a common fact, or a question that the model cannot answer: no tool is needed."""
+    makers = (smalltalk, fact, unknown)
+    maker = dialogue.rng.choices(makers, (5, 4, 2))[0]
+    asked, answer = maker(dialogue.rng, dialogue.split)
+    if maker is not smalltalk and not dialogue.forbid(asked):
+        asked, answer = smalltalk(dialogue.rng, dialogue.split)
     dialogue.user(asked)
     dialogue.say(answer, "none_needed")
 
