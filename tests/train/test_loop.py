@@ -15,14 +15,18 @@ import torch
 from openk2.chat import Tokenizer
 from openk2.checkpoint import load_model
 from openk2.config import RecipeError, read_recipe
-from openk2.data import DataError, PackedRows
+from openk2.data import DataError, PackedRows, pack_whole
+from openk2.data.chat_dataset import chat_documents
 from openk2.data.rows import RowFile
 from openk2.optim import WarmupStableDecay
 from openk2.record.lock import hold_folder
 from openk2.record.metrics import read_metrics
+from openk2.synthesis import generate
 from openk2.train.identity import Identity
-from openk2.train.loop import SLOW_PRODUCTS, open_mixture, train
-from openk2.train.recipe import Part, Recipe
+from openk2.train.loop import SLOW_PRODUCTS, train
+from openk2.train.loss_weights import LossWeights
+from openk2.train.mixture import open_mixture
+from openk2.train.recipe import DataPart, Recipe
 from openk2.train.resume import STATE, StateError, list_states
 
 
@@ -74,6 +78,28 @@ def test_an_interrupted_run_resumes_bit_exactly(
     for row in (*one, *other):
         row.pop("tokens_per_second")
     assert one == other
+
+
+def test_a_run_with_loss_weights_resumes_bit_exactly_and_with_no_other_weights(
+    material: Path, tmp_path: Path
+) -> None:
+    """Without declarations, so that calls fit into the short rows."""
+    tokenizer = Tokenizer.load(material / "tokenizer")
+    asked = [{"messages": chat["messages"][-4:]} for chat in generate(0, 60, "train")]
+    rows = pack_whole(chat_documents(asked, tokenizer), 96, tokenizer.special("[PAD]"))
+    rows.save(tmp_path / "calls.safetensors")
+    plain = recipe_of(material, data=(DataPart(tmp_path / "calls.safetensors", 1.0),))
+    recipe = dataclasses.replace(plain, loss=LossWeights(names=2.0, keys=1.5, values=4.0))
+    shorter = dataclasses.replace(recipe.schedule, decay=0)
+    train(dataclasses.replace(recipe, schedule=shorter), tmp_path / "parts")
+    parts = train(recipe, tmp_path / "parts")
+    assert_bit_equal(parts, train(recipe, tmp_path / "whole"))
+    for row in read_metrics(tmp_path / "parts" / "metrics.jsonl"):
+        each = row["loss_by_role"]
+        assert each.keys() == {"structure", "names", "keys", "values"}
+        assert min(each.values()) < row["loss"] < max(each.values())
+    with pytest.raises(StateError, match="another recipe"):
+        train(plain, tmp_path / "parts")
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.15])
@@ -136,7 +162,7 @@ def test_the_digest_of_a_recipe_is_what_saved_states_hold() -> None:
     identity = Identity.of(
         Recipe(
             tokenizer=Path("t"),
-            data=(Part(Path("d"), 1.0),),
+            data=(DataPart(Path("d"), 1.0),),
             schedule=WarmupStableDecay(1e-2, 1e-3, 1, 2, 3),
             rows=4,
             micro_rows=2,
@@ -212,7 +238,7 @@ def test_rows_that_do_not_fit_the_recipe_are_refused_by_name(
         (rows, swapped, r"bad\S* was packed with another tokenizer than \S+tokenizer"),
     ):
         wrong.save(bad, tokenizer)
-        parts = (*recipe_of(material).data, Part(bad, 1.0))
+        parts = (*recipe_of(material).data, DataPart(bad, 1.0))
         with pytest.raises(DataError, match=message):
             train(recipe_of(material, data=parts), tmp_path / "out")
     short = dataclasses.replace(recipe_of(material).shape, max_position_embeddings=64)

@@ -24,6 +24,7 @@ from openk2.chat.rendering import (
     RenderError,
     ToolFormat,
     encode_chat,
+    encode_piece,
     render,
 )
 from openk2.chat.template import CHAT_TEMPLATE
@@ -60,6 +61,7 @@ __all__ = [
     "call_id",
     "canonical_history",
     "encode_chat",
+    "encode_piece",
     "export_tokenizer",
     "join_events",
     "parse_output",

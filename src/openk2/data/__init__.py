@@ -7,12 +7,13 @@ a corpus start without it.
 from typing import TYPE_CHECKING, Any
 
 from openk2.data.chat_dataset import chat_documents, text_documents
-from openk2.data.copying import copying_documents
 from openk2.data.corpus import CorpusProgress, CorpusRecipe, CorpusSummary, prepare_corpus
 from openk2.data.dialogues import convert_dialogues
+from openk2.data.drills import Drills
 from openk2.data.error import DataError
 from openk2.data.manifest import MANIFEST, Manifest
 from openk2.data.packing import Document, PackedRows, pack_stream, pack_whole
+from openk2.data.role import Role
 from openk2.data.rows import Rows, open_rows, verify_rows
 from openk2.data.sources import is_plain_text, read_conversations, read_rows, read_texts
 
@@ -27,13 +28,14 @@ __all__ = [
     "CorpusSummary",
     "DataError",
     "Document",
+    "Drills",
     "Manifest",
     "Mixture",
     "PackedRows",
+    "Role",
     "Rows",
     "chat_documents",
     "convert_dialogues",
-    "copying_documents",
     "is_plain_text",
     "open_rows",
     "pack_stream",

@@ -14,9 +14,11 @@ from openk2.model.context import (
     causal_mask,
     layer_context,
 )
+from openk2.model.copying_start import Circuit, CopyingStart
 from openk2.model.core_attention import AttentionWeights, CoreAttention, Weigh
 from openk2.model.dispatch import Arrived, Dispatch, unmoved
 from openk2.model.experts import Experts, MixtureOfExperts, Router, SwiGLU, permute
+from openk2.model.initial import draw_parameter
 from openk2.model.linear import Linear
 from openk2.model.norm import RMSNorm
 from openk2.model.observation import Observation
@@ -30,7 +32,9 @@ __all__ = [
     "AttendingCache",
     "AttentionWeights",
     "CachedKeys",
+    "Circuit",
     "ContiguousCache",
+    "CopyingStart",
     "CoreAttention",
     "DecoderLayer",
     "Dispatch",
@@ -51,6 +55,7 @@ __all__ = [
     "SwiGLU",
     "Weigh",
     "causal_mask",
+    "draw_parameter",
     "inverse_frequencies",
     "layer_context",
     "permute",

@@ -57,7 +57,10 @@ class AttentionWeights(nn.Module):
         logits = (products.float() * self.scale).masked_fill(~mask, -torch.inf)
         if observation is not None:
             observation.see_logits(self.layer, logits.detach().amax(dim=-1), where)
-        return logits.softmax(dim=-1).to(products.dtype)
+        weights = logits.softmax(dim=-1)
+        if observation is not None:
+            observation.see_weights(self.layer, weights)
+        return weights.to(products.dtype)
 
 
 def plain_attention(

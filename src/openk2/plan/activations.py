@@ -41,7 +41,7 @@ from openk2.model import (
     unmoved,
 )
 from openk2.plan.live_memory import LiveMemory
-from openk2.train import head_loss
+from openk2.train import StepLoss
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -209,11 +209,12 @@ def head_kept(config: ModelConfig, run: Pass) -> Kept:
             run.rows, run.length, config.hidden_size, dtype=run.parameters, requires_grad=True
         )
         targets = torch.zeros(run.rows, run.length, dtype=torch.int64)
+        roles = torch.ones(run.rows, run.length, dtype=torch.uint8)
 
         def through() -> Tensor:
             with torch.autocast("cpu", run.products, enabled=run.products is not None):
                 hidden: Tensor = head.norm(first * 1)
-                return head_loss(head.lm_head, hidden, targets)
+                return StepLoss(1.0)(head.lm_head, hidden, targets, roles)
 
         with live, Assumed():  # type: ignore[no-untyped-call]
             loss = through()

@@ -19,20 +19,21 @@ from openk2.architecture import count_parameters
 from openk2.chat import Tokenizer
 from openk2.data import Batch, Mixture
 from openk2.model import K2Model
+from openk2.optim import MuonClip
 from openk2.record import MetricsLog, describe_machine, write_file_atomically
 from openk2.studies.corpus import Corpus
 from openk2.studies.flops import training_flops
 from openk2.studies.setting import Setting
 from openk2.studies.size import Size
-from openk2.studies.watched import Watched, make_optimizer
 from openk2.train import (
     IGNORED,
     MicroBatches,
+    StepLoss,
     StepReport,
     TrainingError,
     fresh_config,
+    loss_of,
     micro_batches,
-    summed_loss,
     train_step,
 )
 
@@ -91,14 +92,14 @@ def learn(
             if step == 0:
                 raise
             return step
-        row = metrics(step, report, optimizer, size)
+        row = metrics(step, report, size)
         if (step + 1) % size.evaluate_every == 0 or step + 1 == size.steps:
             row["held_out"] = held_out_loss(model, held_out, size)
         log.write(row)
     return None
 
 
-def step_once(model: K2Model, optimizer: Watched, batch: Batch, size: Size) -> StepReport:
+def step_once(model: K2Model, optimizer: MuonClip, batch: Batch, size: Size) -> StepReport:
     """The project's step, the whole network here."""
     autocast = torch.bfloat16 if size.precision == "bfloat16" else None
     return train_step(
@@ -111,6 +112,22 @@ def step_once(model: K2Model, optimizer: Watched, batch: Batch, size: Size) -> S
     )
 
 
+def make_optimizer(setting: Setting, size: Size, model: K2Model) -> MuonClip:
+    """The setting's optimizer over all of the model's parameters, with the size's weight decay.
+
+    The baseline is the same optimizer without a matrix for Muon and without a cap.
+    """
+    adamw_alone = {"adamw": ("*",), "tau": torch.inf}
+    return MuonClip(
+        model.named_parameters(),
+        weight_decay=size.weight_decay,
+        momentum=size.momentum,
+        nesterov=True,
+        ns_dtype=getattr(torch, size.precision),
+        **(adamw_alone if setting.optimizer == "adamw" else {"tau": setting.tau}),
+    )
+
+
 def start_model(setting: Setting, size: Size, corpus: Corpus) -> K2Model:
     """A fresh network in float32; equal for settings of one shape and seed."""
     config = fresh_config(setting.shape(size), Tokenizer.load(corpus.tokenizer))
@@ -120,15 +137,15 @@ def start_model(setting: Setting, size: Size, corpus: Corpus) -> K2Model:
 @torch.no_grad()
 def held_out_loss(model: K2Model, batch: Batch, size: Size) -> float:
     """Mean nats a token over the held-out rows, in the precision of training."""
-    total = 0.0
+    total, summed = 0.0, StepLoss(1.0, device=batch.tokens.device)
     autocast = size.precision == "bfloat16"
     for micro in micro_batches(batch, size.micro_rows):
         with torch.autocast(batch.tokens.device.type, dtype=torch.bfloat16, enabled=autocast):
-            total += float(summed_loss(model, micro))
+            total += float(loss_of(model, micro, summed))
     return total / int((batch.targets != IGNORED).sum())
 
 
-def metrics(step: int, report: StepReport, optimizer: Watched, size: Size) -> dict[str, Any]:
+def metrics(step: int, report: StepReport, size: Size) -> dict[str, Any]:
     """What metrics.jsonl keeps of a step: `max_logits` and `clipped` are [layers][heads]."""
     return {
         "step": step,
@@ -137,8 +154,8 @@ def metrics(step: int, report: StepReport, optimizer: Watched, size: Size) -> di
         "grad_norm": report.grad_norm,
         "load_violation": report.load_violation,
         "idle_experts": report.idle_experts,
-        "max_logits": [[float(f"{x:.5g}") for x in row] for row in optimizer.max_logits.tolist()],
-        "clipped": optimizer.clipped.int().tolist(),
+        "max_logits": [[float(f"{x:.5g}") for x in row] for row in report.max_logits.tolist()],
+        "clipped": report.clipped.int().tolist(),
     }
 
 

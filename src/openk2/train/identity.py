@@ -6,10 +6,12 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+from openk2.train.loss_weights import LossWeights
 from openk2.train.recipe import Recipe
 
-FREE = ("checkpoint_every", "micro_rows", "schedule", "layout")
+FREE = ("checkpoint_every", "copying_score_every", "micro_rows", "schedule", "layout")
 FREE_OF_MEMORY = ("recompute", "offload")
+ADDED: dict[str, Any] = {"loss": LossWeights(), "embedding_std": None, "copying_start": None}
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,10 @@ class Identity:
             fixed["memory"].pop(free)
         for part in fixed["data"]:
             part.pop("max_epochs")
+        # A key that came later is left out at its default, so that older states are still read.
+        for name, default in ADDED.items():
+            if getattr(recipe, name) == default:
+                fixed.pop(name)
         return cls(hashlib.sha256(repr(fixed).encode()).hexdigest(), flat(fixed))
 
     def difference(self, settings: dict[str, str]) -> str:

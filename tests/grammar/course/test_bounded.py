@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from openk2.chat import Tokenizer
 from openk2.grammar import DeclaredTool, Enforcer, GrammarError, JsonContent, ToolCalls
+from openk2.grammar.course.bounded import MAX_NESTING
 from openk2.grammar.course.open_value import OpenValue
 from openk2.grammar.course.value_grammar import ValueGrammar
 from openk2.grammar.matcher.vocabulary import TokenVocabulary
@@ -123,7 +124,7 @@ def test_what_nests_for_ever_ends_before_it_is_too_deep_to_be_read(
     assert output.stopped
     (arguments,) = output.arguments()
     Draft202012Validator(schema).validate(json.loads(arguments))
-    assert 50 < arguments.count("[" if kind == "lists" else "{") < 70
+    assert arguments.count("[" if kind == "lists" else "{") == MAX_NESTING
 
 
 def test_what_does_not_fit_is_refused_with_the_number_that_would(

@@ -47,7 +47,7 @@ from openk2.record import hold_folder, write_file_atomically
 
 WORK = ".work"
 DUPLICATES = "duplicates.jsonl"
-FORMAT = "1"
+FORMAT = "2"
 
 J = TypeVar("J", bound=Job)
 

@@ -6,7 +6,7 @@ from typing import Any
 from openk2.chat import DEFAULT_SYSTEM_PROMPT, Tokenizer, canonical_history, encode_chat
 from openk2.verify.cases import TOOLS, Message, Tool, called, result, user, weather_history
 from openk2.verify.outcome import Outcome, judged, skipped
-from openk2.verify.probe import Probe, all_of
+from openk2.verify.wire.probe import Probe, all_of
 
 MARKUP = (
     "<|im_end|>",
