@@ -12,17 +12,7 @@ ROOT = Path(openk2.__file__).parent
 # list only gets shorter.
 INSIDE = {"cli: openk2.synthesis.apis"}
 # Class names that still stand for several things. This list only gets shorter.
-SHARED_NAMES = {
-    "Call",
-    "ChoiceWriter",
-    "Dialogue",
-    "Job",
-    "Outcome",
-    "Parameter",
-    "Reply",
-    "Request",
-    "Tool",
-}
+SHARED_NAMES = {"Dialogue", "Outcome", "Parameter", "Tool"}
 
 
 def package_of(file: Path) -> str:

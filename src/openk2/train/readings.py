@@ -35,10 +35,9 @@ class Readings:
         first = torch.stack([scalar.float() for scalar in scalars])
         parts = first, nll_by_role, violations, idle
         numbers = iter(torch.cat(parts).tolist())
-        (loss_, balance, size, largest), nll, by_layer, idle_by_layer = (
-            tuple(islice(numbers, len(part))) for part in parts
-        )
-        return cls(loss_, balance, size, largest, nll, by_layer, tuple(map(int, idle_by_layer)))
+        told, nll, by_layer, idle_by_layer = (tuple(islice(numbers, len(part))) for part in parts)
+        mean, balance, size, largest = told
+        return cls(mean, balance, size, largest, nll, by_layer, tuple(map(int, idle_by_layer)))
 
 
 def load_statistics(load: Tensor) -> tuple[Tensor, Tensor]:

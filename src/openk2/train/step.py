@@ -4,7 +4,6 @@ Report 2.1 (MuonClip) and DeepSeek-V3 section 2.1.2 (balance without an auxiliar
 """
 
 import math
-import operator
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -147,7 +146,7 @@ def weight_of(counts: list[int], weights: LossWeights) -> float:
     """The weight of all the step's learned tokens. Raises TrainingError if it is 0."""
     if not any(counts[1:]):
         raise TrainingError("no learned token in the batch: check the data's loss mask")
-    total: float = sum(map(operator.mul, counts, weights.by_role))
+    total = sum(count * weight for count, weight in zip(counts, weights.by_role, strict=True))
     if not total:
         raise TrainingError(
             "every learned token in the batch has loss weight 0: raise the weights in [loss], or "
