@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 @torch.no_grad()
-def draw_parameter(
+def initialise(
     name: str, rows: Tensor, first: int, total: int, seed: int, deviation: float
 ) -> None:
     """Fill rows [first : first + len(rows)] of parameter `name`, which has `total`.
