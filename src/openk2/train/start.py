@@ -11,7 +11,7 @@ from openk2.checkpoint import StoredCheckpoint, open_checkpoint, read_rows
 from openk2.config import RecipeError
 from openk2.model import CopyingStart, K2Model, initialise
 from openk2.parallel import Fleet, HeldRows, Sharding, keep_parts, parts_of, shard
-from openk2.train.recipe import Recipe, Shape
+from openk2.train.recipe import NetworkShape, Recipe
 
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
@@ -150,7 +150,7 @@ def opened(recipe: Recipe, tokenizer: Tokenizer) -> StoredCheckpoint:
     return dataclasses.replace(checkpoint, config=config)
 
 
-def fresh_config(shape: Shape, tokenizer: Tokenizer) -> ModelConfig:
+def fresh_config(shape: NetworkShape, tokenizer: Tokenizer) -> ModelConfig:
     """A network of this shape with the tokenizer's vocabulary."""
     return ModelConfig(
         **dataclasses.asdict(shape),
