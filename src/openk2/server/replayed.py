@@ -2,7 +2,8 @@
 
 A client repeats its whole history with every request. What this server refused once, or another
 model wrote, would otherwise be refused for ever: an image that a tool returned, a refusal, a
-thought. What is new is not touched here, so an image in the user's latest message is still refused by name.
+thought. What is new is not touched here: an image in the user's latest message is still refused by
+name.
 """
 
 from collections.abc import Mapping, Sequence
