@@ -233,7 +233,7 @@ def _seconds(rng: Random, split: Split) -> Value:
 
 
 def _big(rng: Random, split: Split) -> Value:
-    return rng.randint(1, 9) * 10 ** rng.randint(1, 6) + rng.randint(0, 99)
+    return int(rng.randint(1, 9) * 10 ** rng.randint(1, 6) + rng.randint(0, 99))
 
 
 SAMPLERS: dict[str, Sampler] = {
