@@ -15,7 +15,8 @@ _EPISODES: tuple[e.Episode, ...] = (
 )  # fmt: skip
 _SHARES = (36, 11, 7, 11, 5, 10, 7, 5, 8)
 _COUNTS, _COUNT_SHARES = (1, 2, 3), (76, 19, 5)
-_MOST_DECLARED = 1800
+# Characters of JSON: what fits a row of 1,024 tokens at about 3.2 characters each.
+_MOST, _LEAST_DECLARED, _MOST_DECLARED = 3000, 500, 2300
 
 
 def make_conversation(rng: Random, split: Split, catalogue: Catalogue) -> dict[str, Any]:
@@ -43,11 +44,13 @@ def _add_distractors(dialogue: Dialogue) -> None:
     """Up to twelve tools in all, near misses among them, as long as the declarations are short."""
     rng = dialogue.rng
     called = [tool.operation for tool in dialogue.tools]
-    target = min(rng.choice((1, 1, 2, 2, 3, 3, 4, 5, 6, 8, 10, 12)), 12)
+    target = min(rng.choice((1, 1, 2, 2, 3, 3, 4, 5, 6, 8, 10, 12, 12)), 12)
+    spent = sum(len(message["content"]) + 120 for message in dialogue.messages)
+    room = min(max(_MOST - spent, _LEAST_DECLARED), _MOST_DECLARED)
     lean = target > 5 or rng.random() < 0.3
     size = sum(tool.size for tool in dialogue.tools)
     for _ in range(2 * target):
-        if len(dialogue.tools) >= max(target, 1) or size > _MOST_DECLARED:
+        if len(dialogue.tools) >= max(target, 1) or size > room - 150:
             return
         near = called and rng.random() < 0.55
         operation = dialogue.catalogue.draw_near(rng, rng.choice(called)) if near else \

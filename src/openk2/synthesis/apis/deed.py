@@ -127,6 +127,8 @@ def _checked(words: list[str]) -> str:
         words = words[2:]
     if len(words) > 1 and words[-1] in ("object", "resource", "entity"):
         words = words[:-1]
+    if any(w in ("a", "an", "the") and words[i - 1] not in _LINKS for i, w in enumerate(words)):
+        return ""
     if len({word.lower() for word in words}) < len(words):
         return ""
     phrase = " ".join(words)

@@ -67,7 +67,8 @@ class Dialogue:
             call_id = f"functions.{name}:{self.calls}"
             self.calls += 1
             values = {argument.parameter.name: argument.value for argument in call.arguments}
-            written = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+            # In the order in which the rendered declaration names them.
+            written = json.dumps(values, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
             function = {"name": name, "arguments": written}
             entries.append({"id": call_id, "type": "function", "function": function})
             results.append({"role": "tool", "tool_call_id": call_id, "name": name,
