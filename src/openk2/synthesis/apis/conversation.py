@@ -33,9 +33,8 @@ def make_conversation(rng: Random, split: Split, catalogue: Catalogue) -> dict[s
 def write_dialogue(rng: Random, split: Split, catalogue: Catalogue) -> Dialogue:
     """A conversation's turns, and its tools among distractors in random order."""
     dialogue = Dialogue(rng, split, catalogue)
-    for episode in rng.choices(_EPISODES, _SHARES, k=rng.choices(# Of the conversations that call nothing: those without any tool.
-_BARE_SHARE = 0.2
-_COUNTS, _COUNT_SHARES)[0]):
+    count = rng.choices(_COUNTS, _COUNT_SHARES)[0]
+    for episode in rng.choices(_EPISODES, _SHARES, k=count):
         episode(dialogue)
     if rng.random() < 0.08:
         e.farewell(dialogue)

@@ -62,6 +62,10 @@ _STRINGS: tuple[tuple[str, str], ...] = (
      "database collection namespace channel environment env"),
     ("title", "title headline"),
     ("name", "name alias displayname"),
+    ("year", "year"),
+    ("money", "price amount cost budget fee"),
+    ("small", "limit count size page max min top results quantity priority index depth days hours "
+     "minutes seconds"),
     ("code", "id ids uuid guid key code number reference sku barcode identifier uid handle slug "
      "isin isbn symbol ticker vin ref num no serial account"),
 )  # fmt: skip
