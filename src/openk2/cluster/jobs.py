@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 from openk2.cluster.workers import WorkerError, Workers
 
 
-class Job(Protocol):
+class FileJob(Protocol):
     """One piece of work. It writes `output` last, and whole or not at all."""
 
     @property
@@ -15,7 +15,7 @@ class Job(Protocol):
         """The file that says that the job is done."""
 
 
-J = TypeVar("J", bound=Job)
+J = TypeVar("J", bound=FileJob)
 
 
 def finish_jobs(

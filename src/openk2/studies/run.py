@@ -19,12 +19,12 @@ from openk2.architecture import count_parameters
 from openk2.chat import Tokenizer
 from openk2.data import Batch, Mixture
 from openk2.model import K2Model
+from openk2.optim import MuonClip
 from openk2.record import MetricsLog, describe_machine, write_file_atomically
 from openk2.studies.corpus import Corpus
 from openk2.studies.flops import training_flops
 from openk2.studies.setting import Setting
 from openk2.studies.size import Size
-from openk2.studies.watched import Watched, make_optimizer
 from openk2.train import (
     IGNORED,
     MicroBatches,
@@ -92,14 +92,14 @@ def learn(
             if step == 0:
                 raise
             return step
-        row = metrics(step, report, optimizer, size)
+        row = metrics(step, report, size)
         if (step + 1) % size.evaluate_every == 0 or step + 1 == size.steps:
             row["held_out"] = held_out_loss(model, held_out, size)
         log.write(row)
     return None
 
 
-def step_once(model: K2Model, optimizer: Watched, batch: Batch, size: Size) -> StepReport:
+def step_once(model: K2Model, optimizer: MuonClip, batch: Batch, size: Size) -> StepReport:
     """The project's step, the whole network here."""
     autocast = torch.bfloat16 if size.precision == "bfloat16" else None
     return train_step(
@@ -109,6 +109,22 @@ def step_once(model: K2Model, optimizer: Watched, batch: Batch, size: Size) -> S
         MicroBatches(model, size.micro_rows, autocast),
         grad_clip=size.grad_clip,
         bias_speed=size.bias_speed,
+    )
+
+
+def make_optimizer(setting: Setting, size: Size, model: K2Model) -> MuonClip:
+    """The setting's optimizer over all of the model's parameters, with the size's weight decay.
+
+    The baseline is the same optimizer without a matrix for Muon and without a cap.
+    """
+    adamw_alone = {"adamw": ("*",), "tau": torch.inf}
+    return MuonClip(
+        model.named_parameters(),
+        weight_decay=size.weight_decay,
+        momentum=size.momentum,
+        nesterov=True,
+        ns_dtype=getattr(torch, size.precision),
+        **(adamw_alone if setting.optimizer == "adamw" else {"tau": setting.tau}),
     )
 
 
@@ -129,7 +145,7 @@ def held_out_loss(model: K2Model, batch: Batch, size: Size) -> float:
     return total / int((batch.targets != IGNORED).sum())
 
 
-def metrics(step: int, report: StepReport, optimizer: Watched, size: Size) -> dict[str, Any]:
+def metrics(step: int, report: StepReport, size: Size) -> dict[str, Any]:
     """What metrics.jsonl keeps of a step: `max_logits` and `clipped` are [layers][heads]."""
     return {
         "step": step,
@@ -138,8 +154,8 @@ def metrics(step: int, report: StepReport, optimizer: Watched, size: Size) -> di
         "grad_norm": report.grad_norm,
         "load_violation": report.load_violation,
         "idle_experts": report.idle_experts,
-        "max_logits": [[float(f"{x:.5g}") for x in row] for row in optimizer.max_logits.tolist()],
-        "clipped": optimizer.clipped.int().tolist(),
+        "max_logits": [[float(f"{x:.5g}") for x in row] for row in report.max_logits.tolist()],
+        "clipped": report.clipped.int().tolist(),
     }
 
 

@@ -13,7 +13,7 @@ from openk2.train.loss_weights import LossWeights
 
 
 @dataclass(frozen=True)
-class Part:
+class DataPart:
     """Packed rows and their weight in the mixture. max_epochs: how often a run may read them."""
 
     path: Path
@@ -28,7 +28,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Shape:
+class NetworkShape:
     """A fresh network; names as in config.json. Head geometry is K2's unless said otherwise."""
 
     hidden_size: int
@@ -171,7 +171,7 @@ class Recipe:
     """
 
     tokenizer: Path
-    data: tuple[Part, ...]
+    data: tuple[DataPart, ...]
     schedule: WarmupStableDecay
     rows: int
     micro_rows: int
@@ -179,7 +179,7 @@ class Recipe:
     memory: Memory = field(default_factory=Memory)
     loss: LossWeights = field(default_factory=LossWeights)
     context: Context | None = None
-    shape: Shape | None = None
+    shape: NetworkShape | None = None
     start: Path | None = None
     layout: Layout = field(default_factory=Layout)
     head_from_embedding: float = 0.0

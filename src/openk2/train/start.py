@@ -9,10 +9,9 @@ from openk2.architecture import ModelConfig
 from openk2.chat import Tokenizer
 from openk2.checkpoint import StoredCheckpoint, open_checkpoint, read_rows
 from openk2.config import RecipeError
-from openk2.model import CopyingStart, K2Model
-from openk2.model.initial import start
+from openk2.model import CopyingStart, K2Model, initialise
 from openk2.parallel import Fleet, HeldRows, Sharding, keep_parts, parts_of, shard
-from openk2.train.recipe import Recipe, Shape
+from openk2.train.recipe import NetworkShape, Recipe
 
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
@@ -49,11 +48,11 @@ class Fresh:
         """Draw the rows that are here, and write what `copying` has to write into them."""
         deviation = self.embedding_std if held.name == EMBEDDING else self.config.initializer_range
         if self.copying is None or not self.copying.writes(held.name):
-            start(held.name, held.rows, held.first, held.total, self.seed, deviation)
+            initialise(held.name, held.rows, held.first, held.total, self.seed, deviation)
             return
         # A circuit is written into the whole tensor, of which this rank may hold some rows.
         whole = held.rows.new_empty(held.total, *held.rows.shape[1:])
-        start(held.name, whole, 0, held.total, self.seed, deviation)
+        initialise(held.name, whole, 0, held.total, self.seed, deviation)
         self.copying.write(held.name, whole)
         held.rows.copy_(whole[held.first : held.first + len(held.rows)])
 
@@ -151,7 +150,7 @@ def opened(recipe: Recipe, tokenizer: Tokenizer) -> StoredCheckpoint:
     return dataclasses.replace(checkpoint, config=config)
 
 
-def fresh_config(shape: Shape, tokenizer: Tokenizer) -> ModelConfig:
+def fresh_config(shape: NetworkShape, tokenizer: Tokenizer) -> ModelConfig:
     """A network of this shape with the tokenizer's vocabulary."""
     return ModelConfig(
         **dataclasses.asdict(shape),
