@@ -17,7 +17,7 @@ _MANGLED_NUMBER = re.compile(r"[._:/#-]?(?P<number>[0-9]{1,9})")
 
 @dataclass(frozen=True)
 class CallName:
-    """What an id says. name None: a bare counter; number None: the id has no counter."""
+    """A parsed id. name None: a bare counter; number None: the id has no counter."""
 
     name: str | None
     number: int | None
@@ -40,8 +40,8 @@ class CallNumbers:
         self._given: set[str] = set()
 
     def give(self, name: str, number: int | None) -> str:
-        """The next call's id: with the number that the model gave it, unless that one is taken."""
-        # A model that counts anew in each turn repeats numbers of the history, and with them ids.
+        """The next call's id: with the model's own number unless that one is taken."""
+        # A model that restarts counting in each turn would repeat ids of the history.
         if number is None or number < self._first or call_id(name, number) in self._given:
             number = self._next
         self._next = max(self._next, number + 1)
@@ -105,7 +105,7 @@ def _readings(text: str) -> Iterable[tuple[str, int | None]]:
 
 
 def _mangled_readings(text: str, tools: Collection[str]) -> Iterable[CallName]:
-    """Every declared tool followed by a counter, whatever stands for the separators."""
+    """Every declared tool that the text names, followed by a counter, with any separators."""
     prefix = _MANGLED_PREFIX.match(text)
     for start in {0, prefix.end() if prefix else 0}:
         for name in tools:

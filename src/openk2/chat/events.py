@@ -1,6 +1,6 @@
-"""What an assistant's output consists of, as it arrives, and what is counted of it.
+"""The events of an assistant's output as it arrives, and counts of its calls.
 
-`index` is a call's place in this response, from 0, and never the number inside its id.
+`index` is a call's position in this response, from 0, never the number inside its id.
 """
 
 from dataclasses import dataclass
@@ -59,12 +59,12 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class CallCounts:
-    """What became of the calls that the model began. They add up, over responses too.
+    """Counts of the calls that a model began; they can be summed over responses.
 
     completed: have a `CallEnd`.
     undeclared: dropped, as their ids name no declared tool.
     truncated: cut off by the end of the output.
-    Every call that was begun is one of these three once the output is over.
+    Every call that was begun is one of these three when the output has ended.
 
     invalid_arguments: completed calls whose arguments are not JSON; passed on verbatim.
     recovered: announced calls that got another id than the model wrote, which was mangled or taken.
@@ -87,7 +87,7 @@ class CallCounts:
 
 
 def join_neighbours(events: list[OutputEvent]) -> list[OutputEvent]:
-    """The events with neighbouring texts of the same kind joined: fewer, and they say the same."""
+    """The events with neighbouring texts of one kind joined: fewer, with the same meaning."""
     if len(events) < 2:
         return events
     joined: list[OutputEvent] = []

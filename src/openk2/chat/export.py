@@ -19,7 +19,7 @@ from openk2.chat.tokenizer import Tokenizer
 def export_tokenizer(tokenizer: Tokenizer, folder: str | Path, *, context_length: int) -> None:
     """Write the folder's tokenizer files, replacing those that are there.
 
-    context_length: tokens that the model can hold, told to readers as `model_max_length`.
+    context_length: tokens in the model's context, written as `model_max_length`.
     """
     folder = Path(folder)
     tokenizer.save(folder)

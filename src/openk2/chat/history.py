@@ -1,4 +1,4 @@
-"""Conversation history as K2 expects it, whoever's client wrote it.
+"""`canonical_history`: rename the call ids of a history to the form K2 was trained on.
 
 K2 learned ids of the form `functions.NAME:IDX` with IDX counting the conversation's calls; after
 foreign ids (`call_...`, UUIDs, counters that restart each turn) it goes silent or copies them. So
@@ -30,8 +30,8 @@ def canonical_history(messages: Sequence[Mapping[str, Any]]) -> CanonicalHistory
 
     A tool message answers the oldest unanswered call with its id, else the oldest unanswered
     call, else the last call that had its id or has it now; one without any call is left as it is.
-    So a canonical history comes out unchanged. Nothing raises: what is malformed is left for
-    `render` to report, to which no list of messages is an empty one.
+    So a canonical history comes out unchanged. Nothing raises: malformed messages are left for
+    `render` to report; anything that is not a list gives an empty history.
     """
     if not isinstance(messages, Sequence) or isinstance(messages, str | bytes):
         return CanonicalHistory([], 0)
@@ -57,7 +57,7 @@ class _Call:
 
 
 class _Calls:
-    """The calls so far. A result finds its call at once, however long the history is."""
+    """The calls so far. Finding the call of a result takes constant time."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -76,7 +76,7 @@ class _Calls:
         return call
 
     def answered_by(self, old_id: Any) -> _Call | None:
-        """The call that a result with this id answers; it waits no longer."""
+        """The call that a result with this id answers, which is then no longer waiting."""
         key = _key(old_id)
         same = self._by_old_id[key]
         while len(same) > 1 and same[0] not in self._waiting:

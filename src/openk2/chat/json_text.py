@@ -1,4 +1,4 @@
-"""JSON text as it arrives: whether its end is inside a string, and what it is once whole."""
+"""JSON text as it arrives: whether it ends inside a string, and its keys when complete."""
 
 import json
 import re

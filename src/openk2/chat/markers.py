@@ -1,7 +1,7 @@
 """The markers of an assistant's output, as ids and as text.
 
-A marker is a special id; models also spell one with ordinary tokens, and engines that hand over
-text spell all of them. Which of them count where is `parsing`'s business.
+A marker is a special id. Models also spell markers with ordinary tokens, and engines that return
+text spell all of them. `parsing` decides which of them count where.
 """
 
 import re
@@ -11,7 +11,7 @@ from enum import Enum, auto
 
 
 class Marker(Enum):
-    """The markers by what they do; OTHER is any special that means nothing in an output."""
+    """The markers by what they do; OTHER is any special without a meaning in outputs."""
 
     SECTION_BEGIN = auto()
     SECTION_END = auto()
@@ -38,15 +38,15 @@ SPECIAL_MARKERS: Mapping[str, Marker] = {
     "<|im_end|>": Marker.STOP,
     "[EOS]": Marker.STOP,
 }
-# No special, but the report's own spelling, which models write with ordinary tokens.
+# Not special tokens, but the report's own spelling, which models write with ordinary tokens.
 SINGULAR_MARKERS: Mapping[str, Marker] = {
     "<|tool_call_section_begin|>": Marker.SECTION_BEGIN,
     "<|tool_call_section_end|>": Marker.SECTION_END,
 }
 TEXT_MARKERS: Mapping[str, Marker] = {**CALL_MARKERS, **SINGULAR_MARKERS}
 
-# Every name has this shape, and no name holds a second `<` or `[`: what stands before the last of
-# these in a text cannot be the beginning of one.
+# Every name has this shape, and no name holds a second `<` or `[`: text before the last of
+# these cannot be the start of one.
 _SHAPE = re.compile(r"<\|[a-z0-9_]+\|>|\[[A-Z]+\]|</?think>")
 
 

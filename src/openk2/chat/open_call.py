@@ -1,4 +1,4 @@
-"""The one call that a parser is reading the arguments of."""
+"""`OpenCall`: the call whose arguments a parser is reading."""
 
 from openk2.chat.json_text import JsonState, advance_json
 
@@ -8,7 +8,7 @@ _JSON_SPACE = " \t\r\n"
 class OpenCall:
     """Arguments as they arrive, without the white space around them.
 
-    index: the call's place in the response; None while it is not announced.
+    index: the call's position in the response; None until it is announced.
     unplaced_number: the bare counter that is all its id said, until the arguments name its tool.
     json_state: the state after its last character; inside a string a spelt marker is only text.
     """

@@ -53,7 +53,7 @@ def parse_output_text(
     first_number: int = 0,
     reasoning: bool = False,
 ) -> ParsedOutput:
-    """The same for whole output text in which the specials are spelt."""
+    """The same for whole output text with special tokens by name."""
     parser = OutputParser(
         None, tools, argument_names=argument_names, first_number=first_number, reasoning=reasoning
     )
@@ -61,7 +61,7 @@ def parse_output_text(
 
 
 def join_events(events: Iterable[OutputEvent]) -> ParsedOutput:
-    """What the events of a finished stream say in all."""
+    """The whole output that the events of a finished stream describe."""
     content: list[str] = []
     reasoning: list[str] = []
     starts: dict[int, CallStart] = {}

@@ -3,8 +3,8 @@
 One state machine serves streamed and whole output, so both agree by construction. It reads token
 ids, in which a marker is a special id; a call's marker spelt as ordinary text (models do it, above
 all the singular `<|tool_call_section_begin|>`) counts too, except inside a JSON string of the
-arguments. For engines that hand over text it reads that instead, with every special spelt. No
-output, however malformed, raises. Here markers are found; `turn` says what they do. Report
+arguments. For engines that return text it reads that instead, with special tokens by name. No
+output raises, however malformed. This module finds markers; `turn` acts on them. Report
 appendix B.
 """
 
@@ -31,11 +31,11 @@ _REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
 class OutputParser:
     """The incremental parser of one response; make a fresh one per request.
 
-    tokenizer: the vocabulary of the ids; an engine that hands over text needs none.
+    tokenizer: the vocabulary of the ids; None for an engine that returns text.
     tools: names of the declared tools; a call of any other is dropped, counted and logged.
     argument_names: parameter names by tool, to place a call whose id is a bare counter.
     first_number: how many calls the conversation already has; ids count on from there.
-    reasoning: whether spelt `<think>` and `</think>` count where the tokenizer has no such ids.
+    reasoning: whether `<think>` and `</think>` in text count if the tokenizer has no such ids.
 
     Feed one parser either ids or text.
     """
@@ -52,7 +52,7 @@ class OutputParser:
         self._tokenizer = tokenizer
         self._turn = AssistantTurn(tools, argument_names or {}, first_number)
         self._think_markers = THINK_MARKERS if reasoning else {}
-        # In ids only calls are looked for as text; `feed_text` exchanges this for all specials.
+        # With ids, only call markers count in text; `feed_text` replaces this by all specials.
         self._spelt = (
             SpeltMarkers({**TEXT_MARKERS, **THINK_MARKERS}) if reasoning else SPELT_CALL_MARKERS
         )
@@ -96,7 +96,7 @@ class OutputParser:
         return self._take_events()
 
     def feed_text(self, text: str) -> list[OutputEvent]:
-        """Take more output text, specials spelt; returns what became certain.
+        """Take more output text, special tokens by name; returns what became certain.
 
         Gives what the ids of the same output give, unless a special stands in an open JSON string
         or the model spelt the name of one with ordinary tokens: in text these look alike.
@@ -113,7 +113,7 @@ class OutputParser:
         """The output is over: returns what was held back. A call that was cut off has no end."""
         if not self._turn.finished:
             if self._turn.has_whole_arguments:
-                self._held = ""  # behind a whole object, only the end marker can have begun
+                self._held = ""  # after a complete object, only the end marker can have begun
             self._flush()
             self._turn.end()
         return self._take_events()
@@ -149,7 +149,7 @@ class OutputParser:
         self._held = text[held:]
 
     def _next_marker(self, text: str, start: int) -> tuple[int, int, Marker] | None:
-        """The first marker from `start` on that does not stand in a JSON string."""
+        """The first marker from `start` on that is not inside a JSON string."""
         state, seen = self._turn.json_state, start
         for begin, end, marker in self._spelt.find(text, start):
             if state is not None:

@@ -1,8 +1,8 @@
 """Messages -> prompt, byte for byte as the published template of Kimi-K2-Instruct writes it.
 
 The prompt is a list of pieces: markup, which becomes special ids, and everything else, which is
-encoded as ordinary text. So nothing that a user, a tool or a name says can act as markup. Report
-appendix B. This page knows no token ids; `encode_chat` joins it to a tokenizer.
+encoded as ordinary text. So no text of a user, a tool or a name can act as markup. Report
+appendix B. Rendering needs no token ids; `encode_chat` adds a tokenizer.
 """
 
 import json
@@ -35,10 +35,10 @@ class RenderError(ValueError):
 
 @dataclass(frozen=True)
 class PromptPiece:
-    """A stretch of the prompt.
+    """One piece of the prompt.
 
     control: the text is the name of one special and becomes its id; otherwise ordinary text.
-    learned: the assistant writes this itself, so training on the conversation predicts it.
+    learned: the assistant writes this itself, so training predicts it.
     """
 
     text: str

@@ -1,4 +1,4 @@
-"""The Jinja twin of `rendering`, for engines that render prompts from a checkpoint's folder.
+"""`rendering` as a Jinja template, for engines that render prompts from a checkpoint's folder.
 
 It writes the same text for every conversation that `rendering` accepts. Unlike `rendering` it
 cannot keep markup and content apart: an engine that tokenizes its text turns the name of a special

@@ -2,8 +2,8 @@
 
 A vocabulary of R ranks (the published one has 163,584) is followed by the 256 specials at
 R + offset, with K2's names and offsets, so a small vocabulary speaks the same format. `encode`
-reads ordinary text only: no text, whatever it says, becomes a control token. Markup is made of
-`special` ids by who renders it. `encode_markup` is for prompts whose writer renders them as text.
+reads ordinary text only: no text becomes a control token. The renderer makes markup of `special`
+ids. `encode_markup` is for prompts that their author renders as text.
 """
 
 import base64
@@ -141,7 +141,7 @@ class Tokenizer:
         return len(self._bytes)
 
     def encode(self, text: str) -> list[int]:
-        """Ids of ordinary text; the name of a special in it is spelt with ordinary tokens.
+        """Ids of ordinary text; the name of a special token in it becomes ordinary tokens.
 
         A lone surrogate, which UTF-8 cannot write, becomes U+FFFD.
         """
@@ -151,10 +151,10 @@ class Tokenizer:
         return ids
 
     def encode_markup(self, text: str) -> list[int]:
-        """Ids of text in which the names of specials mean the specials.
+        """Ids of text in which the names of special tokens stand for those tokens.
 
-        Only for a whole prompt that its writer vouches for: whatever else stands in such a text,
-        a user's words or a tool's result, can act as markup too.
+        Only for a whole prompt that its author trusts: a user's words or a tool's result in such a
+        text can act as markup too.
         """
         ids: list[int] = []
         for index, part in enumerate(self._special_name.split(text)):
@@ -188,7 +188,7 @@ class Tokenizer:
 
 
 def special_names(ranks: int, *, thinking: bool = False) -> list[str]:
-    """The names of the specials behind `ranks` ordinary tokens, in the order of their ids."""
+    """The names of the specials that follow `ranks` ordinary tokens, in the order of their ids."""
     named = {**NAMED_SPECIALS, **(THINK_SPECIALS if thinking else {})}
     return [named.get(i, f"<|reserved_token_{ranks + i}|>") for i in range(SPECIAL_COUNT)]
 

@@ -1,7 +1,7 @@
-"""The state of one assistant's turn: text and markers in their order -> events.
+"""`AssistantTurn`: the state machine that turns text and markers into events.
 
-Sections only separate: a call is what stands between `<|tool_call_begin|>` and `<|tool_call_end|>`,
-wherever it is. What is a marker, and what only text that looks like one, `parsing` has decided.
+Sections only separate: a call is the text between `<|tool_call_begin|>` and `<|tool_call_end|>`,
+wherever that is. `parsing` has already decided what is a marker and what only looks like one.
 """
 
 import logging
@@ -35,7 +35,7 @@ class _State(Enum):
 class AssistantTurn:
     """Reads a turn; parameters and `counts` as of `OutputParser`.
 
-    events: what became certain; who takes them empties the list.
+    events: what became certain; the reader empties the list.
     finished: whether the turn is over; nothing more may come then.
     """
 
@@ -68,7 +68,7 @@ class AssistantTurn:
         return self._state is _State.ARGUMENTS and is_json_object(self._call.arguments)
 
     def on_text(self, text: str) -> None:
-        """Text in which no marker is."""
+        """Text without markers."""
         if not text:
             return
         if self._state is _State.CONTENT:
@@ -81,7 +81,7 @@ class AssistantTurn:
             self.events.append(ReasoningDelta(text))
 
     def _on_content(self, text: str) -> None:
-        """Pass text on; white space between two markers, or between one and the end, is none."""
+        """Pass text on, except white space between two markers or between one and the end."""
         if self._blank is not None:
             self._blank.append(text)
             if text.isspace():
@@ -92,7 +92,7 @@ class AssistantTurn:
     # Markers: begin and end calls.
 
     def on_marker(self, marker: Marker) -> None:
-        """What a marker does depends on where it stands; none is wrong anywhere."""
+        """Act on a marker, according to the state; every marker is allowed anywhere."""
         match self._state, marker:
             case _, Marker.STOP:
                 self.end()
@@ -120,7 +120,7 @@ class AssistantTurn:
             case _, Marker.THINK:
                 self._state = _State.REASONING
             case _:
-                # An orphan: the text on both sides of it stands.
+                # An orphan is dropped; the text on both sides of it is kept.
                 self._blank = None if self._blank is None else []
 
     def _leave(self, marker: Marker) -> None:
@@ -153,7 +153,7 @@ class AssistantTurn:
         elif len(self._tools) == 1:
             self._announce_call(next(iter(self._tools)), meant.number)
         else:
-            # A bare counter among several tools: the arguments will tell, once they are whole.
+            # A bare counter among several tools: decided by the arguments when they are complete.
             self._call.unplaced_number = meant.number
 
     def _announce_call(self, name: str, number: int | None) -> None:

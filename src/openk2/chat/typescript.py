@@ -1,7 +1,7 @@
 """Tools as TypeScript types: the shorter of the two declarations K2 was trained on.
 
 Report appendix B, listing 2. What TypeScript has no type for (patterns, bounds, conditions) is
-left out, so this tells the model about a schema; it does not replace the schema.
+left out, so this describes a schema to the model and does not replace it.
 """
 
 import json
@@ -58,7 +58,7 @@ class _Types:
         return self._typed(schema, schema.get("type"))
 
     def _typed(self, schema: Mapping[str, Any], kind: Any) -> str:
-        """The type by the `type` keyword, or by what stands for it."""
+        """The type by the `type` keyword, or by keywords that imply one."""
         if isinstance(kind, list):
             return _joined(" | ", (self._typed(schema, one) for one in kind))
         if kind == "array" or (kind is None and ("items" in schema or "prefixItems" in schema)):
@@ -89,7 +89,7 @@ class _Types:
         return "{\n" + ",\n".join(fields) + "\n}" if fields else "object"
 
     def _referred(self, reference: str) -> str:
-        """What a reference into the schema itself stands for."""
+        """The type of a reference into the schema itself."""
         if not reference.startswith("#") or reference in self._open:
             return "any"
         target = self._root
@@ -118,7 +118,7 @@ def _joined(sign: str, types: Iterable[str]) -> str:
 
 
 def _grouped(written: str) -> str:
-    """In parentheses if what stands beside a type could take a part of it."""
+    """In parentheses if the type is a union, so that a suffix applies to all of it."""
     return f"({written})" if " | " in written or " & " in written else written
 
 
