@@ -1,4 +1,4 @@
-"""A chat request, the events of its answer, and the protocol of whatever answers it."""
+"""`ChatRequest`, the events of its answer, and the `ChatGenerator` protocol."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ ChatFinishReason = Literal["stop", "length", "tool_calls"]
 
 @dataclass(frozen=True)
 class NamedTool:
-    """The one tool that is called, once."""
+    """A tool_choice that forces one call of this tool."""
 
     name: str
 
@@ -25,9 +25,10 @@ ToolChoice = Literal["auto", "none", "required"] | NamedTool
 
 @dataclass(frozen=True)
 class JsonFormat:
-    """The content is JSON and nothing else.
+    """The content must be JSON and nothing else.
 
-    schema: what it obeys, a JSON Schema (draft 2020-12); None: any object. name: the client's.
+    schema: a JSON Schema (draft 2020-12) that it must satisfy; None allows any object. name: the
+        client's name for the schema.
     """
 
     schema: Mapping[str, Any] | bool | None = None
@@ -76,7 +77,7 @@ class ChatRequest(GenerationSettings):
 
 
 def tool_names(tools: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The tools' names, in order. A tool without one is left to whoever renders it to refuse."""
+    """The names of the tools, in order. A tool without a name is refused later, by the renderer."""
     functions = [tool.get("function") for tool in tools if isinstance(tool, Mapping)]
     return [str(one["name"]) for one in functions if isinstance(one, Mapping) and "name" in one]
 
@@ -86,9 +87,9 @@ class ChatFinish:
     """The last event of an answer. Sizes in tokens, the stop token included.
 
     reason: "tool_calls" if at least one call is complete and none was cut off by max_tokens.
-    cached_tokens: how many of the prompt's tokens were not computed anew.
+    cached_tokens: how many of the prompt's tokens came from the prefix cache.
     stop_string: the one that ended the answer; its tokens count.
-    calls: what became of those that the model began; an answer from elsewhere does not say.
+    calls: counts of the calls the model began; zero for answers of a remote chat endpoint.
     """
 
     reason: ChatFinishReason
@@ -101,9 +102,9 @@ class ChatFinish:
 
 @dataclass(frozen=True)
 class PromptRead:
-    """The first event of an answer whose generator counts the prompt itself. Sizes in tokens.
+    """The first event of an answer, if the generator knows the prompt's length. Sizes in tokens.
 
-    cached_tokens: as far as it is known before the output ends; `ChatFinish` has the last word.
+    cached_tokens: as far as known before the output ends; `ChatFinish` has the final count.
     """
 
     prompt_tokens: int
@@ -114,13 +115,13 @@ ChatEvent = PromptRead | OutputEvent | TokensScored | ChatFinish
 
 
 class OutputMasks(Protocol):
-    """Makes what a request demands of its output a mask for whoever samples it."""
+    """Turns the constraints of a request (tools, JSON) into a mask for the sampler."""
 
     def mask(self, request: ChatRequest, *, max_tokens: int, first_number: int) -> TokenMask | None:
-        """A fresh mask; None if every output will do. May take a while: not for an event loop.
+        """A fresh mask; None if the output is unconstrained. May block: call it in a thread.
 
-        max_tokens: what the output must end within. first_number: calls of the history.
-        Raises RequestError, with the field, for a demand that cannot be met.
+        max_tokens: the output must end within so many tokens. first_number: calls in the history.
+        Raises RequestError, with the field, for a constraint that cannot be enforced.
         """
         ...
 
@@ -129,7 +130,7 @@ class ChatGenerator(Protocol):
     """Answers chat requests."""
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
-        """Yield the answer as it is made, a `ChatFinish` last. Closing it cancels the request.
+        """Yield the answer as it is generated, `ChatFinish` last. Closing it cancels the request.
 
         Raises, before the first event: openk2.chat.RenderError for messages that cannot be
         rendered, RequestError (ContextLengthError is one), openk2.protocol.EngineBusyError.

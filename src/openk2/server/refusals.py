@@ -1,7 +1,7 @@
-"""Known fields that change an answer and are not supported, refused by name.
+"""Known fields that would change an answer and are not supported: they are refused by name.
 
-Each has the values that leave an answer as it is; null always does. Fields that nobody here knows
-are tolerated, since clients send many.
+Each is listed with its neutral values, which change nothing; null always is one. Unknown fields
+are ignored, since clients send many.
 """
 
 import reprlib

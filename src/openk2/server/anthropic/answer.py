@@ -1,4 +1,4 @@
-"""Answers in Anthropic's words: the events of a stream, and the message that they join to."""
+"""Answers in Anthropic's format: the events of a stream, and the message they add up to."""
 
 import json
 from collections.abc import AsyncGenerator, Iterator
@@ -66,8 +66,11 @@ class MessageWriter:
                 yield {"type": "message_stop"}
 
     def empty_message(self, first: ChatEvent) -> dict[str, Any]:
-        """The message before its first block. first: event of the answer; a generator that leaves
-        counting to others tells the prompt's size only where the answer finishes."""
+        """The message before its first block.
+
+        first: event of the answer. Without a `PromptRead` the prompt's size is known only at the
+        finish, and `message_start` reports 0.
+        """
         read = first if isinstance(first, PromptRead) else PromptRead(0)
         return {
             "type": "message",
@@ -117,7 +120,7 @@ def stop(finish: ChatFinish) -> dict[str, Any]:
 
 
 def usage(prompt: PromptRead | ChatFinish, output_tokens: int) -> dict[str, int]:
-    """Anthropic's usage: its input_tokens are those that no cache held."""
+    """Anthropic's usage: in which input_tokens excludes cached tokens."""
     return {
         "input_tokens": prompt.prompt_tokens - prompt.cached_tokens,
         "output_tokens": output_tokens,
@@ -134,7 +137,7 @@ async def sent_events(events: AsyncGenerator[Event, None]) -> AsyncGenerator[byt
 
 
 async def whole_message(events: AsyncGenerator[Event, None]) -> dict[str, Any]:
-    """The message that the events join to."""
+    """The message that the events add up to."""
     message: dict[str, Any] = {}
     pieces: list[str] = []
     async with aclosing(events):
@@ -156,7 +159,7 @@ async def whole_message(events: AsyncGenerator[Event, None]) -> dict[str, Any]:
 
 
 def fill(block: dict[str, Any], text: str) -> None:
-    """Put into the block what its deltas said."""
+    """Put the joined deltas into the block."""
     if block["type"] == "tool_use":
         block["input"] = input_object(text)
     else:
@@ -164,10 +167,10 @@ def fill(block: dict[str, Any], text: str) -> None:
 
 
 def input_object(arguments: str) -> dict[str, Any]:
-    """A call's input; {} if the arguments are no object that JSON can hold.
+    """A call's input; {} if the arguments are not a JSON object.
 
-    Of arguments that break off it holds the members that are whole, as the official client has
-    them when it joins a stream.
+    If the arguments break off, it has the complete members, as the official client does when it
+    joins a stream.
     """
     try:
         value = read_json(arguments)

@@ -14,12 +14,12 @@ from openk2.server.anthropic.ids import call_id_of
 from openk2.server.refusals import invalid
 
 ContentBlock = Mapping[str, Any]
-# A block and where it stands in the body, such as messages[0].content.
+# A block and its place in the body, such as messages[0].content.
 Placed = tuple[str, ContentBlock]
 
 ROLES = ("user", "assistant", "system")
-# A coding agent puts a fresh hash here on every request, which would spoil the reuse of the whole
-# prompt behind it.
+# A coding agent puts a fresh hash here on every request. If it were kept, the rest of the prompt
+# could never come from the prefix cache.
 BILLING_HEADER = "x-anthropic-billing-header:"
 
 
@@ -63,7 +63,7 @@ def read_blocks(content: Any, place: str) -> list[Placed]:
 
 
 def system_turns(contents: Sequence[list[Placed]]) -> list[dict[str, Any]]:
-    """A turn for each; none for one that says nothing."""
+    """One turn for each, except empty ones."""
     texts = ["".join(system_texts(blocks)) for blocks in contents]
     return [{"role": "system", "content": text} for text in texts if text]
 
@@ -93,7 +93,7 @@ def user_turns(contents: Sequence[list[Placed]]) -> list[dict[str, Any]]:
 
 
 def tool_turn(place: str, block: ContentBlock) -> dict[str, Any]:
-    """A tool's result; that it is an error is said in its text, as K2 has no other place for it."""
+    """A tool's result. An error is marked in its text, since K2 has no field for it."""
     content = block.get("content")
     blocks = [] if content is None else read_blocks(content, f"{place}.content")
     text = "".join(read_text(*placed, "a tool_result") for placed in blocks)
@@ -104,7 +104,7 @@ def tool_turn(place: str, block: ContentBlock) -> dict[str, Any]:
 
 
 def assistant_turns(contents: Sequence[list[Placed]]) -> list[dict[str, Any]]:
-    """One turn of text and calls; none if there is neither. What was thought is not repeated."""
+    """One turn of text and calls; none if there is neither. Thinking blocks are dropped."""
     texts: list[str] = []
     calls: list[dict[str, Any]] = []
     for blocks in contents:
@@ -168,5 +168,5 @@ def read_flag(place: str, block: ContentBlock, field: str) -> bool:
 
 
 def joined(texts: Sequence[str]) -> str:
-    """What several messages of one turn say."""
+    """The texts of several messages of one turn, a blank line apart."""
     return "\n\n".join(text for text in texts if text)

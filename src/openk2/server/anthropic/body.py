@@ -19,7 +19,7 @@ from openk2.server.openai.fields import Stops
 from openk2.server.refusals import Neutral, invalid, refuse_unsupported, unsupported
 
 # Kimi-K2's README: real_temperature = request_temperature * 0.6, so that 1.0, the default of this
-# interface, is the temperature that the model is recommended at.
+# interface, becomes the recommended temperature.
 TEMPERATURE_SCALE = 0.6
 MESSAGES_NEUTRAL: Neutral = {
     "compaction": (),
@@ -55,7 +55,7 @@ class OutputFormat(BaseModel):
 
 
 class OutputConfig(BaseModel):
-    """`output_config`. effort, among the rest, is of models that think."""
+    """`output_config`. Its other fields, such as effort, are for models that reason."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -63,7 +63,7 @@ class OutputConfig(BaseModel):
 
 
 class Thinking(BaseModel):
-    """`thinking`. It decides whether a model's thoughts are shown; K2-Instruct has none."""
+    """`thinking`: whether reasoning is shown; K2-Instruct does not reason."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -71,7 +71,7 @@ class Thinking(BaseModel):
 
 
 class PromptBody(BaseModel):
-    """What makes the prompt: the body of POST /v1/messages/count_tokens."""
+    """The fields that make the prompt: the body of POST /v1/messages/count_tokens."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -104,10 +104,10 @@ class PromptBody(BaseModel):
             raise message_error(error) from error
 
     def refuse_thread(self) -> None:
-        """Raise for a conversation that the server would have to keep.
+        """Raise for a conversation that the server would have to store.
 
-        The official client's tool runner asks for one, and takes this refusal as the request to
-        send the whole history each time.
+        The official client's tool runner requests one; after this refusal it sends the whole
+        history each time.
         """
         if self.thread is not None:
             message = "thread: this server keeps no conversations; send all messages, without it"
@@ -115,7 +115,7 @@ class PromptBody(BaseModel):
             raise ApiError(400, message, param="thread", details=details)
 
     def refuse_edits(self) -> None:
-        """Raise for edits of the context, but for those of thoughts, which no prompt holds."""
+        """Raise for edits of the context other than clearing thoughts, which prompts never hold."""
         edits = (self.context_management or {}).get("edits") or ()
         if not isinstance(edits, list | tuple):
             raise invalid("context_management.edits", "is no list: leave it out")
@@ -124,14 +124,14 @@ class PromptBody(BaseModel):
                 raise unsupported(f"context_management.edits[{index}]", edit)
 
     def json_format(self) -> JsonFormat | None:
-        """What the answer must obey; None is text."""
+        """The schema the answer must satisfy; None is text."""
         if self.output_config is None or self.output_config.format is None:
             return None
         return JsonFormat(self.output_config.format.schema_)
 
     @property
     def ends_with_the_assistant(self) -> bool:
-        """Whether the last message is the beginning of the answer."""
+        """Whether the last message would be the start of the answer."""
         return bool(self.messages[-1].get("role") == "assistant")
 
 
@@ -170,7 +170,7 @@ class MessagesBody(PromptBody):
 
     @property
     def show_thinking(self) -> bool:
-        """Whether the client wants to see thoughts."""
+        """Whether the client wants to see reasoning."""
         return self.thinking is not None and self.thinking.type != "disabled"
 
 

@@ -1,4 +1,4 @@
-"""OpenAI's chat completions: the request as pydantic reads it, and its route."""
+"""OpenAI's chat completions: the body as pydantic reads it, and the route."""
 
 import time
 import uuid
@@ -26,7 +26,7 @@ from openk2.server.refusals import CHAT_NEUTRAL, invalid, refuse_unsupported, un
 from openk2.server.served import ServedNames
 from openk2.server.stream import CLIENT_LEFT, STREAMABLE, EventStream, unless_client_leaves
 
-# Of a message: Moonshot's prefix to go on from, OpenAI's older calls, OpenAI's audio.
+# Refused in messages: Moonshot's prefix to continue, OpenAI's older function calls, and audio.
 MESSAGE_FIELDS = ("partial", "function_call", "audio")
 PART_SCHEMA = {
     "type": "object",

@@ -1,4 +1,4 @@
-"""What a chat request says about tools and about the form of its answer, as pydantic reads it."""
+"""The tools, tool_choice and response_format of a chat request, as pydantic reads them."""
 
 import reprlib
 from typing import Annotated, Any, Literal
@@ -28,7 +28,7 @@ TOOL_CHOICE_SCHEMA = {
 
 
 class Function(BaseModel):
-    """The function of a tool. strict is obeyed for all: arguments always obey `parameters`."""
+    """The function of a tool. strict changes nothing: arguments always satisfy `parameters`."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -61,7 +61,7 @@ class NamedToolChoice(BaseModel):
 
 
 class JsonSchemaFormat(BaseModel):
-    """`response_format.json_schema`. It is obeyed whether strict is true or not."""
+    """`response_format.json_schema`, enforced whether strict is true or not."""
 
     model_config = ConfigDict(protected_namespaces=())
 

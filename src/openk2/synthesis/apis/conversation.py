@@ -1,12 +1,11 @@
 """A seeded stream of conversations with tools from API descriptions."""
 
-import json
 from random import Random
 from typing import Any
 
 from openk2.synthesis.apis import episodes as e
 from openk2.synthesis.apis.catalogue import Catalogue
-from openk2.synthesis.apis.dialogue import Dialogue
+from openk2.synthesis.apis.dialogue import Dialogue, Kind
 from openk2.synthesis.systems import draw_system
 from openk2.synthesis.values import Split
 
@@ -28,15 +27,15 @@ def make_conversation(rng: Random, split: Split, catalogue: Catalogue) -> dict[s
         e.farewell(dialogue)
     without = dialogue.calls == 0 and rng.random() < 0.2
     if without:
-        dialogue.tools.clear()
-        kinds = ["talk" if kind == "none_needed" else kind for kind in dialogue.kinds]
+        dialogue.clear()
+        kinds: list[Kind] = ["talk" if kind == "none_needed" else kind for kind in dialogue.kinds]
     else:
         kinds = list(dialogue.kinds)
         _add_distractors(dialogue)
     rng.shuffle(dialogue.tools)
     system = draw_system(rng, split)
     head = [] if system is None else [{"role": "system", "content": system}]
-    tools = [tool.declaration() for tool in dialogue.tools]
+    tools = [tool.declaration for tool in dialogue.tools]
     return {"messages": head + dialogue.messages, "tools": tools, "kinds": kinds}
 
 
@@ -46,7 +45,7 @@ def _add_distractors(dialogue: Dialogue) -> None:
     called = [tool.operation for tool in dialogue.tools]
     target = min(rng.choice((1, 1, 2, 2, 3, 3, 4, 5, 6, 8, 10, 12)), 12)
     lean = target > 5 or rng.random() < 0.3
-    size = sum(len(json.dumps(tool.declaration())) for tool in dialogue.tools)
+    size = sum(tool.size for tool in dialogue.tools)
     for _ in range(2 * target):
         if len(dialogue.tools) >= max(target, 1) or size > _MOST_DECLARED:
             return
@@ -55,4 +54,4 @@ def _add_distractors(dialogue: Dialogue) -> None:
             dialogue.catalogue.draw(rng)  # fmt: skip
         tool = dialogue.add(operation, lean=lean)
         if tool is not None:
-            size += len(json.dumps(tool.declaration()))
+            size += tool.size

@@ -3,7 +3,9 @@
 Whatever the names become, either they or the descriptions say what a request's words mean.
 """
 
+import json
 from dataclasses import dataclass
+from functools import cached_property
 from random import Random
 from typing import Any
 
@@ -58,6 +60,7 @@ class Tool:
     description: str
     parameters: tuple[Parameter, ...]
 
+    @cached_property
     def declaration(self) -> dict[str, Any]:
         """OpenAI's form."""
         function: dict[str, Any] = {"name": self.name}
@@ -65,6 +68,11 @@ class Tool:
             function["description"] = self.description
         function["parameters"] = {"type": "object", **_object(self.parameters)}
         return {"type": "function", "function": function}
+
+    @cached_property
+    def size(self) -> int:
+        """Characters of the declaration as JSON."""
+        return len(json.dumps(self.declaration))
 
 
 def declare(rng: Random, operation: Operation, *, lean: bool = False) -> Tool:
