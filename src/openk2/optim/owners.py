@@ -97,8 +97,8 @@ def owned_by_muon(
             pattern = f"*{name.removesuffix('.weight').split('.')[-1]}*"
             raise ValueError(
                 f"{name} {list(shape)} is several matrices by its name, and Muon updates each by "
-                f"itself: list it in `fused`, as in {{{pattern!r}: {several}}} for {several} of one "
-                "size (see `Fused` for others), or 1 for a single matrix"
+                f"itself: list it in `fused`, as in {{{pattern!r}: {several}}} for {several} of "
+                "one size (see `Fused` for others), or 1 for a single matrix"
             )
         return Ownership(name, shape, "muon", kind)
     try:
