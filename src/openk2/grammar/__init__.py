@@ -1,4 +1,7 @@
-"""The Enforcer: JSON Schema and K2's tool section -> token masks. No torch."""
+"""Token masks for tool calls and JSON answers: what a request demands becomes a `TokenMask`.
+
+`Enforcer` makes masks from a `Demand`; `ChatMasks` makes them from a chat request. No torch.
+"""
 
 from openk2.grammar.chat_masks import ChatMasks, demand_of
 from openk2.grammar.course import BoundedMask

@@ -1,4 +1,4 @@
-"""`ChatMasks`: what a chat request demands of its answer, as a mask."""
+"""`ChatMasks`: the mask that a chat request's tools and formats demand of its answer."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from openk2.grammar.error import GrammarError
 
 
 class ChatMasks:
-    """The `OutputMasks` of one tokenizer's model."""
+    """The `OutputMasks` of a model with this tokenizer."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._enforcer = Enforcer(tokenizer)
@@ -31,7 +31,7 @@ class ChatMasks:
 
 
 def demand_of(request: ChatRequest) -> Demand | None:
-    """What the request demands; None if any output will do."""
+    """What the request demands of its answer; None if any output is valid."""
     choice, wanted = request.tool_choice, request.response_format
     forced = choice not in ("auto", "none")
     tools = () if choice == "none" else tuple(map(declared, request.tools))
@@ -46,13 +46,13 @@ def demand_of(request: ChatRequest) -> Demand | None:
 
 
 def declared(tool: Mapping[str, Any]) -> DeclaredTool:
-    """An OpenAI tool as the grammar takes it."""
+    """An OpenAI tool as a `DeclaredTool`."""
     function = tool["function"]
     return DeclaredTool(function["name"], function.get("parameters"))
 
 
 def field_of(error: GrammarError, tools: Sequence[Mapping[str, Any]]) -> str:
-    """The request's field that a GrammarError is about."""
+    """Which field of the request a GrammarError is about."""
     if error.shortest is not None:
         return "max_tokens"
     for index, tool in enumerate(tools):

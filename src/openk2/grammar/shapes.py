@@ -1,7 +1,7 @@
-"""JSON Schema reduced to what a value may look like: alternatives of one type each.
+"""A JSON Schema's normal form: for every place, alternatives of one type each.
 
-A schema becomes numbered nodes. A node is a union of alternatives, whose children are nodes, so
-recursive schemas are finite. Everything after the reading of a schema (`reading`) works on this.
+A schema becomes numbered nodes. A node is a tuple of alternatives whose children are node numbers,
+so a recursive schema is finite. `schema` produces this form and everything else works on it.
 """
 
 import json
@@ -14,7 +14,7 @@ NEVER = -1
 
 
 def identity(value: Any) -> Hashable:
-    """What two JSON values have in common if and only if they are equal: 1 is 1.0 and not true."""
+    """A key that two JSON values share if and only if they are equal: 1 is 1.0 but not true."""
     if isinstance(value, bool):
         return ("boolean", value)
     if isinstance(value, list):
@@ -26,7 +26,7 @@ def identity(value: Any) -> Hashable:
 
 @dataclass(frozen=True)
 class LiteralShape:
-    """One of these scalars."""
+    """One of these scalars: null, booleans, numbers or strings."""
 
     values: tuple[Any, ...]
 
@@ -39,18 +39,18 @@ class LiteralShape:
 
     @cached_property
     def texts(self) -> tuple[str, ...]:
-        """Their JSON, as it is written."""
+        """Their JSON text, as it is generated."""
         return tuple(json.dumps(value, ensure_ascii=False) for value in self.values)
 
     @cached_property
     def identities(self) -> frozenset[Hashable]:
-        """What a value equal to one of them has in common with it."""
+        """The `identity` of each."""
         return frozenset(map(identity, self.values))
 
 
 @dataclass(frozen=True)
 class StringShape:
-    """A string. Lengths in characters; every pattern is found in it, every format fits it."""
+    """A string. Lengths are in characters; it must match every pattern and every format."""
 
     min_length: int = 0
     max_length: int | None = None
@@ -59,13 +59,13 @@ class StringShape:
 
     @property
     def plain(self) -> bool:
-        """Whether nothing but its length counts."""
+        """Whether only its length is constrained."""
         return not self.patterns and not self.formats
 
 
 @dataclass(frozen=True)
 class NumberShape:
-    """A number, or an integer, from low to high, both included."""
+    """A number, or an integer, from low to high inclusive; a multiple of `multiple` if given."""
 
     integer: bool
     low: float
@@ -75,7 +75,7 @@ class NumberShape:
 
 @dataclass(frozen=True)
 class ArrayShape:
-    """An array: item i is `prefix[i]` or, beyond it, `rest` (NEVER: no more)."""
+    """An array: item i has the node `prefix[i]` or, after the prefix, `rest` (NEVER: no more)."""
 
     prefix: tuple[int, ...]
     rest: int
@@ -89,13 +89,13 @@ class ArrayShape:
 
 @dataclass(frozen=True)
 class ObjectShape:
-    """An object. It is written in this order: the named properties, then further keys.
+    """An object. Named properties are generated first, in this order, then other keys.
 
-    properties: name -> node; NEVER: the name may not occur.
-    patterns: a further key that the pattern is found in -> node. No key has two of them.
-    additional: the node of every other further key; NEVER: there is none.
-    closed: patterns that no further key may match.
-    min_extra, max_extra: how many further keys.
+    properties: (name, node); NEVER: the name may not occur.
+    patterns: (pattern, node) of the other keys that match the pattern. No key matches two.
+    additional: the node of every remaining key; NEVER: there is none.
+    closed: patterns that no other key may match.
+    min_extra, max_extra: how many other keys there may be.
     """
 
     properties: tuple[tuple[str, int], ...]
@@ -108,7 +108,7 @@ class ObjectShape:
 
     @property
     def open(self) -> bool:
-        """Whether further keys may occur."""
+        """Whether other keys may occur."""
         return bool(self.patterns or self.additional != NEVER) and self.max_extra != 0
 
 
@@ -119,11 +119,11 @@ Alternatives = tuple[ValueShape, ...]
 
 @dataclass(frozen=True)
 class Shapes:
-    """The nodes of one schema. root: the number of its own node."""
+    """The nodes of one schema. root: the number of the whole value's node."""
 
     nodes: Sequence[Alternatives]
     root: int
 
     def node(self, number: int) -> Alternatives:
-        """The alternatives of a node, none of NEVER."""
+        """The alternatives of a node; none for NEVER."""
         return () if number == NEVER else self.nodes[number]

@@ -1,4 +1,4 @@
-"""Expert parallel: rows travel to the ranks that hold their experts, and the results back.
+"""Expert parallel: send rows to the ranks that hold their experts, and the results back.
 
 Rank r of n holds experts r E/n .. (r+1) E/n - 1, so rows grouped by expert are grouped by rank
 already: a message of counts, one of rows and one of their shares there, one of weighed results
@@ -12,8 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from openk2.model.dispatch import Arrived
-from openk2.model.experts import permute
+from openk2.model import Arrived, permute
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
-"""What one layer, or the head, keeps for its backward pass: the real one, run on fake tensors.
+"""What one layer, or the head, saves for its backward pass: the real one, run on fake tensors.
 
 Fake tensors have shapes, dtypes and lifetimes but no memory, so a layer of K2 is measured on any
-machine. No formula can drift from the code: what is counted is what the layer leaves alive, in the
-way that the recipe's `[memory]` has it kept. Two things depend on values, and are assumed: every
-expert receives as many rows as any other, and every token is learned.
+machine. No formula can drift from the code: what is counted is what the layer leaves alive, under
+the recipe's `[memory]`. Two things depend on values and are assumed: every expert receives the same
+number of rows, and every token is learned.
 """
 
 from collections import Counter
@@ -17,20 +17,31 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from openk2.architecture import ModelConfig
-from openk2.model import Observation
-from openk2.model.activations import Keeping
-from openk2.model.attention import LatentAttention
-from openk2.model.context import LayerContext, OwnKeys, causal_mask
-from openk2.model.core_attention import AttentionWeights, Weigh
-from openk2.model.dispatch import Arrived, unmoved
-from openk2.model.experts import Experts, Router, SwiGLU, permute
-from openk2.model.linear import Linear
-from openk2.model.norm import RMSNorm
-from openk2.model.rope import inverse_frequencies, rotation
-from openk2.model.spans import BLOCK, Span
-from openk2.model.transformer import DecoderLayer
+from openk2.model import (
+    SPAN_BLOCK,
+    Arrived,
+    AttentionWeights,
+    DecoderLayer,
+    Experts,
+    Keeping,
+    LatentAttention,
+    LayerContext,
+    Linear,
+    Observation,
+    OwnKeys,
+    RMSNorm,
+    Router,
+    Span,
+    SwiGLU,
+    Weigh,
+    causal_mask,
+    inverse_frequencies,
+    permute,
+    rotation,
+    unmoved,
+)
 from openk2.plan.live_memory import LiveMemory
-from openk2.train.loss import StepLoss
+from openk2.train import StepLoss
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -78,9 +89,9 @@ class Pass:
 
 
 class Assumed(TorchDispatchMode):
-    """Answers what fake tensors cannot: where the non-zero ones are, and how many there are.
+    """Answers what fake tensors cannot: which elements are non-zero, and how many.
 
-    Everything is non-zero. Counts are zeros: nothing depends on them but `Evenly`, which does not.
+    Everything is non-zero. Counts are zeros, which only a dispatch reads, and `Evenly` does not.
     """
 
     def __torch_dispatch__(
@@ -236,7 +247,7 @@ def planned_context(config: ModelConfig, run: Pass) -> LayerContext:
 
 def whole_row_spans(length: int) -> list[Span]:
     """`document_spans` of a row that is one document."""
-    return [Span(q, min(q + BLOCK, length), 0) for q in range(0, length, BLOCK)]
+    return [Span(q, min(q + SPAN_BLOCK, length), 0) for q in range(0, length, SPAN_BLOCK)]
 
 
 def planned_layer(config: ModelConfig, layer: int, run: Pass) -> DecoderLayer:

@@ -1,4 +1,4 @@
-"""What a recipe costs on so many GPUs: bytes a rank, messages, time. Nothing is run but fakes."""
+"""What a recipe costs on N GPUs: bytes a rank, messages, time. Only fake tensors run."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,13 +9,12 @@ import torch
 
 from openk2.architecture import ModelConfig
 from openk2.config import RecipeError
-from openk2.model.activations import Keeping
-from openk2.parallel.pipeline import bubble_fraction, check_micro_batches
-from openk2.parallel.stage import Part, cut
+from openk2.model import Keeping
+from openk2.parallel import Part, bubble_fraction, check_micro_batches, cut
 from openk2.plan.activations import Kept, Pass, head_kept, layer_kept
 from openk2.plan.in_flight import most_in_flight
 from openk2.plan.machine import Machine, Message
-from openk2.plan.states import Held, States, held_parameters, state_bytes
+from openk2.plan.states import HeldParameter, States, held_parameters, state_bytes
 from openk2.plan.traffic import (
     Micro,
     Traffic,
@@ -24,7 +23,7 @@ from openk2.plan.traffic import (
     update_traffic,
 )
 from openk2.plan.work import micro_seconds, newton_schulz_seconds
-from openk2.train.recipe import Recipe
+from openk2.train import Recipe
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ class Plan:
 
         Without overlap a micro-batch computes, sends and waits in turn. With it experts' rows and
         hidden states share one way, offloading has another, and the slowest of the three decides.
-        The end (gradients, Newton-Schulz, weights) is hidden behind nothing either way.
+        The end (gradients, Newton-Schulz, weights) overlaps with nothing either way.
         """
         layout = self.recipe.layout
         bubble = bubble_fraction(layout.pipeline, layout.virtual, self.micro_batches)
@@ -256,7 +255,7 @@ class Planner:
     def traffic(
         self,
         parts: Sequence[Part],
-        held: Sequence[Held],
+        held: Sequence[HeldParameter],
         kept: Sequence[Kept],
         data: int,
         micro_batches: int,

@@ -1,4 +1,4 @@
-"""A plan in words: tables for a terminal, and a dict for programs."""
+"""A plan as tables for a terminal, and as a dict for programs."""
 
 import dataclasses
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from rich.table import Table
 from openk2.architecture import count_parameters
 from openk2.plan.machine import GIGA, TERA
 from openk2.plan.plan import Plan, RankPlan, StepTime
-from openk2.train.recipe import Memory
+from openk2.train import Memory
 
 DAY = 86400.0
 

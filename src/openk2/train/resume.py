@@ -25,7 +25,7 @@ from torch import Tensor
 
 from openk2.optim import MuonClip
 from openk2.parallel import Fleet, Sharding
-from openk2.record.atomic import write_folder_atomically
+from openk2.record import write_folder_atomically
 from openk2.train.identity import Identity
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ class StateError(ValueError):
 
 @dataclass(frozen=True)
 class RunState:
-    """Where a run stands after `step` steps.
+    """The position of a run after `step` steps.
 
     recipe, settings: the digest and the settings of its `Identity`; states that were written before
     settings were kept have none.

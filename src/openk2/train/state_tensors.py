@@ -1,7 +1,7 @@
-"""A saved state's weights as a source of published tensors: what a finished run exports.
+"""A saved state's weights as a source of published tensors, for the export of a finished run.
 
-So that the checkpoint is written by one process, tensor by tensor, whatever ranks the network is
-shared out over and without a message between them.
+One process writes the checkpoint tensor by tensor, however the network was sharded, and without a
+message between ranks.
 """
 
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from safetensors import safe_open
 from torch import Tensor
 
 from openk2.architecture import ModelConfig
-from openk2.checkpoint.names import PublishedTensor
+from openk2.checkpoint import PublishedTensor
 
 
 @dataclass(frozen=True)
-class Run:
-    """Rows first .. first + count - 1 of a tensor, all of its rows where `path` has it."""
+class StoredRows:
+    """Rows first .. first + count - 1 of a tensor, stored in `path`."""
 
     path: Path
     first: int
@@ -33,20 +33,20 @@ class StateTensors:
     folder: Path
 
     @cached_property
-    def runs(self) -> dict[str, list[Run]]:
-        """For each stored tensor its runs of rows, in order."""
+    def runs(self) -> dict[str, list[StoredRows]]:
+        """The stored rows of each tensor, in order."""
         from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
         from torch.distributed.checkpoint.metadata import MetadataIndex, TensorStorageMetadata
 
         metadata = HuggingFaceStorageReader(str(self.folder)).read_metadata()
-        runs: dict[str, list[Run]] = {}
+        runs: dict[str, list[StoredRows]] = {}
         for name, tensor in metadata.state_dict_metadata.items():
             assert isinstance(tensor, TensorStorageMetadata)
             for chunk in sorted(tensor.chunks, key=lambda chunk: tuple(chunk.offsets)):
                 if not chunk.sizes:
                     continue  # a scalar of the optimizer's
                 stored = metadata.storage_data[MetadataIndex(name, chunk.offsets)]
-                run = Run(Path(stored.relative_path), chunk.offsets[0], chunk.sizes[0])
+                run = StoredRows(Path(stored.relative_path), chunk.offsets[0], chunk.sizes[0])
                 runs.setdefault(name, []).append(run)
         return runs
 
@@ -60,8 +60,8 @@ class StateTensors:
             matrix: Tensor = file.get_slice(name)[published.expert - run.first]
         return matrix
 
-    def read(self, name: str, run: Run) -> Tensor:
-        """A run of rows."""
+    def read(self, name: str, run: StoredRows) -> Tensor:
+        """Some rows of a tensor."""
         with safe_open(run.path, framework="pt") as file:
             tensor: Tensor = file.get_tensor(name)
         return tensor

@@ -1,4 +1,4 @@
-"""Outputs being written: one value, a tool section or JSON content, and a token limit."""
+"""Outputs in progress: one value, JSON content or a tool section, within a token limit."""
 
 from openk2.grammar.course.bounded import BoundedMask
 from openk2.grammar.course.content import ContentCourse

@@ -1,30 +1,30 @@
-"""The mask that a token generator is given: a course, held to its number of tokens."""
+"""`BoundedMask`: the mask that a token generator gets: a course within a token limit."""
 
 from collections import deque
 
 from openk2.grammar.course.course import Course
-from openk2.grammar.matcher import TokenVocabulary, Words
+from openk2.grammar.matcher import MaskWords, TokenVocabulary
 
-# Lists and objects in one another. Whoever reads or checks the output recurses: validators take
-# some ten frames a level, of the thousand that Python allows.
+# How deep arrays and objects may nest. Readers recurse: validators use some ten stack frames a
+# level, of the thousand that Python allows.
 MAX_NESTING = 64
 
 
 class BoundedMask:
     """A `TokenMask` whose output ends properly within `max_tokens`.
 
-    An id is refused if the shortest end behind it is further away than the tokens that are left,
-    or if it nests deeper than MAX_NESTING; from then on the output is led along the shortest end.
-    Nothing is shortened before that.
+    An id is refused if the shortest end after it needs more tokens than are left, or if it nests
+    deeper than MAX_NESTING. From then on the output follows the shortest end. Nothing is shortened
+    before that.
     """
 
     def __init__(self, vocabulary: TokenVocabulary, course: Course, max_tokens: int) -> None:
         self._vocabulary, self._course, self._left = vocabulary, course, max_tokens
         self._closing: deque[int] = deque()
-        # The last way to the end that was computed: its length, and what was open then.
+        # The length of the last shortest end that was computed, and `opened` at that time.
         self._known: tuple[int, int] | None = None
 
-    def fill(self, allowed: Words) -> bool:
+    def fill(self, allowed: MaskWords) -> bool:
         """See `TokenMask`."""
         if self._closing:
             allowed[:] = 0
@@ -51,7 +51,7 @@ class BoundedMask:
         if was_owing:
             closing = self._course.closing()
             if closing is None:
-                # No end is known from here either: the output may still find its own.
+                # No end is found from here either: the output may still reach its own.
                 self._course.take(token_id)
                 self._left -= 1
                 return True
@@ -61,11 +61,11 @@ class BoundedMask:
         return False
 
     def remainder(self) -> str | None:
-        """See `Course`; None on the way to the end, which leaves no choice."""
+        """See `Course`; None on the shortest end, which leaves no choice."""
         return None if self._closing else self._course.remainder()
 
     def _fits(self, left: int) -> bool:
-        """Whether the course is no deeper than it may be and can end within `left` tokens."""
+        """Whether the course is not too deep and can end within `left` tokens."""
         course = self._course
         if course.depth > MAX_NESTING:
             return False

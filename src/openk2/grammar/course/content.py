@@ -1,12 +1,12 @@
-"""Content that is one JSON value, as a course: the value, then a stop token."""
+"""`ContentCourse`: content that is one JSON value, then a stop token."""
 
 from openk2.grammar.course.open_value import OpenValue
 from openk2.grammar.course.value_grammar import ValueGrammar
-from openk2.grammar.matcher import TokenVocabulary, Words
+from openk2.grammar.matcher import MaskWords, TokenVocabulary
 
 
 class ContentCourse:
-    """A `Course` of one value."""
+    """The `Course` of one value."""
 
     def __init__(self, vocabulary: TokenVocabulary, grammar: ValueGrammar) -> None:
         self._vocabulary = vocabulary
@@ -28,7 +28,7 @@ class ContentCourse:
         """See `Course`."""
         return self._value.depth
 
-    def fill(self, words: Words) -> None:
+    def fill(self, words: MaskWords) -> None:
         """See `Course`."""
         ends = True
         if self._stopped:
@@ -72,5 +72,5 @@ class ContentCourse:
         return None if self._stopped else self._value.remainder()
 
     def forgo(self) -> None:
-        """See `Course`: this one is owing until it is done."""
-        raise AssertionError("content owes its value from the beginning")
+        """See `Course`; content is owing until it has ended."""
+        raise AssertionError("content is owing from the start")

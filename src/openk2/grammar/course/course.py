@@ -1,52 +1,60 @@
-"""`Course`: an output being written, whatever its length."""
+"""`Course`: an output in progress, without regard to its length."""
 
 from typing import Protocol
 
-from openk2.grammar.matcher import Words
+from openk2.grammar.matcher import MaskWords
 
 
 class Course(Protocol):
-    """An output on its way, without a thought of its length. `undo` takes back the last id only.
+    """An output in progress. `undo` takes back the last id, and only that.
 
-    owing: whether something was begun that has to be closed.
+    owing: whether something was opened that must be closed.
     """
 
     @property
     def owing(self) -> bool: ...
 
-    def fill(self, words: Words) -> None:
-        """Write the ids that may come next into zeroed or used words."""
+    def fill(self, words: MaskWords) -> None:
+        """Write the ids that may come next into a mask int32 [words], whatever it contains."""
         ...
 
-    def take(self, token_id: int) -> None: ...
+    def take(self, token_id: int) -> None:
+        """Append an id. Raises ValueError for one that may not come here."""
+        ...
 
-    def undo(self) -> None: ...
+    def undo(self) -> None:
+        """Take the last id back."""
+        ...
 
     def bound(self) -> int:
-        """Tokens to the end, at most, the stop token included."""
+        """An upper bound of the tokens to the end, including the stop token."""
         ...
 
     def growth(self, opened: int) -> int:
-        """Tokens that the way to the end may have grown by since `opened`, at most."""
+        """An upper bound of what the tokens to the end have grown by since `opened`."""
         ...
 
     @property
-    def opened(self) -> int: ...
+    def opened(self) -> int:
+        """How many arrays, objects and members were ever opened."""
+        ...
 
     @property
     def depth(self) -> int:
-        """Lists and objects that are open."""
+        """How many arrays and objects are open."""
         ...
 
     def closing(self) -> list[int] | None:
-        """Ids to the end, the stop token included; None if none were found."""
+        """The ids of the shortest end, including the stop token; None if none is found."""
         ...
 
     def remainder(self) -> str | None:
-        """A Lark grammar of what is missing of the value, or the id of a call, that is being
-        written; None where none is, or where that cannot be written."""
+        """A Lark grammar of what is missing of the current value or call id.
+
+        None if there is none, or if it has no such grammar.
+        """
         ...
 
     def forgo(self) -> None:
-        """Never again begin what did not fit; only asked for where nothing is owing."""
+        """Never open again what did not fit; called only if nothing is owing."""
         ...

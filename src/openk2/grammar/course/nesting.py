@@ -1,4 +1,4 @@
-"""`Nesting`: how deep a text that begins JSON is nested, piece by piece."""
+"""`Nesting`: how deeply JSON text is nested so far, piece by piece."""
 
 import re
 
@@ -6,9 +6,9 @@ _MARKS = re.compile(rb'["\\{}\[\],]')
 
 
 class Nesting:
-    """Where in JSON a text ends.
+    """The state of JSON text so far.
 
-    depth: lists and objects that are open. opened: how many were ever begun, and commas.
+    depth: how many arrays and objects are open. opened: how many were ever opened, plus commas.
     """
 
     __slots__ = ("_escaped", "_in_string", "depth", "opened")
@@ -20,7 +20,7 @@ class Nesting:
         self._in_string, self._escaped = in_string, escaped
 
     def after(self, piece: bytes) -> "Nesting":
-        """The state behind a further piece."""
+        """The state after one more piece."""
         depth, opened = self.depth, self.opened
         in_string, skip = self._in_string, 0 if self._escaped else -1
         for match in _MARKS.finditer(piece):

@@ -1,12 +1,12 @@
-"""A value while it is written: what may come next, and how much closing it may take."""
+"""`OpenValue`: a value in progress: what may come next, and how many tokens its end needs."""
 
 from openk2.grammar.course.nesting import Nesting
 from openk2.grammar.course.value_grammar import ValueGrammar
-from openk2.grammar.matcher import TokenVocabulary, Words
+from openk2.grammar.matcher import MaskWords, TokenVocabulary
 
 
 class OpenValue:
-    """One value under its schema. `undo` takes the last id back, and only the last."""
+    """One value of a schema in progress. `undo` takes the last id back, and only that."""
 
     def __init__(self, vocabulary: TokenVocabulary, grammar: ValueGrammar) -> None:
         self._vocabulary, self._grammar = vocabulary, grammar
@@ -15,10 +15,11 @@ class OpenValue:
         self._nesting = Nesting()
         self._before = (0, Nesting())
 
-    def fill(self, words: Words) -> bool:
-        """Write the ids that may come next, without the end; whether the end may come.
+    def fill(self, words: MaskWords) -> bool:
+        """Write the ids that may come next into a mask int32 [words], without the end.
 
-        Raises RuntimeError if the library gave up, for example over a pattern's cost.
+        Returns whether the end may come. Raises RuntimeError if the library gave up, for example
+        because of a pattern's cost.
         """
         self._matcher.unsafe_compute_mask_ptr(words.ctypes.data, words.nbytes)
         if self._matcher.is_error():
@@ -26,7 +27,7 @@ class OpenValue:
         return self._vocabulary.forbid(words, self._vocabulary.call_end)
 
     def take(self, token_id: int) -> None:
-        """Append an id whose bytes may come next. Raises ValueError for another, and the end."""
+        """Append an id. Raises ValueError for one that may not come here, and for the end."""
         end = token_id == self._vocabulary.call_end
         if end or self._matcher.try_consume_tokens([token_id]) != 1:
             raise ValueError(f"token {token_id} is not allowed here")
@@ -48,27 +49,27 @@ class OpenValue:
 
     @property
     def opened(self) -> int:
-        """How many lists, objects and members were begun so far."""
+        """How many arrays, objects and members were ever opened."""
         return self._nesting.opened
 
     @property
     def depth(self) -> int:
-        """How many lists and objects are open."""
+        """How many arrays and objects are open."""
         return self._nesting.depth
 
     def bound(self) -> int:
-        """Tokens that closing takes at most: a bound that costs nothing to compute."""
+        """An upper bound of the tokens that the end needs, at no cost."""
         return self._nesting.depth * self._grammar.level_size + self._grammar.leaf_size
 
     def growth(self, opened: int) -> int:
-        """Tokens by which closing may have grown since `opened` was what it says, at most."""
+        """An upper bound of what the end has grown by since `opened` had this value."""
         grown = self._nesting.opened - opened
         return grown * self._grammar.level_size + self._grammar.leaf_size
 
     def closing(self) -> list[int] | None:
-        """Ids that close the value; None if none were found."""
+        """The ids of the shortest end; None if none is found."""
         return self._grammar.closing(self._matcher, bytes(self._text))
 
     def remainder(self) -> str | None:
-        """What is missing of the value: see `Remainder.grammar`."""
+        """A grammar of what is missing of the value: see `Remainder.grammar`."""
         return self._grammar.remainder(bytes(self._text))

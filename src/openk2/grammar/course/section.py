@@ -1,4 +1,4 @@
-"""K2's tool section as a course: header, arguments, markers, one call after another.
+"""`ToolSection`: K2's tool section: markers, ids and arguments, one call after another.
 
     <|tool_calls_section_begin|> ( <|tool_call_begin|> functions.NAME:IDX
     <|tool_call_argument_begin|> ARGUMENTS <|tool_call_end|> )+ <|tool_calls_section_end|>
@@ -14,9 +14,9 @@ from openk2.chat import call_id
 from openk2.grammar.course.open_value import OpenValue
 from openk2.grammar.course.value_grammar import ValueGrammar
 from openk2.grammar.lark import literal
-from openk2.grammar.matcher import TokenVocabulary, Words
+from openk2.grammar.matcher import MaskWords, TokenVocabulary
 
-# More than any answer holds: what was known of an end no longer holds.
+# More than any answer holds: whatever was known about an end is out of date.
 _UNKNOWN = 10**9
 
 
@@ -35,9 +35,9 @@ class SectionStage(Enum):
 
 @dataclass(frozen=True)
 class _State:
-    """stage; header: its bytes so far; value: the arguments; calls: how many are complete.
+    """header: the bytes of the call id so far. value: the arguments. calls: how many are complete.
 
-    single: no section may be begun any more.
+    forgone: no section may be opened any more.
     """
 
     stage: SectionStage
@@ -48,7 +48,7 @@ class _State:
 
 
 class ToolSection:
-    """A `Course` of tool calls. grammars: the declared tools' arguments, by name."""
+    """The `Course` of tool calls. grammars: those of the declared tools' arguments, by name."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class ToolSection:
         """See `Course`."""
         return self._state.stage not in (SectionStage.FREE, SectionStage.DONE)
 
-    def fill(self, words: Words) -> None:
+    def fill(self, words: MaskWords) -> None:
         """See `Course`."""
         state, ids = self._state, self._vocabulary
         if state.stage is SectionStage.FREE:
@@ -89,13 +89,13 @@ class ToolSection:
         self._before, state, ids = self._state, self._state, self._vocabulary
         self._by_value = False
         if state.stage is SectionStage.FREE:
-            self._state = self._behind_free(token_id)
+            self._state = self._after_free(token_id)
         elif state.stage is SectionStage.ARGUMENTS and token_id != ids.call_end:
             assert state.value is not None
             state.value.take(token_id)
             self._by_value = True
         else:
-            self._state = self._behind_marker(token_id)
+            self._state = self._after_marker(token_id)
 
     def undo(self) -> None:
         """See `Course`."""
@@ -115,7 +115,7 @@ class ToolSection:
 
     @property
     def opened(self) -> int:
-        """See `Course`. Counts within one call's arguments."""
+        """See `Course`. Comparable only within the arguments of one call."""
         value = self._state.value
         return self._state.calls * _UNKNOWN + (value.opened if value is not None else 0)
 
@@ -166,7 +166,7 @@ class ToolSection:
         )
 
     def _shortest_call(self, header: bytes) -> list[int]:
-        """Header and arguments of the call that takes the fewest ids."""
+        """The ids of the id and arguments of the call that needs the fewest."""
         calls = [
             [
                 *self._vocabulary.encode(rest),
@@ -178,13 +178,13 @@ class ToolSection:
         return min(calls, key=len)
 
     def _headers(self, header: bytes) -> list[tuple[str, bytes]]:
-        """The tools that a header may still name, with what is missing of it."""
+        """The tools that a call id may still name, each with what is missing of the id."""
         number = self._first + self._state.calls
         whole = [(name, call_id(name, number).encode()) for name in self._grammars]
         return [(n, text[len(header) :]) for n, text in whole if text.startswith(header)]
 
     def _usual(self) -> Sequence[int]:
-        """The markers; where a header has one way to go on, the usual first id of it."""
+        """`_markers`, but for a call id with one possible rest only its usual first id."""
         if self._state.stage is SectionStage.HEADER:
             rest, *others = self._rests()
             if rest and not others:
@@ -195,7 +195,7 @@ class ToolSection:
         return [rest for _, rest in self._headers(self._state.header)]
 
     def _markers(self) -> Sequence[int]:
-        """The ids that may come where neither text nor arguments are written."""
+        """The ids that may come outside text and arguments."""
         state, ids = self._state, self._vocabulary
         if state.stage is SectionStage.HEADER:
             rests = self._rests()
@@ -206,7 +206,7 @@ class ToolSection:
         fixed = {SectionStage.SECTION: [ids.section_begin], SectionStage.CALL: [ids.call_begin]}
         return fixed.get(state.stage, ids.stops)
 
-    def _behind_free(self, token_id: int) -> _State:
+    def _after_free(self, token_id: int) -> _State:
         ids = self._vocabulary
         begins = token_id == ids.section_begin
         if token_id in ids.inner or (begins and self._state.forgone):
@@ -215,7 +215,7 @@ class ToolSection:
             return _State(SectionStage.CALL)
         return _State(SectionStage.DONE) if token_id in ids.stops else self._state
 
-    def _behind_marker(self, token_id: int) -> _State:
+    def _after_marker(self, token_id: int) -> _State:
         state, ids = self._state, self._vocabulary
         if state.stage is SectionStage.ARGUMENTS:
             assert state.value is not None

@@ -1,4 +1,4 @@
-"""One JSON Schema, compiled: the matcher of a vocabulary, and how to close what it began."""
+"""`ValueGrammar`: one compiled JSON Schema: its matcher, and the shortest end of its values."""
 
 import math
 import re
@@ -28,10 +28,10 @@ _REPEATED = re.compile(r"\{(\d{1,9})")
 
 
 class ValueGrammar:
-    """What a value of one schema may look like. Immutable; values are begun with `matcher`.
+    """What a value of one schema may look like. Immutable; `matcher` starts a value.
 
-    least: ids of the shortest value. level_size: bytes that closing one open list or object can
-    take at most, leaf_size: one scalar.
+    least_ids: the ids of the shortest value. level_size, leaf_size: upper bounds, in bytes, of what
+    the end of one open array or object and of one scalar needs.
     Raises GrammarError if the schema cannot be enforced.
     """
 
@@ -44,7 +44,7 @@ class ValueGrammar:
             if not disjoint(self._shapes, first, second):
                 place, _, keyword = pointer.rpartition("/")
                 raise GrammarError(
-                    "has branches that a value may satisfy together, as far as can be seen",
+                    "has branches that might overlap: make them exclude each other",
                     pointer=place,
                     keyword=keyword,
                 )
@@ -53,7 +53,7 @@ class ValueGrammar:
         try:
             self._start = compiled(vocabulary.trie, plain_schema(self._shapes))
         except ValueError as error:
-            # Strings and numbers were compiled one by one: what is left are keys.
+            # Strings and numbers were compiled one by one, so the fault is in a key.
             patterned = any(
                 isinstance(shape, ObjectShape) and (shape.patterns or shape.closed)
                 for union in self._shapes.nodes
@@ -68,7 +68,7 @@ class ValueGrammar:
         self.least_ids = vocabulary.encode(least.text(self._shapes.root))
 
     def matcher(self) -> "LLMatcher":
-        """A matcher at the beginning of a value."""
+        """A matcher at the start of a value."""
         return self._start.deep_copy()
 
     @cached_property
@@ -76,11 +76,11 @@ class ValueGrammar:
         return Remainder(self._shapes, self._least)
 
     def remainder(self, text: bytes) -> str | None:
-        """What is missing of a value of which this is the beginning: see `Remainder.grammar`."""
+        """A grammar of what a value starting with `text` lacks: see `Remainder.grammar`."""
         return self._remainder.grammar(text)
 
     def closing(self, matcher: "LLMatcher", text: bytes) -> list[int] | None:
-        """Ids that close the value that the matcher has seen; None if none were found.
+        """The ids of the shortest end of the value in the matcher; None if none is found.
 
         text: the value's bytes so far.
         """
@@ -94,7 +94,7 @@ class ValueGrammar:
 
 
 def _leaf_size(shape: ValueShape, leaves: Leaves) -> int:
-    """Bytes that finishing a scalar can take, wherever it stands."""
+    """How many bytes the end of a scalar needs at most, from anywhere inside it."""
     if isinstance(shape, LiteralShape):
         return max(len(text.encode()) for text in shape.texts)
     if isinstance(shape, NumberShape):
@@ -103,7 +103,7 @@ def _leaf_size(shape: ValueShape, leaves: Leaves) -> int:
         return 0
     size = shape.min_length + 8
     for pattern in shape.patterns:
-        # Written out, with every repetition repeated, a pattern has no longer way to its end.
+        # No end is longer than the pattern written out with every repetition repeated.
         size *= len(pattern) * math.prod(int(n) + 1 for n in _REPEATED.findall(pattern))
     return size + 64 * len(shape.formats)
 

@@ -1,4 +1,4 @@
-"""The shortest end of a value, from its shapes and from any text that begins it."""
+"""The shortest end of a value, given its shapes and the text so far."""
 
 from openk2.grammar.ending.begun import arrays, next_named, objects, place
 from openk2.grammar.ending.closer import Closer

@@ -1,7 +1,7 @@
-"""What closes a value from where it stands: the shortest text, from its beginning and its shapes.
+"""`Closer`: the shortest texts that may finish a value, from the text so far and its shapes.
 
-Where alternatives differ only in what is to come, several texts are offered, shortest first; the
-matcher that knows the whole grammar has the last word on each.
+Where several alternatives are still possible there are several texts, shortest first. The matcher
+of the whole grammar decides which one is valid.
 """
 
 from collections.abc import Iterator
@@ -23,18 +23,18 @@ from openk2.grammar.shapes import (
     ValueShape,
 )
 
-# Texts offered for one level.
+# How many texts one level offers.
 MAX_OFFERS = 8
 
 
 class Closer:
-    """Closes values of one schema."""
+    """Finishes values of one schema."""
 
     def __init__(self, shapes: Shapes, leaves: Leaves, least: Least) -> None:
         self._shapes, self._leaves, self._least = shapes, leaves, least
 
     def offers(self, text: bytes) -> list[bytes]:
-        """Texts that may close the value begun by `text`, shortest first."""
+        """Texts that may finish the value that starts with `text`, shortest first."""
         partial = read_partial(text)
         return [b""] if partial.whole else self._of_node(self._shapes.root, partial, 0)
 
@@ -109,12 +109,12 @@ class Closer:
             yield comma + b",".join(members) + b"}"
 
     def _closed(self, shape: ObjectShape, head: bytes, last: int, extras: int) -> Iterator[bytes]:
-        """A head that ends a member, and what is owed behind it."""
+        """A head that ends a member, followed by the members still missing."""
         if shape.max_extra is None or extras <= shape.max_extra:
             yield b",".join([head, *self._least.members(shape, last, extras)]) + b"}"
 
     def _from_member(self, shape: ObjectShape, last: int, extras: int) -> Iterator[bytes]:
-        """Behind a comma: a member must come, the next owed one or any."""
+        """After a comma: one more member, required or not, must come."""
         for position, name, node in next_named(self._shapes, shape, last, extras):
             yield from self._closed(shape, self._least.member(name, node), position, extras)
         extra = self._least.extra(shape)
@@ -134,7 +134,7 @@ class Closer:
             yield from self._closed(shape, head, len(shape.properties), extras + 1)
 
     def _key_rests(self, shape: ObjectShape, begun: bytes) -> Iterator[tuple[bytes, int]]:
-        """What may finish a key that has no name."""
+        """What may finish a key that is not a named property."""
         if shape.additional != NEVER:
             rest = text_rest(begun[1:])
             for letters in (b"", b"a", b"zq", b"-_0"):

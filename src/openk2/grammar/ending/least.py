@@ -1,4 +1,4 @@
-"""The shortest value of every node: its size for all, its text for those that are wanted."""
+"""`Least`: the shortest value of every node: all sizes at once, texts on demand."""
 
 import json
 import math
@@ -17,15 +17,15 @@ from openk2.grammar.shapes import (
     ValueShape,
 )
 
-# Where the shortest value itself nests deeper, or is longer, no answer could hold it.
-MAX_DEPTH = 64  # as what is written: `bounded`
+# No answer could hold a shortest value that is longer or nests deeper than this.
+MAX_DEPTH = 64  # the limit of outputs too: `course.bounded`
 MAX_BYTES = 200_000
 
 
 class Least:
     """Shortest values of the nodes of one schema.
 
-    Raises GrammarError if a leaf cannot be enforced, or if nothing satisfies the schema.
+    Raises GrammarError if a string or number cannot be enforced, or if no value is valid.
     """
 
     def __init__(self, shapes: Shapes, leaves: Leaves) -> None:
@@ -34,7 +34,7 @@ class Least:
         changed = True
         while changed:
             changed = False
-            # Children are numbered after their parents.
+            # Children are numbered after their parents, so this order needs few passes.
             for number in reversed(range(len(shapes.nodes))):
                 size = min(
                     (self.size_of(shape) for shape in shapes.nodes[number]), default=math.inf
@@ -42,14 +42,14 @@ class Least:
                 changed |= size < self._sizes[number]
                 self._sizes[number] = size
         if self.size(shapes.root) == math.inf:
-            raise GrammarError("is satisfied by no value that can be written")
+            raise GrammarError("has no value that can be generated")
 
     def size(self, node: int) -> float:
-        """Bytes of the shortest value; infinite if there is none."""
+        """How many bytes the shortest value has; infinite if there is none."""
         return math.inf if node == NEVER else self._sizes[node]
 
     def text(self, node: int, depth: int = 0) -> bytes:
-        """The shortest value's JSON. Raises GrammarError if it is longer or deeper than may be."""
+        """The shortest value's JSON. Raises GrammarError if it is too long or too deep."""
         if depth > MAX_DEPTH or self.size(node) > MAX_BYTES:
             raise GrammarError(
                 f"has no value of less than {MAX_BYTES:,} bytes and {MAX_DEPTH} levels"
@@ -67,9 +67,9 @@ class Least:
         return least
 
     def members(self, record: ObjectShape, after: int, extras: int, depth: int = 0) -> list[bytes]:
-        """The members still owed: required ones behind position `after`, then further keys.
+        """The members still missing: required ones after position `after`, then other keys.
 
-        extras: how many further keys there are.
+        extras: how many other keys there are already.
         """
         owed = [
             self.member(name, node, depth)
@@ -87,7 +87,7 @@ class Least:
         return quoted(name) + b":" + self.text(node, depth + 1)
 
     def extra(self, record: ObjectShape, depth: int = 0) -> bytes | None:
-        """The shortest further member; None if there can be none."""
+        """The shortest member with another key; None if there can be none."""
         choices = self._extras(record)
         if not choices:
             return None
@@ -95,7 +95,7 @@ class Least:
         return key + b":" + self.text(node, depth + 1)
 
     def _extras(self, record: ObjectShape) -> list[tuple[bytes, int]]:
-        """Keys of further members, shortest for their kind, with their nodes."""
+        """The shortest other key of each kind, with its node."""
         if record.max_extra == 0:
             return []
         taken = {name for name, _ in record.properties}
@@ -117,7 +117,7 @@ class Least:
         return [choice for choice in choices if self.size(choice[1]) < math.inf]
 
     def size_of(self, shape: ValueShape) -> float:
-        """Bytes of the shortest value of one alternative; infinite if there is none."""
+        """How many bytes the shortest value of one alternative has; infinite if there is none."""
         if isinstance(shape, LiteralShape):
             return min(len(text.encode()) for text in shape.texts)
         if isinstance(shape, ArrayShape):
@@ -141,12 +141,12 @@ class Least:
 
 
 def quoted(name: str) -> bytes:
-    """A key as it is written."""
+    """A key's JSON."""
     return json.dumps(name, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def _joined(sizes: Sequence[float], more: int, each: float) -> float:
-    """Bytes of members with commas between: these, and `more` of one size."""
+    """Bytes of members with commas between them: these, and `more` of size `each`."""
     count = len(sizes) + more
     return sum(sizes) + (more * each if more else 0) + max(0, count - 1)
 

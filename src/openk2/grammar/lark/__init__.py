@@ -1,4 +1,4 @@
-"""Shapes as Lark grammars, for engines that enforce a grammar themselves."""
+"""Shapes as Lark grammars, for engines that enforce grammars themselves."""
 
 from openk2.grammar.lark.remainder import Remainder
 from openk2.grammar.lark.rules import literal

@@ -1,8 +1,8 @@
-"""Shapes -> a grammar in Lark, as llguidance and xgrammar read it, for engines that others run.
+"""`LarkRules`: shapes as a Lark grammar that llguidance and xgrammar both read.
 
-Every place in an object is a rule of its own, so that a value that was begun can be gone on with
-from where it stands (`remainder`). What one of the two libraries does not have, or has otherwise,
-is not used: the language is that of the masks, except where `LarkRules` says.
+Every position in an object has its own rule, so that an unfinished value can be continued from
+where it is (`remainder`). Only what both libraries have, and read alike, is used. The language is
+that of the masks, except where `LarkRules` says otherwise.
 """
 
 import json
@@ -22,9 +22,9 @@ from openk2.grammar.shapes import (
 )
 
 CHARACTER = r'([^"\\\x00-\x1f\x7f]|\\["\\bfnrt])'
-ESCAPED = r'["\\bfnrt]'  # behind a backslash
-DIGITS = 15  # before the point, where the schema has no bounds of its own
-WHOLE = f"[1-9][0-9]{{0,{DIGITS - 1}}}"  # and no minus zero, of which there are two kinds
+ESCAPED = r'["\\bfnrt]'  # after a backslash
+DIGITS = 15  # before the decimal point, where the schema has no bounds
+WHOLE = f"[1-9][0-9]{{0,{DIGITS - 1}}}"  # no zero: minus zero is read in two ways
 TERMINALS = (
     "COMMA: /, ?/",
     "COLON: /: ?/",
@@ -35,12 +35,13 @@ TERMINALS = (
 
 
 class LarkRules:
-    """The rules of one schema's values: `value` names those of a node, the others say what may
-    follow inside a list or an object.
+    """The rules of one schema: `value` names a node's rule; the methods name those of what may
+    follow inside an array or object.
 
-    Narrower than the masks: beside named properties, further keys are written only if some are
-    owed; numbers without bounds have at most 15 digits before the point. Wider: a further key may
-    be any, and leaves with patterns, formats or bounds are what the library makes of their schema.
+    Narrower than the masks: beside named properties, other keys come only if some are required;
+    numbers without bounds have at most 15 digits before the decimal point. Wider: another key may
+    be any string, and strings and numbers with patterns, formats or bounds are whatever the library
+    makes of their schema.
     """
 
     def __init__(self, shapes: Shapes, least: Least) -> None:
@@ -52,44 +53,43 @@ class LarkRules:
                 self._add(value(number), [self._shape(shape, number) for shape in possible])
 
     def grammar(self, start: str) -> str:
-        """The whole grammar. start: what its texts are."""
-        # vLLM takes a grammar with ::= anywhere in it for another language.
+        """The whole grammar. start: the rule's right-hand side that a text must match."""
+        # vLLM takes a grammar that contains ::= for another language.
         text = "\n".join((f"start: {start}", *TERMINALS, *self._rules))
         return text.replace("::=", r"\u003a:=")
 
     def has(self, node: int) -> bool:
-        """Whether a node has values at all."""
+        """Whether a node has any value."""
         return self._least.size(node) < math.inf
 
     def may_follow(self, shape: ObjectShape, number: int, place: int, extras: int) -> str:
-        """Behind a member, to the end of the object.
+        """What follows a member, to the end of the object.
 
-        place: of the next named property. extras: how many further keys there are.
+        place: the position of the next named property. extras: how many other keys there are.
         """
         if extras:
             return self._more(shape, extras)
         return f"{self._places(shape, number)}_end{place}"
 
     def member(self, shape: ObjectShape, number: int, place: int, extras: int) -> str | None:
-        """From the beginning of a member that must come to the end of the object; None if none
-        that is written may come."""
+        """One more member and what follows it, to the end of the object; None if none may come."""
         if extras:
             return self._extra(shape, extras)
         if self._goes_on(shape, place):
             return f"{self._places(shape, number)}_member{place}"
-        # Whoever wrote the comma meant a key that is not written otherwise.
+        # After a comma only another key is left, though rules alone would not add one.
         return self._extra(shape, 0) if self.has_extras(shape) else None
 
     def has_extras(self, shape: ObjectShape) -> bool:
-        """Whether there are further keys at all."""
+        """Whether other keys may occur."""
         return shape.open and bool(self._extra_values(shape))
 
     def extra_value(self, shape: ObjectShape) -> str:
-        """The value of any further key."""
+        """The value of any other key."""
         return one_of(self._extra_values(shape))
 
     def items(self, shape: ArrayShape, number: int, count: int) -> str:
-        """Behind `count` items, to the end of the list."""
+        """What follows `count` items, to the end of the array."""
         if count <= len(shape.prefix):
             return f"{self._places(shape, number)}_items{count}"
         return self._more_items(shape, count)
@@ -117,7 +117,7 @@ class LarkRules:
         return f'"{{" {opened}'
 
     def _items(self, shape: ArrayShape, number: int, count: int) -> list[str]:
-        """The ways to go on behind `count` items, of which each has its own place."""
+        """The ways to continue after `count` items, each with its own position."""
         item = shape.item(count)
         if (shape.max_items is not None and count >= shape.max_items) or not self.has(item):
             return ['"]"']
@@ -127,14 +127,14 @@ class LarkRules:
         return [f"{comma}{value(item)} {self.items(shape, number, count + 1)}", *ends]
 
     def _more_items(self, shape: ArrayShape, count: int) -> str:
-        """Behind `count` items, all that may follow being alike."""
+        """What follows `count` items when all that may follow have one node."""
         most = None if shape.max_items is None else max(0, shape.max_items - count)
         most = most if self.has(shape.rest) else 0
         least = max(0, shape.min_items - count)
         return f'{times(f"COMMA {value(shape.rest)}", least, most)} "]"'
 
     def _members(self, shape: ObjectShape, number: int, place: int) -> list[str]:
-        """The ways to go on with a member at this place or one behind it."""
+        """The ways to continue with a member at this position or a later one."""
         if place == len(shape.properties):
             return [self._extra(shape, 0)]
         name, node = shape.properties[place]
@@ -147,7 +147,7 @@ class LarkRules:
         return ways
 
     def _goes_on(self, shape: ObjectShape, place: int) -> bool:
-        """Whether a member that is written may come at this place or behind it."""
+        """Whether a rule has a member at this position or a later one."""
         for name, node in shape.properties[place:]:
             if self.has(node) or name in shape.required:
                 return True
@@ -158,11 +158,11 @@ class LarkRules:
         return [value(node) for node in dict.fromkeys(nodes) if self.has(node)]
 
     def _extra(self, shape: ObjectShape, extras: int) -> str:
-        """A further key, beside `extras` of them, and all that follows."""
+        """Another key, after `extras` of them, and all that follows."""
         return f"STRING COLON {self.extra_value(shape)} {self._more(shape, extras + 1)}"
 
     def _more(self, shape: ObjectShape, extras: int) -> str:
-        """What may follow behind a further key's value."""
+        """What may follow the value of another key."""
         most = None if shape.max_extra is None else max(0, shape.max_extra - extras)
         another = f"COMMA STRING COLON {self.extra_value(shape)}"
         return f'{times(another, max(0, shape.min_extra - extras), most)} "}}"'
@@ -175,7 +175,7 @@ class LarkRules:
 
 
 def last_owed(shape: ObjectShape) -> int:
-    """The place of the last member that an object must have; -1 if it may be empty."""
+    """The position of the last member that an object must have; -1 if it may be empty."""
     if shape.min_extra:
         return len(shape.properties)
     places = (at for at, (name, _) in enumerate(shape.properties) if name in shape.required)
@@ -183,18 +183,18 @@ def last_owed(shape: ObjectShape) -> int:
 
 
 def value(number: int) -> str:
-    """The rule of a node's values."""
+    """The name of a node's rule."""
     return f"v{number}"
 
 
 def literal(text: str | bytes) -> str:
-    """This very text."""
+    """Exactly this text."""
     text = text if isinstance(text, str) else text.decode("utf-8", "surrogatepass")
     return json.dumps(text, ensure_ascii=False)
 
 
 def text(shape: StringShape) -> str:
-    """A string."""
+    """A string of this shape."""
     if not shape.plain:
         plain = {key: item for key, item in plain_leaf(shape).items() if (key, item) != _NO_LEAST}
         return f"%json {json.dumps(plain)}"
@@ -207,19 +207,19 @@ _NO_LEAST = ("minLength", 0)
 
 
 def characters(least: int, most: int | None) -> str:
-    """A regular expression of so many characters of a string."""
+    """A regular expression of `least` to `most` characters of a string."""
     return f"{CHARACTER}{{{least},{'' if most is None else most}}}"
 
 
 def numeral(shape: NumberShape) -> str:
-    """A number."""
+    """A number of this shape."""
     if shape.multiple is None and is_unbounded(shape):
         return "INTEGER" if shape.integer else "NUMBER"
     return f"%json {json.dumps(plain_leaf(shape))}"
 
 
 def is_unbounded(shape: NumberShape) -> bool:
-    """Whether the schema said nothing of its size."""
+    """Whether the schema gave no bounds."""
     limit = MAX_INTEGER if shape.integer else MAX_NUMBER
     return shape.low == -limit and shape.high == limit
 
@@ -230,7 +230,7 @@ def one_of(ways: list[str]) -> str:
 
 
 def times(each: str, least: int, most: int | None) -> str:
-    """So many of them in a row; empty for none."""
+    """`least` to `most` repetitions; empty if there are none."""
     if most == 0:
         return ""
     if most is not None:

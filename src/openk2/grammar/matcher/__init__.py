@@ -1,14 +1,14 @@
-"""What llguidance compiles and matches: vocabularies, plain schemas, single strings and numbers."""
+"""llguidance and what it is given: vocabularies, plain schemas, single strings and numbers."""
 
 from openk2.grammar.matcher.leaves import Leaves, escapes, text_rest
 from openk2.grammar.matcher.library import byte_matcher, compiled
 from openk2.grammar.matcher.plain import plain_leaf, plain_schema
-from openk2.grammar.matcher.vocabulary import TokenVocabulary, Words
+from openk2.grammar.matcher.vocabulary import MaskWords, TokenVocabulary
 
 __all__ = [
     "Leaves",
+    "MaskWords",
     "TokenVocabulary",
-    "Words",
     "byte_matcher",
     "compiled",
     "escapes",

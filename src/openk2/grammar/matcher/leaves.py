@@ -1,7 +1,7 @@
-"""The shortest way to write, or to finish, one string or number.
+"""`Leaves`: the shortest text of one string or number, or the shortest that finishes it.
 
-Plain strings are counted out. For the others the library's own matcher, on single bytes, is
-searched breadth first, so what is found is what the library will accept.
+Plain strings are counted out. The others are searched breadth first with the library's own matcher
+over bytes, so that the library accepts what is found.
 """
 
 from collections import Counter
@@ -16,31 +16,34 @@ from openk2.grammar.shapes import NumberShape, ScalarShape, StringShape
 if TYPE_CHECKING:
     from llguidance import LLMatcher
 
-# A pattern's string is found letter by letter.
+# A string with a pattern is found letter by letter.
 MAX_PATTERN_LENGTH = 2_000
-# States kept a step, how many of them may look alike at first, and letters tried of each.
+# States kept in a step, how many of them may look alike at first, and letters tried in each.
 _BEAM, _FEW_ALIKE, _LETTERS = 24, 4, 24
 _MAX_STEPS = 4 * MAX_PATTERN_LENGTH
 _MAX_TRIES = 30_000
 
 
 class Leaves:
-    """Searches the strings and numbers of one schema; each shape is compiled once."""
+    """The shortest strings and numbers of one schema; each shape is compiled once."""
 
     def __init__(self) -> None:
         self._matchers: dict[ScalarShape, LLMatcher | None] = {}
         self._least: dict[ScalarShape, bytes | None] = {}
 
     def least_size(self, shape: ScalarShape) -> int | None:
-        """Bytes of the shortest value; None if there is no value at all."""
+        """How many bytes the shortest value has; None if there is no value."""
         if isinstance(shape, StringShape) and shape.plain:
             return shape.min_length + 2
         least = self.least(shape)
         return None if least is None else len(least)
 
     def least(self, shape: ScalarShape) -> bytes | None:
-        """The shortest value's JSON; None if there is none. Raises GrammarError if none is found,
-        which a pattern that needs thousands of letters can cause."""
+        """The shortest value's JSON; None if there is no value.
+
+        Raises GrammarError if none is found, for example with a pattern that needs thousands of
+        letters.
+        """
         if isinstance(shape, StringShape) and shape.plain:
             return b'"' + b"a" * shape.min_length + b'"'
         if isinstance(shape, NumberShape) and shape.low <= 0 <= shape.high:
@@ -53,7 +56,7 @@ class Leaves:
         return self._least[shape]
 
     def rest(self, shape: ScalarShape, begun: bytes) -> bytes | None:
-        """What finishes a value that was begun; None if nothing does, or nothing is found."""
+        """The shortest text that finishes a value, from its first bytes; None if none is found."""
         if isinstance(shape, StringShape) and shape.plain:
             return _rest_of_plain(shape, begun)
         matcher = self._matcher(shape)
@@ -65,7 +68,7 @@ class Leaves:
         return _shortest(matcher, _hints(shape))
 
     def _matcher(self, shape: ScalarShape) -> "LLMatcher | None":
-        """A matcher at the beginning; None if the shape holds no value."""
+        """A matcher at the start of a value; None if the shape has no value."""
         if shape not in self._matchers:
             if isinstance(shape, StringShape) and shape.min_length > MAX_PATTERN_LENGTH:
                 raise GrammarError(
@@ -85,7 +88,7 @@ class Leaves:
 
 
 def text_rest(begun: bytes) -> bytes:
-    """What completes the last character of a string that was begun, its quote not included."""
+    """What completes the last character of a string's first bytes, given without its quote."""
     last = _last_character(begun)
     return _character_rest(last) if last else b""
 
@@ -110,7 +113,7 @@ def _rest_of_plain(shape: StringShape, begun: bytes) -> bytes | None:
 
 
 def escapes(body: str) -> int:
-    """How many backslashes begin an escape."""
+    """How many escapes there are."""
     count = position = 0
     while (position := body.find("\\", position)) >= 0:
         count, position = count + 1, position + 2
@@ -118,7 +121,7 @@ def escapes(body: str) -> int:
 
 
 def _last_character(begun: bytes) -> bytes:
-    """The bytes from the beginning of the last character on, an escape being one."""
+    """The first bytes of a character or escape that the text ends inside; empty if none."""
     slashes = len(begun) - len(begun.rstrip(b"\\"))
     if slashes % 2:
         return b"\\"
@@ -129,14 +132,14 @@ def _last_character(begun: bytes) -> bytes:
 
 
 def _shortest(matcher: "LLMatcher", hints: frozenset[int]) -> bytes | None:
-    """The fewest bytes after which the matcher accepts; None if none were found."""
+    """The fewest bytes after which the matcher accepts; None if none are found."""
     return _searched(matcher, hints, _FEW_ALIKE) or _searched(matcher, hints, _BEAM)
 
 
 def _searched(matcher: "LLMatcher", hints: frozenset[int], most_alike: int) -> bytes | None:
-    """As `_shortest`, by a beam over states. most_alike: kept of those that allow the same bytes.
+    """`_shortest` by beam search. most_alike: how many states that allow the same bytes are kept.
 
-    Few make long strings cheap, many find the letter that matters among letters that do not.
+    A small number makes long strings cheap; a large one finds the one letter that matters.
     """
     beam = [(matcher, b"")]
     tries = 0
@@ -164,7 +167,7 @@ def _searched(matcher: "LLMatcher", hints: frozenset[int], most_alike: int) -> b
 
 
 def _letters(mask: bytes, hints: frozenset[int]) -> list[int]:
-    """Bytes that may come next: all if they are few, else the likely and the first of each run."""
+    """Bytes to try next: all if they are few, otherwise likely ones and the first of each run."""
     allowed = [byte for byte in range(256) if mask[byte // 8] >> (byte % 8) & 1]
     if len(allowed) > _LETTERS:
         known = frozenset(allowed)
@@ -175,13 +178,13 @@ def _letters(mask: bytes, hints: frozenset[int]) -> list[int]:
 
 
 def _keyword(shape: ScalarShape) -> str:
-    """The keyword to blame for a leaf that cannot be enforced."""
+    """The keyword that an error about this shape names."""
     if isinstance(shape, StringShape):
         return "pattern" if shape.patterns else "format"
     return "minimum" if shape.multiple is None else "multipleOf"
 
 
 def _hints(shape: ScalarShape) -> frozenset[int]:
-    """Bytes that a shortest value is likely to have: those that its patterns spell."""
+    """Bytes that a shortest value is likely to contain: those spelt in its patterns."""
     patterns = shape.patterns if isinstance(shape, StringShape) else ()
     return frozenset("".join(patterns).encode() + b"@:/.-") - frozenset(b"\\.+*?()|[]{}^$")

@@ -1,6 +1,6 @@
-"""llguidance, behind the few calls that this room makes of it.
+"""The only calls of llguidance.
 
-The library is imported inside functions: whoever only starts the command does not load it.
+The library is imported inside functions, so that starting the command does not load it.
 """
 
 import json
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
     from llguidance._lib import JsonCompileOptions
 
-# Compact JSON, as the models are trained on, or Python's default, as the published template
-# writes calls. White space without end would be a trap for a weak model.
+# Compact JSON, as models are trained on, or Python's default, as the published template writes
+# calls. Unlimited white space would trap a weak model.
 OPTIONS: "JsonCompileOptions" = {
     "whitespace_flexible": False,
     "item_separator": ", ?",
     "key_separator": ": ?",
-    # Without \u every key has one spelling, so none can repeat a named property in disguise.
+    # Without \u a key has one spelling, so it cannot repeat a named property in disguise.
     "json_allowed_escapes": 'nrbtf"\\',
 }
-# Work that one schema or one token may cost; in the library's own units, about 20 ms and 5 ms.
+# What one schema or one token may cost, in the library's units: about 20 ms and 5 ms.
 LIMITS: Mapping[str, Any] = {
     "initial_lexer_fuel": 1_000_000,
     "step_lexer_fuel": 200_000,
@@ -33,7 +33,7 @@ BYTE_END = 256
 
 
 class _Words:
-    """A vocabulary in the form that the library reads."""
+    """A vocabulary in the form that the library expects."""
 
     bos_token_id = None
 
@@ -59,10 +59,10 @@ def vocabulary(
     end: int,
     encode: Callable[[bytes], list[int]],
 ) -> "LLTokenizer":
-    """The library's view of a vocabulary: a trie, seconds of work for 163,840 tokens.
+    """The library's trie of a vocabulary; takes seconds for 163,840 tokens.
 
-    specials: ids that no text ever stands for. end: the one that ends a value. encode: the ids of
-    a text; where only one text may follow, its own ids are all that a mask allows.
+    specials: ids that no text is encoded to. end: the one that ends a value. encode: text to ids;
+    where only one text may follow, a mask allows only its ids.
     """
     from llguidance import LLTokenizer
     from llguidance._tokenizer import TokenizerWrapper
@@ -71,7 +71,7 @@ def vocabulary(
 
 
 def compiled(words: "LLTokenizer", schema: Mapping[str, Any]) -> "LLMatcher":
-    """A matcher at the beginning of a value. Raises ValueError with what the library objects to."""
+    """A matcher at the start of a value. Raises ValueError with the library's objection."""
     from llguidance import LLMatcher, LLParserLimits
 
     grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=OPTIONS)
@@ -86,11 +86,11 @@ def compiled(words: "LLTokenizer", schema: Mapping[str, Any]) -> "LLMatcher":
 
 @lru_cache(maxsize=1)
 def byte_vocabulary() -> "LLTokenizer":
-    """256 tokens of one byte, and an end: for searching letter by letter."""
+    """256 one-byte tokens and an end token, for searching byte by byte."""
     tokens = [bytes([byte]) for byte in range(256)] + [b"<end>"]
     return vocabulary(tokens, [BYTE_END], BYTE_END, list)
 
 
 def byte_matcher(schema: Mapping[str, Any]) -> "LLMatcher":
-    """A matcher of bytes. Raises ValueError as `compiled` does."""
+    """A matcher over bytes. Raises ValueError as `compiled` does."""
     return compiled(byte_vocabulary(), schema)

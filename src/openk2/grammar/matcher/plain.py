@@ -1,7 +1,7 @@
-"""Shapes -> the plain JSON Schema that the library compiles.
+"""Shapes written as the plain JSON Schema that the library compiles.
 
-Only keywords that the library enforces exactly are used, and no two of them overlap, so what it
-would have to merge or approximate never reaches it.
+It uses only keywords that the library enforces exactly, and no two that overlap, so the library
+never has to merge or approximate.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from openk2.grammar.shapes import (
 
 
 def plain_schema(shapes: Shapes) -> dict[str, Any]:
-    """A schema of the same values. A node is a definition, referred to by its number."""
+    """A schema of the same values. Every node is a definition, named by its number."""
     definitions = {str(number): plain_union(shapes, number) for number in range(len(shapes.nodes))}
     return {"$ref": f"#/$defs/{shapes.root}", "$defs": definitions}
 

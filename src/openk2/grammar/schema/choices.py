@@ -1,7 +1,7 @@
-"""Combining keywords spelt out: a conjunction of schemas becomes a choice of plain conjunctions.
+"""Expands combining keywords: a conjunction of schemas becomes alternatives without them.
 
-`$ref` and `allOf` add schemas to a conjunction, `anyOf` and its like split it. What comes out has
-no such keyword left to obey, so its assertions can be collected type by type (`reading`).
+`$ref` and `allOf` add schemas to a conjunction; `anyOf`, `oneOf`, `not` and the dependent keywords
+split it. The assertions of each alternative can then be collected type by type (`reading`).
 """
 
 import json
@@ -11,9 +11,9 @@ from typing import Any
 
 from openk2.grammar.schema.keywords import UNENFORCEABLE, Subschema, referred
 
-# More than this many ways to satisfy one schema is an attack or a mistake.
+# More combinations of branches than this are an attack or a mistake.
 MAX_CHOICES = 256
-# Schemas reached from one another without going into the value.
+# How many schemas may lead to one another without descending into the value.
 MAX_CHAIN = 500
 
 
@@ -49,10 +49,10 @@ def choices(root: Subschema, conjunction: Iterable[Subschema]) -> list[Choice]:
             continue
         (subschema, above), *rest = partial.pending
         if subschema in above:
-            raise subschema.refused("$ref", "leads back to itself")
+            raise subschema.refused("$ref", "points back to itself")
         if len(above) > MAX_CHAIN:
             raise subschema.refused(
-                _splitting(subschema), f"is the end of {MAX_CHAIN} schemas in one"
+                _splitting(subschema), f"is nested in more than {MAX_CHAIN} schemas for one value"
             )
         if subschema.schema is False:
             continue
@@ -83,7 +83,7 @@ def choices(root: Subschema, conjunction: Iterable[Subschema]) -> list[Choice]:
 
 @dataclass(frozen=True)
 class _Option:
-    """Schemas to add to a conjunction; for a branch of a `oneOf`, which."""
+    """Schemas to add to a conjunction. one_of, branch: which branch of which `oneOf` this is."""
 
     subschemas: tuple[Subschema, ...]
     one_of: str | None = None
@@ -99,7 +99,7 @@ def _with(partial: _Partial, option: _Option, above: frozenset[Subschema]) -> _P
 
 
 def _options(root: Subschema, subschema: Subschema) -> Iterable[list[_Option]]:
-    """For each combining keyword of a schema the ways to satisfy it."""
+    """For each combining keyword of a schema, the ways to satisfy it."""
     target = referred(root, subschema)
     if target is not None:
         yield [_Option((target,))]
@@ -143,7 +143,7 @@ def _without(subschema: Subschema, label: str, name: str) -> _Option:
 
 
 def _denied(subschema: Subschema) -> list[_Option]:
-    """The ways to satisfy `not`, for the few schemas whose opposite is a schema."""
+    """The ways to satisfy `not`, for the few schemas whose negation is a schema."""
     inner = subschema.below("not")
     if inner.schema is False:
         return [_Option(())]
@@ -166,12 +166,12 @@ def _denied(subschema: Subschema) -> list[_Option]:
             for name in required
         ]
     raise subschema.refused(
-        "not", "cannot be enforced for this schema: say what is allowed instead"
+        "not", "cannot be enforced for this schema: describe what is allowed instead"
     )
 
 
 def _idle(subschema: Subschema, keyword: str) -> bool:
-    """Whether a keyword that cannot be enforced says nothing here."""
+    """Whether an unenforceable keyword has no effect here."""
     if keyword == "if":
         return subschema.get("then") is None and subschema.get("else") is None
     if keyword == "contains":

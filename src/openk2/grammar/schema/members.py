@@ -1,4 +1,4 @@
-"""Which schemas an item of a list or a property of an object has to satisfy."""
+"""Which schemas an item of an array or a property of an object must satisfy."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -18,14 +18,14 @@ from openk2.grammar.schema.scalars import (
 )
 from openk2.grammar.shapes import NEVER, ObjectShape
 
-# An array of more items is not compiled: every item costs.
+# Arrays with more items are not compiled: every counted item costs.
 MAX_ITEMS = 4_096
-# So many ways to choose which optional properties to have.
+# In how many ways the optional properties may be chosen.
 MAX_SELECTIONS = 64
 
 
 def items_at(subschemas: Subschemas, index: int) -> Iterator[Subschema]:
-    """The schemas of one item of a list."""
+    """The schemas of one item of an array."""
     for subschema in subschemas:
         prefix = subschema.schemas("prefixItems")
         if index < len(prefix):
@@ -37,8 +37,8 @@ def items_at(subschemas: Subschemas, index: int) -> Iterator[Subschema]:
 class Fields:
     """The properties of an object that satisfies several schemas at once.
 
-    names: those that are named, in the order of the schemas. patterns: of all `patternProperties`.
-    open: whether other keys may occur at all.
+    names: the named ones, in the order of the schemas. patterns: those of all `patternProperties`.
+    open: whether other keys may occur.
     """
 
     def __init__(self, subschemas: Subschemas) -> None:
@@ -83,7 +83,7 @@ class Fields:
         return found
 
     def matching(self, pattern: str) -> list[Subschema]:
-        """The schemas of a key that has no name and that one pattern is found in."""
+        """The schemas of an unnamed key that matches one pattern."""
         found: list[Subschema] = []
         for subschema in self._subschemas:
             if pattern in subschema.mapping("patternProperties"):
@@ -93,7 +93,7 @@ class Fields:
         return found
 
     def others(self) -> list[Subschema]:
-        """The schemas of a key that has no name and that no pattern is found in."""
+        """The schemas of an unnamed key that matches no pattern."""
         return [schema for subschema in self._subschemas for schema in _additional(subschema)]
 
     def _listed_keys(self) -> list[str] | None:
@@ -123,13 +123,13 @@ class Fields:
 def counted(
     record: ObjectShape, least: int, most: int | None, subschemas: Subschemas
 ) -> Iterator[ObjectShape]:
-    """The records that together have from `least` to `most` properties."""
+    """The objects that together have from `least` to `most` properties."""
     for one in _at_least(record, least - len(record.required), subschemas):
         yield from _at_most(one, most, subschemas)
 
 
 def _at_least(record: ObjectShape, missing: int, subschemas: Subschemas) -> Iterator[ObjectShape]:
-    """missing: how many properties beyond the required ones."""
+    """missing: how many properties are needed beyond the required ones."""
     optional = _optional(record)
     if missing <= 0:
         yield record
@@ -141,7 +141,7 @@ def _at_least(record: ObjectShape, missing: int, subschemas: Subschemas) -> Iter
             yield replace(record, required=record.required | {name})
         yield replace(_without(record, optional), min_extra=1)
     else:
-        # Nothing in a grammar keeps two further keys apart.
+        # A grammar cannot keep two other keys apart.
         raise first_with(subschemas, "minProperties").refused(
             "minProperties", "above the required properties and one cannot be enforced here"
         )
@@ -168,7 +168,7 @@ def _at_most(
         yield replace(record, max_extra=room)
     else:
         raise first_with(subschemas, "maxProperties").refused(
-            "maxProperties", "cannot be enforced beside optional properties and further keys"
+            "maxProperties", "cannot be enforced beside optional properties and other keys"
         )
 
 
@@ -198,7 +198,7 @@ def _without(record: ObjectShape, names: Sequence[str]) -> ObjectShape:
 
 
 def _additional(subschema: Subschema) -> list[Subschema]:
-    """The schema of a key that a schema neither names nor has a pattern for."""
+    """The schema of a key that a schema has neither a name nor a pattern for."""
     if subschema.get("additionalProperties") is not None:
         return [subschema.below("additionalProperties")]
     if subschema.get("unevaluatedProperties") is None:

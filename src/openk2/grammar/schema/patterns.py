@@ -1,6 +1,6 @@
-"""Regular expressions of a schema, matched by the library that will enforce them.
+"""Matching a schema's regular expressions with the library that enforces them.
 
-Python's own could take for ever on a hostile one, and would read another dialect.
+Python's `re` reads another dialect and can take exponential time on a hostile pattern.
 """
 
 import json
@@ -11,7 +11,7 @@ from openk2.grammar.schema.keywords import Subschema
 
 
 def finds(subschema: Subschema, keyword: str, pattern: str, text: str) -> bool:
-    """Whether the pattern is found in the text. Raises GrammarError if it cannot be read."""
+    """Whether the pattern matches somewhere in the text. Raises GrammarError if it is invalid."""
     try:
         return found(pattern, text)
     except ValueError as error:
@@ -20,6 +20,7 @@ def finds(subschema: Subschema, keyword: str, pattern: str, text: str) -> bool:
 
 @lru_cache(maxsize=256)
 def found(pattern: str, text: str) -> bool:
+    """Whether the pattern matches somewhere in the text. Raises ValueError if it is invalid."""
     matcher = byte_matcher({"type": "string", "pattern": pattern})
     quoted = json.dumps(text, ensure_ascii=False).encode("utf-8", "replace")
     return matcher.try_consume_tokens(list(quoted)) == len(quoted) and matcher.is_accepting()

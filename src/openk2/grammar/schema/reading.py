@@ -1,8 +1,8 @@
-"""JSON Schema (Draft 2020-12) -> `Shapes`, exactly, or an error that names the keyword.
+"""`Reading`: a JSON Schema (draft 2020-12) as shapes, exactly, or an error that names the keyword.
 
 A node is a conjunction of schemas; a child's schemas are those that any of them has for it. So
 `allOf`, `$ref` beside other keywords and `properties` of several schemas need no special merging,
-and a recursive schema meets its own conjunctions again.
+and a recursive schema reaches its own conjunctions again, so nodes are finite.
 """
 
 import json
@@ -40,18 +40,18 @@ from openk2.grammar.shapes import (
 )
 
 MAX_NODES = 4_000
-# A value that its schema leaves open nests no deeper: readers of JSON have limits of their own.
+# How deep a value that its schema leaves open may nest: JSON readers have limits of their own.
 MAX_FREE_DEPTH = 12
 
 _Key = tuple[tuple[Subschema, ...], int]
 
 
 class Reading:
-    """The shapes of one schema, and what its `oneOf` still owe.
+    """The shapes of one schema, and what must be proved of each `oneOf`.
 
-    disjoint: pairs of unions that a `oneOf` keeps apart, with its pointer: a value in both would
-    be refused by the schema, so somebody has to prove that there is none.
-    Raises GrammarError as `choices` does, and for a keyword here that cannot be enforced.
+    disjoint: pairs of nodes that a `oneOf` separates, with its pointer. The schema refuses a value
+    that fits both, so the caller must prove that there is none.
+    Raises GrammarError as `choices` does, and for a keyword that cannot be enforced.
     """
 
     def __init__(self, schema: Mapping[str, Any] | bool, leaves: Leaves) -> None:
@@ -67,7 +67,7 @@ class Reading:
             self.nodes[number] = self._union(conjunction, depth)
 
     def _node(self, conjunction: Iterable[Subschema], depth: int) -> int:
-        """The number of a conjunction's node. depth: how deep it is in a value left open."""
+        """The number of a conjunction's node. depth: its depth in a value that is left open."""
         subschemas = tuple(
             dict.fromkeys(subschema for subschema in conjunction if subschema.schema is not True)
         )
@@ -79,7 +79,7 @@ class Reading:
             self.nodes.append(())
             self._pending.append((self._numbers[key], key))
             if len(self.nodes) > MAX_NODES:
-                raise GrammarError(f"makes more than {MAX_NODES} different subschemas")
+                raise GrammarError(f"has more than {MAX_NODES} different subschemas")
         return self._numbers[key]
 
     def _union(self, conjunction: Sequence[Subschema], depth: int) -> Alternatives:
@@ -130,7 +130,7 @@ class Reading:
     def _of_values(
         self, subschemas: Subschemas, types: frozenset[str], values: list[Valued]
     ) -> Alternatives:
-        """`enum` and `const`: the values that the other keywords admit too."""
+        """`enum` and `const`: the values that the other keywords allow too."""
         scalars: list[ScalarShape] = []
         if types & {"number", "integer"}:
             scalars += self._leaf(
@@ -151,7 +151,9 @@ class Reading:
             beside = next((p for p in subschemas if STRUCTURED & p.keywords()), None)
             if beside is not None:
                 keyword = "const" if "const" in beside.keywords() else "enum"
-                raise beside.refused(keyword, "of lists or objects cannot stand beside others")
+                raise beside.refused(
+                    keyword, "of arrays or objects cannot be enforced beside their other keywords"
+                )
             name = f"written out {json.dumps(value, sort_keys=True)}"
             exact = (subschema.made(name, exactly(value)),)
             union += self._arrays(exact, 0) if isinstance(value, list) else self._objects(exact, 0)
@@ -179,7 +181,7 @@ class Reading:
         )
         if unique is not None and (most is None or most > 1):
             raise unique.refused("uniqueItems", "cannot be enforced: leave it out")
-        # A list that may be longer than any answer need not be counted to its end.
+        # An array that may be longer than any answer need not be counted to its end.
         most = None if most is None else min(most, MAX_ITEMS)
         if most is not None:
             prefix = prefix[:most]

@@ -1,4 +1,4 @@
-"""What the scalar keywords of a conjunction of schemas leave: types, values, strings, numbers."""
+"""The scalar keywords of a conjunction of schemas: types, values, strings and numbers."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -12,20 +12,20 @@ from openk2.grammar.shapes import NumberShape, ScalarShape, StringShape, ValueSh
 Subschemas = Sequence[Subschema]
 Valued = tuple[Subschema, Any]
 
-# The formats that the library knows. Draft 2020-12 makes `format` an annotation, so leaving any
-# other to the model obeys the schema, and enforcing these is more than it asks.
+# The formats that the library enforces. In draft 2020-12 `format` is an annotation, so others may
+# be left to the model.
 FORMATS = frozenset(
     ["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"]
 )
-# Beyond this a reader that takes numbers as doubles, as most do, loses digits (RFC 7493).
+# Beyond this a reader that uses doubles, as most do, loses digits (RFC 7493).
 MAX_INTEGER = 2**53 - 1
 MAX_NUMBER = 1e15
-# How near a number comes to a bound that it may not reach.
+# How close a number may come to an exclusive bound.
 OPEN_BOUND_GAP = 1e-9
 
 
 def common_types(subschemas: Subschemas) -> frozenset[str]:
-    """The types that all schemas allow; "integer" stands for number where only integers may be."""
+    """The types that all schemas allow; "integer" instead of "number" if only integers are left."""
     left = frozenset(TYPES)
     for subschema in subschemas:
         types = subschema.types()
@@ -39,7 +39,7 @@ def common_types(subschemas: Subschemas) -> frozenset[str]:
 
 
 def common_values(subschemas: Subschemas) -> list[Valued] | None:
-    """The values that every `enum` and `const` names, with the schema; None without either."""
+    """The values in every `enum` and `const`, each with its schema; None if there is neither."""
     left: list[Valued] | None = None
     for subschema in subschemas:
         for keyword in ("const", "enum"):
@@ -59,7 +59,7 @@ def common_values(subschemas: Subschemas) -> list[Valued] | None:
 
 
 def type_of(value: Any) -> str:
-    """The name of a JSON value's type; "integer" for 1.0 too, as the draft has it."""
+    """The name of a JSON value's type; "integer" also for 1.0, as in the draft."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -72,15 +72,15 @@ def type_of(value: Any) -> str:
 
 
 def writable(subschema: Subschema, value: Any) -> Any:
-    """The scalar as it is written: 2.0 as 2. Raises GrammarError if no text of it is allowed."""
+    """The scalar as it is generated: 2.0 as 2. Raises GrammarError if it cannot be generated."""
     if isinstance(value, str) and any(c < " " and c not in "\b\f\n\r\t" for c in value):
         keyword = "const" if "const" in subschema.keywords() else "enum"
-        raise subschema.refused(keyword, f"has {value!r}: control characters cannot be written")
+        raise subschema.refused(keyword, f"has {value!r}: control characters cannot be generated")
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def exactly(value: Any) -> Any:
-    """A schema that this value alone satisfies."""
+    """A schema that only this value satisfies."""
     if isinstance(value, list):
         return {
             "type": "array",
@@ -99,14 +99,14 @@ def exactly(value: Any) -> Any:
 
 
 def bounds(subschemas: Subschemas, low: str, high: str) -> tuple[int, int | None]:
-    """The tightest of two counting keywords over all schemas."""
+    """The tightest lower and upper count over all schemas; None if there is no upper one."""
     least = max((subschema.count(low) or 0 for subschema in subschemas), default=0)
     most = [count for subschema in subschemas if (count := subschema.count(high)) is not None]
     return least, min(most, default=None)
 
 
 def text_shapes(subschemas: Subschemas) -> list[ScalarShape]:
-    """The strings that all schemas allow; none if their lengths exclude each other."""
+    """The strings that all schemas allow; none if their lengths contradict each other."""
     least, most = bounds(subschemas, "minLength", "maxLength")
     if most is not None and most < least:
         return []
@@ -117,7 +117,7 @@ def text_shapes(subschemas: Subschemas) -> list[ScalarShape]:
 
 
 def number_shapes(subschemas: Subschemas, integer: bool) -> list[ScalarShape]:
-    """The numbers that all schemas allow; none if their bounds exclude each other."""
+    """The numbers that all schemas allow; none if their bounds contradict each other."""
     multiple = _multiple(subschemas)
     limit = MAX_INTEGER if integer or multiple is not None else MAX_NUMBER
     lows = [
@@ -146,7 +146,7 @@ def first_with(subschemas: Subschemas, *keywords: str) -> Subschema:
 
 
 def admits_scalar(shapes: Iterable[ValueShape], value: Any) -> bool:
-    """Whether one of these shapes holds a string or a number."""
+    """Whether a string or number fits one of these shapes."""
     return any(
         _in_text(shape, value) if isinstance(shape, StringShape) else _in_number(shape, value)
         for shape in shapes
@@ -176,7 +176,7 @@ def _in_number(shape: NumberShape, value: Any) -> bool:
 def _closed(
     subschema: Subschema, closed: str, excluded: str, integer: bool, inward: int
 ) -> int | float | None:
-    """One schema's bound on one side, as a bound that may be reached. inward: 1 for a lower."""
+    """One schema's bound on one side, made inclusive. inward: 1 for a lower one, else -1."""
     found: list[int | float] = []
     value = subschema.number(closed)
     if value is not None:
@@ -185,7 +185,7 @@ def _closed(
     if value is not None and integer:
         found.append(math.floor(value) + 1 if inward > 0 else math.ceil(value) - 1)
     elif value is not None:
-        # The nearest double would do, but its digits fill a page near 0.
+        # The next double would do, but near 0 it has hundreds of digits.
         gap = max(OPEN_BOUND_GAP, math.ulp(float(value)) * 2)
         found.append(value + inward * gap)
     if not found:
@@ -204,7 +204,7 @@ def _multiple(subschemas: Subschemas) -> int | float | None:
         exact = Fraction(step)
         if step <= 0:
             raise subschema.refused("multipleOf", f"is {step}: it must be above 0")
-        # In binary 0.07 is no multiple of 0.01: whoever validates with doubles would refuse it.
+        # With doubles 0.07 is no multiple of 0.01, and many validators use doubles.
         if exact.denominator > 1024 or exact.numerator >= 2**31:
             raise subschema.refused("multipleOf", f"is {step}: only sums of 1, 1/2, 1/4 ... can be")
         common = exact if common is None else _least_multiple(common, exact)
