@@ -15,7 +15,7 @@ ROOT = Path(openk2.__file__).parent
 # list only gets shorter.
 INSIDE: set[str] = set()
 # Class names that still stand for several things. This list only gets shorter.
-SHARED_NAMES = {"Dialogue", "Outcome", "Parameter", "Shape", "Tool"}
+SHARED_NAMES = {"Dialogue", "Outcome", "Parameter", "Tool"}
 
 
 def package_of(file: Path) -> str:

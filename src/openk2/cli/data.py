@@ -80,9 +80,10 @@ def apis_command(
 
     tally = Tally()
     write_jsonl(out, (found.row() for found in track(collect(sources, tally), "operations")))
+    unreadable = f"{tally.broken} document{'' if tally.broken == 1 else 's'}"
     typer.echo(
         f"{tally.kept} operations of {len(tally.providers)} providers from {tally.documents} "
-        f"descriptions in {out}; {tally.repeated} repeated, {tally.broken} documents unreadable"
+        f"descriptions in {out}; {tally.repeated} repeated, {unreadable} unreadable"
     )
 
 

@@ -78,7 +78,9 @@ class UpstreamTokens:
             sizes = f"{len(prompt)} tokens of prompt and {params.max_tokens} of output"
             raise ValueError(f"{sizes} exceed the context of {self.context_length}")
         if params.prompt_logprobs is not None:
-            raise ValueError("upstreams do not score the prompt: send echo or logprobs, not both")
+            raise ValueError(
+                "upstreams do not score prompts: echo with logprobs is not supported, leave one out"
+            )
 
     def _forced(self, answer: Answer) -> tuple[int, ...]:
         """Ids that the mask forces, for which no upstream is needed."""

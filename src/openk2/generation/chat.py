@@ -44,6 +44,8 @@ class ChatRequest(GenerationSettings):
         a NamedTool: one call of it.
     parallel_tool_calls: False: at most one call.
     response_format: None: text. Only where the answer holds no calls.
+    is_continued: the last message, the assistant's text, is the beginning of the answer; the events
+        are what follows it.
     max_tokens: output tokens at most; None is what the context leaves.
 
     Raises RequestError, with the field in OpenAI's words, for two tools of one name, for a
@@ -56,6 +58,7 @@ class ChatRequest(GenerationSettings):
     parallel_tool_calls: bool = True
     response_format: JsonFormat | None = None
     max_tokens: int | None = None
+    is_continued: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -74,6 +77,24 @@ class ChatRequest(GenerationSettings):
         if self.response_format is not None and names and choice != "none":
             message = 'is set beside tools: send one of the two, or tool_choice "none"'
             raise RequestError(f"response_format {message}", "response_format")
+        if self.is_continued:
+            self.check_continued()
+
+    def check_continued(self) -> None:
+        """Raise RequestError if the last message cannot be the beginning of this answer."""
+        place, last = f"messages[{len(self.messages) - 1}]", self.messages[-1]
+        if last.get("tool_calls"):
+            raise RequestError(f"{place} has tool_calls: only a text can be continued", place)
+        if not isinstance(last.get("content"), str) or not last["content"]:
+            field = f"{place}.content"
+            raise RequestError(f"{field} must be a text, not empty, to be continued", field)
+        for field, holds in {
+            "response_format": self.response_format is not None,
+            "tool_choice": self.tool_choice not in ("auto", "none"),
+        }.items():
+            if holds:
+                message = f"{field} cannot be kept when {place} begins the answer: leave one out"
+                raise RequestError(message, field)
 
 
 def tool_names(tools: Sequence[Mapping[str, Any]]) -> list[str]:

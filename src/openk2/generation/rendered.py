@@ -38,7 +38,7 @@ class RenderedChat:
         # tools, so the model is not invited to call and a call it makes anyway is ignored.
         tools = () if request.tool_choice == "none" else request.tools
         # Off the event loop: encoding a prompt of 100,000 tokens takes a good part of a second.
-        prompt, call_count = await asyncio.to_thread(self.encode, request.messages, tools)
+        prompt, call_count = await asyncio.to_thread(self.prompt, request, tools)
         params = self.sampling(request, len(prompt))
         mask = await self.mask(request, params.max_tokens, call_count)
         names = argument_names(tools)
@@ -66,6 +66,15 @@ class RenderedChat:
         return await asyncio.to_thread(
             self.masks.mask, request, max_tokens=max_tokens, first_number=first_number
         )
+
+    def prompt(
+        self, request: ChatRequest, tools: Sequence[Mapping[str, Any]]
+    ) -> tuple[list[int], int]:
+        """The request's prompt, up to where the answer goes on, and the history's calls."""
+        if not request.is_continued:
+            return self.encode(request.messages, tools)
+        token_ids, call_count = self.encode(request.messages[:-1], tools)
+        return token_ids + self.tokenizer.encode(request.messages[-1]["content"]), call_count
 
     def encode(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]

@@ -1,7 +1,6 @@
-"""The numbers that a parameter starts with: a function of the seed and its published name alone.
+"""The initial values of a parameter: a function of the seed and its published name alone.
 
-So every process of a run draws what it holds, whatever that is, and the network is the same however
-it is shared out.
+Every process of a run draws what it holds, and the network is the same however it is sharded.
 """
 
 import hashlib

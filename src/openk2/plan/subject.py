@@ -1,6 +1,6 @@
-"""Which network and which rows a plan is about, where data, tokenizer or checkpoint may not exist.
+"""The network and the rows that a plan is for; data, tokenizer or checkpoint may not exist yet.
 
-What is missing and had to be assumed is said in words.
+What is missing is assumed, and listed in words.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ VOCABULARY = ModelConfig().vocab_size
 
 @dataclass(frozen=True)
 class Subject:
-    """config, and length, tokens a row. assumed: what was not to be found, a line each."""
+    """config, and length, tokens a row. assumed: a line for everything that was not found."""
 
     config: ModelConfig
     length: int

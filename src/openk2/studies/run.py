@@ -1,4 +1,4 @@
-"""One run of a study: the project's own training step, watched, from nothing to its last step.
+"""One run of a study: the project's own training step, from a fresh network to the last step.
 
 A run is finished or it is not: `result.json` is written last, and what has none is begun anew.
 The same setting, corpus, device and number of threads give the same numbers.
@@ -40,7 +40,7 @@ from openk2.train import (
 
 @dataclass(frozen=True)
 class StudyPlace:
-    """Where runs are kept and what computes them."""
+    """The folder of the runs, and the device and threads that compute them."""
 
     out: Path
     device: str = "cpu"
@@ -161,7 +161,7 @@ def metrics(step: int, report: StepReport, size: Size) -> dict[str, Any]:
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """So many threads for torch until the block ends: sums are ordered by their number."""
+    """Use `count` torch threads until the block ends: their number decides the order of sums."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -171,12 +171,12 @@ def threads(count: int) -> Iterator[None]:
 
 
 def run_folder(setting: Setting, size: Size, place: StudyPlace) -> Path:
-    """Where the run is kept."""
+    """The run's folder."""
     return place.out / size.name / setting.name
 
 
 def identity(setting: Setting, size: Size, corpus: Corpus, place: StudyPlace) -> str:
-    """Digest of all that a run's numbers follow from, but for the machine and the code."""
+    """Digest of everything that decides a run's numbers, except the machine and the code."""
     fixed = asdict(size)
     # What only says which runs there are, or is in the setting.
     for free in (

@@ -1,4 +1,4 @@
-"""`Setting`: what one run has of its own. Studies whose settings are equal share the run."""
+"""`Setting`: what distinguishes one run. Studies with equal settings share the run."""
 
 import math
 from dataclasses import asdict, dataclass, replace

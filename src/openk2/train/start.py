@@ -1,4 +1,4 @@
-"""The network that a run starts with, of which a process allocates what it holds."""
+"""Build the initial network; each process allocates only its own shards."""
 
 import dataclasses
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
 @dataclass(frozen=True)
 class Fresh:
-    """A network of the recipe's shape with drawn numbers.
+    """A network of the recipe's shape with random weights.
 
     embedding_std: the embedding's; every other matrix has the config's initializer_range.
     head_from_embedding: if not 0, the head starts as the embedding times this.
@@ -32,7 +32,7 @@ class Fresh:
     copying: CopyingStart | None = None
 
     def fill(self, sharding: Sharding) -> None:
-        """Give every tensor that is here its numbers."""
+        """Fill every tensor that is held here."""
         buffers = {name for name, _ in sharding.model.named_buffers()}
         for held in sharding.held():
             if held.name in buffers:
@@ -65,11 +65,11 @@ class Stored:
 
     @property
     def config(self) -> ModelConfig:
-        """Of the network in memory, whose weights are plain."""
+        """The network's in memory, whose weights are not quantized."""
         return dataclasses.replace(self.checkpoint.config, quantization=None)
 
     def fill(self, sharding: Sharding) -> None:
-        """Read every tensor that is here. Raises CheckpointError."""
+        """Read every tensor that is held here. Raises CheckpointError."""
         read_rows(self.checkpoint, {held.name: (held.rows, held.first) for held in sharding.held()})
 
 
@@ -99,10 +99,10 @@ def fresh(config: ModelConfig, recipe: Recipe) -> Fresh:
 
 
 def start_network(origin: Fresh | Stored, recipe: Recipe, device: str, fleet: Fleet) -> Sharding:
-    """The origin's network in float32, shared out as the recipe says.
+    """The origin's network in float32, sharded as the recipe says.
 
-    It is cut on meta: a rank allocates what it is to hold, and one tensor more while it fills it.
-    Raises RecipeError if the layout does not fit the network or the device has no room for it.
+    It is cut on meta: a rank allocates what it will hold, and one more tensor while it fills it.
+    Raises RecipeError if the layout does not fit the network or the device has too little memory.
     """
     with torch.device("meta"):
         model = of_this_rank(K2Model(origin.config), fleet)
@@ -123,7 +123,7 @@ def start_network(origin: Fresh | Stored, recipe: Recipe, device: str, fleet: Fl
 
 
 def of_this_rank(model: K2Model, fleet: Fleet) -> K2Model:
-    """What of `model`, on meta, the fleet's layout gives to this rank."""
+    """The part of `model`, on meta, that the fleet's layout assigns to this rank."""
     config, layout = model.config, fleet.layout
     try:
         layout.check_network(config.num_hidden_layers, config.n_routed_experts)

@@ -96,6 +96,17 @@ def test_folder_tar_and_wheel_give_the_same_and_what_is_broken_is_counted(tmp_pa
     assert found[0] == found[1] == found[2]
 
 
+def test_a_damaged_archive_is_refused_by_name(tmp_path: Path) -> None:
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w:gz") as packed:
+        entry = tarfile.TarInfo("one.json")
+        entry.size = len(json.dumps(OPENAPI_3))
+        packed.addfile(entry, io.BytesIO(json.dumps(OPENAPI_3).encode()))
+    (tmp_path / "cut.tgz").write_bytes(whole.getvalue()[: len(whole.getvalue()) // 2])
+    with pytest.raises(ArchiveError, match=r"cut\.tgz"):
+        list(collect([tmp_path / "cut.tgz"], Tally()))
+
+
 def test_a_source_that_is_neither_folder_nor_archive_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("no archive")
     for name in ("text.txt", "missing"):

@@ -25,7 +25,6 @@ MESSAGES_NEUTRAL: Neutral = {
     "compaction": (),
     "container": (),
     "mcp_servers": ([],),
-    "output_format": (),
 }
 
 TEXT_BLOCK_SCHEMA = {
@@ -48,7 +47,7 @@ System = Annotated[Any, WithJsonSchema({"anyOf": [*TEXTS_SCHEMA["anyOf"], {"type
 
 
 class OutputFormat(BaseModel):
-    """`output_config.format`."""
+    """`output_config.format`, or `output_format`, its name before."""
 
     type: Literal["json_schema"]
     schema_: dict[str, Any] = Field(alias="schema")
@@ -82,6 +81,7 @@ class PromptBody(BaseModel):
     tool_choice: MessageToolChoice | None = None
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
+    output_format: OutputFormat | None = None
     context_management: dict[str, Any] | None = None
     thread: dict[str, Any] | None = None
 
@@ -90,14 +90,18 @@ class PromptBody(BaseModel):
         refuse_unsupported(self.model_extra, MESSAGES_NEUTRAL)
         self.refuse_thread()
         self.refuse_edits()
+        messages = chat_messages(self.system, self.messages)
+        # Only a text can be continued; a last turn of thoughts alone is no turn at all.
+        begun = self.ends_with_the_assistant and messages[-1]["role"] == "assistant"
         single = self.tool_choice is not None and self.tool_choice.disable_parallel_tool_use
         try:
             return ChatRequest(
-                messages=chat_messages(self.system, self.messages),
+                messages=messages,
                 tools=function_tools(self.tools or ()),
                 tool_choice=read_tool_choice(self.tool_choice),
                 parallel_tool_calls=not single,
                 response_format=self.json_format(),
+                is_continued=begun and bool(settings),
                 **settings,
             )
         except RequestError as error:
@@ -125,9 +129,11 @@ class PromptBody(BaseModel):
 
     def json_format(self) -> JsonFormat | None:
         """The schema the answer must satisfy; None is text."""
-        if self.output_config is None or self.output_config.format is None:
-            return None
-        return JsonFormat(self.output_config.format.schema_)
+        wanted = self.output_config.format if self.output_config else None
+        if wanted and self.output_format and wanted != self.output_format:
+            raise invalid("output_format", "differs from output_config.format: send one of them")
+        wanted = wanted or self.output_format
+        return None if wanted is None else JsonFormat(wanted.schema_)
 
     @property
     def ends_with_the_assistant(self) -> bool:
@@ -140,16 +146,13 @@ class MessagesBody(PromptBody):
 
     max_tokens: int = Field(ge=1)
     temperature: float | None = Field(None, ge=0, le=1)
-    top_p: float | None = Field(None, gt=0, le=1)
+    top_p: float | None = Field(None, ge=0, le=1)
     top_k: int | None = Field(None, ge=0, lt=2**31)
     stop_sequences: Stops | None = None
     stream: bool | None = None
 
     def generation(self) -> ChatRequest:
         """The request. Raises ApiError 400 naming a field that is not supported."""
-        if self.ends_with_the_assistant:
-            problem = "is of the assistant: answers cannot be prefilled here; end with the user"
-            raise invalid(f"messages[{len(self.messages) - 1}]", problem)
         refuse_unsupported(self.model_extra, SAMPLING_NEUTRAL)
         return self.request(
             max_tokens=self.max_tokens,

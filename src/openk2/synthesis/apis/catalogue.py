@@ -52,6 +52,11 @@ def purpose(operation: Operation) -> Purpose:
     return CLASS_OF[operation.verb], words
 
 
+def overlaps(one: Purpose, two: Purpose) -> bool:
+    """Whether two purposes are of one class and one is about all that the other is about."""
+    return one[0] == two[0] and (one[1] <= two[1] or two[1] <= one[1])
+
+
 def about(operation: Operation) -> str:
     """The noun that the operation is about, singular."""
     return singular(object_head(operation.object))

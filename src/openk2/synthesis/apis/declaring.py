@@ -90,7 +90,7 @@ def _parameters(
 ) -> tuple[Parameter, ...]:
     fields = list(operation.fields)
     optional = [field for field in fields if not field.required]
-    room = rng.randint(0, 2) if lean else rng.randint(2, MOST_PARAMETERS)
+    room = rng.choice((0, 1, 1, 2)) if lean else rng.randint(2, MOST_PARAMETERS)
     if len(fields) > room:
         keep = max(room - (len(fields) - len(optional)), 0)
         kept = rng.sample(optional, min(keep, len(optional)))

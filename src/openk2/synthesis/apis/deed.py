@@ -33,6 +33,8 @@ _VAGUE = word_set(
     "specified given requested provided following single particular specific existing individual "
     "supplied certain multiple several current"
 )
+_TRAILING = word_set("made pointing corresponding")
+_NOUNS = word_set("feed seed bed speed need embed breed family supply reply assembly anomaly")
 _LISTS = word_set("list lists array collection set page")
 _HOLLOW = word_set(
     "it them data object objects item items resource resources entity entities request response "
@@ -114,9 +116,12 @@ def _without_tail(words: list[str]) -> list[str]:
 
 def _trails(words: list[str]) -> bool:
     """Whether the last word only qualifies what stands before it: "requests made"."""
-    return len(words) > 1 and (
-        words[-1].endswith("ed") or words[-1] in ("made", "pointing", "corresponding")
-    )
+    return len(words) > 1 and _qualifies(words[-1].lower())
+
+
+def _qualifies(word: str) -> bool:
+    """Whether a word's form is a participle's or an adverb's."""
+    return word in _TRAILING or (word.endswith(("ed", "ly")) and word not in _NOUNS)
 
 
 def _checked(words: list[str]) -> str:
@@ -127,6 +132,8 @@ def _checked(words: list[str]) -> str:
         words = words[2:]
     if len(words) > 1 and words[-1] in ("object", "resource", "entity"):
         words = words[:-1]
+    if any(w in ("a", "an", "the") and words[i - 1] not in _LINKS for i, w in enumerate(words)):
+        return ""
     if len({word.lower() for word in words}) < len(words):
         return ""
     phrase = " ".join(words)
@@ -137,7 +144,7 @@ def _checked(words: list[str]) -> str:
         or len(head) < 3
     ):
         return ""
-    if words[0] in CLASS_OF and len(words) == 1:
+    if len(words) == 1 and (words[0] in CLASS_OF or _qualifies(words[0].lower())):
         return ""
     return phrase
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Literal
 
-from openk2.synthesis.apis.catalogue import Catalogue, Purpose, purpose
+from openk2.synthesis.apis.catalogue import Catalogue, Purpose, overlaps, purpose
 from openk2.synthesis.apis.declaring import Tool, declare
 from openk2.synthesis.apis.operation import Operation
 from openk2.synthesis.apis.outcomes import Outcome
@@ -67,7 +67,8 @@ class Dialogue:
             call_id = f"functions.{name}:{self.calls}"
             self.calls += 1
             values = {argument.parameter.name: argument.value for argument in call.arguments}
-            written = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+            # In the order in which the rendered declaration names them.
+            written = json.dumps(values, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
             function = {"name": name, "arguments": written}
             entries.append({"id": call_id, "type": "function", "function": function})
             results.append({"role": "tool", "tool_call_id": call_id, "name": name,
@@ -80,10 +81,14 @@ class Dialogue:
         """Whether the operation may be declared beside what is, and against what must be absent."""
         mine = purpose(operation)
         return (
-            mine not in self.absent
-            and mine not in self.purposes
+            mine not in self.purposes
+            and not any(overlaps(mine, other) for other in self.absent)
             and not (mine[0] in _KNOWING and mine[1] & self.forbidden)
         )
+
+    def serves(self, operation: Operation) -> bool:
+        """Whether a declared tool might do, for want of a better one, what the operation does."""
+        return any(overlaps(purpose(operation), other) for other in self.purposes)
 
     def forbid(self, question: str) -> bool:
         """Keep out every tool that might answer a question; False if one is declared already."""

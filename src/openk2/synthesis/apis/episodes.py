@@ -1,7 +1,7 @@
 """Kinds of turn: each writes a few messages onto a dialogue.
 
-An assistant turn's kind is that of the situation: the question for a missing argument and the call
-after it are both "missing", a told error and the call with the corrected value both "error".
+A kind says what an assistant turn itself does: the question for a missing argument is "missing",
+the call after the reply "single".
 """
 
 from collections.abc import Callable
@@ -121,7 +121,7 @@ def missing(dialogue: Dialogue) -> None:
         ))  # fmt: skip
         text = f"{text[0].upper()}{text[1:]}" if text.startswith("the ") else text
     dialogue.user(text)
-    _fulfil(dialogue, "missing", call)
+    _fulfil(dialogue, "single", call)
 
 
 def ambiguous(dialogue: Dialogue) -> None:
@@ -155,7 +155,7 @@ def ambiguous(dialogue: Dialogue) -> None:
         facts = [f for a in call.arguments for f in a.facts]
         reply = f"{reply.rstrip('.')}, with {listed([f'{f.words} {f.said}' for f in facts])}."
     dialogue.user(reply)
-    _fulfil(dialogue, "ambiguous", call)
+    _fulfil(dialogue, "single", call)
 
 
 def refused(dialogue: Dialogue) -> None:
@@ -165,7 +165,7 @@ def refused(dialogue: Dialogue) -> None:
     for _ in range(50):
         operation = dialogue.catalogue.draw(rng) if near is None or rng.random() < 0.4 else \
             dialogue.catalogue.draw_near(rng, near)  # fmt: skip
-        if dialogue.admits(operation):
+        if dialogue.admits(operation) and not dialogue.serves(operation):
             break
     else:
         return single(dialogue)
@@ -200,12 +200,12 @@ def failure(dialogue: Dialogue) -> None:
             f"Try {words} {said} instead.", f"Oh, I meant {said}.", f"Use {said} then.",
         )))  # fmt: skip
         arguments = [right if a is wrong else a for a in call.arguments]
-        _fulfil(dialogue, "error", Call(call.tool, arguments, draw_outcome(
+        _fulfil(dialogue, "single", Call(call.tool, arguments, draw_outcome(
             rng, dialogue.split, call.tool, arguments)))  # fmt: skip
     elif wrong is None and choice < 0.4:
         dialogue.user(rng.choice(("Try again.", "Please try again.", "Can you try once more?",
                                   "Retry, please.", "Give it another try.")))  # fmt: skip
-        _fulfil(dialogue, "error", call)
+        _fulfil(dialogue, "single", call)
 
 
 def follow_up(dialogue: Dialogue) -> None:
@@ -233,14 +233,14 @@ def chat(dialogue: Dialogue) -> None:
     if maker is not smalltalk and not dialogue.forbid(asked):
         asked, answer = smalltalk(dialogue.rng, dialogue.split)
     dialogue.user(asked)
-    dialogue.say(answer, "none_needed")
+    dialogue.say(answer, "talk")
 
 
 def farewell(dialogue: Dialogue) -> None:
     """Thanks at the end."""
     asked, answer = thanks(dialogue.rng, dialogue.split)
     dialogue.user(asked)
-    dialogue.say(answer, "none_needed")
+    dialogue.say(answer, "talk")
 
 
 def _again(dialogue: Dialogue, call: Call) -> None:

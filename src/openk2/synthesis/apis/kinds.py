@@ -21,7 +21,7 @@ _SKIP_WORDS = word_set(
     "expand select skiptoken pretty alt checksum md5 csr pem cron regex wkt geojson polygon arn "
     "kms idempotency header headers payload blob bytes odata embed projection cookie session "
     "filter filters sort order orderby include mask offset skip domains cors payload credential "
-    "credentials apikey accesskey privatekey"
+    "authtoken accesstoken usertoken passwd pwd credentials apikey accesskey privatekey"
 )
 # Tried in order; the last word of the name decides first, then any word.
 _STRINGS: tuple[tuple[str, str], ...] = (
@@ -62,6 +62,10 @@ _STRINGS: tuple[tuple[str, str], ...] = (
      "database collection namespace channel environment env"),
     ("title", "title headline"),
     ("name", "name alias displayname"),
+    ("year", "year"),
+    ("money", "price amount cost budget fee"),
+    ("small", "limit count size page max min top results quantity priority index depth days hours "
+     "minutes seconds"),
     ("code", "id ids uuid guid key code number reference sku barcode identifier uid handle slug "
      "isin isbn symbol ticker vin ref num no serial account"),
 )  # fmt: skip
@@ -112,12 +116,13 @@ def kind_of(type_: str, words: list[str], form: str, description: str) -> str | 
         if form in _FORMATS:
             return _FORMATS[form]
         return _string_kind(words, description.lower())
-    kind = _looked_up(words, _NUMBER_KIND) or "count"
+    said = words[:-1] if words[-1] == "number" and len(words) > 1 else words
+    kind = _looked_up(said, _NUMBER_KIND) or _looked_up(words, _NUMBER_KIND) or "count"
     if type_ == "integer":
         return {"money": "count", "rating": "small", "latitude": None, "longitude": None}.get(
             kind, kind
         )
-    return {"small": "decimal", "big": "decimal", "count": "decimal", "seconds": "decimal",
+    return {"small": "decimal", "count": "decimal", "seconds": "decimal",
             "percent": "decimal", "pixels": "decimal", "year": "decimal", "port": "decimal",
             "hour": "decimal", "month_number": "decimal"}.get(kind, kind)  # fmt: skip
 
@@ -233,7 +238,7 @@ def _seconds(rng: Random, split: Split) -> Value:
 
 
 def _big(rng: Random, split: Split) -> Value:
-    return rng.randint(1, 9) * 10 ** rng.randint(1, 6) + rng.randint(0, 99)
+    return int(rng.randint(1, 9) * 10 ** rng.randint(1, 6) + rng.randint(0, 99))
 
 
 SAMPLERS: dict[str, Sampler] = {
