@@ -3,10 +3,11 @@
     python benchmarks/mutants.py --count 60 [--seed 0] [--package grammar] [--limit 300]
     python benchmarks/mutants.py --known
 
-Samples mutants of chat, grammar, engine, attention, optim and checkpoint, equally many of each; `--known` takes those of known_mutants.toml instead, which once survived. Each mutant is
-tested in a scratch copy of src and tests, with the mirrored test file first, and stops at the first
-failure. A mutant is killed by a failing test or by the limit of processor time. The exit status is
-the number of survivors, 125 at most.
+Samples mutants of chat, grammar, engine, attention, optim and checkpoint, equally many of each;
+`--known` takes those of known_mutants.toml instead, which once survived. Each mutant is tested in a
+scratch copy of src and tests, with the mirrored test file first, and stops at the first failure. A
+mutant is killed by a failing test or by the limit of processor time. The exit status is the number
+of survivors, 125 at most.
 """
 
 import argparse
