@@ -12,7 +12,7 @@ from openk2.synthesis.apis.kinds import kind_of
 from openk2.synthesis.apis.operation import Field, Literal
 from openk2.synthesis.apis.wording import first_sentence, is_english, word_set, words_of
 
-MOST_CHOICES = 10
+MOST_CHOICES, MOST_DESCRIPTION = 10, 91
 _NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_\-]{0,39}$")
 _ENUM = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_\-.: /]{0,29}$")
 # What a client library sends by itself: no user states it.
@@ -66,9 +66,10 @@ def make_field(name: str, shape: Shape, required: bool, *, nested: bool = True) 
     if words[0].isdigit():
         return None
     spoken = " ".join("query" if word == "q" else word for word in words)
-    description = first_sentence(shape.description, 90)
-    description = description if is_english(description) or len(description) < 25 else ""
-    long = first_sentence(shape.description, 400) or shape.description[:200]
+    sentence = first_sentence(shape.description)
+    short = len(sentence) < 25 or (len(sentence) <= MOST_DESCRIPTION and is_english(sentence))
+    description = sentence if short else ""
+    long = sentence or shape.description[:200]
     if shape.type == "object":
         parts = [make_field(n, part, r, nested=False) for n, part, r in shape.parts] if nested \
             else []  # fmt: skip

@@ -16,7 +16,7 @@ from openk2.synthesis.apis.parameters import (
 from openk2.synthesis.apis.verbs import BASE_OF
 from openk2.synthesis.apis.wording import first_sentence, is_english, singular, word_set, words_of
 
-MOST_NAME, MOST_DESCRIPTION = 40, 130
+MOST_NAME, MOST_DESCRIPTION = 40, 131
 _SECOND_LEVEL = word_set("co com org net gov ac edu")
 
 
@@ -37,9 +37,10 @@ class Draft:
 
 def make_operation(draft: Draft) -> Operation | None:
     """The operation, if one can say what it does and every parameter that it needs."""
-    sentences = [s for s in (first_sentence(text, MOST_DESCRIPTION) for text in draft.texts) if s]
+    texts = [text for text in draft.texts if isinstance(text, str)]
+    sentences = [s for s in map(first_sentence, texts) if 0 < len(s) <= MOST_DESCRIPTION]
     name = draft.name.rpartition(".")[2] if draft.name.count(".") > 1 else draft.name
-    if any("deprecated" in str(text)[:200].lower() for text in draft.texts):
+    if any("deprecated" in text[:200].lower() for text in texts):
         return None
     identifier = "" if " " in name else name
     found = None

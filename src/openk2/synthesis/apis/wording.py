@@ -2,6 +2,7 @@
 
 import html
 import re
+from functools import lru_cache
 
 
 def word_set(text: str) -> frozenset[str]:
@@ -26,14 +27,15 @@ _NOT_PLURAL = word_set(
     "sqs emr waf sts kms iops rss cms axis apis-index analytics mathematics campus"
 )
 _ENGLISH = word_set("the of to for is by and with this an that from your which used")
+_MOST_SENTENCE = 400
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "\xa0": " "})
 
 
-def first_sentence(text: object, limit: int) -> str:
-    """The first sentence without markup, with a full stop; "" if none of `limit` characters."""
-    if not isinstance(text, str):
-        return ""
-    plain = _BREAKS.sub("\n\n", text[:3000])
+# Services repeat their common parameters in every operation.
+@lru_cache(maxsize=4096)
+def first_sentence(text: str) -> str:
+    """The first sentence without markup, with a full stop; "" if it is long or not plain text."""
+    plain = _BREAKS.sub("\n\n", text[:1500])
     plain = html.unescape(_TAGS.sub(" ", plain)).translate(_QUOTES)
     plain = _MARKS.sub("", _LINKS.sub(r"\1", plain)).strip()
     plain = _LABEL.sub("", plain)
@@ -41,7 +43,7 @@ def first_sentence(text: object, limit: int) -> str:
     sentence = re.sub(r"\s+([,.;:)])", r"\1", sentence)
     sentence = sentence.replace("( ", "(")
     sentence = sentence.replace("navigation property ", "")
-    if not 3 <= len(sentence) <= limit or not sentence.isascii():
+    if not 3 <= len(sentence) <= _MOST_SENTENCE or not sentence.isascii():
         return ""
     if any(mark in sentence for mark in "{}<>[]\\=") or "http" in sentence or "|" in sentence:
         return ""
