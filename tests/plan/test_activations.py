@@ -10,8 +10,9 @@ from openk2.model import K2Model
 from openk2.model.activations import Keeping
 from openk2.model.context import LayerContext, layer_context
 from openk2.model.transformer import through_layers
-from openk2.plan.activations import Pass, layer_kept
+from openk2.plan.activations import alive, layer_kept, record_parts
 from openk2.plan.live_memory import LiveMemory
+from openk2.plan.network import Pass, in_dtype
 
 TINY = ModelConfig(
     vocab_size=64,
@@ -52,7 +53,6 @@ def context_of(x: Tensor) -> LayerContext:
 
 def really_kept(keeping: Keeping, dtype: torch.dtype) -> tuple[dict[str, int], dict[str, int]]:
     """What a third layer adds to two on a CPU, in real memory, by part."""
-    from openk2.plan.activations import alive, in_dtype, record_parts
 
     model = in_dtype(K2Model(TINY).initialize(0), dtype)
     live = LiveMemory()
