@@ -125,7 +125,7 @@ class LatentAttention(nn.Module):
         return nope, rotate(rope, cos[:, None], sin[:, None])
 
     def latents(self, x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-        """x [B, T, hidden] -> latent and rotated key, as cached: [B, T, latent_dim]; eq. 1 and 3."""
+        """x [B, T, hidden] -> latent and rotated key, as cached [B, T, latent_dim]; eq. 1, 3."""
         return self.activations.compute(
             "norms", self.normalise, self.kv_a_proj_with_mqa(x), *rotation
         )
@@ -156,7 +156,7 @@ class LatentAttention(nn.Module):
     def up_heads(
         self, q_nope: Tensor, q_rope: Tensor, latents: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Every head's query [B, H, T, D], key [B, H, S, D] and value [B, H, S, V]; eq. 2, 4, 5, 9."""
+        """Every head's query [B, H, T, D], key [B, H, S, D], value [B, H, S, V]; eq. 2, 4, 5, 9."""
         config = self.config
         latent, k_rope = latents.split([config.kv_lora_rank, config.qk_rope_head_dim], dim=-1)
         kv: Tensor = self.kv_b_proj(latent)
