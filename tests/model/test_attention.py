@@ -6,7 +6,9 @@ import torch
 from openk2.architecture import ModelConfig
 from openk2.model import Observation
 from openk2.model.attention import LatentAttention
-from openk2.model.context import LayerContext, OwnKeys
+from openk2.model.context import KeysInCache, LayerContext, OwnKeys
+from openk2.model.linear import Linear
+from openk2.model.norm import RMSNorm
 from openk2.model.spans import SPAN_BLOCK, document_spans
 
 CONFIG = ModelConfig(
@@ -50,3 +52,40 @@ def test_an_observation_of_some_queries_is_the_same_by_spans_in_every_block(star
         attention(x, LayerContext(turns, OwnKeys(mask, spans), observation))
         largest.append(observation.max_logits)
     torch.testing.assert_close(largest[1], largest[0])
+
+
+class Rows:
+    """An `AttendingCache` of one sequence, in plain products."""
+
+    def __init__(self) -> None:
+        self.stored: dict[int, torch.Tensor] = {}
+
+    def store(self, layer: int, latents: torch.Tensor) -> None:
+        self.stored[layer] = latents.flatten(0, 1)
+
+    def attend(self, layer: int, query: torch.Tensor, scale: float, rank: int) -> torch.Tensor:
+        latents = self.stored[layer]
+        logits = torch.einsum("nhd,sd->nhs", query, latents) * scale
+        unseen = torch.ones(len(query), len(latents), dtype=torch.bool).triu(1)
+        weights = logits.masked_fill(unseen[:, None], -torch.inf).softmax(-1)
+        return torch.einsum("nhs,sr->nhr", weights, latents[:, :rank])
+
+
+@pytest.mark.parametrize("sequence", [True, False])
+@torch.inference_mode()
+def test_the_packed_form_over_a_cache_that_attends_equals_the_plain_one(sequence: bool) -> None:
+    torch.manual_seed(3)
+    attention, tokens = LatentAttention(CONFIG, 0), 7
+    x = torch.randn(1, tokens, 16)
+    angles = torch.rand(1, tokens, 2)
+    mask = torch.ones(1, tokens, tokens, dtype=torch.bool).tril()
+    turns = angles.cos(), angles.sin()
+    plain = attention(x, LayerContext(turns, OwnKeys(mask)))
+    for module in list(attention.modules()):
+        if isinstance(module, LatentAttention | Linear | RMSNorm):
+            module.pack()
+    # A step feeds all its tokens as rows of one token, whatever sequence they are of.
+    turned = [part if sequence else part.transpose(0, 1) for part in (x, *turns)]
+    packed = attention(turned[0], LayerContext((turned[1], turned[2]), KeysInCache(Rows())))
+    packed = packed if sequence else packed.transpose(0, 1)
+    torch.testing.assert_close(packed, plain, atol=1e-5, rtol=1e-4)

@@ -22,7 +22,7 @@ from openk2.synthesis.apis import (
 )
 from openk2.synthesis.apis.catalogue import overlaps, purpose
 from openk2.synthesis.apis.conversation import write_dialogue
-from openk2.synthesis.apis.dialogue import Kind
+from openk2.synthesis.apis.dialogue import Dialogue, Kind
 from openk2.synthesis.apis.openapi import read_openapi
 from openk2.synthesis.values import Split
 
@@ -82,9 +82,10 @@ def test_calls_validate_against_their_declared_schemas() -> None:
             for call in message.get("tool_calls", ()):
                 schema = schemas[call["function"]["name"]]
                 arguments = json.loads(call["function"]["arguments"])
-                jsonschema.Draft202012Validator({**schema, "additionalProperties": False}).validate(
-                    arguments
-                )
+                # The keys of a rendered declaration are sorted.
+                assert list(arguments) == sorted(arguments)
+                strict = {**schema, "additionalProperties": False}
+                jsonschema.Draft202012Validator(strict).validate(arguments)
 
 
 def test_every_argument_stands_in_the_history() -> None:
@@ -162,6 +163,19 @@ def test_what_is_refused_no_declared_tool_does() -> None:
             assert all(not overlaps(refused, purpose(t.operation)) for t in dialogue.tools)
         marks = [purpose(tool.operation) for tool in dialogue.tools]
         assert len(set(marks)) == len(marks)
+
+
+def test_no_tool_stands_beside_a_question_that_it_might_answer() -> None:
+    capital = Operation("atlas.test", "getCapital", "get", "country capital", "", (), (), False)
+    rivers = Operation("atlas.test", "listRivers", "list", "rivers", "", (), (), False)
+    question = "What is the capital of Peru?"
+    asked = Dialogue(Random(0), "train", CATALOGUES["train"])
+    assert asked.forbid(question)
+    assert not asked.admits(capital)
+    assert asked.admits(rivers)
+    declared = Dialogue(Random(0), "train", CATALOGUES["train"])
+    assert declared.add(capital)
+    assert not declared.forbid(question)
 
 
 def test_held_out_are_whole_providers_about_a_tenth_of_them() -> None:
