@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 
-.PHONY: serve test test-slow test-vllm lint setup setup-test clean
+.PHONY: serve test test-slow test-vllm lint setup setup-test constraints clean
 serve: setup
 	$(BIN)/openk2 serve
 
@@ -32,18 +32,25 @@ lint: setup-test
 setup: $(VENV)/.installed
 setup-test: $(VENV)/.installed-test
 
-# torch first and pinned. TORCH is not quoted, so that it may hold options (README.md, torch).
-$(VENV)/.installed: pyproject.toml setup.py $(wildcard src/openk2/kernels/native/*.cpp src/openk2/kernels/native/*.h)
+# torch first and pinned, everything else as constraints.txt pins it. TORCH is not quoted, so that
+# it may hold options (README.md, torch).
+$(VENV)/.installed: pyproject.toml setup.py constraints.txt $(wildcard src/openk2/kernels/native/*.cpp src/openk2/kernels/native/*.h)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "openk2 needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet $(TORCH)
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
 	touch $@
+
+# Writes down what is installed. For newer versions: empty constraints.txt, make clean, and this.
+constraints: setup-test
+	sed -n '/^#/p' constraints.txt > constraints.txt.new
+	$(BIN)/python -m pip freeze --exclude openk2 --exclude torch --exclude-editable >> constraints.txt.new
+	mv constraints.txt.new constraints.txt
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info

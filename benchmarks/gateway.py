@@ -23,7 +23,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from openk2.chat import Tokenizer
-from openk2.local import find_folder
+from openk2.pretrained import find_folder
 from openk2.record.machine import describe_machine
 
 TEXT = " The weather in Beijing is fine today, and what is more, the tool says so twice."

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from openk2.chat import Tokenizer
-from openk2.grammar import Enforcer, GrammarError, JsonContent, Tool, ToolCalls
+from openk2.grammar import DeclaredTool, Enforcer, GrammarError, JsonContent, ToolCalls
 from openk2.record.machine import describe_machine
 
 BUILT_IN = Path(__file__).parents[1] / "src" / "openk2" / "assets" / "openk2-nano"
@@ -85,7 +85,7 @@ def llguidance_side() -> Side:
     """llguidance with a schema as it is."""
     from llguidance import LLMatcher
 
-    from openk2.grammar.library import byte_vocabulary
+    from openk2.grammar.matcher.library import byte_vocabulary
 
     def compiled(schema: Any) -> Accepts:
         grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema))
@@ -187,7 +187,7 @@ def report_times(schemas: list[Any], tokenizer: Tokenizer) -> None:
     compiling: list[float] = []
     demands: list[ToolCalls] = []
     for schema in schemas:
-        demand = ToolCalls((Tool("tool", schema),), required=True, parallel=False)
+        demand = ToolCalls((DeclaredTool("tool", schema),), required=True, parallel=False)
         started = time.perf_counter()
         try:
             enforcer.shortest(demand)

@@ -25,7 +25,7 @@ from rich.progress import track
 from transformers import DeepseekV3ForCausalLM, DynamicCache
 
 from openk2.checkpoint import load_model
-from openk2.local import LocalModel, open_model
+from openk2.pretrained import LocalModel, open_model
 from openk2.protocol import SamplingParams
 from openk2.record.machine import describe_machine
 from openk2.synthesis import generate

@@ -21,10 +21,10 @@ from shapes import SHAPES
 
 from openk2.chat import Tokenizer
 from openk2.engine import Engine
-from openk2.grammar import Enforcer, Tool, ToolCalls
+from openk2.grammar import DeclaredTool, Enforcer, ToolCalls
 from openk2.kernels import native
-from openk2.local import find_folder
 from openk2.model import K2Model
+from openk2.pretrained import find_folder
 from openk2.protocol import SamplingParams
 from openk2.record.machine import describe_machine
 
@@ -57,7 +57,7 @@ def main() -> None:
     engine = Engine(model, pages=pages, max_batch=options.batch)
     engine.start()
     enforcer = Enforcer(tokenizer)
-    demand = ToolCalls((Tool("f", SCHEMA),), required=True, parallel=False)
+    demand = ToolCalls((DeclaredTool("f", SCHEMA),), required=True, parallel=False)
     params = SamplingParams(options.tokens, temperature=1.0, seed=1)
 
     async def one(number: int, masked: bool) -> int:

@@ -23,8 +23,8 @@ from rich.progress import Progress as Bar
 from openk2.architecture import ModelConfig, Yarn
 from openk2.chat import Tokenizer
 from openk2.data.packing import Document, pack_whole
-from openk2.local import LocalModel, find_folder, open_model
 from openk2.optim import WarmupStableDecay
+from openk2.pretrained import LocalModel, find_folder, open_model
 from openk2.protocol import SamplingParams
 from openk2.record.machine import describe_machine
 from openk2.train.loop import train

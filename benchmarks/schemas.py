@@ -26,8 +26,8 @@ from served import serving
 from openk2.architecture import ModelConfig
 from openk2.chat import Tokenizer
 from openk2.checkpoint import export_model
-from openk2.local import find_folder
 from openk2.model import K2Model
+from openk2.pretrained import find_folder
 from openk2.record.machine import describe_machine
 
 BUILT_IN = "openk2-nano"

@@ -40,7 +40,8 @@ from openk2.data.mixture import Batch
 from openk2.model import K2Model, Observation
 from openk2.optim import MuonClip
 from openk2.record.machine import describe_machine
-from openk2.train.passes import IGNORED, MicroBatches
+from openk2.train.loss import IGNORED, StepLoss
+from openk2.train.passes import MicroBatches
 from openk2.train.step import latent_heads, train_step
 
 RATE, DECAY, CLIP = 1e-4, 0.1, 1.0
@@ -59,7 +60,7 @@ def packed_rows(config: ModelConfig, rows: int, length: int) -> Batch:
             segments[row, start:end] = document
             targets[row, start : end - 1] = tokens[row, start + 1 : end]
             start, document = end, document + 1
-    return Batch(tokens, segments, targets)
+    return Batch(tokens, segments, targets, (targets != IGNORED).byte())
 
 
 def positions_of(segments: Tensor) -> Tensor:
@@ -156,7 +157,7 @@ def matrices_of(parameter: Tensor) -> list[tuple[Tensor, tuple[object, ...]]]:
 
 def fastest(theirs: Theirs, batch: Batch, clock: Clock) -> dict[str, float]:
     """Seconds of a forward and backward pass by each pair of implementations; uses the best."""
-    micro = Batch(*(x[: theirs.micro_rows] for x in (batch.tokens, batch.segments, batch.targets)))
+    micro = Batch(*(column[: theirs.micro_rows] for column in batch.columns))
     found = {}
     for attention in ("sdpa", "eager"):
         for experts in ("grouped_mm", "eager"):
@@ -200,7 +201,7 @@ def main() -> None:
 
     def gradients() -> Tensor:
         learned = int((batch.targets != IGNORED).sum())
-        return passes.gradients(batch, learned, Observation(config))
+        return passes.gradients(batch, StepLoss(learned), Observation(config))
 
     def update() -> None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)

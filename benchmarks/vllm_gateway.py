@@ -19,16 +19,16 @@ import tempfile
 from pathlib import Path
 
 import torch
-from gateway import ask
 from greedy import SHARE, greedy, make_prompts, our_outputs, output_logits
 from reference import transformers_twin
 from served import serving
 from vllm_demands import demand, forced_calls, json_answers
 from vllm_server import NAME, install, vllm
 
+from gateway import ask
 from openk2.checkpoint import export_checkpoint, load_model
-from openk2.generation import Upstream, UpstreamPool, UpstreamTokens
-from openk2.local import LocalModel, find_folder, open_model
+from openk2.gateway import Upstream, UpstreamPool, UpstreamTokens
+from openk2.pretrained import LocalModel, find_folder, open_model
 from openk2.protocol import SamplingParams
 from openk2.record.machine import describe_machine
 

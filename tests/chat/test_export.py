@@ -1,4 +1,5 @@
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from openk2.chat import Tokenizer, encode_chat, export_tokenizer, render
+from openk2.chat import Tokenizer, encode_chat, export_tokenizer, render, train_tokenizer
 
 TOOLS = [
     {
@@ -85,6 +86,37 @@ def test_transformers_gives_the_same_ids_for_ordinary_prose(
     exported: Exported, tokenizer: Tokenizer, text: str
 ) -> None:
     assert exported.fast.encode(text, add_special_tokens=False) == tokenizer.encode(text)
+
+
+PARTS = [
+    *["weather in ", "Zurich", "getUserName(", "def f(x):\n\treturn x[1:]", "HTTPServer", "it's "],
+    *['{"city": "Zürich", ', '"unit":"celsius"}', "functions.get_weather:0", "}}]", '\\"', "\\u0"],
+    *[" ", "  ", "\t", "\n", "\r\n", "\n\n   ", "\u00a0", "\u3000", "\u200d", "\ufeff"],
+    *["7", "2026", "1234567", "3.14", "٣٤", "½", "Ⅷ", "²"],
+    *["漢字", "かな", "한국어", "Привет", "ΑΒΓ", "مرحبا", "हिन्दी", "ไทย", "שלום", "e\u0301", "Ǆ"],
+    *["😀", "👩\u200d💻", "🇨🇭", "—", "“", "…", "×", "'LL", "<|im", "[E"],
+]
+
+
+def random_text(rng: random.Random) -> str:
+    """Parts of many kinds, and single characters of any script, in any order."""
+    picked = []
+    for _ in range(rng.randrange(1, 9)):
+        code = rng.randrange(rng.choice([0x80, 0x3000, 0xD800, 0x10F800]))
+        character = chr(code if code < 0xD800 else code + 0x800)  # no surrogates
+        picked.append(rng.choice([character, rng.choice(PARTS)]))
+    return "".join(picked)
+
+
+def test_transformers_gives_the_same_ids_for_ten_thousand_random_strings(tmp_path: Path) -> None:
+    tokenizer = train_tokenizer(PARTS * 3, 512 + 160)
+    export_tokenizer(tokenizer, tmp_path, context_length=4096)
+    fast = AutoTokenizer.from_pretrained(tmp_path)
+    rng = random.Random(11)
+    texts = [random_text(rng) for _ in range(10_000)]
+    ids = fast(texts, add_special_tokens=False)["input_ids"]
+    for text, theirs in zip(texts, ids, strict=True):
+        assert theirs == tokenizer.encode(text), text
 
 
 safe = st.text(st.characters(exclude_characters="<[", codec="utf-8"), max_size=8)

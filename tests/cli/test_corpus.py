@@ -68,7 +68,7 @@ def test_damage_is_exit_status_1_with_the_file(folder: Path) -> None:
     ("old", "new", "message"),
     [
         ('kind = "jsonl"', 'kind = "json"', "must be one of"),
-        ('domain = "web"', 'domain = "wbe"', "must be one of"),
+        ('domain = "web"', 'domain = "a/b"', "it names a folder"),
         ('domain = "web"', 'domain = "web"\nfeild = "x"', "did you mean 'sources[0].field'"),
         ('domain = "web"', 'domain = "web"\nsplit = "x"', "split is set, but a source of kind"),
         ("length = 64", "length = 8", "length is 8: it must be at least 16"),

@@ -1,11 +1,18 @@
 import os
+import re
 import signal
+import tomllib
+import typing
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from openk2.cli.main import app
+from openk2.config import read_recipe
+from openk2.train.recipe import Recipe
 
 
 @pytest.mark.parametrize(
@@ -13,7 +20,7 @@ from openk2.cli.main import app
     [
         ("pretrain", None, "does not exist"),
         ("pretrain", "rows = 4\nrow = 4", "did you mean"),
-        ("sft", "rows = 'x'", "'tokenizer' is missing"),
+        ("sft", "rows = 1", "'tokenizer', 'data', 'schedule', 'micro_rows' are missing"),
     ],
 )
 def test_a_bad_recipe_is_one_line_and_status_1(
@@ -41,3 +48,36 @@ def test_a_scheduler_that_ends_a_run_is_told_how_it_goes_on(
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
     monkeypatch.undo()
     assert CliRunner().invoke(app, command).exit_code == 0
+
+
+def test_the_starter_recipe_has_every_key_with_its_default(tmp_path: Path) -> None:
+    """Uncommented it sets every key of every table, and means the same."""
+    file, full = tmp_path / "mine.toml", tmp_path / "full.toml"
+    assert CliRunner().invoke(app, ["pretrain", "--init", str(file)]).exit_code == 0
+    starter = read_recipe(file, Recipe)
+    before_start, after_start = file.read_text().split("# start =")
+    body = (before_start + after_start.split("\n", 1)[1]).split("# With `start` only")[0]
+    full.write_text(re.sub(r"^# (\w+ +=)", r"\1", body, flags=re.MULTILINE))
+    assert read_recipe(full, Recipe) == starter
+    keys = tomllib.loads(full.read_text())
+    assert keys.keys() | {"start", "context"} == {f.name for f in fields(Recipe)}
+    for table, kind in typing.get_type_hints(Recipe).items():
+        kind = next((k for k in (kind, *typing.get_args(kind)) if is_dataclass(k)), None)
+        if kind is not None and table != "context":
+            table_keys = keys[table][0] if table == "data" else keys[table]
+            assert table_keys.keys() == {f.name for f in fields(kind)}, table
+    again = CliRunner().invoke(app, ["pretrain", "--init", str(file)])
+    assert (again.exit_code, "name another file" in again.stderr) == (1, True)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+@pytest.mark.parametrize(
+    ("device", "said"), [("cuda", "has no CUDA|finds no GPU"), ("tpu", "no device"), ("mps", "cpu")]
+)
+def test_a_device_that_is_not_there_is_one_line(
+    material: Path, tmp_path: Path, device: str, said: str
+) -> None:
+    command = ["pretrain", str(material / "pretrain.toml"), "--out", str(tmp_path)]
+    result = CliRunner().invoke(app, [*command, "--device", device])
+    assert result.exit_code == 1
+    assert re.fullmatch(rf"error: --device {device}: .*({said}).*\n", result.stderr)

@@ -62,3 +62,14 @@ def test_a_wrong_recipe_is_refused_by_key(tmp_path: Path, text: str, message: st
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"none\.toml does not exist"):
         read_recipe(tmp_path / "none.toml", Outer)
+
+
+def test_all_missing_keys_of_a_file_are_named_at_once(tmp_path: Path) -> None:
+    text = '[inner]\nkind = "b"\n[[parts]]\nrate = 1\n[[parts]]\n'
+    with pytest.raises(RecipeError, match=r"keys 'steps', 'inner\.rate', 'parts\[1\]\.rate' are"):
+        read(tmp_path, text)
+
+
+def test_an_unknown_key_is_reported_before_what_it_may_have_been_meant_for(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="did you mean 'steps'"):
+        read(tmp_path, "step = 3\n[inner]\n")

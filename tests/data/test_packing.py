@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import save_file
 
-from openk2.data import DataError, Document, PackedRows, open_rows, pack_stream, pack_whole
+from openk2.data import DataError, Document, PackedRows, Role, open_rows, pack_stream, pack_whole
 from openk2.data.mixture import Mixture
 from openk2.data.rows import RowFile
 
@@ -62,6 +63,35 @@ def test_a_target_is_the_next_learned_token_of_the_same_document(
         if wanted
     ]
     assert predicted == sorted(learned)
+
+
+def test_roles_reach_the_targets_and_the_file(tmp_path: Path) -> None:
+    documents = [Document([1, 2, 3, 4], [0, 1, 3, 4]), Document([5, 6], [Role.VALUE, Role.NAME])]
+    packed = pack_whole(documents, 16, PAD)
+    packed.save(tmp_path / "rows")
+    for rows in (packed, RowFile(tmp_path / "rows"), RowFile(tmp_path / "rows").read()):
+        assert rows.row(0)[2].tolist()[:7] == [0, 1, 3, 4, 4, 2, 0]
+        batch = Mixture([rows], [1.0], seed=0).batch(0, 1)
+        assert batch.roles[0, :7].tolist() == [1, 3, 4, 0, 2, 0, 0]
+        assert batch.targets[0, :7].tolist() == [2, 3, 4, -100, 6, -100, -100]
+
+
+def test_files_that_only_say_what_is_learned_are_read(tmp_path: Path) -> None:
+    packed = pack_stream([Document(list(range(40)), [i % 3 == 0 for i in range(40)])], 16, PAD)
+    for name, dtype in (("new", np.uint8), ("old", np.bool_)):
+        columns = {"tokens": packed.tokens, "segments": packed.segments}
+        save_file(columns | {"learned": packed.learned.astype(dtype)}, tmp_path / name)
+    old, new = RowFile(tmp_path / "old"), RowFile(tmp_path / "new")
+    assert old.read().content() == new.read().content()
+    for index in range(len(new)):
+        assert old.row(index)[2].dtype == np.uint8
+        assert old.row(index)[2].tolist() == new.row(index)[2].tolist()
+
+
+def test_a_role_that_there_is_not_is_refused_by_name(tmp_path: Path) -> None:
+    pack_stream([Document([1, 2], [1, 5])], 16, PAD).save(tmp_path / "rows")
+    with pytest.raises(DataError, match=r"rows holds token role 5, roles are 0 to 4: pack it"):
+        RowFile(tmp_path / "rows").row(0)
 
 
 def test_saved_rows_load_equal_and_damage_is_named(tmp_path: Path) -> None:

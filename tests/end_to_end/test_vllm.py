@@ -15,8 +15,8 @@ import torch
 from jsonschema import Draft202012Validator
 
 from openk2.checkpoint import export_checkpoint
-from openk2.generation import Upstream, UpstreamPool, UpstreamTokens
-from openk2.local import find_folder, open_model
+from openk2.gateway import Upstream, UpstreamPool, UpstreamTokens
+from openk2.pretrained import find_folder, open_model
 from openk2.protocol import SamplingParams
 from openk2.synthesis import generate
 

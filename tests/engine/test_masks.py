@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from openk2.engine import Engine, EngineError, masks
-from openk2.engine.masks import Filled, allow
+from openk2.engine.masks import FilledMasks, apply_masks
 from openk2.model import K2Model
 from openk2.protocol import SamplingParams
 
@@ -147,7 +147,7 @@ def test_masks_of_a_large_vocabulary_are_filled_while_the_model_computes(
         return forward(*args, **kwargs)
 
     monkeypatch.setattr(model, "forward", slow)
-    monkeypatch.setattr(masks, "BESIDE_FROM", VOCABULARY)
+    monkeypatch.setattr(masks, "THREADED_FROM", VOCABULARY)
     engine = Engine(model, pages=4, page_size=4, max_batch=1)
     engine.start()
     [[token]] = outputs(engine, ([3], settings(1), Watched({7})))
@@ -159,7 +159,7 @@ def test_masks_of_a_large_vocabulary_are_filled_while_the_model_computes(
 def test_bit_i_of_word_j_is_id_32_j_plus_i() -> None:
     words = np.full((3, WORDS), -1, dtype=np.int32)
     words[1] = np.int32(-(2**31)) | 1, 1 << 15
-    kept = allow(torch.zeros(3, VOCABULARY), Filled(words, {})).isfinite()
+    kept = apply_masks(torch.zeros(3, VOCABULARY), FilledMasks(words, {})).isfinite()
     assert kept[0].all()
     assert kept[2].all()
     assert kept[1].nonzero().flatten().tolist() == [0, 31, 47]

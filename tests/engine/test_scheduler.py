@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openk2.engine.pages import PagePool
+from openk2.engine.page_pool import PagePool
 from openk2.engine.request import Request
-from openk2.engine.scheduler import Scheduler, Work
+from openk2.engine.scheduler import ScheduledChunk, Scheduler
 from openk2.protocol import EngineBusyError, SamplingParams
 
 
@@ -24,46 +24,48 @@ class Cache:
         self.scheduler = scheduler
         self.slots: dict[tuple[int, int], tuple[int, ...]] = {}
 
-    def step(self, between: Callable[[], None] = lambda: None) -> list[Work]:
+    def step(self, between: Callable[[], None] = lambda: None) -> list[ScheduledChunk]:
         """One step as the engine does it; `between` happens while it computes."""
         scheduler, size = self.scheduler, self.scheduler.page_size
-        step = scheduler.next_step()
-        assert len({work.request for work in step}) == len(step)
-        for work in step:
-            self.check_stored(work.request)
-        complete = [work.request for work in step if work.completes]
+        step = scheduler.schedule()
+        assert len({chunk.request for chunk in step}) == len(step)
+        for chunk in step:
+            self.check_stored(chunk.request)
+        complete = [chunk.request for chunk in step if chunk.is_last]
         between()
-        for work in step:
-            request = work.request
-            for place in range(request.stored, request.stored + work.count):
-                slot = request.pages[place // size], place % size
+        for chunk in step:
+            request = chunk.request
+            for place in range(
+                request.num_computed_tokens, request.num_computed_tokens + chunk.num_tokens
+            ):
+                slot = request.page_table[place // size], place % size
                 self.slots[slot] = tuple(request.tokens[: place + 1])
             if request.scores_prompt:
-                request.prompt_scores += [None] * work.count
-        for work in step:
-            scheduler.book(work)
+                request.prompt_scores += [None] * chunk.num_tokens
+        for chunk in step:
+            scheduler.mark_computed(chunk)
         for request in complete:
-            if request.accept(7 + len(request.tokens) % 2):
+            if request.append(7 + len(request.tokens) % 2):
                 scheduler.remove(request)
         self.check_pages()
         return step
 
     def check_stored(self, request: Request) -> None:
         size = self.scheduler.page_size
-        for place in range(request.stored):
-            slot = request.pages[place // size], place % size
+        for place in range(request.num_computed_tokens):
+            slot = request.page_table[place // size], place % size
             assert self.slots[slot] == tuple(request.tokens[: place + 1])
 
     def check_pages(self) -> None:
         """No page leaks, none is free and in use, none is private to two requests."""
         scheduler = self.scheduler
         running = scheduler.running
-        private = [page for r in running for page in r.pages[len(r.shared) :]]
-        shared = {node.page for r in running for node in r.shared}
+        private = [page for r in running for page in r.page_table[len(r.prefix_nodes) :]]
+        shared = {node.page for r in running for node in r.prefix_nodes}
         assert len(private) == len(set(private))
         assert not shared & set(private)
-        pool, idle = scheduler.pool, scheduler.tree.idle
-        assert len(private) + len(shared) + idle + pool.free == pool.count
+        pool, idle = scheduler.pool, scheduler.prefix_cache.num_idle
+        assert len(private) + len(shared) + idle + pool.num_free == pool.num_pages
 
 
 prompts = st.lists(st.integers(0, 1), min_size=1, max_size=14)
@@ -105,7 +107,7 @@ def test_whatever_comes_and_leaves_pages_are_whole_and_everything_finishes(
     for kind, first, second, third in events:
         if kind == "arrive":
             requests.append(make(first, second, third))
-            scheduler.submit(requests[-1])
+            scheduler.add(requests[-1])
         elif kind == "cancel":
             cancel(first)
         elif kind == "cancel in step":
@@ -113,18 +115,18 @@ def test_whatever_comes_and_leaves_pages_are_whole_and_everything_finishes(
         else:
             cache.step()
         cache.check_pages()
-    # A request that is put back computes its tokens again, at most once for each older one's pages.
+    # A preempted request computes its tokens again, at most once for each older one's pages.
     work_left = sum(len(r.prompt) + 2 * r.params.max_tokens for r in requests)
-    for _ in range(work_left * (1 + pool.count)):
+    for _ in range(work_left * (1 + pool.num_pages)):
         if not cache.step():
             break
     assert not scheduler.waiting
     assert not scheduler.running
-    assert scheduler.available == pool.count
+    assert scheduler.num_available_pages == pool.num_pages
     for request in requests:
-        finished = request.generated == request.params.max_tokens
+        finished = request.num_output_tokens == request.params.max_tokens
         assert finished or request in cancelled
-        if request.params.prompt_logprobs is not None and request.generated:
+        if request.params.prompt_logprobs is not None and request.num_output_tokens:
             assert len(request.prompt_scores) == len(request.prompt)
 
 
@@ -140,23 +142,23 @@ def test_requests_start_in_order_of_arrival(
     scheduler = Scheduler(PagePool(6), 4, running, 100, step_tokens)
     requests = [make(*size) for size in sizes]
     for request in requests:
-        scheduler.submit(request)
+        scheduler.add(request)
     cache, started = Cache(scheduler), []
     while step := cache.step():
-        started += [work.request for work in step if work.request not in started]
+        started += [chunk.request for chunk in step if chunk.request not in started]
     assert started == requests
 
 
 def test_who_decodes_advances_every_step_while_a_long_prompt_is_read_in_chunks() -> None:
     scheduler = Scheduler(PagePool(100), 4, 10, 100, step_tokens=8)
     cache, first = Cache(scheduler), make([1] * 4, 20)
-    scheduler.submit(first)
+    scheduler.add(first)
     cache.step()
-    scheduler.submit(make([0] * 21, 1))
+    scheduler.add(make([0] * 21, 1))
     chunks = []
     for done in range(2, 5):
-        chunks += [work.count for work in cache.step() if work.request is not first]
-        assert first.generated == done
+        chunks += [chunk.num_tokens for chunk in cache.step() if chunk.request is not first]
+        assert first.num_output_tokens == done
     assert chunks == [7, 7, 7]
 
 
@@ -164,26 +166,68 @@ def test_equal_prompts_that_come_together_are_computed_once() -> None:
     scheduler = Scheduler(PagePool(100), 4, 10, 100, step_tokens=8)
     prompt = list(range(18))
     for _ in range(3):
-        scheduler.submit(make(prompt, 2))
+        scheduler.add(make(prompt, 2))
     cache, computed = Cache(scheduler), 0
     requests = list(scheduler.waiting)
     while step := cache.step():
-        computed += sum(work.count for work in step)
+        computed += sum(chunk.num_tokens for chunk in step)
     # The first reads 18 tokens, the others what no whole page holds; each stores one output token.
     assert computed == 18 + 2 + 2 + 3
-    assert [request.cached for request in requests] == [0, 16, 16]
+    assert [request.num_cached_tokens for request in requests] == [0, 16, 16]
+
+
+def test_a_request_waits_for_a_prefix_that_another_computes_in_this_step() -> None:
+    scheduler = Scheduler(PagePool(100), 4, 10, 100, step_tokens=50)
+    first, same, other = make(list(range(18)), 2), make(list(range(18)), 2), make([9] * 5, 2)
+    for request in (first, same, other):
+        scheduler.add(request)
+    cache = Cache(scheduler)
+    # The room that is left is not given to `other`: requests start in order of arrival.
+    assert [chunk.request for chunk in cache.step()] == [first]
+    assert [chunk.num_tokens for chunk in cache.step()] == [1, 2, 5]
+    assert same.num_cached_tokens == 16
+
+
+def test_a_preempted_request_is_the_next_to_run_again() -> None:
+    scheduler = Scheduler(PagePool(4), 4, 3, 100, share_prefixes=False)
+    requests = [make([number] * 7, 20 - number) for number in range(3)]
+    for request in requests:
+        scheduler.add(request)
+    cache = Cache(scheduler)
+    while not scheduler.num_preemptions:
+        cache.step()
+    assert scheduler.running == requests[:1]
+    assert list(scheduler.waiting) == requests[1:]
+
+
+def test_the_pages_that_only_one_request_writes_are_not_those_that_others_may_read() -> None:
+    scheduler = Scheduler(PagePool(100), 4, 10, 100, step_tokens=50)
+    cache, first = Cache(scheduler), make(list(range(10)), 9)
+    scheduler.add(first)
+    scheduler.schedule()
+    # Nothing is computed yet: a failure leaves none of these pages fit to be read.
+    assert scheduler.fresh_pages(first) == first.page_table
+    scheduler.remove(first)
+    first, second = make(list(range(10)), 9), make([*range(8), 7, 7, 7], 9)
+    scheduler.add(first)
+    cache.step()
+    scheduler.add(second)
+    cache.step()
+    assert second.page_table[:2] == first.page_table[:2]
+    for request in (first, second):
+        assert scheduler.fresh_pages(request) == request.page_table[2:]
 
 
 def test_an_answer_is_found_again_when_the_next_turn_begins_with_it() -> None:
     scheduler = Scheduler(PagePool(100), 4, 10, 100)
     cache, first = Cache(scheduler), make([1, 2, 3], 10)
-    scheduler.submit(first)
+    scheduler.add(first)
     while cache.step():
         pass
     second = make([*first.tokens, 5, 5], 1)
-    scheduler.submit(second)
+    scheduler.add(second)
     cache.step()
-    assert second.cached == 12
+    assert second.num_cached_tokens == 12
 
 
 def test_what_was_used_longest_ago_is_evicted_first_and_what_is_in_use_never() -> None:
@@ -192,7 +236,7 @@ def test_what_was_used_longest_ago_is_evicted_first_and_what_is_in_use_never() -
 
     def run(prompt: list[int], max_tokens: int = 1) -> Request:
         request = make(prompt, max_tokens)
-        scheduler.submit(request)
+        scheduler.add(request)
         cache.step()
         return request
 
@@ -201,8 +245,8 @@ def test_what_was_used_longest_ago_is_evicted_first_and_what_is_in_use_never() -
     run(new)
     run(old)  # now `new` is the one used longest ago
     run([3] * 13, 2)
-    assert run(old).cached == 8
-    assert run(new).cached < 8
+    assert run(old).num_cached_tokens == 8
+    assert run(new).num_cached_tokens < 8
 
 
 def test_a_request_that_scores_its_prompt_computes_all_of_it() -> None:
@@ -210,24 +254,24 @@ def test_a_request_that_scores_its_prompt_computes_all_of_it() -> None:
     cache = Cache(scheduler)
     for scores in (False, True):
         request = make(list(range(12)), 1, scores)
-        scheduler.submit(request)
-        assert cache.step() == [Work(request, 12)]
-        assert request.cached == 0
+        scheduler.add(request)
+        assert cache.step() == [ScheduledChunk(request, 12)]
+        assert request.num_cached_tokens == 0
 
 
 def test_a_full_queue_refuses_the_next_request() -> None:
     scheduler = Scheduler(PagePool(4), 4, 1, max_waiting=2)
-    scheduler.submit(make([1], 1))
-    scheduler.submit(make([1], 1))
+    scheduler.add(make([1], 1))
+    scheduler.add(make([1], 1))
     with pytest.raises(EngineBusyError, match="2 requests are waiting"):
-        scheduler.submit(make([1], 1))
+        scheduler.add(make([1], 1))
 
 
 def test_removing_twice_frees_pages_once() -> None:
     scheduler = Scheduler(PagePool(4), 4, 1, max_waiting=2)
     request = make([1] * 4, 4)
-    scheduler.submit(request)
-    scheduler.next_step()
+    scheduler.add(request)
+    scheduler.schedule()
     scheduler.remove(request)
     scheduler.remove(request)
-    assert scheduler.pool.free == 4
+    assert scheduler.pool.num_free == 4

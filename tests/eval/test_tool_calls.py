@@ -8,12 +8,9 @@ from typing import Any
 import pytest
 
 from openk2.chat import ToolCall
-from openk2.eval.tool_calls import (
-    ToolCallScore,
-    reference_turns,
-    score_answers,
-    score_tool_calls,
-)
+from openk2.eval.score import LATER, MEASURES, ToolCallScore, miss_json
+from openk2.eval.tool_calls import score_answers, score_tool_calls
+from openk2.eval.turns import ConversationError, reference_turns
 from openk2.generation import (
     ChatAnswer,
     ChatEvent,
@@ -72,41 +69,102 @@ def score(*answers: ChatAnswer) -> ToolCallScore:
     return score_answers(reference_turns(CONVERSATION), answers)
 
 
+def values(result: ToolCallScore, *keys: str) -> list[float]:
+    return [result.share(key).value for key in keys]
+
+
+OF_CALLS = ("right_tool_of_calls", "exact_of_calls", "valid_share")
+OF_NEEDED = ("right_tool_share", "exact_share")
+
+
 def test_a_right_model_scores_one_everywhere_whatever_its_key_order_and_wording() -> None:
     right = score(*RIGHT)
-    assert (right.turns, right.reference_turns, right.result_turns) == (3, 1, 1)
-    assert right.trigger_f1 == right.right_tool_share == right.exact_share == 1
-    assert right.valid_share == right.told_share == 1
-    assert not right.misses
+    counts = right.to_json()
+    assert (counts["turns"], counts["reference_turns"], counts["result_turns"]) == (3, 1, 1)
+    assert set(values(right, "trigger_f1", "no_call_share", "told_share")) == {1}
+    assert set(values(right, *OF_CALLS, *OF_NEEDED)) == {1}
+    assert not right.worst()
 
 
-def test_a_call_that_is_missing_costs_recall_and_the_tool() -> None:
+def test_a_call_that_is_missing_costs_recall_and_the_tool_of_needed_but_not_of_calls() -> None:
     missed = score(answer(text="Sure."), *RIGHT[1:])
-    assert missed.trigger_f1 == missed.right_tool_share == missed.exact_share == 0
-    assert missed.misses[0].kind == "call"
-    assert missed.misses[0].got == "Sure."
+    assert values(missed, "trigger_f1", *OF_NEEDED) == [0, 0, 0]
+    assert missed.share("right_tool_of_calls").whole == 0
+    miss = miss_json(missed.worst()[0])
+    assert (miss["kind"], miss["fault"], miss["got"]) == ("single", "no call", "Sure.")
 
 
-def test_a_call_too_many_costs_precision_only() -> None:
+def test_a_needless_call_costs_precision_and_the_share_of_turns_without_one_only() -> None:
     spurious = score(RIGHT[0], RIGHT[1], answer(("drop", '{"n":1}')))
-    assert spurious.trigger_f1 == pytest.approx(2 / 3)
-    assert spurious.exact_share == 1
-    assert spurious.misses[0].kind == "talk"
+    assert spurious.share("trigger_f1").value == pytest.approx(2 / 3)
+    # The answer after the result counts for neither: only the thanks could go without a call.
+    assert (spurious.share("no_call_share").part, spurious.share("no_call_share").whole) == (0, 1)
+    assert values(spurious, "exact_share", "told_share") == [1, 1]
+    assert [(v.turn.kind, v.fault) for v in spurious.worst()] == [("talk", "needless call")]
 
 
 def test_wrong_tool_wrong_argument_and_invalid_arguments_are_told_apart() -> None:
-    wrong_tool = score(answer(("drop", '{"n":3,"m":"x"}')), *RIGHT[1:])
-    assert (wrong_tool.right_tool, wrong_tool.exact, wrong_tool.valid_calls) == (0, 0, 1)
-    wrong_value = score(answer(("add", '{"n":4,"m":"x"}')), *RIGHT[1:])
-    assert (wrong_value.right_tool, wrong_value.exact, wrong_value.valid_calls) == (1, 0, 1)
+    def counts(call: tuple[str, str]) -> tuple[int, int, int, str | None]:
+        verdict = score(answer(call), *RIGHT[1:]).verdicts[0]
+        return verdict.right_tool, verdict.exact, verdict.valid_calls, verdict.fault
+
+    assert counts(("drop", '{"n":3,"m":"x"}')) == (0, 0, 1, "wrong tool")
+    assert counts(("add", '{"n":4,"m":"x"}')) == (1, 0, 1, "wrong arguments")
     for arguments in ('{"n":"3"}', '{"m":"x"}', '{"n":3'):
-        invalid = score(answer(("add", arguments)), *RIGHT[1:])
-        assert (invalid.right_tool, invalid.exact, invalid.valid_calls) == (1, 0, 0)
+        assert counts(("add", arguments)) == (1, 0, 0, "invalid arguments")
 
 
 def test_a_result_is_told_only_if_every_value_that_the_reference_tells_is_in_the_text() -> None:
-    assert score(RIGHT[0], answer(text="It is 41."), RIGHT[2]).told_share == 0
-    assert score(RIGHT[0], answer(text="42 apples"), RIGHT[2]).told_share == 1
+    wrong = score(RIGHT[0], answer(text="It is 41."), RIGHT[2])
+    assert wrong.share("told_share").value == 0
+    assert wrong.worst()[0].fault == "result not told"
+    assert score(RIGHT[0], answer(text="42 apples"), RIGHT[2]).share("told_share").value == 1
+
+
+def test_kinds_follow_from_the_structure_or_are_the_rows_own() -> None:
+    assert [turn.kind for turn in reference_turns(CONVERSATION)] == ["single", "answer", "talk"]
+    own = {**CONVERSATION, "kinds": ["sequence", "error", "none_needed"]}
+    assert [turn.kind for turn in reference_turns(own)] == ["sequence", "error", "none_needed"]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "said"),
+    [(["single"], "one kind for each of the 3"), (["single", "answer", "chat"], "'chat' is none")],
+)
+def test_kinds_that_fit_no_turn_are_refused(kinds: list[str], said: str) -> None:
+    with pytest.raises(ConversationError, match=said):
+        reference_turns({**CONVERSATION, "kinds": kinds})
+
+
+def test_each_kind_counts_its_own_turns_and_later_turns_count_again() -> None:
+    kinds = score(RIGHT[0], answer(text="It is 41."), RIGHT[2]).by_kind()
+    assert {kind: part.turns for kind, part in kinds.items()} == {
+        "single": 1, "answer": 1, "talk": 1, "several_turns": 1,
+    }  # fmt: skip
+    assert kinds["answer"].share("right_share").value == 0
+    assert kinds["several_turns"].share("right_share").value == 1
+
+
+def test_the_worst_turns_show_every_kind_and_in_each_the_worst_fault_first() -> None:
+    turns = reference_turns(CONVERSATION)
+    mild = answer(("add", '{"n":4,"m":"x"}'))
+    silent, needless = answer(text="no"), answer(("drop", "{}"))
+    result = score_answers([turns[0]] * 3 + turns[1:], [mild, mild, silent, silent, needless])
+    found = [(verdict.turn.kind, verdict.fault) for verdict in result.worst(4)]
+    assert found == [
+        ("single", "no call"), ("answer", "result not told"), ("talk", "needless call"),
+        ("single", "wrong arguments"),
+    ]  # fmt: skip
+
+
+def test_a_tool_whose_parameters_are_no_schema_is_refused_and_not_counted_against_the_model() -> (
+    None
+):
+    broken = tool("add")
+    broken["function"]["parameters"] = {"type": "objekt"}
+    conversation = {**CONVERSATION, "tools": [broken]}
+    with pytest.raises(ConversationError, match=r"tool 'add'.*objekt"):
+        asyncio.run(score_tool_calls(ScriptedChat(RIGHT), [conversation]))
 
 
 def test_history_is_the_references_own() -> None:
@@ -149,11 +207,13 @@ def test_generated_conversations_score_one_against_themselves_within_limit_and_c
     result = asyncio.run(score_tool_calls(oracle, conversations, limit=50, concurrency=4))
     assert result.turns == oracle.asked == 50
     assert oracle.most_in_flight == 4
-    assert result.reference_turns > 10
-    assert result.result_turns > 10
-    assert result.trigger_f1 == result.exact_share == result.valid_share == result.told_share == 1
-    assert json.loads(json.dumps(result.to_json()))["exact_share"] == 1
-    assert len(result.table().rows) == 5
+    report = json.loads(json.dumps(result.to_json()))
+    assert report["reference_turns"] > 10
+    assert report["result_turns"] > 10
+    assert {report[measure.key] for measure in MEASURES} == {1}
+    assert sum(kind["turns"] for name, kind in report["kinds"].items() if name != LATER) == 50
+    assert {"single", "answer", "talk"} <= report["kinds"].keys()
+    assert report["intervals"]["exact_share"]["low"] < 1
 
 
 def test_a_failure_is_raised_as_it_is_and_ends_the_other_requests() -> None:

@@ -6,21 +6,21 @@ from collections.abc import Iterator
 import numpy as np
 
 from openk2.chat import Tokenizer
-from openk2.grammar.value import Value
-from openk2.grammar.value_grammar import ValueGrammar
-from openk2.grammar.vocabulary import Vocabulary
+from openk2.grammar.course.open_value import OpenValue
+from openk2.grammar.course.value_grammar import ValueGrammar
+from openk2.grammar.matcher.vocabulary import TokenVocabulary
 
 
 def states(
-    vocabulary: Vocabulary, tokenizer: Tokenizer, grammar: ValueGrammar, wanted: int, seed: int
-) -> Iterator[tuple[Value, list[int]]]:
+    vocabulary: TokenVocabulary, tokenizer: Tokenizer, grammar: ValueGrammar, wanted: int, seed: int
+) -> Iterator[tuple[OpenValue, list[int]]]:
     """So many states of values of one grammar, with the ids that led there."""
     chooser = random.Random(seed)
     structural = np.zeros(tokenizer.vocab_size, dtype=bool)
     structural[[i for i, t in enumerate(tokenizer.tokens) if set(t) & set(b"{}[],:")]] = True
     words = np.zeros(vocabulary.words, dtype=np.int32)
     while wanted > 0:
-        value, ids = Value(vocabulary, grammar), list[int]()
+        value, ids = OpenValue(vocabulary, grammar), list[int]()
         manner = chooser.choice(["uniform", "structure", "strings"])
         for _ in range(chooser.choice([5, 20, 60, 150])):
             value.fill(words)

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from openk2.architecture import ModelConfig
 from openk2.model import Observation
 from openk2.model.attention import LatentAttention
+from openk2.model.context import LayerContext, OwnKeys
 from openk2.model.spans import document_spans, windows
 
 CONFIG = ModelConfig(
@@ -57,7 +58,7 @@ def test_attention_by_spans_equals_attention_over_the_whole_row(rows: list[list[
     results = []
     for spans in (None, document_spans(segments, block=4)):
         observation = Observation(CONFIG)
-        y = attention(x, turns, mask, observation=observation, spans=spans)
+        y = attention(x, LayerContext(turns, OwnKeys(mask, spans), observation))
         gradient = torch.autograd.grad(y.square().sum(), attention.kv_b_proj.weight)[0]
         results.append((y, gradient, observation.max_logits))
     for dense, blocked in zip(*results, strict=True):

@@ -84,13 +84,12 @@ def test_observation_holds_the_largest_visible_logit_and_every_choice() -> None:
     assert observation.expert_load[0].sum() == 0
     attention = model.model.layers[0].self_attn
     seen: list[torch.Tensor] = []
-    weigh = attention.weigh
 
-    def spy(products: torch.Tensor, mask: torch.Tensor, *rest: object) -> torch.Tensor:
+    def spy(_: torch.nn.Module, inputs: tuple[torch.Tensor, torch.Tensor]) -> None:
+        products, mask = inputs
         seen.append((products * TINY.softmax_scale)[mask.expand_as(products)].amax())
-        return weigh(products, mask, *rest)
 
-    attention.weigh = spy
+    attention.weigh.register_forward_pre_hook(spy)
     model(tokens, observation=Observation(TINY))
     torch.testing.assert_close(observation.max_logits[0].max(), seen[0])
 

@@ -20,20 +20,6 @@ def named(*shapes: tuple[str, tuple[int, ...]]) -> dict[str, nn.Parameter]:
     return {name: nn.Parameter(torch.randn(shape, generator=generator)) for name, shape in shapes}
 
 
-def test_two_steps_follow_the_reports_listing() -> None:
-    parameter = named(("w", (6, 10)))["w"]
-    expected, momentum = parameter.detach().clone(), torch.zeros(6, 10)
-    muon = Muon([parameter], lr=0.1, momentum=0.9, weight_decay=0.2, ns_dtype=torch.float32)
-    for seed in (1, 2):
-        gradient = torch.randn(6, 10, generator=torch.Generator().manual_seed(seed))
-        parameter.grad = gradient.clone()
-        muon.step()
-        momentum = 0.9 * momentum + gradient
-        update = orthogonalize(momentum, dtype=torch.float32) * math.sqrt(10) * 0.2
-        expected = expected - 0.1 * (update + 0.2 * expected)
-    torch.testing.assert_close(parameter.detach(), expected)
-
-
 def test_momentum_in_bfloat16_is_advanced_in_float32() -> None:
     both = [named(("w", (6, 10)))["w"] for _ in range(2)]
     muons = [
@@ -172,3 +158,26 @@ def test_warm_up_stable_decay() -> None:
     assert [schedule(step) for step in range(7)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 1.0]
     assert schedule(12) == pytest.approx(0.55)
     assert schedule(17) == schedule(1000) == pytest.approx(0.1)
+
+
+def test_a_part_of_a_network_may_lack_the_embedding_and_the_head() -> None:
+    parameters = named(("model.layers.1.mlp.gate.weight", (3, 4)), ("lm_head.weight", (20, 4)))
+    owners = assign_owners(parameters.items(), partial=True)
+    assert [o.owner for o in owners] == ["muon", "adamw"]
+    with pytest.raises(ValueError, match="embed_tokens"):
+        assign_owners(parameters.items())
+
+
+def test_adamw_can_own_every_matrix() -> None:
+    """The baseline of the studies: the same optimizer without a matrix for Muon."""
+    parameters = named(("w", (4, 5)), ("experts", (2, 4, 5)), ("norm", (4,)))
+    plain = [nn.Parameter(p.detach().clone()) for p in parameters.values()]
+    optimizer = MuonClip(parameters.items(), adamw=("*",), lr=0.1, weight_decay=0.2)
+    groups = [{"params": plain[:2], "weight_decay": 0.2}, {"params": plain[2:], "weight_decay": 0}]
+    adamw = torch.optim.AdamW(groups, lr=0.1, betas=(0.9, 0.95), fused=True)
+    for ours, theirs in zip(parameters.values(), plain, strict=True):
+        ours.grad = theirs.grad = torch.randn(ours.shape, generator=torch.Generator())
+    optimizer.step()
+    adamw.step()
+    for ours, theirs in zip(parameters.values(), plain, strict=True):
+        assert torch.equal(ours, theirs)

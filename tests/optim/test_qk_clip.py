@@ -6,6 +6,7 @@ from torch import Tensor
 
 from openk2.architecture import ModelConfig, Yarn
 from openk2.model.attention import LatentAttention
+from openk2.model.context import LayerContext, OwnKeys
 from openk2.model.rope import inverse_frequencies, rotation
 from openk2.optim import Fused, FusedHeads, LatentHeads, OrdinaryHeads, exact_max_logits, qk_clip
 
@@ -179,7 +180,7 @@ def test_the_largest_logit_that_the_network_reports_is_the_one_to_clip_by() -> N
     turns = rotation(CONFIG, inverse_frequencies(CONFIG), positions)
     observation = Observation(CONFIG)
     mask = torch.ones(LENGTH, LENGTH, dtype=torch.bool).tril()[None]
-    attention(x, turns, mask, observation=observation)
+    attention(x, LayerContext(turns, OwnKeys(mask), observation))
     expected = logits_of(attention.double(), x.double()).amax((1, 2, 3))
     torch.testing.assert_close(observation.max_logits[0], expected.float(), atol=1e-4, rtol=1e-4)
 

@@ -1,6 +1,6 @@
 """Every block of docs/tutorials/muonclip.md runs, and prints what the page says.
 
-The one for several ranks is run by test_ranks.py.
+The one for several ranks is run by muon/test_ranks.py.
 """
 
 import contextlib

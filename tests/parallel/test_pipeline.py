@@ -26,7 +26,9 @@ from openk2.optim import MuonClip
 from openk2.parallel import ALONE, Fleet, Layout, Sharding, shard
 from openk2.parallel.pipeline import Pipeline
 from openk2.parallel.stage import keep_parts, parts_of
-from openk2.train.passes import MicroBatches, Passes, Pipelined, head_loss
+from openk2.train.loss import StepLoss
+from openk2.train.loss_weights import LossWeights
+from openk2.train.passes import MicroBatches, Passes, Pipelined
 from openk2.train.step import train_step
 
 TINY = ModelConfig(
@@ -49,6 +51,7 @@ WHOLE = Keeping()
 RECOMPUTE = Keeping(frozenset({"norms", "swiglu", "mla_up", "moe_down"}))
 MEETING = 60.0  # seconds after which a rank that waits in vain says so
 STEPS = 5
+PLAIN, WEIGHTED = LossWeights(), LossWeights(0.5, 2.0, 0.0, 4.0)
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class Case:
     rows: int = 4
     keeping: Keeping = WHOLE
     steps: int = 0
+    weights: LossWeights = PLAIN
 
 
 def layout(virtual: int = 1, **more: Any) -> Layout:
@@ -78,12 +82,14 @@ CASES = [
     Case("zero bubble beside expert parallel", 4, layout(2, expert=2, zero_bubble=True), rows=8),
     Case("zero 1", 4, layout(zero=1), rows=8),
     Case("zero 1, two parts a rank", 4, layout(2, zero=1), rows=8),
+    Case("weights beside data parallel", 4, layout(2), rows=8, steps=STEPS, weights=WEIGHTED),
     Case("zero 1 beside expert parallel", 4, layout(2, zero=1, expert=2), rows=8, steps=STEPS),
     Case("zero 1, zero bubble", 4, layout(2, zero=1, zero_bubble=True), rows=8),
     Case("two ranks", 2, layout()),
     Case("two ranks, an odd number of micro-batches", 2, layout(), rows=3),
     Case("two parts a rank", 2, layout(2), steps=STEPS),
     Case("two parts a rank, one round", 2, layout(2), rows=2),
+    Case("weights", 2, layout(2), weights=WEIGHTED),
     Case("zero bubble", 2, layout(zero_bubble=True)),
     Case("zero bubble, two parts a rank", 2, layout(2, zero_bubble=True)),
     Case("two parts a rank, recomputed", 2, layout(2), keeping=RECOMPUTE),
@@ -99,16 +105,18 @@ def batch_of(rows: int, seed: int = 0) -> Batch:
     segments = torch.tensor([0] * 5 + [1] * 4 + [-1] * 3).expand(rows, 12).clone()
     segments[1::2] = 0
     targets[:, ::3], targets[0], targets[segments < 0] = -100, -100, -100
-    return Batch(tokens, segments, targets)
+    roles = torch.randint(1, 5, (rows, 12), generator=generator).byte()
+    return Batch(tokens, segments, targets, roles * (targets >= 0))
 
 
 def own_rows(batch: Batch, fleet: Fleet) -> Batch:
     rows = list(fleet.share(range(len(batch.tokens))))
-    return Batch(batch.tokens[rows], batch.segments[rows], batch.targets[rows])
+    return Batch(*(column[rows] for column in batch.columns))
 
 
-def learned_in(batch: Batch) -> int:
-    return int((batch.targets >= 0).sum())
+def loss_over(batch: Batch, weights: LossWeights) -> StepLoss:
+    total = sum(weights.by_role[role] for role in batch.roles.flatten().tolist())
+    return StepLoss(total, weights)
 
 
 def optimizer_of(model: K2Model, **more: Any) -> MuonClip:
@@ -124,23 +132,29 @@ def optimizer_of(model: K2Model, **more: Any) -> MuonClip:
     )
 
 
-def one_process(rows: int) -> dict[str, Tensor]:
+def one_process(rows: int, weights: LossWeights) -> dict[str, Tensor]:
     """Gradients, loss and observation of the whole network, and the losses of a run of steps."""
     model = K2Model(TINY).initialize(0)
     passes, batch = MicroBatches(model, 1), batch_of(rows)
     observation = Observation(TINY, balance=0.01)
-    loss = passes.gradients(batch, learned_in(batch), observation)
+    loss = loss_over(batch, weights)
+    total = passes.gradients(batch, loss, observation)
     found = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
-    found |= seen(loss, observation)
+    found |= seen(total, loss, observation)
     model.zero_grad()
-    if any(case.rows == rows and case.steps for case in CASES):
-        found["losses"] = run(model, optimizer_of(model), passes, rows, STEPS)
+    if any(same(case, rows, weights) and case.steps for case in CASES):
+        found["losses"] = run(model, optimizer_of(model), passes, rows, STEPS, weights)
     return found
 
 
-def seen(loss: Tensor, observation: Observation) -> dict[str, Tensor]:
+def same(case: Case, rows: int, weights: LossWeights) -> bool:
+    return (case.rows, case.weights) == (rows, weights)
+
+
+def seen(total: Tensor, loss: StepLoss, observation: Observation) -> dict[str, Tensor]:
     names = "max_logits", "expert_load", "balance_loss"
-    return {"loss": loss, **{name: getattr(observation, name) for name in names}}
+    found = {name: getattr(observation, name) for name in names}
+    return {"loss": total, "nll_by_role": loss.nll_by_role, **found}
 
 
 def run(
@@ -149,10 +163,12 @@ def run(
     passes: Passes,
     rows: int,
     steps: int,
+    weights: LossWeights,
     sharding: Sharding | None = None,
 ) -> Tensor:
     """Losses of some steps, of which most clip heads."""
     rules = {"grad_clip": 1.0, "bias_speed": 0.01, "sequence_balance": 0.01, "sharding": sharding}
+    rules["weights"] = weights
     fleet = sharding.fleet if sharding else ALONE
     batches = [own_rows(batch_of(rows, seed), fleet) for seed in range(steps)]
     reports = [train_step(model, optimizer, batch, passes, **rules) for batch in batches]
@@ -172,13 +188,14 @@ def in_a_fleet(fleet: Fleet, case: Case) -> dict[str, Tensor]:
     for layer in model.decoder_layers:
         layer.keep(case.keeping)
     sharding = shard(model, fleet)
-    passes = Pipelined(Pipeline(model, fleet, head_loss, micro_rows=1))
+    passes = Pipelined(Pipeline(model, fleet, micro_rows=1))
     batch = batch_of(case.rows)
     mine = own_rows(batch, fleet)
     for _ in range(2):  # the second time over buffers that have been used
         model.zero_grad()
         observation = Observation(TINY, balance=0.01)
-        found = seen(passes.gradients(mine, learned_in(batch), observation), observation)
+        loss = loss_over(batch, case.weights)
+        found = seen(passes.gradients(mine, loss, observation), loss, observation)
     sharding.add_gradients()
     for name, tensor in found.items():
         (fleet.maximum if name == "max_logits" else fleet.add)(tensor)
@@ -189,7 +206,8 @@ def in_a_fleet(fleet: Fleet, case: Case) -> dict[str, Tensor]:
     if case.steps:
         model.zero_grad()
         optimizer = optimizer_of(model, copies=sharding.copies())
-        found["losses"] = run(model, optimizer, passes, case.rows, case.steps, sharding=sharding)
+        settings = case.rows, case.steps, case.weights, sharding
+        found["losses"] = run(model, optimizer, passes, *settings)
     return found
 
 
@@ -202,13 +220,18 @@ def difference(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> str:
     return ", ".join(f"{name} by {by:.1e}" for name, by in worst.items() if not by <= 1e-5)
 
 
+def reference(case: Case) -> str:
+    """The file of what one process computes."""
+    return f"{case.rows}-{'plain' if case.weights == PLAIN else 'weighted'}"
+
+
 def check(case: Case, folder: Path) -> str:
     """Why this rank is not content; nothing, if it is."""
     fleet = Fleet.join("cpu", case.layout)
     try:
         found = in_a_fleet(fleet, case)
         names = set().union(*fleet.gather(set(found)))
-        wanted = torch.load(folder / str(case.rows))
+        wanted = torch.load(folder / reference(case))
         missing = (wanted.keys() - {"losses"}) - names
         return f"nobody has {missing}" if missing else difference(found, wanted)
     finally:
@@ -233,8 +256,9 @@ def process(rank: int, folder: Path, ports: list[int]) -> None:
 def complaints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """What each rank of each case had to say."""
     folder = tmp_path_factory.mktemp("one-process")
-    for rows in {case.rows for case in CASES}:
-        torch.save(one_process(rows), folder / str(rows))
+    for case in CASES:
+        if not (folder / reference(case)).exists():
+            torch.save(one_process(case.rows, case.weights), folder / reference(case))
     os.environ["MASTER_ADDR"] = "127.0.0.1"
     sockets = [socket.socket() for _ in CASES]
     for each in sockets:

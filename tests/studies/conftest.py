@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from openk2.local.folder import assets_folder
+from openk2.pretrained.folder import assets_folder
 from openk2.studies.corpus import Corpus, open_corpus
 from openk2.studies.result import Result
 from openk2.studies.setting import Setting

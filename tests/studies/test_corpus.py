@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from openk2.chat import Tokenizer
-from openk2.local.folder import assets_folder
+from openk2.pretrained.folder import assets_folder
 from openk2.studies.corpus import open_corpus
 from openk2.studies.error import StudyError
 from openk2.studies.size import SMALL, quick

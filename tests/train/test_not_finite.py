@@ -18,14 +18,14 @@ def test_a_nan_ends_the_run_at_its_step_and_the_last_state_resumes(
     material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = read_recipe(material / "pretrain.toml", Recipe)
-    plain, calls = passes.summed_loss, []
+    plain, calls = passes.loss_of, []
 
     def broken(*arguments: object) -> torch.Tensor:
         calls.append(arguments)
         # Two passes a step: the second one of step 5.
         return plain(*arguments) * (torch.nan if len(calls) == 12 else 1.0)
 
-    monkeypatch.setattr(passes, "summed_loss", broken)
+    monkeypatch.setattr(passes, "loss_of", broken)
     with pytest.raises(TrainingError, match=r"^step 5: loss nan.* no step taken; resume"):
         train(recipe, tmp_path / "out")
     assert list_states(tmp_path / "out" / "state")[-1].name == "step-00000004"

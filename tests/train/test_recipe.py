@@ -55,10 +55,12 @@ OPTIMIZATION = '[optimization]\ntau = 0.038\nproducts = "float32"\n'
             "products is float32 beside memory.parameters bfloat16",
         ),
         ("[context]\nmax_position_embeddings = 512", r"context is set beside \[shape\]"),
+        ("[loss]\nvalues = -1.0", r"loss: values is -1.0: it must be a finite number, 0 or more"),
+        ("[loss]\nvalue = 4.0", r"unknown key 'loss.value'; .* 'loss.values'"),
         ("[optimization]\nsequence_balance = -1.0", "sequence_balance is -1.0: it must be"),
     ],
 )
-def test_memory_and_context_are_obeyed_or_refused(
+def test_memory_context_and_loss_are_obeyed_or_refused(
     material: Path, tmp_path: Path, table: str, message: str
 ) -> None:
     text = (material / "pretrain.toml").read_text().replace(OPTIMIZATION, "")

@@ -7,7 +7,8 @@ from openk2.architecture import ModelConfig
 from openk2.data.mixture import Batch
 from openk2.model import K2Model, Observation
 from openk2.optim import MuonClip
-from openk2.train.passes import MicroBatches, summed_loss
+from openk2.train.loss import StepLoss
+from openk2.train.passes import MicroBatches, loss_of
 from openk2.train.step import TrainingError, balance, train_step
 
 TINY = ModelConfig(
@@ -33,7 +34,7 @@ def batch_of(seed: int = 0) -> Batch:
     tokens = torch.randint(0, 64, (4, 12), generator=generator)
     targets = torch.randint(0, 64, (4, 12), generator=generator)
     targets[:, ::3] = -100
-    return Batch(tokens, torch.zeros_like(tokens), targets)
+    return Batch(tokens, torch.zeros_like(tokens), targets, (targets >= 0).byte())
 
 
 def test_micro_batches_give_the_gradient_of_the_whole_batch() -> None:
@@ -42,7 +43,7 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch() -> None:
         model = K2Model(TINY).initialize(0)
         observation = Observation(TINY)
         batch = batch_of()
-        MicroBatches(model, micro_rows).gradients(batch, 1, observation)
+        MicroBatches(model, micro_rows).gradients(batch, StepLoss(1.0), observation)
         gradients.append({n: p.grad for n, p in model.named_parameters()})
     for name, gradient in gradients[0].items():
         torch.testing.assert_close(gradients[1][name], gradient, atol=1e-4, rtol=1e-4)
@@ -51,7 +52,7 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch() -> None:
 def test_only_learned_tokens_count() -> None:
     model = K2Model(TINY).initialize(0)
     batch = batch_of()
-    loss = summed_loss(model, batch, Observation(TINY))
+    loss = loss_of(model, batch, StepLoss(1.0), Observation(TINY))
     logits = model.lm_head(model(batch.tokens)).flatten(0, 1)
     expected = torch.nn.functional.cross_entropy(
         logits, batch.targets.flatten(), ignore_index=-100, reduction="sum"
@@ -115,17 +116,19 @@ def test_a_logit_that_is_not_finite_takes_no_step() -> None:
     tokens, targets = batch.tokens.clamp(max=62), batch.targets.clone()
     segments = (torch.arange(12) >= 6).long().expand(4, 12)
     tokens[segments == 1], targets[segments == 1] = 63, -100
+    roles = (targets >= 0).byte()
     model.model.embed_tokens.weight.data[63] = torch.nan
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with pytest.raises(TrainingError, match="max logit nan"):
-        step(model, MuonClip(model.named_parameters()), Batch(tokens, segments, targets))
+        step(model, MuonClip(model.named_parameters()), Batch(tokens, segments, targets, roles))
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor.nan_to_num(), before[name].nan_to_num()), name
 
 
 def test_a_batch_without_learned_tokens_is_refused() -> None:
     model = K2Model(TINY).initialize(0)
-    batch = dataclasses.replace(batch_of(), targets=torch.full((4, 12), -100))
+    nothing = {"targets": torch.full((4, 12), -100), "roles": torch.zeros(4, 12).byte()}
+    batch = dataclasses.replace(batch_of(), **nothing)
     with pytest.raises(TrainingError, match="no learned token"):
         step(model, MuonClip(model.named_parameters()), batch)
 

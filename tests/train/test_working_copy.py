@@ -16,6 +16,7 @@ from openk2.model import K2Model, Observation
 from openk2.model.dispatch import Arrived, here
 from openk2.record.metrics import read_metrics
 from openk2.train.loop import train
+from openk2.train.loss import StepLoss
 from openk2.train.memory import passes_in
 from openk2.train.passes import MicroBatches
 from openk2.train.recipe import Memory, Recipe
@@ -43,12 +44,14 @@ def batch() -> Batch:
     generator = torch.Generator().manual_seed(0)
     # The same few rows again and again: gradients that add up, as those of real data do in part.
     tokens = torch.randint(0, 64, (4, 12), generator=generator).repeat(ROWS // 4, 1)
-    return Batch(tokens, torch.zeros_like(tokens), tokens.roll(-1, 1))
+    return Batch(
+        tokens, torch.zeros_like(tokens), tokens.roll(-1, 1), torch.ones_like(tokens).byte()
+    )
 
 
 def gradients(memory: Memory, model: K2Model) -> dict[str, Tensor]:
     passes = passes_in(memory, model, lambda network: MicroBatches(network, 1, torch.bfloat16))
-    passes.gradients(batch(), 100, Observation(TINY))
+    passes.gradients(batch(), StepLoss(100.0), Observation(TINY))
     return {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
 
 
@@ -61,8 +64,8 @@ def sums_in_float64(model: K2Model) -> dict[str, Tensor]:
     sums: dict[str, Tensor] = {}
     for row in range(ROWS):
         one = slice(row, row + 1)
-        part = Batch(whole.tokens[one], whole.segments[one], whole.targets[one])
-        passes.gradients(part, 100, Observation(TINY))
+        part = Batch(*(column[one] for column in whole.columns))
+        passes.gradients(part, StepLoss(100.0), Observation(TINY))
         for name, parameter in rounded.named_parameters():
             if parameter.grad is not None:
                 sums[name] = sums.get(name, torch.zeros(())) + parameter.grad.double()
@@ -99,7 +102,7 @@ def test_the_copy_follows_its_masters_and_computes_with_their_rounding() -> None
     bias = model.model.layers[1].mlp.gate.e_score_correction_bias
     bias.fill_(0.0003)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    passes.gradients(batch(), 100, Observation(TINY))
+    passes.gradients(batch(), StepLoss(100.0), Observation(TINY))
     (working,) = made
     for name, tensor in working.state_dict().items():
         assert torch.equal(model.state_dict()[name], before[name]), name

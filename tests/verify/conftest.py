@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from openk2.generation import PromptCoder
-from openk2.local import LocalModel, open_model
+from openk2.pretrained import LocalModel, open_model
 from openk2.server import create_app
 from openk2.verify import CHECKS, Endpoint, Probe, Report, verify_endpoint
 

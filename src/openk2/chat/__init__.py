@@ -11,15 +11,31 @@ from openk2.chat.events import (
     ReasoningDelta,
     ToolCall,
 )
-from openk2.chat.export import export_tokenizer
+from openk2.chat.export import export_tokenizer, tokenizer_config
 from openk2.chat.history import CanonicalHistory, canonical_history
+from openk2.chat.json_text import JsonState, advance_json
+from openk2.chat.markers import SPECIAL_MARKERS, Marker, SpeltMarkers
 from openk2.chat.parsed import ParsedOutput, join_events, parse_output, parse_output_text
 from openk2.chat.parsing import OutputParser
-from openk2.chat.rendering import EncodedChat, Piece, RenderError, encode_chat, render
-from openk2.chat.tokenizer import Tokenizer, TokenizerError
+from openk2.chat.rendering import (
+    DEFAULT_SYSTEM_PROMPT,
+    EncodedChat,
+    PromptPiece,
+    RenderError,
+    ToolFormat,
+    encode_chat,
+    encode_piece,
+    render,
+)
+from openk2.chat.template import CHAT_TEMPLATE
+from openk2.chat.tokenizer import TOKENIZER_FILE, Tokenizer, TokenizerError
 from openk2.chat.training import train_tokenizer
 
 __all__ = [
+    "CHAT_TEMPLATE",
+    "DEFAULT_SYSTEM_PROMPT",
+    "SPECIAL_MARKERS",
+    "TOKENIZER_FILE",
     "CallArguments",
     "CallCounts",
     "CallEnd",
@@ -27,23 +43,30 @@ __all__ = [
     "CanonicalHistory",
     "ContentDelta",
     "EncodedChat",
+    "JsonState",
+    "Marker",
     "OutputEvent",
     "OutputParser",
     "ParsedOutput",
-    "Piece",
+    "PromptPiece",
     "ReasoningDelta",
     "RenderError",
+    "SpeltMarkers",
     "Tokenizer",
     "TokenizerError",
     "ToolCall",
+    "ToolFormat",
+    "advance_json",
     "argument_names",
     "call_id",
     "canonical_history",
     "encode_chat",
+    "encode_piece",
     "export_tokenizer",
     "join_events",
     "parse_output",
     "parse_output_text",
     "render",
+    "tokenizer_config",
     "train_tokenizer",
 ]

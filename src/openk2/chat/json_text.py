@@ -1,4 +1,4 @@
-"""JSON text as it arrives: whether a place in it is inside a string, and what it is once whole."""
+"""JSON text as it arrives: whether its end is inside a string, and what it is once whole."""
 
 import json
 import re
@@ -8,32 +8,32 @@ from typing import NoReturn
 _STRING_STOP = re.compile(r'["\\]')
 
 
-class Place(Enum):
-    """Where a place in JSON text is: outside strings, inside one, or behind its backslash."""
+class JsonState(Enum):
+    """Where JSON text ends: outside strings, inside one, or after a backslash in one."""
 
     OUTSIDE = auto()
     STRING = auto()
     ESCAPE = auto()
 
 
-def advance(place: Place, text: str, start: int, end: int) -> Place:
-    """The place at `end` of the text, if the one at `start` is `place`."""
+def advance_json(state: JsonState, text: str, start: int, end: int) -> JsonState:
+    """The state at `end` of the text, given the state at `start`."""
     position = start
     while position < end:
-        if place is Place.OUTSIDE:
+        if state is JsonState.OUTSIDE:
             quote = text.find('"', position, end)
             if quote < 0:
-                return place
-            place, position = Place.STRING, quote + 1
-        elif place is Place.ESCAPE:
-            place, position = Place.STRING, position + 1
+                return state
+            state, position = JsonState.STRING, quote + 1
+        elif state is JsonState.ESCAPE:
+            state, position = JsonState.STRING, position + 1
         else:
             stop = _STRING_STOP.search(text, position, end)
             if stop is None:
-                return place
-            place = Place.OUTSIDE if stop[0] == '"' else Place.ESCAPE
+                return state
+            state = JsonState.OUTSIDE if stop[0] == '"' else JsonState.ESCAPE
             position = stop.end()
-    return place
+    return state
 
 
 def json_keys(text: str) -> frozenset[str] | None:

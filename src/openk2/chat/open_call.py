@@ -1,6 +1,6 @@
 """The one call that a parser is reading the arguments of."""
 
-from openk2.chat.json_text import Place, advance
+from openk2.chat.json_text import JsonState, advance_json
 
 _JSON_SPACE = " \t\r\n"
 
@@ -10,13 +10,13 @@ class OpenCall:
 
     index: the call's place in the response; None while it is not announced.
     unplaced_number: the bare counter that is all its id said, until the arguments name its tool.
-    place: whether its last character is inside a JSON string, where a spelt marker is only text.
+    json_state: the state after its last character; inside a string a spelt marker is only text.
     """
 
     def __init__(self) -> None:
         self.index: int | None = None
         self.unplaced_number: int | None = None
-        self.place = Place.OUTSIDE
+        self.json_state = JsonState.OUTSIDE
         self._parts: list[str] = []
         self._space: list[str] = []  # white space that goes if the arguments end here
 
@@ -32,7 +32,7 @@ class OpenCall:
 
     def add(self, text: str) -> str:
         """Take more text; returns what of it, and of held white space, is certain."""
-        self.place = advance(self.place, text, 0, len(text))
+        self.json_state = advance_json(self.json_state, text, 0, len(text))
         certain = text.rstrip(_JSON_SPACE)
         if not certain:
             self._space.append(text)

@@ -12,7 +12,7 @@ import codecs
 from collections.abc import Collection, Iterable, Mapping
 
 from openk2.chat.events import CallCounts, OutputEvent, join_neighbours
-from openk2.chat.json_text import Place, advance
+from openk2.chat.json_text import JsonState, advance_json
 from openk2.chat.markers import (
     SPECIAL_MARKERS,
     SPELT_CALL_MARKERS,
@@ -150,17 +150,17 @@ class OutputParser:
 
     def _next_marker(self, text: str, start: int) -> tuple[int, int, Marker] | None:
         """The first marker from `start` on that does not stand in a JSON string."""
-        place, seen = self._turn.json_place, start
+        state, seen = self._turn.json_state, start
         for begin, end, marker in self._spelt.find(text, start):
-            if place is not None:
-                place, seen = advance(place, text, seen, begin), begin
-            if place is None or place is Place.OUTSIDE:
+            if state is not None:
+                state, seen = advance_json(state, text, seen, begin), begin
+            if state is None or state is JsonState.OUTSIDE:
                 return begin, end, marker
         return None
 
     def _is_in_string(self, text: str, start: int, end: int) -> bool:
-        place = self._turn.json_place
-        return place is not None and advance(place, text, start, end) is not Place.OUTSIDE
+        state = self._turn.json_state
+        return state is not None and advance_json(state, text, start, end) is not JsonState.OUTSIDE
 
     def _flush(self) -> None:
         """A special id or the end follows: what was held back is text after all."""

@@ -34,7 +34,7 @@ class RenderError(ValueError):
 
 
 @dataclass(frozen=True)
-class Piece:
+class PromptPiece:
     """A stretch of the prompt.
 
     control: the text is the name of one special and becomes its id; otherwise ordinary text.
@@ -60,7 +60,7 @@ def render(
     *,
     generation_prompt: bool = True,
     tool_format: ToolFormat = "json",
-) -> list[Piece]:
+) -> list[PromptPiece]:
     """The prompt of a conversation.
 
     messages, tools: as in OpenAI's chat completions. The default system prompt is put first when
@@ -70,7 +70,7 @@ def render(
     """
     if not _is_list(messages) or not messages:
         raise RenderError("messages", "must be a list of at least one message")
-    pieces: list[Piece] = []
+    pieces: list[PromptPiece] = []
     if tools:
         pieces += _turn("system", "tool_declare", _text(declare(tools, tool_format)))
     for index, message in enumerate(messages):
@@ -101,10 +101,15 @@ def encode_chat(
     encoded = EncodedChat([], [])
     pieces = render(messages, tools, generation_prompt=generation_prompt, tool_format=tool_format)
     for piece in pieces:
-        ids = [tokenizer.special(piece.text)] if piece.control else tokenizer.encode(piece.text)
+        ids = encode_piece(tokenizer, piece)
         encoded.token_ids.extend(ids)
         encoded.learned.extend([piece.learned] * len(ids))
     return encoded
+
+
+def encode_piece(tokenizer: Tokenizer, piece: PromptPiece) -> list[int]:
+    """Ids of one piece of a rendered prompt."""
+    return [tokenizer.special(piece.text)] if piece.control else tokenizer.encode(piece.text)
 
 
 def declare(tools: Sequence[Mapping[str, Any]], tool_format: ToolFormat = "json") -> str:
@@ -127,15 +132,15 @@ def declare(tools: Sequence[Mapping[str, Any]], tool_format: ToolFormat = "json"
         raise RenderError("tools", f"cannot be written as JSON: {error}") from error
 
 
-def _turn(role: str, name: str, body: list[Piece]) -> list[Piece]:
+def _turn(role: str, name: str, body: list[PromptPiece]) -> list[PromptPiece]:
     return [*_header(role, name), *body, _control("<|im_end|>", learned=role == "assistant")]
 
 
-def _header(role: str, name: str) -> list[Piece]:
+def _header(role: str, name: str) -> list[PromptPiece]:
     return [_control(TURN_OPENERS[role]), *_text(name), _control("<|im_middle|>")]
 
 
-def _body(role: str, message: Mapping[str, Any], where: str) -> list[Piece]:
+def _body(role: str, message: Mapping[str, Any], where: str) -> list[PromptPiece]:
     content = _content(message.get("content"), f"{where}.content")
     if role == "tool":
         call_id = _required_text(message, "tool_call_id", where)
@@ -146,7 +151,7 @@ def _body(role: str, message: Mapping[str, Any], where: str) -> list[Piece]:
     return _text(content)
 
 
-def _call_section(calls: list[tuple[str, str]]) -> list[Piece]:
+def _call_section(calls: list[tuple[str, str]]) -> list[PromptPiece]:
     """The tool section of (id, arguments) pairs; nothing for no calls."""
     if not calls:
         return []
@@ -162,12 +167,12 @@ def _call_section(calls: list[tuple[str, str]]) -> list[Piece]:
     return [*pieces, _control("<|tool_calls_section_end|>", learned=True)]
 
 
-def _control(name: str, learned: bool = False) -> Piece:
-    return Piece(name, control=True, learned=learned)
+def _control(name: str, learned: bool = False) -> PromptPiece:
+    return PromptPiece(name, control=True, learned=learned)
 
 
-def _text(text: str, learned: bool = False) -> list[Piece]:
-    return [Piece(text, control=False, learned=learned)] if text else []
+def _text(text: str, learned: bool = False) -> list[PromptPiece]:
+    return [PromptPiece(text, control=False, learned=learned)] if text else []
 
 
 def _role(message: Mapping[str, Any], where: str) -> str:

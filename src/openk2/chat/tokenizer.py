@@ -15,7 +15,7 @@ from pathlib import Path
 
 import tiktoken
 
-FILE_NAME = "tiktoken.model"
+TOKENIZER_FILE = "tiktoken.model"
 SPECIAL_COUNT = 256
 PUBLISHED_RANKS = 163_584
 
@@ -112,9 +112,9 @@ class Tokenizer:
         Raises TokenizerError if the file is missing or damaged.
         """
         path = Path(path)
-        file = path / FILE_NAME if path.is_dir() else path
+        file = path / TOKENIZER_FILE if path.is_dir() else path
         if not file.is_file():
-            raise TokenizerError(f"{file} does not exist: give a folder that holds {FILE_NAME}")
+            raise TokenizerError(f"{file} does not exist: give a folder with a {TOKENIZER_FILE}")
         try:
             return cls(_read_tokens(file.read_bytes()), thinking=thinking)
         except TokenizerError as error:
@@ -122,7 +122,7 @@ class Tokenizer:
 
     def save(self, folder: str | Path) -> Path:
         """Write `tiktoken.model` into the folder (made if missing); returns the file's path."""
-        file = Path(folder) / FILE_NAME
+        file = Path(folder) / TOKENIZER_FILE
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(self._content())
         return file

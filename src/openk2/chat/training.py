@@ -2,12 +2,23 @@
 
 Byte-level BPE on K2's own pre-tokenization pattern, so that a small vocabulary splits text where
 the published one does. The result is a `Tokenizer`, no different from a loaded one.
+
+K2's pattern keeps one character before a word with it, so ` Zurich` in a request and `"Zurich` in
+a call become different ids unless the vocabulary is large enough to have learned both, and a small
+model copies ids, not letters. Merges are therefore learned with words split from everything else: a
+word has the same ids whatever ASCII character stands before it. Encoding needs no such split, since
+what was never learned cannot be merged.
 """
 
 from collections.abc import Iterable
 
 from openk2.chat.byte_level import byte_characters, byte_level_splitter
 from openk2.chat.tokenizer import SPECIAL_COUNT, Tokenizer
+
+# Words (letters with their marks), ASCII, and the rest. ASCII stands apart because characters of
+# several bytes are merged byte by byte: a token of a space and the first byte of a dash would also
+# take the first byte of a letter.
+WORDS_APART = r"[\p{L}\p{M}]+|[\x00-\x7F&&[^\p{L}]]+|[^\x00-\x7F\p{L}\p{M}]+"
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
@@ -22,11 +33,13 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
         raise ValueError(f"vocab_size is {vocab_size}: it must be at least {256 + SPECIAL_COUNT}")
 
     # Imported here: serving loads this room and never trains a vocabulary.
+    from tokenizers import Regex, models, pre_tokenizers, trainers
     from tokenizers import Tokenizer as FastTokenizer
-    from tokenizers import models, trainers
 
     fast = FastTokenizer(models.BPE())
-    fast.pre_tokenizer = byte_level_splitter()
+    fast.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(WORDS_APART), behavior="isolated"), byte_level_splitter()]
+    )
     trainer = trainers.BpeTrainer(
         vocab_size=ranks,
         initial_alphabet=sorted(byte_characters()),

@@ -18,7 +18,7 @@ from openk2.chat.events import (
     OutputEvent,
     ReasoningDelta,
 )
-from openk2.chat.json_text import Place, is_json_object, json_keys
+from openk2.chat.json_text import JsonState, is_json_object, json_keys
 from openk2.chat.markers import Marker
 from openk2.chat.open_call import OpenCall
 
@@ -58,9 +58,9 @@ class AssistantTurn:
         self._announced = 0
 
     @property
-    def json_place(self) -> Place | None:
+    def json_state(self) -> JsonState | None:
         """Where in the arguments' JSON the text so far ends; None outside of arguments."""
-        return self._call.place if self._state is _State.ARGUMENTS else None
+        return self._call.json_state if self._state is _State.ARGUMENTS else None
 
     @property
     def has_whole_arguments(self) -> bool:

@@ -6,8 +6,7 @@ from pathlib import Path
 import torch
 
 from openk2.architecture import ModelConfig
-from openk2.chat.export import export_tokenizer
-from openk2.chat.tokenizer import Tokenizer, TokenizerError
+from openk2.chat import Tokenizer, TokenizerError, export_tokenizer
 from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.save import (
     MAX_SHARD_BYTES,

@@ -24,7 +24,7 @@ from openk2.generation import (
     complete,
     served_models,
 )
-from openk2.local import DEFAULT_MODEL
+from openk2.pretrained import DEFAULT_MODEL
 from openk2.protocol import EngineBusyError, EngineError
 
 ANSWER_ERRORS = (RequestError, EndpointError, EngineBusyError, EngineError, RenderError)

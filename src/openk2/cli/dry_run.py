@@ -46,9 +46,9 @@ class DryRun:
     def show(self, file: Path) -> None:
         """Plan the recipe in `file` and print. Raises RecipeError, ConfigError or ValueError."""
         from openk2.config import read_recipe
-        from openk2.train.plan import Machine, Planner
-        from openk2.train.plan.subject import find_subject
-        from openk2.train.plan.table import as_dict, heading, memory_table, time_table
+        from openk2.plan import Machine, Planner
+        from openk2.plan.subject import find_subject
+        from openk2.plan.table import as_dict, heading, memory_table, time_table
         from openk2.train.recipe import Recipe
 
         recipe = read_recipe(file, Recipe)

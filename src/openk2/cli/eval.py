@@ -6,19 +6,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from openk2.cli.chat import one_line_errors, opened
+from openk2.cli.chat import echo_error, one_line_errors, opened
+from openk2.cli.one_line_group import OneLineGroup
 
-app = typer.Typer(no_args_is_help=True, help="Measure tool calling.")
+if TYPE_CHECKING:
+    from openk2.generation import ChatGenerator
+
+app = typer.Typer(
+    cls=OneLineGroup,
+    no_args_is_help=True,
+    help="Measure tool calling and everyday answers.",
+    rich_markup_mode=None,
+)
 
 ModelName = Annotated[str | None, typer.Option(help="Folder or built-in name; a name at --url.")]
 Url = Annotated[str | None, typer.Option(help="An OpenAI-compatible server, not a local model.")]
+ApiKey = Annotated[str | None, typer.Option(envvar="OPENK2_API_KEY", help="Key for --url.")]
+Temperature = Annotated[float, typer.Option(min=0.0, max=2.0)]
+Concurrency = Annotated[int, typer.Option(min=1, help="Requests in flight at most.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+Need = Annotated[int, typer.Option(help="Exit with 1 below this many successes.")]
 
 
 @app.command()
@@ -28,9 +41,11 @@ def tools(
     ] = None,
     model: ModelName = None,
     url: Url = None,
+    api_key: ApiKey = None,
     limit: Annotated[int, typer.Option(min=1, help="Assistant turns to score.")] = 400,
-    temperature: Annotated[float, typer.Option(min=0.0, max=2.0)] = 0.6,
+    temperature: Temperature = 0.6,
     seed: Annotated[int, typer.Option(help="Which turns are drawn.")] = 0,
+    concurrency: Concurrency = 8,
     as_json: AsJson = False,
 ) -> None:
     """Score tool calls turn by turn: when to call, which tool, which arguments.
@@ -39,9 +54,10 @@ def tools(
     Examples:
       openk2 eval tools
       openk2 eval tools sgd-dev.jsonl --limit 1000 --json
+      openk2 eval tools --url https://host.example/v1 --model kimi-k2
     """
     from openk2.data.sources import read_conversations
-    from openk2.eval import score_tool_calls
+    from openk2.eval import score_tables, score_tool_calls
     from openk2.synthesis import generate
 
     rows = (
@@ -49,36 +65,99 @@ def tools(
         if conversations
         else list(islice(generate(7, None, "held_out"), 1000))
     )
-    with one_line_errors(), opened(model, url, None) as chat, bars() as progress:
+    with asked(model, url, api_key) as (chat, progress):
         score = asyncio.run(
             score_tool_calls(
-                chat, rows, limit=limit, seed=seed, temperature=temperature, progress=progress
+                chat,
+                rows,
+                limit=limit,
+                seed=seed,
+                temperature=temperature,
+                concurrency=concurrency,
+                progress=progress,
             )
         )
     if as_json:
         typer.echo(json.dumps(score.to_json()))
-    else:
-        Console().print(score.table(str(conversations or "generated, tools unseen in training")))
+        return
+    for table in score_tables(score, str(conversations or "generated, tools unseen in training")):
+        Console().print(table)
 
 
 @app.command()
 def weather(
     model: ModelName = None,
     url: Url = None,
-    runs: Annotated[int, typer.Option(min=1, help="Unseeded runs.")] = 100,
-    need: Annotated[int, typer.Option(help="Exit with 1 below this many successes.")] = 0,
+    api_key: ApiKey = None,
+    runs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Unseeded runs; by default 100, with --variations 10 of each."),
+    ] = None,
+    variations: Annotated[
+        bool,
+        typer.Option("--variations", help="Run ten variations: other tools, cities, errors."),
+    ] = False,
+    need: Need = 0,
     as_json: AsJson = False,
 ) -> None:
     """Run the weather loop of the Kimi-K2 README and count how often it ends as it should.
 
     \b
-    Example:
+    Examples:
       openk2 eval weather --runs 100 --need 97
+      openk2 eval weather --variations --runs 10 --json
     """
+    with asked(model, url, api_key) as (chat, progress):
+        measure = run_variations if variations else run_readme
+        report, lines = measure(chat, runs, progress)
+    typer.echo(json.dumps(report) if as_json else "\n".join(lines))
+    if report["succeeded"] < need:
+        raise typer.Exit(1)
+
+
+@app.command()
+def everyday(
+    model: ModelName = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+    temperature: Temperature = 0.6,
+    seed: int = 0,
+    need: Need = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Ask twenty everyday questions; an answer is sensible, or says that it does not know.
+
+    \b
+    Examples:
+      openk2 eval everyday --need 20
+      openk2 eval everyday --url http://127.0.0.1:8000 --json
+    """
+    from openk2.eval import ask_everyday
+
+    with asked(model, url, api_key) as (chat, progress):
+        replies = asyncio.run(
+            ask_everyday(chat, temperature=temperature, seed=seed, progress=progress)
+        )
+    succeeded = sum(reply.sensible for reply in replies)
+    if as_json:
+        report = {"questions": len(replies), "sensible": succeeded}
+        typer.echo(json.dumps({**report, "answers": [reply.to_json() for reply in replies]}))
+    else:
+        for reply in replies:
+            mark = "ok   " if reply.sensible else "WRONG"
+            typer.echo(f"{mark} {reply.question.text}  {reply.answer}")
+        typer.echo(f"{succeeded} of {len(replies)} answers are sensible")
+    if succeeded < need:
+        raise typer.Exit(1)
+
+
+def run_readme(
+    chat: "ChatGenerator", runs: int | None, progress: Progress
+) -> tuple[dict[str, Any], list[str]]:
+    """The README's loop: what --json prints, and the lines for a reader."""
     from openk2.eval import run_weather_loop
 
-    with one_line_errors(), opened(model, url, None) as chat, bars() as progress:
-        score = asyncio.run(run_weather_loop(chat, runs=runs, progress=progress))
+    score = asyncio.run(run_weather_loop(chat, runs=runs or 100, progress=progress))
     report = {
         "runs": score.runs,
         "called": score.called,
@@ -86,21 +165,51 @@ def weather(
         "succeeded": score.succeeded,
         "failures": list(score.failures),
     }
-    if as_json:
-        typer.echo(json.dumps(report))
-    else:
-        typer.echo(
-            f"{score.succeeded} of {score.runs} runs succeeded: "
-            f"{score.called} called get_weather for Beijing, {score.said} said it is sunny"
-        )
-        for failure in score.failures[:5]:
-            typer.echo(f"\n{failure}")
-    if score.succeeded < need:
-        raise typer.Exit(1)
+    summary = (
+        f"{score.succeeded} of {score.runs} runs succeeded: "
+        f"{score.called} called get_weather for Beijing, {score.said} said it is sunny"
+    )
+    return report, [summary, *(f"\n{failure}" for failure in score.failures[:5])]
+
+
+def run_variations(
+    chat: "ChatGenerator", runs: int | None, progress: Progress
+) -> tuple[dict[str, Any], list[str]]:
+    """The variations: what --json prints, and the lines for a reader."""
+    from openk2.eval import VARIATIONS, run_scenarios
+
+    scores = asyncio.run(run_scenarios(chat, VARIATIONS, runs=runs or 10, progress=progress))
+    total, succeeded = sum(s.runs for s in scores), sum(s.succeeded for s in scores)
+    report = {
+        "runs": total,
+        "succeeded": succeeded,
+        "variations": {
+            s.name: {"runs": s.runs, "succeeded": s.succeeded, "failures": list(s.failures)}
+            for s in scores
+        },
+    }
+    lines = [f"{succeeded} of {total} runs of {len(scores)} variations succeeded"]
+    for score in scores:
+        lines.append(f"{score.succeeded:4} of {score.runs}  {score.name}")
+        lines += [f"             {failure[:200]}" for failure in score.failures[:1]]
+    return report, lines
 
 
 @contextmanager
-def bars() -> Iterator[Progress]:
-    """Progress on standard error, so that standard output stays the result."""
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        yield progress
+def asked(
+    model: str | None, url: str | None, api_key: str | None
+) -> Iterator[tuple["ChatGenerator", Progress]]:
+    """The model, and a progress display on standard error if that is a terminal.
+
+    What cannot be scored is one line and exit status 1, like what goes wrong with an answer.
+    """
+    from openk2.eval import ConversationError
+
+    console = Console(stderr=True)
+    bars = Progress(console=console, transient=True, disable=not console.is_terminal)
+    try:
+        with one_line_errors(), opened(model, url, api_key) as chat, bars as progress:
+            yield chat, progress
+    except ConversationError as error:
+        echo_error(error)
+        raise typer.Exit(1) from error

@@ -10,7 +10,7 @@ from typing import NoReturn
 import typer
 
 from openk2.cli.serving import Served
-from openk2.local import LocalModelError, assets_folder, built_in_names, read_stop_ids
+from openk2.pretrained import LocalModelError, assets_folder, built_in_names, read_stop_ids
 
 LOCAL_ONLY = {"model": "MODEL", "device": "--device", "max_batch": "--max-batch"}
 UPSTREAM_ONLY = {
@@ -63,17 +63,8 @@ def open_gateway(options: GatewayOptions) -> Iterator[Served]:
     """The upstreams, probed once and watched from then on; what is wrong is one line and exit
     status 1. An upstream that is away is waited for, if the length of the context is given."""
     from openk2.chat import Tokenizer, TokenizerError
-    from openk2.generation import (
-        EndpointError,
-        GuidedMasks,
-        PromptCoder,
-        RawCompletion,
-        RenderedChat,
-        Upstream,
-        UpstreamChat,
-        UpstreamPool,
-        UpstreamTokens,
-    )
+    from openk2.gateway import GuidedMasks, Upstream, UpstreamChat, UpstreamPool, UpstreamTokens
+    from openk2.generation import EndpointError, PromptCoder, RawCompletion, RenderedChat
     from openk2.grammar import ChatMasks
 
     assert options.model is not None

@@ -14,7 +14,7 @@ import typer
 from openk2.cli.gateway import GatewayOptions, UpstreamMode, open_gateway
 from openk2.cli.opening import open_local
 from openk2.cli.serving import served_model
-from openk2.local import DEFAULT_MODEL
+from openk2.pretrained import DEFAULT_MODEL
 
 
 def serve(

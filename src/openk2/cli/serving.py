@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from openk2.generation import ChatGenerator, CompletionGenerator, PromptCoder
-    from openk2.local import LocalModel
+    from openk2.pretrained import LocalModel
 
 
 @dataclass(frozen=True)

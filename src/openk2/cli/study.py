@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from openk2.cli.device import require_device
 from openk2.cli.interruption import interruptible
 
 
@@ -57,12 +58,13 @@ def study(
 
     with one_line_errors():
         keep_freed_memory()
-        from openk2.local.folder import assets_folder
+        from openk2.pretrained.folder import assets_folder
         from openk2.record.lock import hold_folder
         from openk2.record.plots import require_plots
         from openk2.studies import LARGE, SMALL, STUDIES, Place, collect, open_corpus, write_page
         from openk2.studies import quick as shortened
 
+        require_device(device)
         require_plots()
         chosen = next(each for each in STUDIES if each.name == name)
         measure = SMALL if size == "small" else LARGE

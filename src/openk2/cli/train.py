@@ -1,10 +1,12 @@
 """`openk2 pretrain` and `openk2 sft`: a recipe run to its end."""
 
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from openk2.cli.device import require_device
 from openk2.cli.dry_run import DryRun
 from openk2.cli.interruption import interruptible
 
@@ -19,7 +21,7 @@ Threads = Annotated[int | None, typer.Option(help="CPU threads; torch's choice b
 
 
 def pretrain(
-    recipe: RecipeFile,
+    recipe: Annotated[Path | None, typer.Argument(help="Recipe, TOML; see recipes/.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run; resumed if it exists.")
     ] = None,
@@ -49,14 +51,23 @@ def pretrain(
         bool, typer.Option("--fused-attention", help="Dry run: attention as one kernel.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Dry run: one JSON object.")] = False,
+    init: Annotated[
+        Path | None, typer.Option(help="Write a commented recipe to this new file; run nothing.")
+    ] = None,
 ) -> None:
     """Train a fresh network, or go on with a checkpoint, on running text.
 
     \b
     Examples:
+      openk2 pretrain --init my-recipe.toml
       openk2 pretrain recipes/nano/pretrain.toml --out out/nano/base
       openk2 pretrain recipes/k2/pretrain.toml --dry-run --gpus 256,1024,2048
     """
+    if init is not None:
+        write_starter(init)
+        return
+    if recipe is None:
+        raise typer.BadParameter("RECIPE is missing: name a file, or write one with --init FILE")
     plan = DryRun(gpus, vocabulary, length, shape_of, machine, fused_attention, as_json)
     if dry_run:
         plan.run(recipe)
@@ -78,11 +89,25 @@ def sft(
     run(recipe, out, device, threads, tuning=True)
 
 
+def write_starter(file: Path) -> None:
+    """Write the commented recipe; a file that exists is left alone."""
+    text = files("openk2.train").joinpath("starter.toml").read_text(encoding="utf-8")
+    try:
+        with file.open("x", encoding="utf-8") as new:
+            new.write(text)
+    except OSError as error:
+        remedy = "name another file" if file.exists() else error.strerror
+        typer.echo(f"error: {file} cannot be written: {remedy}", err=True)
+        raise typer.Exit(1) from error
+    typer.echo(f"{file}: set tokenizer and data, then: openk2 pretrain {file} --out OUT")
+
+
 def run(file: Path, out: Path, device: str, threads: int | None, *, tuning: bool) -> None:
     """Read the recipe, train, print a line a step; what is wrong is one line and exit status 1."""
     from openk2.cli.memory import keep_freed_memory
 
     keep_freed_memory()
+    require_device(device)
     import torch
 
     from openk2.chat import TokenizerError

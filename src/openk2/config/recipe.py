@@ -19,6 +19,10 @@ class RecipeError(ValueError):
     """A recipe that cannot be obeyed; the message names the file, the key and the remedy."""
 
 
+class MissingKeys(RecipeError):
+    """A table without a key it needs; `read_recipe` reports those of the whole file at once."""
+
+
 def read_recipe(path: Path, shape: type[T]) -> T:
     """Read the TOML file at `path` into dataclass `shape`. Raises RecipeError."""
     try:
@@ -29,6 +33,10 @@ def read_recipe(path: Path, shape: type[T]) -> T:
         raise RecipeError(f"{path} cannot be read as TOML: {error}") from error
     try:
         return build(shape, data, "")
+    except MissingKeys:
+        named = ", ".join(repr(key) for key in missing_keys(shape, data, ""))
+        are = "keys {} are" if "," in named else "key {} is"
+        raise RecipeError(f"{path}: {are.format(named)} missing") from None
     except RecipeError as error:
         raise RecipeError(f"{path}: {error}") from error
 
@@ -42,16 +50,49 @@ def build(shape: type[T], data: dict[str, Any], where: str) -> T:
         if key not in fields:
             near = difflib.get_close_matches(key, fields, n=1, cutoff=0.0)
             raise RecipeError(f"unknown key {where + key!r}; did you mean {where + near[0]!r}?")
-    for name, field in fields.items():
-        required = field.default is dataclasses.MISSING
-        if required and field.default_factory is dataclasses.MISSING and name not in data:
-            raise RecipeError(f"key {where + name!r} is missing")
+    if absent := [name for name in required_fields(shape) if name not in data]:
+        raise MissingKeys(f"key {where + absent[0]!r} is missing")
     values = {key: convert(kinds[key], value, where + key) for key, value in data.items()}
     try:
         result: T = shape(**values)
     except ValueError as error:
         raise RecipeError(f"{where.rstrip('.') or 'recipe'}: {error}") from error
     return result
+
+
+def required_fields(shape: type[Any]) -> list[str]:
+    """Names of the dataclass's fields that have no default."""
+    nothing = dataclasses.MISSING
+    return [
+        field.name
+        for field in dataclasses.fields(shape)
+        if field.init and field.default is nothing and field.default_factory is nothing
+    ]
+
+
+def missing_keys(shape: type[Any], data: dict[str, Any], where: str) -> list[str]:
+    """Dotted names of all keys that `data` and its tables lack, in the order of the fields."""
+    missing = [where + name for name in required_fields(shape) if name not in data]
+    kinds = typing.get_type_hints(shape)
+    for key, value in data.items():
+        item = table_type(kinds.get(key))
+        if item is None:
+            continue
+        if isinstance(value, dict):
+            missing += missing_keys(item, value, f"{where}{key}.")
+        elif isinstance(value, list):
+            for number, part in enumerate(value):
+                if isinstance(part, dict):
+                    missing += missing_keys(item, part, f"{where}{key}[{number}].")
+    return missing
+
+
+def table_type(kind: Any) -> type[Any] | None:
+    """The dataclass that `kind`, an optional or a tuple of one included, is read into."""
+    candidates = (kind, *typing.get_args(kind))
+    return next(
+        (k for k in candidates if isinstance(k, type) and dataclasses.is_dataclass(k)), None
+    )
 
 
 def convert(kind: Any, value: Any, where: str) -> Any:

@@ -6,6 +6,7 @@
 from openk2.data.dialogues import convert_dialogues
 from openk2.data.error import DataError
 from openk2.data.packing import Document, PackedRows, pack_stream, pack_whole
+from openk2.data.role import Role
 from openk2.data.rows import Rows, open_rows, verify_rows
 from openk2.data.sources import read_conversations, read_texts
 
@@ -13,6 +14,7 @@ __all__ = [
     "DataError",
     "Document",
     "PackedRows",
+    "Role",
     "Rows",
     "convert_dialogues",
     "open_rows",

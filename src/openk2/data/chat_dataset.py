@@ -1,10 +1,23 @@
 """Texts and conversations as documents of token ids."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
-from openk2.chat import Tokenizer, encode_chat
+import numpy as np
+from numpy.typing import NDArray
+
+from openk2.chat import Piece, Tokenizer, encode_piece, render
+from openk2.data.call_roles import argument_roles, name_roles
 from openk2.data.packing import Document
+from openk2.data.role import Role
+
+# The markup before a text -> the roles of that text's tokens.
+_IN_CALLS: Mapping[str, Callable[[Sequence[bytes]], NDArray[np.uint8]]] = {
+    "<|tool_call_begin|>": name_roles,
+    "<|tool_call_argument_begin|>": argument_roles,
+}
+_NOTHING = Piece("", control=False, learned=False)
 
 
 def text_documents(texts: Iterable[str], tokenizer: Tokenizer) -> Iterator[Document]:
@@ -12,7 +25,7 @@ def text_documents(texts: Iterable[str], tokenizer: Tokenizer) -> Iterator[Docum
     end = tokenizer.special("[EOS]")
     for text in texts:
         ids = [*tokenizer.encode(text), end]
-        yield Document(ids, [True] * len(ids))
+        yield Document(ids, [Role.STRUCTURE] * len(ids))
 
 
 def chat_documents(
@@ -23,11 +36,24 @@ def chat_documents(
     learn_all: learn every turn, as pre-training on conversations as text does.
     """
     for conversation in conversations:
-        encoded = encode_chat(
-            tokenizer,
-            conversation["messages"],
-            conversation.get("tools"),
-            generation_prompt=False,
+        pieces = render(
+            conversation["messages"], conversation.get("tools"), generation_prompt=False
         )
-        learned = [True] * len(encoded.token_ids) if learn_all else encoded.learned
-        yield Document(encoded.token_ids, learned)
+        ids: list[int] = []
+        roles: list[NDArray[np.uint8]] = []
+        for before, piece in pairwise([_NOTHING, *pieces]):
+            new = encode_piece(tokenizer, piece)
+            ids += new
+            roles.append(_roles(before, piece, new, tokenizer, learn_all))
+        yield Document(ids, np.concatenate(roles))
+
+
+def _roles(
+    before: Piece, piece: Piece, ids: Sequence[int], tokenizer: Tokenizer, learn_all: bool
+) -> NDArray[np.uint8]:
+    """uint8, a role for each of the piece's ids."""
+    if not (piece.learned or learn_all):
+        return np.full(len(ids), Role.NOT_LEARNED, np.uint8)
+    if before.control and not piece.control and before.text in _IN_CALLS:
+        return _IN_CALLS[before.text]([tokenizer.tokens[token_id] for token_id in ids])
+    return np.full(len(ids), Role.STRUCTURE, np.uint8)

@@ -1,36 +1,41 @@
-"""Copying drills: random ids of which stretches come again.
+"""Repeated ids: the plainest copying drill.
 
-A tool call is mostly copying: names out of the declarations, arguments out of the request. The
-heads that copy ("induction heads", Olsson et al., arXiv 2209.11895) form late on ordinary text; a
-model that sees a few million tokens in all may never grow them. In a drill nothing but copying
-predicts anything, so they form early. Only repeated ids are learned: the rest is noise.
+A passage of random ids, then parts of it again and again. Nothing but copying predicts them, and
+only they are learned: the rest is noise. Passages have 4 ids and more: shorter ones, met often in a
+document, reward guessing among what it holds.
 """
-
-from collections.abc import Iterator
 
 import numpy as np
 
+from openk2.data.drill_words import Split, belongs
 from openk2.data.packing import Document
 
+SHORTEST, LONGEST = 4, 32  # ids of a passage
 
-def copying_documents(count: int, seed: int, ids: int, length: int = 64) -> Iterator[Document]:
-    """`count` documents of at most `length` tokens over random ids below `ids`.
 
-    A passage of 2 to 10 ids, short ones as often as long ones, then parts of it again and again,
-    in every fourth document with up to 2 ids of noise before each. The first id of a repeated part
-    is not learned: nothing says which part comes.
+def repeated_ids(rng: np.random.Generator, ids: int, length: int, split: Split) -> Document:
+    """`length` ids below `ids`, 8 or more: a passage, then parts of it.
+
+    In every fourth document a part comes after up to 2 ids of noise. The first id of a part is not
+    learned: nothing says which part comes.
     """
-    for index in range(count):
-        rng = np.random.default_rng((seed, index))
-        passage = rng.integers(0, ids, int(2 * 5.5 ** rng.random()))
-        most_noise = 1 if index % 4 else 3
-        tokens, learned = list(passage), [False] * len(passage)
-        while True:
-            noise = rng.integers(0, ids, rng.integers(0, most_noise))
-            start = rng.integers(0, len(passage) - 1)
-            part = passage[start : rng.integers(start + 2, len(passage) + 1)]
-            if len(tokens) + len(noise) + len(part) > length:
-                break
-            tokens += [*noise, *part]
-            learned += [False] * (len(noise) + 1) + [True] * (len(part) - 1)
-        yield Document([int(token) for token in tokens], learned)
+    most_noise = 3 if rng.random() < 0.25 else 1
+    passage = passage_of(rng, ids, min(LONGEST, length // 2), split)
+    tokens, learned = list(passage), [False] * len(passage)
+    while length - len(tokens) >= 2:
+        noise = rng.integers(0, ids, rng.integers(0, most_noise)).tolist()
+        start = int(rng.integers(0, len(passage) - SHORTEST + 1))
+        part = passage[start : rng.integers(start + SHORTEST, len(passage) + 1)]
+        tokens += [*noise, *part]
+        learned += [False] * (len(noise) + 1) + [True] * (len(part) - 1)
+    return Document(tokens[:length], learned[:length])
+
+
+def passage_of(rng: np.random.Generator, ids: int, longest: int, split: Split) -> list[int]:
+    """SHORTEST to `longest` random ids, short ones as often as long ones, of the split."""
+    ratio = (longest + 1) / SHORTEST
+    while True:
+        size = int(SHORTEST * ratio ** rng.random())
+        passage: list[int] = rng.integers(0, ids, size).tolist()
+        if belongs(np.array(passage, np.int32).tobytes(), split):
+            return passage

@@ -25,16 +25,23 @@ GOLDEN = (math.sqrt(5) - 1) / 2
 class Batch:
     """B rows of L tokens: inputs and what each should predict.
 
-    tokens int64, segments int64, targets int64 with -100 where nothing is learned: all [B, L].
+    tokens int64, segments int64, targets int64 with -100 where nothing is learned, roles uint8, the
+    `Role` of each target: all [B, L].
     """
 
     tokens: Tensor
     segments: Tensor
     targets: Tensor
+    roles: Tensor
+
+    @property
+    def columns(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """All of it, in the order of construction."""
+        return self.tokens, self.segments, self.targets, self.roles
 
     def to(self, device: str) -> "Batch":
         """The same on `device`."""
-        return Batch(*(t.to(device) for t in (self.tokens, self.segments, self.targets)))
+        return Batch(*(t.to(device) for t in self.columns))
 
 
 class Mixture:
@@ -69,9 +76,11 @@ class Mixture:
             torch.from_numpy(np.stack(column)) for column in zip(*picked, strict=True)
         )
         targets = torch.full(tokens.shape, -100, dtype=torch.int64)
-        predicts = learned[:, 1:] & (segments[:, 1:] == segments[:, :-1])
+        roles = torch.zeros_like(learned)
+        predicts = (learned[:, 1:] > 0) & (segments[:, 1:] == segments[:, :-1])
         targets[:, :-1][predicts] = tokens[:, 1:][predicts].long()
-        return Batch(tokens.long(), segments.long(), targets)
+        roles[:, :-1][predicts] = learned[:, 1:][predicts]
+        return Batch(tokens.long(), segments.long(), targets, roles)
 
     def place(self, n: int) -> tuple[int, int]:
         """The part of the run's n-th row, and its index in that part."""

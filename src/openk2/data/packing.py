@@ -1,7 +1,7 @@
 """Documents -> rows of one length, with document masks.
 
-A token sees only its own document (`segments`), and counts in the loss only where `learned` says
-so. Rows are stored as safetensors; `rows` reads them back memory-mapped. No torch here: workers
+A token sees only its own document (`segments`), and counts in the loss as its `Role` in `learned`
+says. Rows are stored as safetensors; `rows` reads them back memory-mapped. No torch here: workers
 that pack a corpus start without it.
 """
 
@@ -19,27 +19,32 @@ from openk2.record.atomic import write_file_atomically
 TOKENIZER = "tokenizer_sha256"  # in a file's metadata
 MAX_SEGMENT = np.iinfo(np.int16).max
 
-Row = tuple[NDArray[np.int32], NDArray[np.int16], NDArray[np.bool_]]
+Row = tuple[NDArray[np.int32], NDArray[np.int16], NDArray[np.uint8]]
+Roles = Sequence[int] | NDArray[np.uint8] | NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Document:
-    """Token ids and, for each, whether the model is to learn to write it."""
+    """Token ids and, for each, the `Role` in which the model learns to write it.
+
+    True is STRUCTURE, False NOT_LEARNED.
+    """
 
     ids: Sequence[int] | NDArray[np.int32]
-    learned: Sequence[bool] | NDArray[np.bool_]
+    learned: Roles
 
 
 @dataclass(frozen=True)
 class PackedRows:
     """R rows of L tokens, in memory. Padding has segment -1 and is never learned.
 
-    tokens int32 [R, L]; segments int16 [R, L], 0, 1, 2, ... within a row; learned bool [R, L].
+    tokens int32 [R, L]; segments int16 [R, L], 0, 1, 2, ... within a row; learned uint8 [R, L], a
+    `Role` each.
     """
 
     tokens: NDArray[np.int32]
     segments: NDArray[np.int16]
-    learned: NDArray[np.bool_]
+    learned: NDArray[np.uint8]
 
     def __len__(self) -> int:
         return int(self.tokens.shape[0])
@@ -128,7 +133,7 @@ class RowWriter:
         self.length, self.pad = length, pad
         self.tokens: list[NDArray[np.int32]] = []
         self.segments: list[NDArray[np.int16]] = []
-        self.learned: list[NDArray[np.bool_]] = []
+        self.learned: list[NDArray[np.uint8]] = []
         self.open()
 
     def open(self) -> None:
@@ -136,7 +141,7 @@ class RowWriter:
         self.row = (
             np.full(self.length, self.pad, np.int32),
             np.full(self.length, -1, np.int16),
-            np.zeros(self.length, np.bool_),
+            np.zeros(self.length, np.uint8),
         )
         self.used = self.segment = 0
 
@@ -147,7 +152,7 @@ class RowWriter:
     def add(
         self,
         ids: Sequence[int] | NDArray[np.int32],
-        learned: Sequence[bool] | NDArray[np.bool_],
+        learned: Roles,
     ) -> None:
         """Append one document, or the part of it that the caller cut to fit."""
         if self.segment > MAX_SEGMENT:

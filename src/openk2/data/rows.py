@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from openk2.data.error import DataError
 from openk2.data.manifest import Manifest, Shard
 from openk2.data.packing import TOKENIZER, PackedRows, Row
+from openk2.data.role import Role
 
-COLUMNS = {"tokens": "I32", "segments": "I16", "learned": "BOOL"}
+COLUMNS = {"tokens": ("I32",), "segments": ("I16",), "learned": ("U8", "BOOL")}
 OPEN_SHARDS = 256
 
 
@@ -34,7 +36,10 @@ class Rows(Protocol):
         """Tokens a row."""
 
     def row(self, index: int) -> Row:
-        """tokens int32 [L], segments int16 [L], learned bool [L] of a row."""
+        """tokens int32 [L], segments int16 [L], learned uint8 [L] (a `Role` each) of a row.
+
+        Raises DataError for a role that there is not.
+        """
 
     def largest_id(self) -> int:
         """The largest token id."""
@@ -59,9 +64,10 @@ class RowFile:
         shapes = [column.get_shape() for column in self._columns]
         dtypes = [column.get_dtype() for column in self._columns]
         fits = len(shapes[0]) == 2 and all(shape == shapes[0] for shape in shapes)
-        if not fits or dtypes != list(COLUMNS.values()) or shapes[0][0] == 0:
+        known = all(map(tuple.__contains__, COLUMNS.values(), dtypes))
+        if not fits or not known or shapes[0][0] == 0:
             raise DataError(f"{path} is not a file of packed rows: make it with `openk2 data pack`")
-        self._rows, self._length = shapes[0]
+        self._path, (self._rows, self._length) = path, shapes[0]
 
     def __len__(self) -> int:
         return int(self._rows)
@@ -74,7 +80,7 @@ class RowFile:
     def row(self, index: int) -> Row:
         """Tokens, segments and learned of a row, each [L]."""
         tokens, segments, learned = (column[index] for column in self._columns)
-        return tokens, segments, learned
+        return tokens, segments, self._roles(learned)
 
     def largest_id(self) -> int:
         """The largest token id; reads the file."""
@@ -88,7 +94,18 @@ class RowFile:
 
     def read(self) -> PackedRows:
         """All rows, in memory."""
-        return PackedRows(*(np.asarray(column[:]) for column in self._columns))
+        tokens, segments, learned = (np.asarray(column[:]) for column in self._columns)
+        return PackedRows(tokens, segments, self._roles(learned))
+
+    def _roles(self, learned: NDArray[Any]) -> NDArray[np.uint8]:
+        """The column as roles: older files say only whether a token is learned."""
+        roles: NDArray[np.uint8] = learned.view(np.uint8)
+        if roles.max() > max(Role):
+            raise DataError(
+                f"{self._path} holds token role {roles.max()}, roles are 0 to {max(Role)}: "
+                "pack it again"
+            )
+        return roles
 
 
 class RowFolder:

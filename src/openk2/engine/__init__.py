@@ -1,8 +1,8 @@
 """Token ids in, token ids out: continuous batching over a paged latent cache.
 
-One worker thread repeats a step: the scheduler names the requests, the batch makes tensors of
-them, the model runs, the sampler chooses a token each. The engine knows no text: what ids mean,
-which of them stop and what they may spell is for those who call it.
+One worker thread repeats a step: the scheduler picks requests, their pending tokens become tensors,
+the model runs, the sampler picks one token for each. The engine knows no text: callers say which
+ids stop an output, and masks say which may come next.
 """
 
 from openk2.engine.engine import Engine, EngineStats

@@ -1,15 +1,15 @@
 """`Engine`: a worker thread that runs steps, and the async generators that read from it.
 
-The life of a request: `generate` checks it; its first `anext` queues it; steps store its prompt's
-latents, chunk by chunk, and the last of them samples its first token; further steps, shared with
-all running requests, add one token each; a stop id or max_tokens ends it and its pages are free
-for the next, or serve whoever begins with the same tokens. Closing the generator takes it out at
-once, wherever it is.
+The life of a request: `generate` checks it and its first `anext` queues it. Steps compute the
+prompt's latents, chunk by chunk; the last chunk samples the first token. Each later step, shared
+with all running requests, adds one token. A stop id or max_tokens ends the request; its pages are
+freed, or stay in the prefix cache for the next request that starts with the same tokens. Closing
+the generator removes the request at once, wherever it is.
 
-The lock guards the scheduler and the table of outlets, and is held for microseconds; the model
-runs without it. A request may therefore be cancelled while a step computes it: its pages are free
-at once, and safely, because only the worker admits new requests, after that step. For the same
-reason a request keeps its list of pages and its numbers when it is taken out.
+The lock guards the scheduler and the table of output queues and is held for microseconds; the
+model runs without it. So a request may be cancelled while a step computes it. Its pages are free
+at once, and safely: only the worker admits new requests, and only after that step. For the same
+reason a removed request keeps its page table and its counts.
 """
 
 import threading
@@ -19,21 +19,22 @@ from dataclasses import dataclass, replace
 import torch
 
 from openk2.engine.latent_cache import LatentPages
-from openk2.engine.outlet import Message, Outlet, deliver
-from openk2.engine.pages import PagePool
+from openk2.engine.output_queue import Output, OutputQueue, deliver
+from openk2.engine.page_pool import PagePool
 from openk2.engine.request import Request
-from openk2.engine.scheduler import Scheduler, Work
-from openk2.engine.step import Outcome, StepRunner
+from openk2.engine.scheduler import ScheduledChunk, Scheduler
+from openk2.engine.step import RequestOutput, StepRunner
 from openk2.model import K2Model
 from openk2.protocol import EngineError, SamplingParams, TokenChunk, TokenMask
 
 
 @dataclass(frozen=True)
 class EngineStats:
-    """waiting to idle_pages tell the present; the others count since the engine was made.
+    """waiting to idle_pages are current values; the others count since the engine was created.
 
-    free_pages: pages that hold nothing, or what nobody uses; idle_pages: those that hold something.
-    cached_tokens: prompt tokens that were found there. preemptions: requests put back to wait.
+    free_pages: pages that no request uses. idle_pages: those of them in the prefix cache.
+    cached_tokens: prompt tokens found in the prefix cache. preemptions: how often a running request
+    lost its pages and went back to the waiting queue.
     """
 
     waiting: int
@@ -52,15 +53,16 @@ class EngineStats:
 class Engine:
     """Continuous batching of one model; implements `protocol.TokenGenerator`.
 
-    model: weights on one device; the engine reads them and changes nothing.
-    pages, page_size: the latent cache, in pages of page_size tokens, for all requests together.
-    max_batch: requests that decode together at most; more wait.
-    max_waiting: requests that wait at most; one more gets EngineBusyError.
-    context_length: prompt plus output tokens of one request; default: as many as the model allows
-        and all pages together hold.
-    step_tokens: tokens that one step computes at most; longer prompts take several steps.
-    share_prefixes: whether requests with equal beginnings share their pages.
-    dtype: of the cached latents (default: the weights').
+    model: its weights are on one device; the engine only reads them.
+    pages, page_size: the latent cache has `pages` pages of `page_size` tokens, for all requests.
+    max_batch: how many requests may run at once; more wait.
+    max_waiting: how many may wait; one more gets EngineBusyError.
+    context_length: prompt plus output tokens of one request; by default as many as the model
+        supports and all pages hold.
+    step_tokens: how many tokens one step computes at most; longer prompts take several steps.
+    share_prefixes: whether requests with a common prefix share its pages.
+    dtype: of the cached latents; by default that of the weights.
+    Raises ValueError for a size that is not possible, MemoryError if the cache cannot be allocated.
     """
 
     def __init__(
@@ -92,7 +94,7 @@ class Engine:
         )
         self._runner = StepRunner(model, self._memory)
         self._context_length = context_length or longest
-        self._outlets: dict[Request, Outlet] = {}
+        self._queues: dict[Request, OutputQueue] = {}
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
         self._accepting = False
@@ -101,16 +103,16 @@ class Engine:
 
     @property
     def context_length(self) -> int:
-        """Prompt plus output tokens that one request may hold."""
+        """How many prompt plus output tokens one request may have."""
         return self._context_length
 
     @property
     def running(self) -> bool:
-        """Whether the worker thread is there to answer requests."""
+        """Whether the worker thread accepts requests."""
         return self._accepting
 
     def start(self) -> None:
-        """Start the worker thread. Raises RuntimeError if it runs already."""
+        """Start the worker thread. Raises RuntimeError if it is running."""
         with self._wake:
             if self._thread is not None:
                 raise RuntimeError("the engine runs already")
@@ -119,7 +121,7 @@ class Engine:
             self._thread, self._accepting = thread, True
 
     def stop(self) -> None:
-        """End the worker after its current step; requests in flight get an EngineError."""
+        """Stop the worker after its current step; requests in flight get an EngineError."""
         with self._wake:
             thread, self._accepting = self._thread, False
             self._wake.notify()
@@ -133,12 +135,12 @@ class Engine:
             return EngineStats(
                 waiting=len(scheduler.waiting),
                 running=len(scheduler.running),
-                pages=scheduler.pool.count,
-                free_pages=scheduler.available,
-                idle_pages=scheduler.tree.idle,
+                pages=scheduler.pool.num_pages,
+                free_pages=scheduler.num_available_pages,
+                idle_pages=scheduler.prefix_cache.num_idle,
                 steps=self._steps,
                 failed_steps=self._failed_steps,
-                preemptions=scheduler.preemptions,
+                preemptions=scheduler.num_preemptions,
                 prompt_tokens=self._prompt_tokens,
                 cached_tokens=self._cached_tokens,
                 output_tokens=self._output_tokens,
@@ -147,11 +149,11 @@ class Engine:
     def generate(
         self, prompt: Sequence[int], params: SamplingParams, mask: TokenMask | None = None
     ) -> AsyncGenerator[TokenChunk, None]:
-        """See `TokenGenerator.generate`. The request is queued when the first chunk is asked for.
+        """See `TokenGenerator.generate`. The first `anext` queues the request.
 
         Raises ValueError at once for a request that can never run. The generator raises
-        EngineBusyError when too many wait, EngineError when a step or the mask fails or the engine
-        stops.
+        EngineBusyError if too many requests wait, and EngineError if a step or the mask fails or
+        the engine stops.
         """
         request = Request(tuple(prompt), params, mask)
         self._check(request)
@@ -166,118 +168,118 @@ class Engine:
             for token in (min(ids, default=0), max(ids, default=0)):
                 if not 0 <= token <= last:
                     raise ValueError(f"{where} holds id {token}: this model's ids are 0 to {last}")
-        if request.reach > self._context_length:
+        if request.max_length > self._context_length:
             raise ValueError(
                 f"{len(prompt)} prompt tokens plus max_tokens {request.params.max_tokens} are "
-                f"{request.reach}, more than the context length {self._context_length}"
+                f"{request.max_length}, more than the context length {self._context_length}"
             )
 
     async def _stream(self, request: Request) -> AsyncGenerator[TokenChunk, None]:
-        outlet = Outlet()
+        queue = OutputQueue()
         with self._wake:
             if not self._accepting:
                 raise EngineError("the engine is not running: call start()")
-            self._scheduler.submit(request)
-            self._outlets[request] = outlet
+            self._scheduler.add(request)
+            self._queues[request] = queue
             self._wake.notify()
         try:
             finished = False
             while not finished:
-                chunk = await outlet.receive()
+                chunk = await queue.receive()
                 finished = chunk.finish_reason is not None
                 yield chunk
         finally:
-            self._forget([request])
+            self._remove([request])
 
-    def _forget(self, requests: Sequence[Request]) -> None:
-        """Take requests out, wherever they are; those that are gone stay gone."""
+    def _remove(self, requests: Sequence[Request]) -> None:
+        """Remove requests, waiting or running; those already removed are skipped."""
         with self._wake:
             for request in requests:
-                self._outlets.pop(request, None)
+                self._queues.pop(request, None)
                 self._scheduler.remove(request)
 
     @torch.inference_mode()
     def _work(self) -> None:
-        """The worker thread. However it ends, nobody is left waiting."""
+        """The worker thread. However it ends, no reader is left waiting."""
         try:
             while step := self._next_step():
                 self._step(step)
         finally:
             with self._wake:
                 self._accepting = False
-                requests = list(self._outlets)
+                requests = list(self._queues)
             self._end(requests, "the engine stopped", None)
             with self._wake:
                 self._thread = None
 
-    def _next_step(self) -> list[Work]:
-        """Wait for work; empty when the engine is to stop."""
+    def _next_step(self) -> list[ScheduledChunk]:
+        """Wait for work; empty if the engine is stopping."""
         with self._wake:
             while self._accepting:
-                if step := self._scheduler.next_step():
+                if step := self._scheduler.schedule():
                     return step
                 self._wake.wait()
         return []
 
-    def _step(self, step: list[Work]) -> None:
-        requests = [work.request for work in step]
+    def _step(self, step: list[ScheduledChunk]) -> None:
+        requests = [chunk.request for chunk in step]
         try:
-            outcomes = self._runner.run(step)
+            outputs = self._runner.run(step)
         except Exception as error:
             self._failed_steps += 1
-            # Before the pages are free for others: see LatentPages on NaN.
+            # Before others may use the pages: see LatentPages on NaN.
             with self._wake:
                 written = [p for r in requests for p in self._scheduler.fresh_pages(r)]
             self._memory.clear(written)
             self._end(requests, f"a step failed: {type(error).__name__}: {error}", error)
         else:
-            self._advance(step, outcomes)
+            self._advance(step, outputs)
 
-    def _advance(self, step: list[Work], outcomes: dict[Request, Outcome]) -> None:
-        """Book a step and send its tokens to the readers."""
-        chosen = {r: chunk for r, chunk in outcomes.items() if isinstance(chunk, TokenChunk)}
-        messages: list[tuple[Outlet, Message]] = []
+    def _advance(self, step: list[ScheduledChunk], outputs: dict[Request, RequestOutput]) -> None:
+        """Record a finished step and send its tokens to the readers."""
+        chosen = {r: chunk for r, chunk in outputs.items() if isinstance(chunk, TokenChunk)}
+        deliveries: list[tuple[OutputQueue, Output]] = []
         with self._wake:
             self._steps += 1
-            for work in step:
-                self._scheduler.book(work)
+            for scheduled in step:
+                self._scheduler.mark_computed(scheduled)
             for request, chunk in chosen.items():
                 self._count(request, chunk)
                 for token in chunk.token_ids:
-                    chunk = replace(chunk, finish_reason=request.accept(token))
-                # A request cancelled during the step has no outlet any more.
-                if outlet := self._outlets.get(request):
-                    messages.append((outlet, chunk))
+                    chunk = replace(chunk, finish_reason=request.append(token))
+                # A request cancelled during the step has no queue any more.
+                if queue := self._queues.get(request):
+                    deliveries.append((queue, chunk))
                     if chunk.finish_reason is not None:
-                        del self._outlets[request]
+                        del self._queues[request]
                         self._scheduler.remove(request)
-        self._send(messages)
-        for request, error in outcomes.items():
+        self._send(deliveries)
+        for request, error in outputs.items():
             if isinstance(error, Exception):
                 why = f"the output's mask failed: {type(error).__name__}: {error}"
                 self._end([request], why, error)
 
     def _count(self, request: Request, chunk: TokenChunk) -> None:
-        if not request.generated:
+        if not request.num_output_tokens:
             self._prompt_tokens += len(request.prompt)
             self._cached_tokens += chunk.cached_tokens
         self._output_tokens += len(chunk.token_ids)
 
     def _end(self, requests: Sequence[Request], why: str, cause: Exception | None) -> None:
-        """Take requests out and raise an EngineError in their readers."""
-        messages: list[tuple[Outlet, Message]] = []
+        """Remove requests and raise an EngineError in their readers."""
+        deliveries: list[tuple[OutputQueue, Output]] = []
         with self._wake:
             for request in requests:
-                if outlet := self._outlets.get(request):
+                if queue := self._queues.get(request):
                     error = EngineError(why)
                     error.__cause__ = cause
-                    messages.append((outlet, error))
-        self._forget(requests)
-        self._send(messages)
+                    deliveries.append((queue, error))
+        self._remove(requests)
+        self._send(deliveries)
 
-    def _send(self, messages: list[tuple[Outlet, Message]]) -> None:
-        """Deliver; a request whose reader's event loop is closed is cancelled."""
-        if unreachable := deliver(messages):
+    def _send(self, deliveries: list[tuple[OutputQueue, Output]]) -> None:
+        """Deliver outputs; cancel requests whose reader's event loop is closed."""
+        if unreachable := deliver(deliveries):
             with self._wake:
-                gone = [r for r, outlet in self._outlets.items() if outlet in unreachable]
-            self._forget(gone)
+                gone = [r for r, queue in self._queues.items() if queue in unreachable]
+            self._remove(gone)

@@ -1,4 +1,4 @@
-"""Token masks of a step."""
+"""Token masks: filling them, and applying them to logits."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,21 +11,21 @@ from torch import Tensor
 
 from openk2.protocol import TokenMask
 
-# Handing the interpreter's lock to and fro costs a step of a small model more than its masks do
-# (docs/design/engine.md); the masks of a large vocabulary take longer than that.
-BESIDE_FROM = 1 << 16
+# Filling in a second thread passes the interpreter's lock back and forth, which costs a small model
+# more than its masks do (docs/design/engine.md). Masks of a large vocabulary cost more than that.
+THREADED_FROM = 1 << 16
 
-# What the 8 ids of each octet of a mask get: 0 or minus infinity. To look them up and add takes a
-# fifth of the time of `masked_fill`, which branches at every id.
-REFUSALS = np.where(np.arange(256)[:, None] >> np.arange(8) & 1, 0, -np.inf).astype(np.float32)
+# For each value of a mask's byte, what its 8 ids get added: 0 or minus infinity. Looking them up
+# and adding takes a fifth of the time of `masked_fill`, which branches at every id.
+PENALTIES = np.where(np.arange(256)[:, None] >> np.arange(8) & 1, 0, -np.inf).astype(np.float32)
 
 
 @dataclass(frozen=True)
-class Filled:
-    """What the masks of N rows gave.
+class FilledMasks:
+    """The masks of N rows.
 
-    words int32 [N, ceil(V / 32)]: all ones where every id may come. errors: what masks raised, by
-    row; such a row's words mean nothing.
+    words: int32 [N, ceil(V / 32)], one bit an id; all ones in a row without a mask. errors: what a
+    mask raised, by row; the words of such a row are meaningless.
     """
 
     words: NDArray[np.int32]
@@ -33,23 +33,23 @@ class Filled:
 
 
 class MaskFiller:
-    """Fills the masks of a step; those of a large vocabulary while the model computes.
+    """Fills the masks of a step; with a large vocabulary, while the model computes.
 
-    A mask is known as soon as the token before is, so it need not wait for the model. What a mask
-    raises ends its own request and no other.
+    A mask depends on the tokens so far and not on the model's output, so the two can overlap. An
+    exception of a mask ends its own request and no other.
 
-    beside: whether a thread of its own fills (default: from BESIDE_FROM ids on).
+    threaded: whether to fill in a thread (default: with THREADED_FROM ids or more).
     """
 
-    def __init__(self, vocab_size: int, *, beside: bool | None = None) -> None:
+    def __init__(self, vocab_size: int, *, threaded: bool | None = None) -> None:
         self._width = -(-vocab_size // 32)
-        if beside is None:
-            beside = vocab_size >= BESIDE_FROM
-        # Ends with this object.
-        self._thread = ThreadPoolExecutor(1, "openk2-masks") if beside else None
+        if threaded is None:
+            threaded = vocab_size >= THREADED_FROM
+        # The thread ends with this object.
+        self._thread = ThreadPoolExecutor(1, "openk2-masks") if threaded else None
 
-    def begin(self, masks: Sequence[TokenMask | None]) -> Callable[[], Filled] | None:
-        """Start to fill; what is returned waits for the end. None if there is no mask."""
+    def begin(self, masks: Sequence[TokenMask | None]) -> Callable[[], FilledMasks] | None:
+        """Start filling; the function returned waits for the result. None if there is no mask."""
         if not any(masks):
             return None
         if self._thread is not None:
@@ -57,13 +57,13 @@ class MaskFiller:
         filled = fill(masks, self._width)
         return lambda: filled
 
-    def again(self, mask: TokenMask) -> Filled:
-        """Fill one at once, whose token was not taken."""
+    def refill(self, mask: TokenMask) -> FilledMasks:
+        """Fill one mask now, after it refused a token."""
         return fill([mask], self._width)
 
 
-def fill(masks: Sequence[TokenMask | None], width: int) -> Filled:
-    """The words [len(masks), width] of masks, one a row."""
+def fill(masks: Sequence[TokenMask | None], width: int) -> FilledMasks:
+    """Fill masks, one a row: words int32 [len(masks), width]."""
     words = np.full((len(masks), width), -1, dtype=np.int32)
     errors: dict[int, Exception] = {}
     for row, mask in enumerate(masks):
@@ -72,11 +72,11 @@ def fill(masks: Sequence[TokenMask | None], width: int) -> Filled:
                 mask.fill(words[row])
             except Exception as error:
                 errors[row] = error
-    return Filled(words, errors)
+    return FilledMasks(words, errors)
 
 
-def allow(logits: Tensor, filled: Filled) -> Tensor:
-    """Logits [N, V], float32, with minus infinity where a row's id may not come."""
-    octets = filled.words.astype("<i4", copy=False).view(np.uint8)
-    refusals = REFUSALS.take(octets, axis=0).reshape(len(octets), -1)[:, : logits.shape[1]]
-    return logits + torch.from_numpy(refusals).to(logits.device)
+def apply_masks(logits: Tensor, filled: FilledMasks) -> Tensor:
+    """`logits` [N, V] as float32, with minus infinity at the ids that a row's mask forbids."""
+    mask_bytes = filled.words.astype("<i4", copy=False).view(np.uint8)
+    penalties = PENALTIES.take(mask_bytes, axis=0).reshape(len(mask_bytes), -1)
+    return logits + torch.from_numpy(penalties[:, : logits.shape[1]]).to(logits.device)

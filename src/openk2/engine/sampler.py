@@ -1,7 +1,7 @@
-"""Choosing the next token of each row of logits, and telling how likely tokens were.
+"""Sampling the next token of each row of logits, and log-probabilities of tokens.
 
-Pure functions of logits, settings and uniform numbers: whoever calls them owns the randomness, so
-a row's token depends on nothing but that row.
+Pure functions of logits, settings and uniform numbers. The caller owns the randomness, so a row's
+token depends on that row alone.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,22 +11,22 @@ from torch import Tensor
 
 from openk2.protocol import SamplingParams, TokenLogprobs
 
-# Likeliest tokens that are ranked before a full sort, which takes 5 times as long for 4,096 tokens
-# and 50 times for 163,840.
+# How many of the likeliest tokens are ranked at first. A full sort takes 5 times as long for 4,096
+# tokens and 50 times for 163,840.
 HEAD = 128
-# A temperature or top_p below this leaves one token, and further down float32 takes it for zero.
+# Below this a temperature or top_p leaves one token, and still lower float32 rounds it to zero.
 LEAST = 1e-6
 
 
 def choose(
     logits: Tensor, params: Sequence[SamplingParams], uniforms: Sequence[float]
 ) -> list[int]:
-    """One token id a row of `logits` [B, V].
+    """Sample one token id a row of `logits` [B, V], of any float dtype; computed in float32.
 
-    params: the settings of each row, some of which always take the likeliest token (`is_greedy`).
-    uniforms: a number in [0, 1) a row, by which the others walk their cumulative distribution in
-        the order of the vocabulary.
-    Raises ValueError when a row's logits hold NaN or infinity.
+    params: the settings of each row; a greedy row takes its likeliest token.
+    uniforms: a number in [0, 1) a row. A row that is not greedy takes the first id, in vocabulary
+        order, at which its cumulative probability exceeds the number.
+    Raises ValueError if a row's largest logit is NaN or infinite.
     """
     logits = logits.float()
     peaks, likeliest = logits.max(dim=-1)
@@ -52,7 +52,7 @@ def choose(
 
 
 def penalizes(params: SamplingParams) -> bool:
-    """Whether `penalize` may change anything."""
+    """Whether `penalize` can change anything."""
     return bool(
         params.repetition_penalty != 1
         or params.presence_penalty
@@ -64,10 +64,11 @@ def penalizes(params: SamplingParams) -> bool:
 def penalize(
     row: Tensor, params: SamplingParams, prompt: Iterable[int], output: Mapping[int, int]
 ) -> Tensor:
-    """One row of logits [V] after penalties and bias, float32; the same tensor if there are none.
+    """One row of logits [V] after penalties and bias, float32 [V].
 
-    prompt: its ids. output: how often each id was generated. The repetition penalty comes first,
-    then what is subtracted, then the bias, as in the published engines.
+    prompt: its ids. output: how often each id was generated. The repetition penalty is applied
+    first, then presence and frequency penalties, then the bias, as in the published engines. A
+    float32 row without any of them is returned as it is.
     """
     row = row.float()
     if params.repetition_penalty != 1:
@@ -86,7 +87,10 @@ def penalize(
 
 
 def score(logits: Tensor, tokens: Sequence[int], top: int) -> list[TokenLogprobs]:
-    """How likely `tokens` were, one a row of `logits` [N, V], each with the `top` likeliest ids."""
+    """Log-probabilities of `tokens`, one a row of `logits` [N, V], each with the `top` likeliest.
+
+    Computed in float32.
+    """
     logprobs = logits.float().log_softmax(dim=-1)
     ids = torch.tensor(tokens, device=logits.device)
     chosen = logprobs.gather(-1, ids[:, None])[:, 0].tolist()
@@ -104,12 +108,10 @@ def is_greedy(params: SamplingParams) -> bool:
 
 
 def truncate(probabilities: Tensor, params: Sequence[SamplingParams]) -> Tensor:
-    """Zero what top_k and then top_p exclude; probabilities [B, V], result not renormalised.
+    """`probabilities` [B, V] with zeros where top_k and then top_p exclude a token.
 
-    Rows need not sum to 1: min_p has been there before.
-
-    Rows whose bounds lie among their HEAD likeliest tokens, nearly all of them in practice, are
-    not sorted any further.
+    The result is not renormalised, and rows need not sum to 1, since min_p comes first. Rows whose
+    bounds lie among their HEAD likeliest tokens, nearly all in practice, are not sorted fully.
     """
     size = probabilities.shape[-1]
     kept, settled = truncate_head(probabilities, params, min(HEAD, size))
@@ -122,10 +124,10 @@ def truncate(probabilities: Tensor, params: Sequence[SamplingParams]) -> Tensor:
 def truncate_head(
     probabilities: Tensor, params: Sequence[SamplingParams], width: int
 ) -> tuple[Tensor, Tensor]:
-    """`truncate` that looks at each row's `width` likeliest tokens only.
+    """`truncate`, looking only at each row's `width` likeliest tokens.
 
-    Returns the kept probabilities [B, V] and, bool [B], for which rows that was enough. top_p is
-    the share of what top_k leaves.
+    Returns the kept probabilities [B, V] and, bool [B], for which rows that was enough. top_p is a
+    share of what top_k leaves.
     """
     device, size = probabilities.device, probabilities.shape[-1]
     top_k = torch.tensor([[min(row.top_k or size, size)] for row in params], device=device)
@@ -143,9 +145,12 @@ def truncate_head(
 
 
 def draw(weights: Tensor, uniforms: Tensor) -> Tensor:
-    """The index at which each row's cumulative weight passes its uniform share: int64 [B]."""
+    """The first index at which a row's cumulative weight exceeds its share of the total.
+
+    weights: float [B, V], not negative. uniforms: float [B] in [0, 1). Returns int64 [B].
+    """
     cumulative = weights.cumsum(dim=-1)
     total = cumulative[:, -1]
-    # Rounding may lift a share to the total itself, behind the last token that has any weight.
+    # Rounding may lift a share to the total itself, past the last token that has any weight.
     shares = torch.minimum(uniforms * total, total.nextafter(torch.zeros_like(total)))
     return torch.searchsorted(cumulative, shares[:, None], right=True).squeeze(-1)

@@ -1,42 +1,44 @@
 """`Scheduler`: what the next step computes. Plain Python over ints, lists and a deque.
 
-A step has room for so many tokens. First every request that decodes gets one, then prompts are
-read in order of arrival, in chunks that fill the room: a long prompt does not stall those who
-decode, and they do not stall it. Requests start in order of arrival and share the pages of equal
-beginnings; one whose beginning another is just computing waits for it.
+A step has a budget of tokens. Every decoding request gets one first; the rest is filled with
+chunks of prompts in order of arrival, so a long prompt does not stall decoding and decoding does
+not stall it. Requests are admitted in order of arrival and share the pages of common prefixes. A
+request waits while another computes the prefix it needs.
 
-Pages are taken as tokens come. When none is left, pages that nobody uses are evicted; after that
-the youngest running request is put back to wait and computes its latents again later. The oldest
-is never put back for another, and the longest request fits into all pages, so everything finishes.
+Pages are allocated as tokens come. If none is free, idle pages of the prefix cache are evicted;
+after that the newest running request is preempted and recomputes its latents later. The oldest is
+never preempted for another, and the longest request fits into all pages, so everything finishes.
 """
 
 from collections import deque
 from dataclasses import dataclass
 
-from openk2.engine.pages import PagePool
-from openk2.engine.prefix_tree import Node, PrefixTree
+from openk2.engine.page_pool import PagePool
+from openk2.engine.prefix_cache import PrefixCache, PrefixNode
 from openk2.engine.request import Request
 from openk2.protocol import EngineBusyError
 
 
 @dataclass(frozen=True)
-class Work:
-    """The next `count` pending tokens of a request."""
+class ScheduledChunk:
+    """The next `num_tokens` pending tokens of a request."""
 
     request: Request
-    count: int
+    num_tokens: int
 
     @property
-    def completes(self) -> bool:
-        """Whether it leaves nothing pending, so that the next token can be chosen."""
-        return self.count == self.request.pending
+    def is_last(self) -> bool:
+        """Whether nothing stays pending, so that the step samples the request's next token."""
+        return self.num_tokens == self.request.num_pending_tokens
 
 
 class Scheduler:
-    """Requests in order of arrival. It is not thread-safe: the engine holds a lock around it.
+    """The waiting and the running requests. Not thread-safe: the engine holds a lock around it.
 
-    step_tokens: tokens a step computes at most; those that decode come first, at least one
-        prompt token a step comes with them.
+    step_tokens: tokens that a step computes at most. Decoding requests come first; at least one
+        prompt token is computed beside them.
+    share_prefixes: whether requests with a common prefix share its pages.
+    Raises ValueError for a size below 1.
     """
 
     def __init__(
@@ -55,145 +57,147 @@ class Scheduler:
         self.pool, self.page_size = pool, page_size
         self.max_running, self.max_waiting = max_running, max_waiting
         self.step_tokens, self.share_prefixes = step_tokens, share_prefixes
-        self.tree = PrefixTree(page_size)
+        self.prefix_cache = PrefixCache(page_size)
         self.waiting: deque[Request] = deque()
         self.running: list[Request] = []  # in order of arrival
-        self.preemptions = 0
+        self.num_preemptions = 0
 
     @property
-    def available(self) -> int:
-        """Pages that are free or that nobody uses."""
-        return self.pool.free + self.tree.idle
+    def num_available_pages(self) -> int:
+        """Pages that are free or idle."""
+        return self.pool.num_free + self.prefix_cache.num_idle
 
-    def submit(self, request: Request) -> None:
-        """Queue a request. Raises EngineBusyError when `max_waiting` are queued already."""
+    def add(self, request: Request) -> None:
+        """Queue a request. Raises EngineBusyError if `max_waiting` requests wait already."""
         if len(self.waiting) >= self.max_waiting:
             raise EngineBusyError(f"{len(self.waiting)} requests are waiting: try again later")
         self.waiting.append(request)
 
-    def next_step(self) -> list[Work]:
-        """What to compute now; empty if there is no work. `book` tells when it is computed."""
+    def schedule(self) -> list[ScheduledChunk]:
+        """What to compute now; empty if there is no work. Call `mark_computed` afterwards."""
         step: dict[Request, int] = {}
-        for request in [r for r in self.running if r.pending == 1]:
-            self._plan(step, request, 1)
-        room = max(self.step_tokens - len(step), 1)
-        for request in [r for r in self.running if r.pending > 1]:
-            room -= self._plan(step, request, min(request.pending, room))
-        while room > 0 and self._start_next():
+        for request in [r for r in self.running if r.num_pending_tokens == 1]:
+            self._schedule(step, request, 1)
+        budget = max(self.step_tokens - len(step), 1)
+        for request in [r for r in self.running if r.num_pending_tokens > 1]:
+            budget -= self._schedule(step, request, min(request.num_pending_tokens, budget))
+        while budget > 0 and self._admit_next():
             request = self.running[-1]
-            room -= self._plan(step, request, min(request.pending, room))
-        return [Work(request, count) for request, count in step.items()]
+            budget -= self._schedule(step, request, min(request.num_pending_tokens, budget))
+        return [ScheduledChunk(request, count) for request, count in step.items()]
 
-    def book(self, work: Work) -> None:
-        """The latents of `work` are stored: count them, and let others use whole pages of them.
+    def mark_computed(self, chunk: ScheduledChunk) -> None:
+        """Record that the chunk's latents are in the cache; its full pages may be shared now.
 
         Call it before the next token is appended.
         """
-        request, first = work.request, work.request.stored // self.page_size
-        request.stored += work.count
+        request, first = chunk.request, chunk.request.num_computed_tokens // self.page_size
+        request.num_computed_tokens += chunk.num_tokens
         if request not in self.running:
-            return  # taken out during the step: its pages are others'
-        whole = request.stored // self.page_size
-        for node in request.shared[first:whole]:
-            node.ready = True
-        while len(request.shared) < whole and self._share(request, ready=True):
+            return  # removed during the step: others own its pages
+        full = request.num_computed_tokens // self.page_size
+        for node in request.prefix_nodes[first:full]:
+            node.computed = True
+        while len(request.prefix_nodes) < full and self._cache_page(request, computed=True):
             pass
 
     def remove(self, request: Request) -> None:
-        """Forget a finished, failed or cancelled request and free its pages."""
+        """Drop a finished, failed or cancelled request and free its pages."""
         if request in self.running:
             self.running.remove(request)
-            self._free(request)
+            self._free_pages(request)
         elif request in self.waiting:
             self.waiting.remove(request)
 
     def fresh_pages(self, request: Request) -> list[int]:
-        """The pages that the request alone writes: all but what others may be reading."""
-        ready = sum(node.ready for node in request.shared)
-        return request.pages[ready:]
+        """The pages that only this request writes: all but computed, shared ones."""
+        shared = sum(node.computed for node in request.prefix_nodes)
+        return request.page_table[shared:]
 
-    def _plan(self, step: dict[Request, int], request: Request, count: int) -> int:
-        """Give `count` tokens a place in the step, with their pages; how many got one."""
-        if count < 1 or request not in self.running:  # put back for an older one
+    def _schedule(self, step: dict[Request, int], request: Request, count: int) -> int:
+        """Put `count` tokens into the step and allocate their pages; returns how many fit."""
+        if count < 1 or request not in self.running:  # preempted for an older one
             return 0
-        missing = -(-(request.stored + count) // self.page_size) - len(request.pages)
-        while self.available < missing:
-            youngest = self.running[-1]
-            self._put_back(youngest)
-            step.pop(youngest, None)
-            if youngest is request:
+        end = request.num_computed_tokens + count
+        missing = -(-end // self.page_size) - len(request.page_table)
+        while self.num_available_pages < missing:
+            newest = self.running[-1]
+            self._preempt(newest)
+            step.pop(newest, None)
+            if newest is request:
                 return 0
-        if missing > self.pool.free:
-            self.pool.release(self.tree.evict(missing - self.pool.free))
-        request.pages += self.pool.allocate(max(missing, 0))
+        if missing > self.pool.num_free:
+            self.pool.free(self.prefix_cache.evict(missing - self.pool.num_free))
+        request.page_table += self.pool.allocate(max(missing, 0))
         if self.share_prefixes:
-            self._announce(request, request.stored + count)
+            self._cache_uncomputed(request, end)
         step[request] = count
         return count
 
-    def _announce(self, request: Request, end: int) -> None:
-        """Let others wait for the whole pages of the prompt before `end`."""
-        whole = min(end, len(request.prompt)) // self.page_size
-        while len(request.shared) < whole and self._share(request, ready=False):
+    def _cache_uncomputed(self, request: Request, end: int) -> None:
+        """Put the prompt's full pages before `end` into the prefix cache: others wait for them."""
+        full = min(end, len(request.prompt)) // self.page_size
+        while len(request.prefix_nodes) < full and self._cache_page(request, computed=False):
             pass
 
-    def _share(self, request: Request, *, ready: bool) -> bool:
-        """Put the request's next page into the tree, or take the tree's in its place."""
+    def _cache_page(self, request: Request, *, computed: bool) -> bool:
+        """Add the request's next page to the prefix cache, or use the cached page instead."""
         if not self.share_prefixes:
             return False
-        index = len(request.shared)
-        block = self.tree.block(request.tokens, index)
-        node = self.tree.insert(request.shared, block, request.pages[index])
+        index = len(request.prefix_nodes)
+        tokens = self.prefix_cache.page_tokens(request.tokens, index)
+        node = self.prefix_cache.insert(request.prefix_nodes, tokens, request.page_table[index])
         if node is None:
-            known = self.tree.child(request.shared, block)
-            if known is None or not ready:
+            cached = self.prefix_cache.find(request.prefix_nodes, tokens)
+            if cached is None or not computed:
                 return False
-            self.tree.hold(known)
-            self.pool.release([request.pages[index]])
-            request.pages[index] = known.page
-            node = known
-        node.ready = node.ready or ready
-        request.shared.append(node)
+            self.prefix_cache.acquire(cached)
+            self.pool.free([request.page_table[index]])
+            request.page_table[index] = cached.page
+            node = cached
+        node.computed = node.computed or computed
+        request.prefix_nodes.append(node)
         return True
 
-    def _start_next(self) -> bool:
-        """Start the longest-waiting request if it can start now."""
+    def _admit_next(self) -> bool:
+        """Run the request that has waited longest, if it can run now."""
         if not self.waiting or len(self.running) >= self.max_running:
             return False
         request = self.waiting[0]
-        # The last token is computed in any case: the next one is chosen from its output.
-        most = 0 if request.scores_prompt else (len(request.tokens) - 1) // self.page_size
-        chain, coming = self.tree.match(request.tokens, most)
-        if coming and not request.scores_prompt:
+        # The last token is always computed: the next one is sampled from its output.
+        last = len(request.tokens) - 1
+        most = 0 if request.scores_prompt else last // self.page_size
+        chain, being_computed = self.prefix_cache.match(request.tokens, most)
+        if being_computed and not request.scores_prompt:
             return False
-        held_idle = sum(not node.users for node in chain)
+        idle = sum(not node.ref_count for node in chain)
         needed = -(-len(request.tokens) // self.page_size) - len(chain)
-        if self.available - held_idle < needed:
+        if self.num_available_pages - idle < needed:
             return False
-        self._start(self.waiting.popleft(), chain)
+        self._admit(self.waiting.popleft(), chain)
         return True
 
-    def _start(self, request: Request, chain: list[Node]) -> None:
+    def _admit(self, request: Request, chain: list[PrefixNode]) -> None:
         for node in chain:
-            self.tree.hold(node)
-        request.shared = list(chain)
-        request.pages = [node.page for node in chain]
-        request.stored = len(chain) * self.page_size
-        if request.cached is None:
-            request.cached = request.stored
+            self.prefix_cache.acquire(node)
+        request.prefix_nodes = list(chain)
+        request.page_table = [node.page for node in chain]
+        request.num_computed_tokens = len(chain) * self.page_size
+        if request.num_cached_tokens is None:
+            request.num_cached_tokens = request.num_computed_tokens
         self.running.append(request)
 
-    def _put_back(self, request: Request) -> None:
-        """Let the request wait again, before all who came later."""
+    def _preempt(self, request: Request) -> None:
+        """Free the request's pages and put it back at the head of the waiting queue."""
         self.running.remove(request)
-        self._free(request)
-        request.stored, request.pages, request.shared = 0, [], []
+        self._free_pages(request)
+        request.num_computed_tokens, request.page_table, request.prefix_nodes = 0, [], []
         if request.scores_prompt:
             request.prompt_scores.clear()
         self.waiting.appendleft(request)
-        self.preemptions += 1
+        self.num_preemptions += 1
 
-    def _free(self, request: Request) -> None:
-        """Give back the request's pages; its own lists stay for a step that is computing it."""
-        private = request.pages[len(request.shared) :]
-        self.pool.release([*private, *self.tree.release(request.shared)])
+    def _free_pages(self, request: Request) -> None:
+        """Free the request's pages. Its page table stays, for a step that is computing it."""
+        private = request.page_table[len(request.prefix_nodes) :]
+        self.pool.free([*private, *self.prefix_cache.release(request.prefix_nodes)])

@@ -11,8 +11,9 @@ from typing import Any
 from rich.progress import Progress
 
 from openk2.eval.crowd import map_bounded
-from openk2.eval.schema_check import read_json
-from openk2.generation import ChatAnswer, ChatGenerator, ChatRequest, complete
+from openk2.eval.tool_loop import tool_loop, transcript
+from openk2.generation import ChatAnswer, ChatGenerator
+from openk2.verify import read_json
 
 MESSAGES: tuple[dict[str, Any], ...] = (
     {"role": "system", "content": "You are Kimi, an AI assistant created by Moonshot AI."},
@@ -65,14 +66,6 @@ class WeatherRun:
         """Both."""
         return self.called_beijing and self.said_sunny
 
-    def transcript(self) -> str:
-        """The answers on one line: calls as `name arguments`, texts quoted."""
-        parts = []
-        for answer in self.answers:
-            parts += [f"{call.name} {call.arguments}" for call in answer.tool_calls]
-            parts += [json.dumps(answer.content, ensure_ascii=False)] if answer.content else []
-        return " -> ".join(parts) or "(nothing)"
-
 
 @dataclass(frozen=True)
 class WeatherScore:
@@ -102,7 +95,11 @@ async def run_weather_loop(
     """
 
     async def run(_: int) -> WeatherRun:
-        return await _loop(generator, max_rounds, temperature, max_tokens)
+        answers = await tool_loop(
+            generator, list(MESSAGES), TOOLS, lambda call: json.dumps(RESULT),
+            max_rounds=max_rounds, temperature=temperature, max_tokens=max_tokens,
+        )  # fmt: skip
+        return WeatherRun(tuple(answers))
 
     finished = await map_bounded(
         run,
@@ -116,34 +113,8 @@ async def run_weather_loop(
         called=sum(run.called_beijing for run in finished),
         said=sum(run.said_sunny for run in finished),
         succeeded=sum(run.succeeded for run in finished),
-        failures=tuple(run.transcript() for run in finished if not run.succeeded),
+        failures=tuple(transcript(run.answers) for run in finished if not run.succeeded),
     )
-
-
-async def _loop(
-    generator: ChatGenerator, max_rounds: int, temperature: float, max_tokens: int
-) -> WeatherRun:
-    messages: list[dict[str, Any]] = list(MESSAGES)
-    answers: list[ChatAnswer] = []
-    for _ in range(max_rounds):
-        request = ChatRequest(
-            tuple(messages), TOOLS, max_tokens=max_tokens, temperature=temperature
-        )
-        answer = await complete(generator, request)
-        answers.append(answer)
-        if answer.finish_reason != "tool_calls":
-            break
-        messages.append(answer.message())
-        messages += [
-            {
-                "role": "tool",
-                "tool_call_id": call.id,
-                "name": call.name,
-                "content": json.dumps(RESULT),
-            }
-            for call in answer.tool_calls
-        ]
-    return WeatherRun(tuple(answers))
 
 
 def _parsed(arguments: str) -> Any:

@@ -2,9 +2,8 @@
 
 Three of them: `RenderedChat` (K2's format over any TokenGenerator), `HttpChat` (any
 OpenAI-compatible server) and `ScriptedChat` (answers given in advance). `CompletionGenerator` is
-the same for raw text; `RawCompletion` is one over any TokenGenerator. `UpstreamTokens` makes a
-TokenGenerator of engines that others run, `UpstreamChat` a ChatGenerator of those that only chat.
-What talks to a model depends on this room and needs no tensors.
+the same for raw text; `RawCompletion` is one over any TokenGenerator. Code that talks to a model
+depends on this package and needs no tensors.
 """
 
 from openk2.generation.answer import ChatAnswer, complete
@@ -27,7 +26,16 @@ from openk2.generation.completion import (
     CompletionRequest,
     complete_text,
 )
-from openk2.generation.http import EndpointError, HttpChat, served_models
+from openk2.generation.endpoint import (
+    BUSY_STATUSES,
+    EndpointError,
+    api_root,
+    credentials,
+    data_objects,
+    error_message,
+    served_models,
+)
+from openk2.generation.http_chat import HttpChat
 from openk2.generation.prompt_coder import PromptCoder
 from openk2.generation.raw import RawCompletion
 from openk2.generation.rendered import RenderedChat
@@ -36,13 +44,9 @@ from openk2.generation.scores import ScoredToken, TokensScored
 from openk2.generation.scripted import ScriptedChat
 from openk2.generation.settings import GenerationSettings
 from openk2.generation.token_stream import token_chunks
-from openk2.generation.upstream import Upstream, UpstreamError
-from openk2.generation.upstream_chat import UpstreamChat
-from openk2.generation.upstream_guidance import GuidedMasks
-from openk2.generation.upstream_pool import UpstreamPool
-from openk2.generation.upstream_tokens import UpstreamTokens
 
 __all__ = [
+    "BUSY_STATUSES",
     "ChatAnswer",
     "ChatEvent",
     "ChatFinish",
@@ -56,7 +60,6 @@ __all__ = [
     "ContextLengthError",
     "EndpointError",
     "GenerationSettings",
-    "GuidedMasks",
     "HttpChat",
     "JsonFormat",
     "NamedTool",
@@ -70,13 +73,12 @@ __all__ = [
     "ScriptedChat",
     "TokensScored",
     "ToolChoice",
-    "Upstream",
-    "UpstreamChat",
-    "UpstreamError",
-    "UpstreamPool",
-    "UpstreamTokens",
+    "api_root",
     "complete",
     "complete_text",
+    "credentials",
+    "data_objects",
+    "error_message",
     "served_models",
     "token_chunks",
 ]

@@ -3,9 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from openk2.chat import Tokenizer, canonical_history, encode_chat
-from openk2.chat.export import tokenizer_config
-from openk2.chat.template import CHAT_TEMPLATE
+from openk2.chat import (
+    CHAT_TEMPLATE,
+    Tokenizer,
+    canonical_history,
+    encode_chat,
+    tokenizer_config,
+)
 from openk2.generation.request_error import RequestError
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from openk2.chat import Tokenizer
 from openk2.generation import ChatRequest, NamedTool, RequestError
-from openk2.grammar.demand import Demand, JsonContent, Tool, ToolCalls
+from openk2.grammar.course import BoundedMask
+from openk2.grammar.demand import DeclaredTool, Demand, JsonContent, ToolCalls
 from openk2.grammar.enforcer import Enforcer
 from openk2.grammar.error import GrammarError
-from openk2.protocol import TokenMask
 
 
 class ChatMasks:
@@ -17,7 +17,9 @@ class ChatMasks:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._enforcer = Enforcer(tokenizer)
 
-    def mask(self, request: ChatRequest, *, max_tokens: int, first_number: int) -> TokenMask | None:
+    def mask(
+        self, request: ChatRequest, *, max_tokens: int, first_number: int
+    ) -> BoundedMask | None:
         """See `OutputMasks.mask`."""
         demand = demand_of(request)
         if demand is None:
@@ -48,10 +50,10 @@ def demand_of(request: ChatRequest) -> Demand | None:
     return ToolCalls(tools, required=forced, parallel=parallel)
 
 
-def declared(tool: Mapping[str, Any]) -> Tool:
+def declared(tool: Mapping[str, Any]) -> DeclaredTool:
     """An OpenAI tool as the grammar takes it."""
     function = tool["function"]
-    return Tool(function["name"], function.get("parameters"))
+    return DeclaredTool(function["name"], function.get("parameters"))
 
 
 def field_of(error: GrammarError, tools: Sequence[Mapping[str, Any]]) -> str:

@@ -4,19 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-Schema = Mapping[str, Any] | bool
+JsonSchema = Mapping[str, Any] | bool
 ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
 
 
 @dataclass(frozen=True)
-class Tool:
+class DeclaredTool:
     """A declared tool. parameters: its JSON Schema; None or {}: any object."""
 
     name: str
-    parameters: Schema | None = None
+    parameters: JsonSchema | None = None
 
     @property
-    def schema(self) -> Schema:
+    def schema(self) -> JsonSchema:
         """The schema that arguments have to satisfy."""
         return ANY_OBJECT if self.parameters is None or self.parameters == {} else self.parameters
 
@@ -30,7 +30,7 @@ class ToolCalls:
     required, not parallel.
     """
 
-    tools: tuple[Tool, ...]
+    tools: tuple[DeclaredTool, ...]
     required: bool = False
     parallel: bool = True
 
@@ -39,7 +39,7 @@ class ToolCalls:
 class JsonContent:
     """The content is one JSON value; without a schema any object (`json_object`)."""
 
-    schema: Schema = field(default_factory=lambda: dict(ANY_OBJECT))
+    schema: JsonSchema = field(default_factory=lambda: dict(ANY_OBJECT))
 
 
 Demand = ToolCalls | JsonContent

@@ -6,14 +6,10 @@ from collections.abc import Mapping
 from threading import Lock
 
 from openk2.chat import Tokenizer
-from openk2.grammar.bounded import BoundedMask, Course
-from openk2.grammar.content import JsonValue
-from openk2.grammar.demand import Demand, JsonContent, Schema, ToolCalls
+from openk2.grammar.course import BoundedMask, ContentCourse, Course, ToolSection, ValueGrammar
+from openk2.grammar.demand import Demand, JsonContent, JsonSchema, ToolCalls
 from openk2.grammar.error import GrammarError
-from openk2.grammar.section import ToolSection
-from openk2.grammar.value_grammar import ValueGrammar
-from openk2.grammar.vocabulary import Vocabulary
-from openk2.protocol import TokenMask
+from openk2.grammar.matcher import TokenVocabulary
 
 # Compiled schemas kept, the ones used last; each holds some 100 kB.
 MAX_KEPT = 512
@@ -28,11 +24,11 @@ class Enforcer:
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        self._vocabulary = Vocabulary(tokenizer)
+        self._vocabulary = TokenVocabulary(tokenizer)
         self._kept: OrderedDict[str, ValueGrammar] = OrderedDict()
         self._lock = Lock()
 
-    def mask(self, demand: Demand, *, max_tokens: int, first_number: int = 0) -> TokenMask:
+    def mask(self, demand: Demand, *, max_tokens: int, first_number: int = 0) -> BoundedMask:
         """A fresh mask for one output.
 
         max_tokens: ids that the output may have, the stop token included. first_number: how many
@@ -57,7 +53,7 @@ class Enforcer:
 
     def _course(self, demand: Demand, first_number: int) -> Course:
         if isinstance(demand, JsonContent):
-            return JsonValue(self._vocabulary, self._grammar(demand.schema))
+            return ContentCourse(self._vocabulary, self._grammar(demand.schema))
         return ToolSection(
             self._vocabulary,
             self._grammars(demand),
@@ -79,7 +75,7 @@ class Enforcer:
                 raise error.of_tool(tool.name) from None
         return grammars
 
-    def _grammar(self, schema: Schema) -> ValueGrammar:
+    def _grammar(self, schema: JsonSchema) -> ValueGrammar:
         try:
             # The order of properties is the order in which they are written: it is kept.
             text = json.dumps(schema, allow_nan=False)

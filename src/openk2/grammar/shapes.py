@@ -25,14 +25,14 @@ def identity(value: Any) -> Hashable:
 
 
 @dataclass(frozen=True)
-class Literals:
+class LiteralShape:
     """One of these scalars."""
 
     values: tuple[Any, ...]
 
     # True == 1 in Python and not in JSON.
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Literals) and self.texts == other.texts
+        return isinstance(other, LiteralShape) and self.texts == other.texts
 
     def __hash__(self) -> int:
         return hash(self.texts)
@@ -49,7 +49,7 @@ class Literals:
 
 
 @dataclass(frozen=True)
-class Text:
+class StringShape:
     """A string. Lengths in characters; every pattern is found in it, every format fits it."""
 
     min_length: int = 0
@@ -64,7 +64,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Number:
+class NumberShape:
     """A number, or an integer, from low to high, both included."""
 
     integer: bool
@@ -74,7 +74,7 @@ class Number:
 
 
 @dataclass(frozen=True)
-class List:
+class ArrayShape:
     """An array: item i is `prefix[i]` or, beyond it, `rest` (NEVER: no more)."""
 
     prefix: tuple[int, ...]
@@ -88,7 +88,7 @@ class List:
 
 
 @dataclass(frozen=True)
-class Record:
+class ObjectShape:
     """An object. It is written in this order: the named properties, then further keys.
 
     properties: name -> node; NEVER: the name may not occur.
@@ -112,18 +112,18 @@ class Record:
         return bool(self.patterns or self.additional != NEVER) and self.max_extra != 0
 
 
-Leaf = Text | Number
-Shape = Literals | Leaf | List | Record
-Union = tuple[Shape, ...]
+ScalarShape = StringShape | NumberShape
+ValueShape = LiteralShape | ScalarShape | ArrayShape | ObjectShape
+Alternatives = tuple[ValueShape, ...]
 
 
 @dataclass(frozen=True)
 class Shapes:
     """The nodes of one schema. root: the number of its own node."""
 
-    nodes: Sequence[Union]
+    nodes: Sequence[Alternatives]
     root: int
 
-    def node(self, number: int) -> Union:
+    def node(self, number: int) -> Alternatives:
         """The alternatives of a node, none of NEVER."""
         return () if number == NEVER else self.nodes[number]

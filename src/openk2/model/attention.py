@@ -1,13 +1,15 @@
 """Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434; K2 report section 2.3).
 
-Two readings of the same product. *Expanded*: keys and values are computed from the latents through
-kv_b_proj, as training and prefill want. *Absorbed*: kv_b_proj's key half is folded into the query
+The same product has two forms. *Expanded*: keys and values are computed from the latents through
+kv_b_proj, for training and prefill. *Absorbed*: the key half of kv_b_proj is folded into the query
 and its value half into the output, so that attention runs over the 576-wide latents themselves,
-as decoding wants. Both give the same numbers; a test holds them together.
+for decoding. Both give the same numbers; a test compares them.
 
-A model packed for serving computes the absorbed form over the cache's pages, for prompts and
-decoding alike, so that a token's bits do not depend on which of the two it came by.
+A model packed for serving computes the absorbed form over the cache's pages, for prompts and for
+decoding, so that a token's bits do not depend on which of the two computed it.
 """
+
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -16,16 +18,21 @@ from openk2.architecture import ModelConfig
 from openk2.kernels import PackedHeads
 from openk2.kernels import rotate as rotate_rows
 from openk2.model.activations import Activations, compute_dtype
-from openk2.model.cache import AttendingCache, LatentCache
+from openk2.model.cache import AttendingCache
+from openk2.model.context import KeysInCache, LayerContext, OwnKeys
+from openk2.model.core_attention import AttentionWeights, CoreAttention, plain_attention
 from openk2.model.linear import Linear, forgotten
 from openk2.model.norm import RMSNorm
-from openk2.model.observation import EVERYWHERE, Observation
+from openk2.model.observation import Observation
 from openk2.model.rope import rotate
-from openk2.model.spans import Span, windows
+from openk2.model.spans import Span
 
 
 class LatentAttention(nn.Module):
-    """One layer's attention. Shapes: B sequences, T new tokens, S keys, H heads."""
+    """One layer's attention. Shapes: B sequences, T new tokens, S keys, H heads.
+
+    core: what computes attention over expanded keys; another `CoreAttention` can replace it.
+    """
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
@@ -40,43 +47,31 @@ class LatentAttention(nn.Module):
             config.kv_lora_rank, heads * (config.qk_nope_head_dim + config.v_head_dim), bias=False
         )
         self.o_proj = Linear(heads * config.v_head_dim, hidden)
+        self.weigh = AttentionWeights(config.softmax_scale, layer)
+        self.core: CoreAttention = plain_attention
         self.packed: tuple[PackedHeads, PackedHeads] | None = None
         self.activations = Activations()
 
-    def forward(
-        self,
-        x: Tensor,
-        rotation: tuple[Tensor, Tensor],
-        mask: Tensor | None,
-        cache: LatentCache | AttendingCache | None = None,
-        positions: Tensor | None = None,
-        observation: Observation | None = None,
-        spans: list[list[Span]] | None = None,
-    ) -> Tensor:
-        """x [B, T, hidden] -> [B, T, hidden]. mask [B, T, S] is True where a key is visible.
-
-        Without a mask the cache, an `AttendingCache`, decides.
-        spans: `document_spans` of packed rows; the same result, skipping what is masked anyway.
-        """
-        if mask is None:
-            assert isinstance(cache, AttendingCache)
-            return self.over_pages(x, rotation, cache)
+    def forward(self, x: Tensor, context: LayerContext) -> Tensor:
+        """x [B, T, hidden] -> [B, T, hidden], dtype of x."""
+        keys, rotation = context.keys, context.rotation
+        if isinstance(keys, KeysInCache):
+            return self.over_pages(x, rotation, keys.cache)
         narrow = self.activations.compute("norms", compute_dtype, x)
         q_nope, q_rope = self.queries(narrow, rotation)
         latents = self.latents(narrow, rotation)
-        if cache is not None:
-            assert positions is not None
-            assert not isinstance(cache, AttendingCache)
-            latents = cache.extend(self.layer, latents, positions).to(x.dtype)
-        if cache is not None and x.shape[1] == 1:
-            heads = self.absorbed(q_nope, q_rope, latents, mask[:, None], observation)
+        mask, seen = keys.mask[:, None], context.observation
+        if isinstance(keys, OwnKeys):
+            heads = self.expanded(q_nope, q_rope, latents, mask, seen, keys.spans)
         else:
-            heads = self.expanded(q_nope, q_rope, latents, mask[:, None], observation, spans)
+            latents = keys.cache.extend(self.layer, latents, keys.positions).to(x.dtype)
+            form = self.absorbed if x.shape[1] == 1 else self.expanded
+            heads = form(q_nope, q_rope, latents, mask, seen)
         result: Tensor = self.o_proj(heads.transpose(1, 2).flatten(2))
         return result
 
     def pack(self) -> None:
-        """Make both halves of kv_b_proj ready for `over_pages`; its weight is forgotten."""
+        """Pack both halves of kv_b_proj for `over_pages`; its weight is dropped."""
         heads, nope = self.config.num_attention_heads, self.config.qk_nope_head_dim
         key_up, value_up = self.kv_b_proj.weight.unflatten(0, (heads, -1)).split_with_sizes(
             [nope, self.config.v_head_dim], dim=1
@@ -89,7 +84,7 @@ class LatentAttention(nn.Module):
     ) -> Tensor:
         """Store the latents of x [B, T, hidden] and attend over all of them: [B, T, hidden].
 
-        The same numbers as `queries`, `latents` and `absorbed`, written where they are read.
+        It computes what `queries`, `latents` and `absorbed` do, in place.
         """
         assert self.packed is not None
         key_up, value_up = self.packed
@@ -115,12 +110,12 @@ class LatentAttention(nn.Module):
         return result.view_as(x)
 
     def queries(self, x: Tensor, rotation: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """The positionless part [B, H, T, nope] and the rotated part [B, H, T, rope]."""
+        """x [B, T, hidden] -> the positionless [B, H, T, nope] and rotated part [B, H, T, rope]."""
         latent = self.q_a_layernorm(self.q_a_proj(x))
         return self.activations.compute("mla_up", self.up_query, latent, *rotation)
 
     def up_query(self, latent: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
-        """The query's latent [B, T, q_lora_rank] -> both parts of every head's query."""
+        """The query's latent [B, T, q_lora_rank] -> both parts of `queries`."""
         config = self.config
         q: Tensor = self.q_b_proj(latent)
         q = q.unflatten(-1, (config.num_attention_heads, config.qk_head_dim)).transpose(1, 2)
@@ -128,13 +123,13 @@ class LatentAttention(nn.Module):
         return nope, rotate(rope, cos[:, None], sin[:, None])
 
     def latents(self, x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-        """What the cache holds: normalised latent and rotated shared key [B, T, latent_dim]."""
+        """x [B, T, hidden] -> normalised latent and rotated key, as cached: [B, T, latent_dim]."""
         return self.activations.compute(
             "norms", self.normalise, self.kv_a_proj_with_mqa(x), *rotation
         )
 
     def normalise(self, latents: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        """What kv_a_proj_with_mqa gives, with the latent normalised and the key rotated."""
+        """Normalise the latent and rotate the key of `latents` [B, T, latent_dim]."""
         config = self.config
         latent, rope = latents.split([config.kv_lora_rank, config.qk_rope_head_dim], dim=-1)
         return torch.cat((self.kv_a_layernorm(latent), rotate(rope, cos, sin)), dim=-1)
@@ -148,18 +143,18 @@ class LatentAttention(nn.Module):
         observation: Observation | None = None,
         spans: list[list[Span]] | None = None,
     ) -> Tensor:
-        """Attention over expanded keys and values: [B, H, T, v_head_dim]."""
+        """Attention over expanded keys and values: [B, H, T, v_head_dim].
+
+        latents [B, S, latent_dim]; mask bool [B or 1, 1, T, S].
+        """
         query, key, v = self.activations.compute("mla_up", self.up_heads, q_nope, q_rope, latents)
-        if spans is not None:
-            return self.by_spans(query, key, v, mask, observation, spans)
-        weights = self.weigh(query @ key.transpose(-1, -2), mask, observation)
-        mixed: Tensor = weights @ v
-        return mixed
+        weigh = partial(self.weigh, observation=observation)
+        return self.core(query, key, v, mask, spans, weigh)
 
     def up_heads(
         self, q_nope: Tensor, q_rope: Tensor, latents: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Every head's query, key [B, H, T, qk_head_dim] and value [B, H, T, v_head_dim]."""
+        """Every head's query [B, H, T, D], key [B, H, S, D] and value [B, H, S, v_head_dim]."""
         config = self.config
         latent, k_rope = latents.split([config.kv_lora_rank, config.qk_rope_head_dim], dim=-1)
         kv: Tensor = self.kv_b_proj(latent)
@@ -167,31 +162,6 @@ class LatentAttention(nn.Module):
         k_nope, v = kv.split([config.qk_nope_head_dim, config.v_head_dim], dim=-1)
         shared = k_rope[:, None].expand(-1, config.num_attention_heads, -1, -1)
         return torch.cat((q_nope, q_rope), -1), torch.cat((k_nope, shared), -1), v
-
-    def by_spans(
-        self,
-        query: Tensor,
-        key: Tensor,
-        v: Tensor,
-        mask: Tensor,
-        observation: Observation | None,
-        spans: list[list[Span]],
-    ) -> Tensor:
-        """The same product, rectangle by rectangle: [B, H, T, v_head_dim]."""
-        here = [(row, span) for row, row_spans in enumerate(spans) for span in row_spans]
-        queries = windows(query, [(row, span.start, span.end) for row, span in here])
-        seen = [(row, span.first, span.end) for row, span in here]
-        mixed = []
-        for (row, span), q, k, values in zip(
-            here, queries, windows(key, seen), windows(v, seen), strict=True
-        ):
-            visible = mask[row, :, span.start : span.end, span.first : span.end]
-            where = slice(row, row + 1), slice(span.start, span.end)
-            weights = self.weigh((q @ k.mT)[None], visible[None], observation, where)[0]
-            mixed.append(weights @ values)
-        # Rows are of one length, and their spans follow each other.
-        rows: Tensor = torch.cat(mixed, dim=1).unflatten(1, (len(spans), -1)).transpose(0, 1)
-        return rows
 
     def absorbed(
         self,
@@ -201,37 +171,23 @@ class LatentAttention(nn.Module):
         mask: Tensor,
         observation: Observation | None = None,
     ) -> Tensor:
-        """The same over the latents themselves: [B, H, T, v_head_dim]."""
+        """The result of `expanded`, computed over the latents themselves: [B, H, T, v_head_dim]."""
         config = self.config
         heads, rank = config.num_attention_heads, config.kv_lora_rank
         batch, _, length, _ = q_nope.shape
         up = self.kv_b_proj.weight.view(heads, -1, rank).to(q_nope.dtype)
         key_up, value_up = up.split([config.qk_nope_head_dim, config.v_head_dim], dim=1)
-        # Heads become rows of one product over the shared latents, and sequences rows of one
-        # product a head: broadcasting would copy latents per head and weights per sequence.
+        # Fold heads into the rows of one product over the shared latents, and sequences into the
+        # rows of one product a head: broadcasting would copy latents per head and weights per
+        # sequence.
         folded = torch.bmm(q_nope.transpose(0, 1).flatten(1, 2), key_up)
         folded = folded.unflatten(1, (batch, length)).transpose(0, 1)
         query = torch.cat((folded, q_rope), dim=-1).flatten(1, 2)
         products = torch.bmm(latents, query.transpose(1, 2)).transpose(1, 2)
-        weights = self.weigh(products.unflatten(1, (heads, length)), mask, observation)
+        products = products.unflatten(1, (heads, length))
+        weights = self.weigh(products, mask, observation=observation)
         mixed = torch.bmm(weights.flatten(1, 2), latents[..., :rank])
         mixed = mixed.unflatten(1, (heads, length)).transpose(0, 1).flatten(1, 2)
         out: Tensor = torch.bmm(mixed, value_up.transpose(1, 2))
         out = out.unflatten(1, (batch, length)).transpose(0, 1)
         return out
-
-    def weigh(
-        self,
-        products: Tensor,
-        mask: Tensor,
-        observation: Observation | None,
-        where: tuple[slice, slice] = EVERYWHERE,
-    ) -> Tensor:
-        """Scale, mask and normalise query-key products [B, H, T, S] in float32.
-
-        where: which sequences and queries of the pass these are.
-        """
-        logits = (products.float() * self.config.softmax_scale).masked_fill(~mask, -torch.inf)
-        if observation is not None:
-            observation.see_logits(self.layer, logits.detach().amax(dim=-1), where)
-        return logits.softmax(dim=-1).to(products.dtype)

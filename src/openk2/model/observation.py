@@ -57,6 +57,12 @@ class Observation:
         per_head = per_query.amax((0, 2)).float()
         torch.maximum(self.max_logits[layer], per_head, out=self.max_logits[layer])
 
+    def see_weights(self, layer: int, weights: Tensor) -> None:
+        """What a query's keys get, float32 [B, heads, T, S]: of no concern to a training step.
+
+        With packed documents there are several calls a layer, each for a stretch of queries.
+        """
+
     @torch.no_grad()
     def see_load(self, layer: int, chosen: Tensor) -> None:
         """Count `chosen` int64 [B * T, choices], the experts of each token."""

@@ -9,17 +9,16 @@ from openk2.architecture import ModelConfig
 from openk2.model.activations import Activations, Keeping
 from openk2.model.attention import LatentAttention
 from openk2.model.cache import AttendingCache, LatentCache
+from openk2.model.context import LayerContext, layer_context
 from openk2.model.experts import Experts, MixtureOfExperts, Router, SwiGLU
 from openk2.model.initial import start
 from openk2.model.linear import Linear
 from openk2.model.norm import RMSNorm
 from openk2.model.observation import Observation
-from openk2.model.rope import inverse_frequencies, rotation
-from openk2.model.spans import Span, document_spans
 
 
 class DecoderLayer(nn.Module):
-    """Pre-norm attention and MLP with residuals."""
+    """Pre-norm attention and MLP, each with a residual connection."""
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
@@ -34,36 +33,27 @@ class DecoderLayer(nn.Module):
         )
 
     def keep(self, keeping: Keeping) -> None:
-        """Keep activations for the backward pass in this way from now on."""
+        """Save activations for the backward pass as `keeping` says, from now on."""
         activations = Activations(keeping)
         for module in self.modules():
             if isinstance(module, DecoderLayer | LatentAttention | RMSNorm | SwiGLU | Experts):
                 module.activations = activations
 
-    def forward(
-        self,
-        x: Tensor,
-        rotation: tuple[Tensor, Tensor],
-        mask: Tensor | None,
-        cache: LatentCache | AttendingCache | None,
-        positions: Tensor,
-        observation: Observation | None,
-        spans: list[list[Span]] | None,
-    ) -> Tensor:
+    def forward(self, x: Tensor, context: LayerContext) -> Tensor:
         """x [B, T, hidden] -> [B, T, hidden]."""
         with self.activations.layer():
             normed = self.input_layernorm(x)
-            x = x + self.self_attn(normed, rotation, mask, cache, positions, observation, spans)
+            x = x + self.self_attn(normed, context)
             normed = self.post_attention_layernorm(x)
             if isinstance(self.mlp, MixtureOfExperts):
-                x = x + self.mlp(normed, observation)
+                x = x + self.mlp(normed, context.observation)
             else:
                 x = x + self.mlp(normed)
         return x
 
 
 class Decoder(nn.Module):
-    """The published `model.` prefix: everything but the head."""
+    """Everything but the head, under the published prefix `model.`."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -87,7 +77,7 @@ class K2Model(nn.Module):
 
     @property
     def decoder_layers(self) -> list[DecoderLayer]:
-        """The layers, typed."""
+        """The layers that are held here, typed."""
         return [layer for layer in self.model.layers if isinstance(layer, DecoderLayer)]
 
     @property
@@ -97,11 +87,11 @@ class K2Model(nn.Module):
 
     @torch.no_grad()
     def pack(self) -> "K2Model":
-        """Make the weights ready for serving over an `AttendingCache`; return self.
+        """Pack the weights for serving over an `AttendingCache`; return self.
 
-        They are forgotten as they are packed, so memory stays near one copy: a packed model can
-        be neither trained nor saved. Sums then run in one order for every row (docs/design/
-        kernels.md): a token's logits do not depend on what shares its step.
+        Each weight is dropped when it is packed, so memory stays near one copy; a packed model can
+        be neither trained nor saved. Sums then run in one order for every row, so a token's logits
+        do not depend on what else is in its batch (docs/design/kernels.md).
         """
         for module in list(self.modules()):
             if isinstance(module, Linear | RMSNorm | SwiGLU | Router | Experts | LatentAttention):
@@ -117,7 +107,7 @@ class K2Model(nn.Module):
     def initialize(self, seed: int) -> "K2Model":
         """Draw every matrix from normal(0, initializer_range), norms 1, bias 0; return self.
 
-        Each is drawn by its name: a network that lacks some gets the same numbers in the others.
+        Each is drawn from its own name, so a part of a network gets the same numbers as the whole.
         """
         for name, parameter in self.named_parameters():
             start(name, parameter, 0, len(parameter), seed, self.config.initializer_range)
@@ -136,64 +126,31 @@ class K2Model(nn.Module):
     ) -> Tensor:
         """tokens int64 [B, T] -> final hidden states [B, T, hidden], for `lm_head`.
 
-        segments [B, T]: packed documents; a token sees only its own (default: one document).
-            Padding has a negative segment and is not observed.
-        positions [B, T]: each token's place in its sequence (default 0..T-1); with packing they
-            restart at each document. Required with a cache.
-        cache: keys of positions up to the token's own are visible; see `LatentCache`.
-        observation: filled with max logits and expert load.
+        segments int64 [B, T]: packed documents; a token attends only to its own (default: one
+            document a row). Padding has a negative segment and is not observed.
+        positions int64 [B, T]: each token's position in its sequence (default 0..T-1). Required
+            with a cache.
+        cache: keys of positions up to the token's own are visible; see `LatentCache`. An
+            `AttendingCache` needs a packed model, else ValueError.
+        observation: records max logits and expert load.
         """
         if isinstance(cache, AttendingCache):
             self.require_packed()
         x = self.model.embed_tokens(tokens)
-        x = through_layers(
+        context = layer_context(
             self.config,
-            self.model.layers,
             x,
             segments=segments,
             positions=positions,
             cache=cache,
             observation=observation,
         )
-        hidden: Tensor = self.model.norm(x)
+        hidden: Tensor = self.model.norm(through_layers(self.model.layers, x, context))
         return hidden
 
 
-def through_layers(
-    config: ModelConfig,
-    layers: Iterable[nn.Module],
-    x: Tensor,
-    *,
-    segments: Tensor | None = None,
-    positions: Tensor | None = None,
-    cache: LatentCache | AttendingCache | None = None,
-    observation: Observation | None = None,
-) -> Tensor:
-    """Hidden states [B, T, hidden] before some `DecoderLayer`s -> after them.
-
-    The rest as in `K2Model.forward`.
-    """
-    batch, length = x.shape[:2]
-    if positions is None:
-        if cache is not None:
-            raise ValueError("positions is None: a forward pass with a cache needs them")
-        positions = torch.arange(length, device=x.device).expand(batch, length)
-    turns = rotation(config, inverse_frequencies(config).to(x.device), positions)
-    mask: Tensor | None = None
-    if cache is None:
-        mask = causal_mask(length, segments, x.device)
-    elif not isinstance(cache, AttendingCache):
-        keys = torch.arange(int(positions.max()) + 1, device=x.device)
-        mask = keys <= positions[..., None]
-    if observation is not None:
-        observation.see_only(None if segments is None else segments >= 0)
-    spans = document_spans(segments) if segments is not None and cache is None else None
+def through_layers(layers: Iterable[nn.Module], x: Tensor, context: LayerContext) -> Tensor:
+    """Hidden states [B, T, hidden] before some `DecoderLayer`s -> after them."""
     for layer in layers:
-        x = layer(x, turns, mask, cache, positions, observation, spans)
+        x = layer(x, context)
     return x
-
-
-def causal_mask(length: int, segments: Tensor | None, device: torch.device) -> Tensor:
-    """True where a key is visible [B or 1, T, T]: earlier in the row and of the same segment."""
-    causal = torch.ones(length, length, dtype=torch.bool, device=device).tril()[None]
-    return causal if segments is None else causal & (segments[:, :, None] == segments[:, None, :])

@@ -1,4 +1,4 @@
-"""The norm of a gradient that many ranks hold together, and its limit: one message a step."""
+"""The global norm of gradients that many ranks hold together, and clipping by it: one message."""
 
 from collections.abc import Callable, Iterable
 
@@ -18,12 +18,12 @@ def clip_gradients(
     group: dist.ProcessGroup | None = None,
     copies: Callable[[Tensor], int] = lambda _: 1,
 ) -> Tensor:
-    """Shrink all gradients by one factor so that their norm is at most `limit`; return the norm.
+    """Scale all gradients by one factor so that their norm is at most `limit`.
 
-    group: the ranks among which the model is shared out, however it is; None: it is all here.
-    copies: how many of them hold the very numbers of a parameter that is held here.
-    The norm is the same to the last bit on every rank. It is not finite if any gradient is not, and
-    then no gradient is touched.
+    group: the ranks that hold the model together; None: it is all here.
+    copies: how many of them hold the same copy of a parameter that is held here.
+    Returns the norm before, float32 [], the same to the last bit on every rank. It is not finite if
+    any gradient is not; then no gradient is changed.
     """
     held: dict[int, list[Tensor]] = {}
     for parameter in parameters:

@@ -1,14 +1,14 @@
-"""The largest scaled attention logit of each head, as QK-Clip wants it, for any trainer.
+"""The largest scaled attention logit of each head, S_max of algorithm 1, for any trainer.
 
-Three ways to know it (report 2.1 leaves this open):
+Three ways to compute it (report 2.1 leaves this open):
 
-- *exact*: queries times keys once more, forward only, in chunks. A third more than the forward
-  pass of fused attention, no memory to speak of.
-- *by logsumexp*, which every fused attention kernel returns beside its output: the largest logit
-  is at most that, and at least that minus ln(number of keys). Clipping by it never clips too
-  little; below a tau of about 30 the slack, ln n, begins to matter.
-- *exact on trigger*: the bound in every step, the exact value only of layers where it passes tau.
-  What is clipped is then what `exact` would clip.
+- *exact*: queries times keys once more, forward only, in chunks. It costs a third of the forward
+  pass of fused attention, and little memory.
+- *by logsumexp*, which fused attention kernels return beside their output. The largest logit is at
+  most that, and at least that minus ln(number of keys). Clipping by it never clips too little;
+  below a tau of about 30 the slack, ln n, begins to matter.
+- *exact on trigger*: the bound in every step, and the exact value only for layers where the bound
+  exceeds tau. It clips what `exact` would clip.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,10 +29,9 @@ def exact_max_logits(
 ) -> Tensor:
     """The largest of scale * query . key over the batch and all visible pairs: float32 [H].
 
-    query [B, H, T, D], key [B, K, T, D] with K dividing H, query head h reading key head
-    h * K // H. causal: a query sees keys up to its own place. visible: bool
-    [B, H, T, keys], with 1 for B or H if all are alike: what a mask leaves of that. chunk: queries
-    at a time.
+    query [B, H, T, D], key [B, K, T, D]; K divides H, and query head h reads key head h * K // H.
+    causal: a query sees the keys up to its own position. visible: bool [B, H, T, keys], B or H may
+    be 1: which of those a mask leaves visible. chunk: queries processed at a time.
     """
     heads, length = query.shape[1:3]
     key = key.repeat_interleave(heads // key.shape[1], dim=1)
@@ -53,7 +52,7 @@ def exact_max_logits(
 
 @torch.no_grad()
 def max_logits_by_lse(logsumexp: Tensor) -> Tensor:
-    """An upper bound of each head's largest logit, float32 [H], from logsumexp [B, H, T]."""
+    """An upper bound of each head's largest logit: logsumexp [B, H, T] -> float32 [H]."""
     return logsumexp.float().amax(dim=(0, 2))
 
 
@@ -61,11 +60,11 @@ def max_logits_by_lse(logsumexp: Tensor) -> Tensor:
 def max_logits_on_trigger(
     bounds: Tensor, tau: float, exact: Sequence[Callable[[], Tensor]]
 ) -> Tensor:
-    """[layers, H]: the bounds, but the exact values of layers where a bound passes tau.
+    """The bounds, with exact values for the layers where a bound exceeds tau: [layers, H].
 
-    bounds: [layers, H], see `max_logits_by_lse`, the same on every rank: reduce them by maximum
-    before. exact: for each layer how to compute its [H]; called only where it matters. Heads that
-    are above tau by the result are above it in truth.
+    bounds: [layers, H], see `max_logits_by_lse`; reduce them over ranks by maximum first, so that
+    they are the same on every rank. exact: computes [H] for each layer; called only where needed.
+    A head above tau in the result is truly above it.
     """
     triggered = (bounds > tau).any(dim=1).tolist()
     rows = zip(bounds, exact, triggered, strict=True)

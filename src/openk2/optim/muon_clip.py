@@ -12,35 +12,37 @@ from torch import Tensor
 from openk2.optim.gradient_norm import clip_gradients
 from openk2.optim.muon import Muon
 from openk2.optim.newton_schulz import QUINTIC, Coefficients
-from openk2.optim.owners import FusedNames, assign_owners, is_vector
+from openk2.optim.owners import EMBEDDING_AND_HEAD, FusedNames, assign_owners, is_vector
 from openk2.optim.qk_clip import Heads, qk_clip
 from openk2.optim.shards import is_sharded
 
 
 class MuonClip:
-    """One optimizer over named parameters; `owners` says which tensor belongs to whom.
+    """Algorithm 1 of the report over named parameters; `owners` says who updates which tensor.
 
-    lr is shared: Muon's update is scaled to AdamW's root mean square. Weight decay is decoupled and
-    touches matrices only, as in the report; norm weights do not decay.
+    One lr serves both optimizers: Muon's update is scaled to AdamW's root mean square. Weight decay
+    is decoupled and applies to matrices only, as in the report; norm weights do not decay.
 
     adamw: shell patterns for matrices that are not hidden: the embedding and the head.
-    fused: shell patterns for tensors that hold several matrices, and how many those are, as in
-        {"*.gate_up_proj": 2}; or the rows of each, {"*.qkv_proj.weight": (4096, 1024, 1024)}; or a
-        `Fused`. Muon takes each for itself; the state keeps the tensor's shape. A tensor whose name
-        says that it is fused must be spoken of; 1 says that it is not.
+    fused: shell patterns for tensors that hold several matrices, and how many:
+        {"*.gate_up_proj": 2}; or the rows of each: {"*.qkv_proj.weight": (4096, 1024, 1024)}; or a
+        `Fused`. Muon updates each matrix by itself; the state keeps the tensor's shape. A tensor
+        whose name looks fused (`gate_up`, `qkv`) must be listed; use 1 for a single matrix.
+    partial: the parameters are a part of a network, one pipeline rank's; see `assign_owners`.
     ns_steps, coefficients, ns_dtype, momentum_dtype: see `Muon`.
-    adamw_matrix_rate: AdamW's matrices, the embedding and the head, learn at this share of lr.
-    copies: the ranks that hold a parameter alike, by its name, or of all that are not sharded; its
-        gradient must be the same on all of them. Sharded parameters (`fully_shard`) say it
-        themselves.
+    adamw_matrix_rate: AdamW's matrices, the embedding and the head, use lr times this.
+    copies: the ranks that hold the same copy of a parameter, by its name, or of all parameters that
+        are not sharded; the gradient must be the same on all of them. Parameters sharded by
+        `fully_shard` need no entry.
     """
 
     def __init__(
         self,
         named_parameters: Iterable[tuple[str, Tensor]],
         *,
-        adamw: Sequence[str] = ("*embed_tokens*", "lm_head*"),
+        adamw: Sequence[str] = EMBEDDING_AND_HEAD,
         fused: FusedNames | None = None,
+        partial: bool = False,
         lr: float = 2e-4,
         weight_decay: float = 0.1,
         momentum: float = 0.95,
@@ -59,7 +61,7 @@ class MuonClip:
         if not 0 < adamw_matrix_rate < math.inf:
             raise ValueError(f"adamw_matrix_rate is {adamw_matrix_rate}: it must be above 0")
         named = dict(named_parameters)
-        self.owners = assign_owners(named.items(), adamw, fused)
+        self.owners = assign_owners(named.items(), adamw, fused, partial=partial)
         self.tau = tau
         if isinstance(copies, dist.ProcessGroup):
             copies = dict.fromkeys(named, copies)
@@ -69,7 +71,7 @@ class MuonClip:
         matrices = [named[name] for name in rest if not is_vector(name, named[name])]
         vectors = [named[name] for name in rest if is_vector(name, named[name])]
         self.muon = Muon(
-            [{"params": hidden}],  # none, where a pipeline's last rank holds the head alone
+            [{"params": hidden}],  # empty where a pipeline's last rank holds the head alone
             lr=lr,
             momentum=momentum,
             weight_decay=weight_decay,
@@ -103,9 +105,10 @@ class MuonClip:
         self.adamw.param_groups[0]["lr"] = lr * self.adamw_matrix_rate
 
     def clip_gradients(self, limit: float, group: dist.ProcessGroup | None = None) -> Tensor:
-        """Limit the norm of all gradients together; return it as it was. See `clip_gradients`.
+        """Scale all gradients so that their norm is at most `limit`; return the norm before, [].
 
-        group: every rank that holds a part of the model; None: it is all here.
+        group: every rank that holds a part of the model; None: it is all here. See
+        `clip_gradients`.
         """
 
         def copies(parameter: Tensor) -> int:
@@ -115,12 +118,16 @@ class MuonClip:
         return clip_gradients(self.named.values(), limit, group=group, copies=copies)
 
     def step(self) -> None:
-        """Update every parameter that has a gradient."""
+        """Update every parameter that has a gradient (algorithm 1, lines 3-7, and AdamW)."""
         self.muon.step()
         self.adamw.step()
 
     def clip(self, layers: Sequence[Heads], max_logits: Tensor) -> Tensor:
-        """QK-Clip with this optimizer's tau; see `qk_clip`."""
+        """QK-Clip with this optimizer's tau (algorithm 1, lines 9-17), after `step`.
+
+        max_logits: [layers, heads]. Returns which heads were clipped, bool [layers, heads]; see
+        `qk_clip`.
+        """
         return qk_clip(layers, max_logits, self.tau)
 
     def zero_grad(self) -> None:
@@ -129,7 +136,7 @@ class MuonClip:
         self.adamw.zero_grad(set_to_none=True)
 
     def allocate_state(self) -> None:
-        """Make the state that steps make, all zeros, where there is none: for a resume to fill."""
+        """Allocate missing state as zeros, for a resume to fill."""
         for optimizer, names in (
             (self.muon, {"momentum": self.muon.defaults["momentum_dtype"]}),
             (self.adamw, {"exp_avg": None, "exp_avg_sq": None}),
@@ -142,7 +149,7 @@ class MuonClip:
                     state.setdefault("step", torch.zeros((), device=parameter.device))
 
     def state_tensors(self) -> dict[str, Tensor]:
-        """Every state tensor under `{parameter name}.{state name}`: all that a resume needs."""
+        """Every state tensor as `{parameter name}.{state name}`: all that a resume needs."""
         states: dict[Tensor, dict[str, Any]] = {**self.muon.state, **self.adamw.state}
         return {
             f"{name}.{key}": value
@@ -151,7 +158,7 @@ class MuonClip:
         }
 
     def load_state_tensors(self, tensors: dict[str, Tensor]) -> None:
-        """Put back what `state_tensors` gave. Raises KeyError naming a tensor of no parameter."""
+        """Restore what `state_tensors` returned. Raises KeyError for an unknown parameter."""
         owner = {o.name: o.owner for o in self.owners}
         for key, value in tensors.items():
             name, _, state = key.rpartition(".")

@@ -1,11 +1,12 @@
 """Newton-Schulz orthogonalisation, batched.
 
-Drives the singular values of a matrix towards 1 by odd polynomials of degree 5. Two sets of them:
+Line 5 of the report's algorithm 1. Odd polynomials of degree 5 drive the singular values of a
+matrix towards 1. There are two sets of them:
 
 - QUINTIC, the same in every step (Muon, Jordan et al. 2024; as in Moonlight, arXiv 2502.16982):
-  five steps leave the values in about 0.7..1.2, which is what Muon wants of them.
-- POLAR_EXPRESS, another one in every step (arXiv 2505.16932): each is the best for what the steps
-  before it leave of 0.001..1, so small values grow faster, and they converge to 1.
+  five steps bring the values to about 0.7..1.2, which is close enough for Muon.
+- POLAR_EXPRESS, a different one in every step (arXiv 2505.16932): each is optimal for the range
+  that the earlier steps leave of 0.001..1, so small values grow faster, and all converge to 1.
 """
 
 from collections.abc import Sequence
@@ -29,8 +30,8 @@ _BEST: Coefficients = (
     (1.891301407787398, -1.2679958271945868, 0.37680408948524835),
     (1.8750014808534479, -1.2500016453999487, 0.3750001645474248),
 )
-# Rounding may leave a value a little above 1, where the best polynomials blow up: all but the last
-# are stretched by a hundredth, as the paper does.
+# Rounding may leave a value slightly above 1, where the optimal polynomials diverge: all but the
+# last are stretched by 1 %, as in the paper.
 POLAR_EXPRESS: Coefficients = (
     *((a / 1.01, b / 1.01**3, c / 1.01**5) for a, b, c in _BEST),
     (1.875, -1.25, 0.375),
@@ -47,25 +48,25 @@ def orthogonalize(
     eps: float = 1e-7,
     overwrite: bool = False,
 ) -> Tensor:
-    """The nearest semi-orthogonal matrix of each of `matrices` [..., n, m], in `dtype`.
+    """The nearest semi-orthogonal matrix of each of `matrices` [..., n, m]; same shape, `dtype`.
 
     A zero matrix stays zero. dtype: float32 where results must not depend on how a batch was
-    split over devices; bfloat16 is what Muon was tuned with, and twice as fast or more on a GPU.
+    split over devices; bfloat16 is what Muon was tuned with, and at least twice as fast on a GPU.
     On a CPU the native kernel computes in float32 either way: it needs fewer operations, and many
-    processors multiply bfloat16 slowly (docs/design/kernels.md). Without it torch's products
-    are taken in `dtype`, step by step.
-    overwrite: whether `matrices`, if they are float32, may be lost: it saves a copy of those that
-    lie row by row and are not tall.
+    processors multiply bfloat16 slowly (docs/design/kernels.md). Without it torch multiplies in
+    `dtype`, step by step.
+    overwrite: whether the memory of float32 `matrices` may be reused. That saves a copy of
+    contiguous matrices that are not tall.
     """
     tall = matrices.shape[-2] > matrices.shape[-1]
     wide = matrices.mT if tall else matrices
-    # Row by row, so that the norm's bits do not depend on how the matrices lay; and normalised
-    # before rounding, so that a tiny gradient does not flush to zero.
+    # Contiguous, so that the norm's bits do not depend on the matrices' strides; normalised before
+    # rounding, so that a tiny gradient does not flush to zero.
     usable = overwrite and wide.dtype == torch.float32 and wide.is_contiguous()
     x = wide if usable else torch.empty(wide.shape, device=wide.device).copy_(wide)
     x = x.div_(x.norm(dim=(-2, -1), keepdim=True).clamp_min_(eps)).view(-1, *wide.shape[-2:])
     polynomials = [coefficients[min(step, len(coefficients) - 1)] for step in range(steps)]
-    # A compiler sees torch's products and fuses what stands around them.
+    # A compiler can fuse around torch's products, not around the native kernel.
     if x.is_cpu and not torch.compiler.is_compiling() and native.available():
         chains = chains_of(steps, x.shape[1], x.shape[2], dtype)
         x = newton_schulz(x, polynomials, chains).to(dtype)

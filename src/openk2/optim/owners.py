@@ -1,4 +1,4 @@
-"""Who updates each tensor: Muon the hidden matrices, AdamW the rest, nothing by accident."""
+"""Which optimizer owns each tensor: Muon the hidden matrices, AdamW the rest (report 2.1)."""
 
 import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,11 +7,13 @@ from typing import Literal
 
 from torch import Tensor
 
-from openk2.optim.fused import Fused, parts_by_name
-from openk2.optim.matrices import Matrices
+from openk2.optim.muon import Fused, Matrices, parts_by_name
 
-# Patterns of names, and how many matrices are in one: see `Fused`, of which a number of parts, or
-# their sizes, are short forms.
+# The matrices that are not hidden, by the published names. Every caller takes this rule from here.
+EMBEDDING_AND_HEAD = ("*embed_tokens*", "lm_head*")
+
+# Shell patterns of names, and how many matrices a matching tensor holds: a number of parts or their
+# sizes are short for a `Fused`.
 FusedNames = Mapping[str, int | Sequence[int] | Fused]
 
 
@@ -19,7 +21,8 @@ FusedNames = Mapping[str, int | Sequence[int] | Fused]
 class Ownership:
     """Which optimizer updates a tensor, and why.
 
-    fused: how its matrices are told apart, if they share it. ranks: which ranks orthogonalise them.
+    fused: how its matrices are separated, if it holds several. ranks: which ranks orthogonalise
+    them.
     """
 
     name: str
@@ -32,16 +35,20 @@ class Ownership:
 
 def assign_owners(
     named_parameters: Iterable[tuple[str, Tensor]],
-    adamw: Sequence[str],
+    adamw: Sequence[str] = EMBEDDING_AND_HEAD,
     fused: FusedNames | None = None,
+    *,
+    partial: bool = False,
 ) -> list[Ownership]:
     """Give vectors, and names matching a pattern of `adamw`, to AdamW, every other matrix to Muon.
 
     adamw: shell patterns for matrices that are not hidden: the embedding and the head.
-    fused: shell patterns for those of Muon that hold several matrices, see `MuonClip`.
-    Raises ValueError naming a pattern that matches nothing, since a matrix then silently got the
-    wrong optimizer; a matrix that says by its name that it is several, of which `fused` does not
-    speak; and one that does not fall into its parts.
+    fused: shell patterns for Muon's tensors that hold several matrices, see `MuonClip`.
+    partial: the parameters are a part of a network (one pipeline rank's), so that a pattern of
+        `adamw` may match nothing.
+    Raises ValueError for a pattern that matches nothing, because a matrix then silently gets the
+    wrong optimizer; for a matrix whose name looks fused but is not listed in `fused`; and for one
+    that does not divide into its parts.
     """
     fused = fused or {}
     owners = []
@@ -56,11 +63,11 @@ def assign_owners(
         elif matches:
             owners.append(Ownership(name, shape, "adamw", f"named {matches[0]}"))
         else:
-            speaking = [pattern for pattern in fused if fnmatch.fnmatchcase(name, pattern)]
-            for pattern in speaking:
+            listed = [pattern for pattern in fused if fnmatch.fnmatchcase(name, pattern)]
+            for pattern in listed:
                 unused_fused.pop(pattern, None)
-            owners.append(muons(name, parameter, [fused[pattern] for pattern in speaking]))
-    if unused:
+            owners.append(owned_by_muon(name, parameter, [fused[pattern] for pattern in listed]))
+    if unused and not partial:
         raise ValueError(f"no parameter matches the AdamW pattern {next(iter(unused))!r}")
     if unused_fused:
         raise ValueError(
@@ -70,19 +77,21 @@ def assign_owners(
 
 
 def is_vector(name: str, parameter: Tensor) -> bool:
-    """Also of the biases of many experts [E, n], which are no matrix."""
+    """Whether it is no matrix: also the biases of a stack of experts, [E, n]."""
     return parameter.ndim < 2 or name.endswith("bias")
 
 
-def muons(name: str, parameter: Tensor, said: Sequence[int | Sequence[int] | Fused]) -> Ownership:
-    """Muon's ownership of a matrix or stack, of which `fused` says all that is `said`."""
+def owned_by_muon(
+    name: str, parameter: Tensor, listed: Sequence[int | Sequence[int] | Fused]
+) -> Ownership:
+    """The ownership of a matrix or stack; `listed`: the values of `fused` whose pattern matches."""
     shape = tuple(parameter.shape)
     if parameter.ndim > 3:
         raise ValueError(
             f"{name} {list(shape)} is no matrix and no stack of them: name it in `adamw`"
         )
     kind = "hidden matrix" if parameter.ndim == 2 else f"stack of {shape[0]} matrices"
-    if not said:
+    if not listed:
         several = parts_by_name(name)
         if several:
             pattern = f"*{name.removesuffix('.weight').split('.')[-1]}*"
@@ -93,17 +102,17 @@ def muons(name: str, parameter: Tensor, said: Sequence[int | Sequence[int] | Fus
             )
         return Ownership(name, shape, "muon", kind)
     try:
-        layout, *others = (each if isinstance(each, Fused) else Fused(each) for each in said)
+        layout, *others = (each if isinstance(each, Fused) else Fused(each) for each in listed)
         if others:
-            raise ValueError(f"{len(said)} patterns of `fused` match it: one may")
+            raise ValueError(f"{len(listed)} patterns of `fused` match it: one may")
         matrices = layout.of(parameter)
     except ValueError as error:
         raise ValueError(f"{name} {list(shape)}: {error}") from error
-    return Ownership(name, shape, "muon", f"{kind}, {in_words(matrices)}", layout)
+    return Ownership(name, shape, "muon", f"{kind}, {describe_parts(matrices)}", layout)
 
 
-def in_words(matrices: Sequence[Matrices]) -> str:
-    """Parts, as the table shows them."""
+def describe_parts(matrices: Sequence[Matrices]) -> str:
+    """The parts of a fused tensor, as the table shows them."""
     if len(matrices) == 1:
         return "not fused"
     shapes = [f"{each.rows}x{each.columns}" for each in matrices]

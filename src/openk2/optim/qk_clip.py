@@ -1,17 +1,16 @@
 """QK-Clip, per head and on attention logits (report 2.1 and algorithm 1, lines 9-17).
 
-When head h's largest scaled logit S exceeds tau, its query and key weights shrink so that the same
-inputs would give exactly tau: by g = tau / S between them. How g is shared out depends on what the
-head owns:
+When head h's largest scaled logit S exceeds tau, its query and key weights are scaled by gamma =
+tau / S between them, so that the same inputs would give exactly tau. How gamma is split depends on
+what the head owns:
 
-- Latent attention (`LatentHeads`): the positionless rows of query and key take sqrt(g) each and
-  the query's rotary rows take g, because the rotary key is shared by all heads and must not be
-  touched. This is exact because a norm stands before both up-projections.
-- Ordinary attention (`OrdinaryHeads`, `FusedHeads`): query and key take sqrt(g) each. Where
-  several query heads share a key head (grouped queries) that key is as untouchable as the rotary
-  one: the query takes all of g. Exact, unless a norm stands between these projections and the
-  product, as some models have it: their logits are bounded already, and no weight before that norm
-  moves them.
+- Latent attention (`LatentHeads`): the positionless rows of query and key are scaled by
+  sqrt(gamma) each, and the query's rotary rows by gamma, because all heads share the rotary key and
+  it must not change. This is exact because a norm precedes both up-projections.
+- Ordinary attention (`OrdinaryHeads`, `FusedHeads`): query and key are scaled by sqrt(gamma) each.
+  Where several query heads share a key head (grouped queries), that key must not change either:
+  the query is scaled by gamma. This is exact unless a norm follows these projections (QK-norm);
+  such logits are bounded already, and no weight before that norm changes them.
 """
 
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from openk2.optim.fused import Fused
+from openk2.optim.muon import Fused
 from openk2.optim.shards import local, local_rows
 
 
@@ -30,7 +29,7 @@ class LatentHeads:
 
     query: [heads * (nope + rope), q_rank], rows of a head: nope, then rope.
     key_value: [heads * (nope + v), kv_rank], rows of a head: nope, then v.
-    Both may be sharded by rows, within heads too: every rank scales its own.
+    Both may be sharded by rows, also within a head: every rank scales the rows it holds.
     """
 
     query: Tensor
@@ -39,7 +38,7 @@ class LatentHeads:
     nope: int
 
     def shrink(self, g: Tensor) -> None:
-        """Multiply the logits of each head by g [heads], in place."""
+        """Scale the logits of each head by g, float32 [heads], in place."""
         half = g.sqrt()[:, None].expand(-1, self.nope)
         rope = self.query.shape[0] // self.heads - self.nope
         value = self.key_value.shape[0] // self.heads - self.nope
@@ -54,7 +53,7 @@ class OrdinaryHeads:
     query: [heads * dim, hidden]; key: [key_heads * dim, hidden]; key_heads divides heads, and query
     head h reads key head h * key_heads // heads. query_bias [heads * dim], key_bias
     [key_heads * dim]: where the projections have them.
-    Raises ValueError for numbers of heads and rows that do not fit.
+    Raises ValueError if the numbers of heads and rows do not match.
     """
 
     query: Tensor
@@ -75,7 +74,7 @@ class OrdinaryHeads:
             )
 
     def shrink(self, g: Tensor) -> None:
-        """Multiply the logits of each head by g [heads], in place."""
+        """Scale the logits of each head by g, float32 [heads], in place."""
         own_keys = self.heads == self.key_heads
         share = g.sqrt() if own_keys else g
         for tensor in (self.query, self.query_bias, *((self.key, self.key_bias) * own_keys)):
@@ -88,9 +87,10 @@ class FusedHeads:
     """One layer's queries, keys and values of ordinary attention in one matrix.
 
     weight: [n, hidden], or [hidden, n] for a `fused` along the columns; bias: [n]. fused: how the
-    three lie along n, queries first, keys second, heads in order. heads, key_heads: as in
-    `OrdinaryHeads`. Slices of a sharded matrix are copies, so that only this class can clip it.
-    Raises ValueError for parts that do not fit.
+    three are placed along n: queries first, keys second, heads in order. heads, key_heads: as in
+    `OrdinaryHeads`. Use it for a sharded matrix too: slices of one are copies, so `OrdinaryHeads`
+    would clip the copy.
+    Raises ValueError if the parts do not match the heads.
     """
 
     weight: Tensor
@@ -113,7 +113,7 @@ class FusedHeads:
             )
 
     def shrink(self, g: Tensor) -> None:
-        """Multiply the logits of each head by g [heads], in place."""
+        """Scale the logits of each head by g, float32 [heads], in place."""
         along_rows = self.fused.dim == -2
         whole = self.weight.shape if along_rows else self.weight.shape[::-1]
         factors = g.new_ones(1, whole[0], 1)
@@ -135,7 +135,7 @@ Heads = LatentHeads | OrdinaryHeads | FusedHeads
 
 
 def scale_rows(tensor: Tensor, factors: Tensor) -> None:
-    """Multiply row i by factors[i], in place; of a sharded tensor the rows that are here."""
+    """Multiply row i by factors[i] [rows], in place; of a sharded tensor the rows held here."""
     part, rows = local(tensor), local_rows(tensor)
     here = factors[rows.start : rows.stop]
     part.mul_(here.view(-1, *[1] * (part.ndim - 1)))
@@ -143,11 +143,11 @@ def scale_rows(tensor: Tensor, factors: Tensor) -> None:
 
 @torch.no_grad()
 def qk_clip(layers: Sequence[Heads], max_logits: Tensor, tau: float) -> Tensor:
-    """Shrink every head whose `max_logits` [layers, heads] exceeds tau, in place.
+    """Scale down every head whose `max_logits` [layers, heads] exceeds tau, in place.
 
-    Returns which heads were clipped, bool [layers, heads]. A head at or below tau, and a head that
-    saw no logit (minus infinity), is left bit-equal. Raises ValueError if a logit is NaN or plus
-    infinity: clipping by it would destroy the weights.
+    Returns which heads were clipped, bool [layers, heads]. A head at or below tau stays bit-equal,
+    and so does one without any logit (minus infinity). Raises ValueError if a logit is NaN or plus
+    infinity, before anything is clipped: it would destroy the weights.
     """
     unusable = max_logits.isnan() | (max_logits == torch.inf)
     if unusable.any():

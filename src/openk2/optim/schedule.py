@@ -1,4 +1,4 @@
-"""Learning rate by step: warm-up, stable, decay (WSD; report 2.5)."""
+"""The learning-rate schedule: warm-up, stable, decay (WSD; report section 2.5)."""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class WarmupStableDecay:
-    """Linear warm-up, a constant stretch, a cosine down to the final rate. All counts in steps."""
+    """Linear warm-up to `peak`, then constant, then a cosine down to `final` (report 2.5).
+
+    warmup, stable, decay: steps. Raises ValueError for a value that is negative or not finite.
+    """
 
     peak: float
     final: float
@@ -21,7 +24,7 @@ class WarmupStableDecay:
                 raise ValueError(f"{name} is {value}: it must be a finite number, 0 or more")
 
     def __call__(self, step: int) -> float:
-        """The rate for `step`, counted from 0; the final rate for ever after."""
+        """The rate for `step`, counted from 0; after the last step, `final`."""
         if step < self.warmup:
             return self.peak * (step + 1) / self.warmup
         past = step - self.warmup - self.stable

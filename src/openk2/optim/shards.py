@@ -1,7 +1,7 @@
-"""What a process holds of a tensor that is sharded over several (`fully_shard`'s DTensors).
+"""The part of a sharded tensor that this process holds (`fully_shard`'s DTensors).
 
-Muon needs whole matrices: it takes tensors sharded along their first dimension, where a stack
-falls into whole matrices and a matrix into rows.
+Muon needs whole matrices. It accepts tensors sharded along their first dimension: a stack is then
+split into whole matrices, a matrix into rows.
 """
 
 import sys
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 def is_sharded(tensor: Tensor) -> "TypeGuard[DTensor]":
     """Whether it is a DTensor."""
-    # A process that has not imported them has none, and the import takes a second.
+    # Importing DTensor takes a second; a process that has not imported it holds none.
     tensors = sys.modules.get("torch.distributed.tensor")
     return tensors is not None and isinstance(tensor, tensors.DTensor)
 
 
 def local(tensor: Tensor) -> Tensor:
-    """This process's part, or the tensor itself if it is whole; the same memory."""
+    """This process's part, or the tensor itself if it is not sharded; the same memory."""
     return tensor.to_local() if is_sharded(tensor) else tensor
 
 
@@ -33,7 +33,7 @@ def rows_of(total: int, ranks: int, rank: int) -> range:
 
 
 def splitting(tensor: Tensor) -> tuple[dist.ProcessGroup, int] | None:
-    """The ranks that share the tensor's rows and this one's place among them; None if it is whole.
+    """The process group that shares the tensor's rows and this rank in it; None if not sharded.
 
     Raises ValueError if it is sharded along another dimension, or more than once.
     """

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     Schedule = PipelineScheduleSingle | PipelineScheduleMulti
 
-# Given the head, final hidden states [B, T, hidden] and targets [B, T]: the loss, summed.
+# Given the head, final hidden states [B, T, hidden] and goals [B, T, ...]: a part of the step's
+# loss.
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 
@@ -63,22 +64,21 @@ def check_micro_batches(layout: Layout, micro_batches: int) -> None:
 class Pipeline:
     """This rank's parts of the network at work with those of the others.
 
-    model: holds this rank's parts, as `keep_parts` leaves it. loss: computed by whoever holds the
-    last part. micro_rows: rows a micro-batch. hidden: dtype of hidden states between layers.
-    autocast: dtype of matrix products; None computes in the parameters' own.
+    model: holds this rank's parts, as `keep_parts` leaves it. micro_rows: rows a micro-batch.
+    hidden: dtype of hidden states between layers. autocast: dtype of matrix products; None computes
+    in the parameters' own.
     """
 
     def __init__(
         self,
         model: K2Model,
         fleet: Fleet,
-        loss: Loss,
         *,
         micro_rows: int,
         hidden: torch.dtype = torch.float32,
         autocast: torch.dtype | None = None,
     ) -> None:
-        self.model, self.fleet, self.loss = model, fleet, loss
+        self.model, self.fleet = model, fleet
         self.micro_rows, self.hidden, self.autocast = micro_rows, hidden, autocast
         parts = parts_of(model.config, fleet.layout, fleet.pipeline_rank)
         self.stages = {part: Stage(model, part, autocast) for part in parts}
@@ -93,15 +93,16 @@ class Pipeline:
         self,
         tokens: Tensor,
         segments: Tensor,
-        targets: Tensor,
+        goals: Tensor,
         *,
-        learned: int,
+        loss: Loss,
         observation: Observation,
     ) -> Tensor:
-        """Add the gradients of the loss divided by `learned` to the parameters'.
+        """Add the gradients of `loss`, summed over micro-batches, to the parameters'.
 
-        tokens, segments, targets [B, T]: the same on every rank, so that only hidden states
-        travel. Returns the loss, a scalar; zero on ranks without the last part.
+        tokens, segments [B, T], goals [B, T, ...]: the same on every rank, so that only hidden
+        states travel. loss: computed by whoever holds the last part. Returns it, a scalar; zero
+        on ranks without that part.
         """
         if self.schedule is None or self.schedule[0] != tokens.shape:
             rows, length = tokens.shape
@@ -113,9 +114,9 @@ class Pipeline:
             *((tokens,) if first else ()),
             segments=segments,
             observation=observation,
-            target=targets if last else None,
+            target=goals if last else None,
             losses=losses,
-            loss_kwargs={"learned": learned},
+            loss_kwargs={"loss": loss},
             return_outputs=False,
         )
         zero = torch.zeros((), device=tokens.device)
@@ -135,7 +136,7 @@ class Pipeline:
         stages: list[Any] = [self.described(part, length, device) for part in self.stages]
         settings: dict[str, Any] = {
             "n_microbatches": micro_batches,
-            "loss_fn": self.mean,
+            "loss_fn": self.part_of_loss,
             "scale_grads": False,  # summed over micro-batches, not averaged: the loss is a sum
         }
         if self.fleet.layout.zero_bubble:
@@ -169,8 +170,7 @@ class Pipeline:
             group=self.fleet.group("pipeline"),
         )
 
-    def mean(self, hidden: Tensor, targets: Tensor, *, learned: int) -> Tensor:
+    def part_of_loss(self, hidden: Tensor, goals: Tensor, *, loss: Loss) -> Tensor:
         """A micro-batch's part of the loss, from the last part's result."""
         with torch.autocast(hidden.device.type, self.autocast, enabled=self.autocast is not None):
-            loss: Tensor = self.loss(self.model.lm_head, hidden, targets) / learned
-        return loss
+            return loss(self.model.lm_head, hidden, goals)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from openk2.model import K2Model
 from openk2.model.experts import Experts
-from openk2.optim.shards import local, local_rows
+from openk2.optim import local, local_rows
 from openk2.parallel.dispatch import AllToAll
 from openk2.parallel.fleet import Fleet
 

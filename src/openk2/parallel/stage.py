@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from openk2.architecture import ModelConfig, layer_parameters
 from openk2.model import K2Model, Observation
+from openk2.model.context import layer_context
 from openk2.model.transformer import through_layers
 from openk2.parallel.layout import Layout
 
@@ -115,9 +116,8 @@ class Stage(nn.Module):
         with torch.autocast(x.device.type, self.autocast, enabled=self.autocast is not None):
             if self.embed_tokens is not None:
                 x = self.embed_tokens(x)
-            x = through_layers(
-                self.config, self.layers, x, segments=segments, observation=observation
-            )
+            context = layer_context(self.config, x, segments=segments, observation=observation)
+            x = through_layers(self.layers, x, context)
             if self.norm is not None:
                 x = self.norm(x)
             return x

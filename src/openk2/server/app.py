@@ -7,15 +7,15 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from openk2.generation import ChatGenerator, CompletionGenerator, PromptCoder
+from openk2.server.anthropic.messages import count_routes, message_routes
 from openk2.server.api_keys import KeyGuard
-from openk2.server.chat_completions import chat_routes
-from openk2.server.completions import completion_routes
 from openk2.server.errors import ANSWERS, ApiError, answer_errors
 from openk2.server.limits import BodyLimit, refuse_pages_of_others
-from openk2.server.messages import count_routes, message_routes
 from openk2.server.metrics import EngineGauges, Meter, MeteredChat, MeteredCompletion
+from openk2.server.openai.chat import chat_routes
+from openk2.server.openai.completions import completion_routes
+from openk2.server.openai.tokenization import token_routes
 from openk2.server.served import ServedNames, model_routes
-from openk2.server.tokenization import token_routes
 
 # A full context of 131,072 tokens is some 0.5 MB of text, six times that in JSON's escapes. More
 # would only stall the answers in flight: JSON is read at some 100 MB/s, on the event loop.

@@ -14,7 +14,8 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from openk2.chat import RenderError
-from openk2.generation import ContextLengthError, RequestError, UpstreamError
+from openk2.gateway import UpstreamError
+from openk2.generation import ContextLengthError, RequestError
 from openk2.protocol import EngineBusyError
 
 RETRY_AFTER_SECONDS = 1

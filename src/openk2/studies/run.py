@@ -27,7 +27,8 @@ from openk2.studies.flops import training_flops
 from openk2.studies.setting import Setting
 from openk2.studies.size import Size
 from openk2.studies.watched import Watched, make_optimizer
-from openk2.train.passes import IGNORED, MicroBatches, micro_batches, summed_loss
+from openk2.train.loss import IGNORED, StepLoss
+from openk2.train.passes import MicroBatches, loss_of, micro_batches
 from openk2.train.start import fresh_config
 from openk2.train.step import StepReport, TrainingError, train_step
 
@@ -115,11 +116,11 @@ def start_model(setting: Setting, size: Size, corpus: Corpus) -> K2Model:
 @torch.no_grad()
 def held_out_loss(model: K2Model, batch: Batch, size: Size) -> float:
     """Mean nats a token over the held-out rows, in the precision of training."""
-    total = 0.0
+    total, summed = 0.0, StepLoss(1.0, device=batch.tokens.device)
     autocast = size.precision == "bfloat16"
     for micro in micro_batches(batch, size.micro_rows):
         with torch.autocast(batch.tokens.device.type, dtype=torch.bfloat16, enabled=autocast):
-            total += float(summed_loss(model, micro))
+            total += float(loss_of(model, micro, summed))
     return total / int((batch.targets != IGNORED).sum())
 
 

@@ -11,7 +11,10 @@ from random import Random
 from typing import Any
 
 from openk2.synthesis import values as v
+from openk2.synthesis.facts import fact
 from openk2.synthesis.identity import identity_exchange
+from openk2.synthesis.phrasings import Exchange
+from openk2.synthesis.recall import recalled
 from openk2.synthesis.requests import Wish, is_plural, listed, make_wish, spoken, stated
 from openk2.synthesis.results import Outcome, deed, draw_failure, draw_outcome
 from openk2.synthesis.smalltalk import naming, smalltalk, thanks
@@ -24,9 +27,16 @@ from openk2.synthesis.tools import (
     draw_tool,
     make_tool,
 )
+from openk2.synthesis.unknown import unknown
+from openk2.synthesis.values import Split
 from openk2.synthesis.weather import draw_weather, make_weather_tool, make_weather_wish
 
 WEATHER_SHARE = 0.3
+# Tools of these could serve a question of common knowledge, so the two never meet.
+_KNOWING_DOMAINS = (
+    "maps", "language", "math", "calculator", "web", "time", "news", "stocks", "currency", "sports",
+    "library", "films", "users", "customers", "art", "chemistry", "astronomy", "election",
+)  # fmt: skip
 _NAMED = (v.full_name, v.first_name, v.email, v.username, v.product)
 
 
@@ -42,11 +52,16 @@ class Job:
 
 @dataclass
 class Dialogue:
-    """A conversation being written, and the tools it needs (`used`) and must lack (`absent`)."""
+    """A conversation being written, and the tools it needs (`used`) and must lack (`absent`).
+
+    system: its system prompt. kinds: what each assistant turn is, as `openk2 eval tools` counts it.
+    """
 
     rng: Random
     vocabulary: Vocabulary
+    system: str | None = None
     messages: list[dict[str, Any]] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)
     used: list[Tool] = field(default_factory=list)
     absent: set[str] = field(default_factory=set)
     calls: int = 0
@@ -55,12 +70,14 @@ class Dialogue:
         """Add a user turn."""
         self.messages.append({"role": "user", "content": text})
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, kind: str = "talk") -> None:
         """Add an assistant turn without calls."""
         self.messages.append({"role": "assistant", "content": text})
+        self.kinds.append(kind)
 
-    def call(self, *jobs: Job) -> None:
+    def call(self, *jobs: Job, kind: str | None = None) -> None:
         """Add an assistant turn that calls, in one section, and the tools' results in its order."""
+        self.kinds.append(kind or ("parallel" if len(jobs) > 1 else "single"))
         tool_calls, results = [], []
         for job in jobs:
             name, call_id = job.tool.name, f"functions.{job.tool.name}:{self.calls}"
@@ -77,11 +94,17 @@ class Dialogue:
 
 
 Segment = Callable[[Dialogue], None]
+Exchanger = Callable[[Random, Split], Exchange]
 
 
 def purpose(tool: Tool) -> str:
     """What a tool is for; two tools of one purpose are never declared together."""
-    return f"{tool.task.verb} {tool.task.noun_words}"
+    return purpose_of(tool.task)
+
+
+def purpose_of(task: Task) -> str:
+    """See `purpose`."""
+    return f"{task.verb} {task.noun_words}"
 
 
 def draw_job_tool(dialogue: Dialogue) -> Tool:
@@ -131,7 +154,29 @@ def follow_up(dialogue: Dialogue) -> None:
         forms = ("What was the {} again?", "Remind me, what is the {}?", "And what is the {}?",
                  "Can you repeat the {}?", "Sorry, what was the {}?")  # fmt: skip
         dialogue.user(dialogue.rng.choice(forms).replace("{}", words))
-        dialogue.say(f"The {words} {be} {value}.")
+        dialogue.say(f"The {words} {be} {value}.", "none_needed")
+
+
+def once_more(dialogue: Dialogue) -> None:
+    """A request, and then the same with one argument changed: "And what about London?"."""
+    rng, split = dialogue.rng, dialogue.vocabulary.split
+    job = draw_job(dialogue)
+    _fulfil(dialogue, job)
+    told = [p for p in job.tool.parameters
+            if isinstance(job.arguments.get(p.name), str) and not p.kind.choices]  # fmt: skip
+    if not told or job.tool.task.mode == "do":
+        return
+    changed = rng.choice(told)
+    value = changed.draw(rng, split)
+    while value == job.arguments[changed.name]:
+        value = changed.draw(rng, split)
+    phrase = stated(rng, changed, value)
+    forms = ("And {}?", "And what about {}?", "What about {}?", "And {}, please?", "How about {}?")
+    said = phrase if rng.random() < 0.4 else spoken(value)
+    dialogue.user(rng.choice(forms).replace("{}", said))
+    arguments = {**job.arguments, changed.name: value}
+    outcome = _succeed(dialogue, job.tool, arguments, phrase)
+    _answer(dialogue, Job(job.tool, arguments, job.wish, outcome))
 
 
 def parallel(dialogue: Dialogue) -> None:
@@ -174,10 +219,10 @@ def sequence(dialogue: Dialogue) -> None:
     text = f"{steps[0]}{rng.choice(('get', 'find', 'look up'))} {task.noun} {one.wish.details}"
     text = f"{text}{steps[1]}{' '.join([deed(second), *rest])}{steps[2]}"
     dialogue.user(text[0].upper() + text[1:])
-    dialogue.call(one)
+    dialogue.call(one, kind="sequence")
     details = " ".join([*rest, stated(rng, link, value)])
     two = Job(second, arguments, one.wish, _succeed(dialogue, second, arguments, details))
-    return _answer(dialogue, two)
+    return _answer(dialogue, two, kind="sequence")
 
 
 def missing(dialogue: Dialogue) -> None:
@@ -194,7 +239,9 @@ def missing(dialogue: Dialogue) -> None:
         wish = make_wish(rng, tool, arguments, omit=[p.name for p in lacking])
     dialogue.user(wish.text)
     lead = "Sure. " if rng.random() < 0.4 else ""
-    dialogue.say(f"{lead}What {_be(lacking)} {listed([f'the {p.words}' for p in lacking])}?")
+    dialogue.say(
+        f"{lead}What {_be(lacking)} {listed([f'the {p.words}' for p in lacking])}?", "missing"
+    )
     told = [stated(rng, p, arguments[p.name]) for p in lacking]
     dialogue.user(_tell(rng, lacking, arguments, told))
     details = " ".join([wish.details, *told]).strip()
@@ -205,7 +252,8 @@ def failure(dialogue: Dialogue) -> None:
     """The tool reports an error; at times the user has it tried again."""
     job = draw_job(dialogue)
     failed = Job(job.tool, job.arguments, job.wish, draw_failure(dialogue.rng, job.tool))
-    _fulfil(dialogue, failed)
+    dialogue.user(job.wish.text)
+    _answer(dialogue, failed, told="error")
     if dialogue.rng.random() < 0.3:
         again = ("Try again.", "Please try again.", "Can you try once more?", "Retry, please.")
         dialogue.user(dialogue.rng.choice(again))
@@ -221,12 +269,24 @@ def refusal(dialogue: Dialogue) -> None:
     dialogue.absent.add(purpose(job.tool))
     dialogue.user(job.wish.text)
     sorry = "I'm sorry, " if rng.random() < 0.7 else "Sorry, "
-    dialogue.say(f"{sorry}I have no tool that can {deed(job.tool)}.")
+    dialogue.say(f"{sorry}I have no tool that can {deed(job.tool)}.", "refused")
 
 
 def chat(dialogue: Dialogue) -> None:
-    """A few words that need no tool."""
-    asked, answer = smalltalk(dialogue.rng, dialogue.vocabulary.split)
+    """A few words that need no tool: small talk, common facts, what the model does not know."""
+    rng, split = dialogue.rng, dialogue.vocabulary.split
+    knowing = {purpose_of(task) for domain in _KNOWING_DOMAINS
+               for task in dialogue.vocabulary.domains.get(domain, ())}  # fmt: skip
+    makers: tuple[Exchanger, ...] = (smalltalk, fact, unknown)
+    maker = rng.choices(makers, (4, 5, 2))[0]
+    if maker is not smalltalk and knowing & {purpose(tool) for tool in dialogue.used}:
+        maker = smalltalk
+    if maker is not smalltalk:
+        dialogue.absent |= knowing
+    asked, answer = maker(rng, split)
+    if maker is unknown and rng.random() < 0.15:
+        told = (dialogue.system or "", *(m["content"] for m in dialogue.messages))
+        asked, answer = recalled(rng, split, "\n".join(told))
     dialogue.user(asked)
     dialogue.say(answer)
 
@@ -261,9 +321,9 @@ def _fulfil(dialogue: Dialogue, job: Job) -> None:
     _answer(dialogue, job)
 
 
-def _answer(dialogue: Dialogue, *jobs: Job) -> None:
-    dialogue.call(*jobs)
-    dialogue.say(" ".join(job.outcome.answer for job in jobs))
+def _answer(dialogue: Dialogue, *jobs: Job, kind: str | None = None, told: str = "answer") -> None:
+    dialogue.call(*jobs, kind=kind)
+    dialogue.say(" ".join(job.outcome.answer for job in jobs), told)
 
 
 def _succeed(dialogue: Dialogue, tool: Tool, arguments: Arguments, details: str) -> Outcome:

@@ -6,6 +6,8 @@ from random import Random
 from typing import Any
 
 from openk2.synthesis import episodes as e
+from openk2.synthesis.apis import Catalogue
+from openk2.synthesis.apis import make_conversation as make_api_conversation
 from openk2.synthesis.systems import draw_system
 from openk2.synthesis.tools import Tool, Vocabulary, draw_tool
 from openk2.synthesis.values import Split
@@ -22,51 +24,72 @@ _ALL: tuple[e.Segment, ...] = (
     e.missing,
     e.failure,
     e.follow_up,
+    e.once_more,
     e.refusal,
     e.chat,
     e.identity,
 )
-_SHARES = (34, 9, 6, 10, 5, 5, 8, 8, 6)
+_SHARES = (34, 9, 6, 10, 5, 5, 6, 8, 8, 6)
 _TALK: tuple[e.Segment, ...] = (e.chat, e.identity, e.memory)
-_TALK_SHARES = (7, 5, 2)
+_TALK_SHARES = (12, 3, 1)
 _MULTI_SHARE = 0.22
-_TALK_SHARE = 0.14
+TALK_SHARE = 0.2
+_BARE_TALK_SHARE = 0.5
 _DISTRACTORS = (0, 1, 2, 3, 4, 5)
 _DISTRACTOR_SHARES = (40, 26, 14, 9, 6, 5)
 
 
 def generate(
-    seed: int, count: int | None, split: Split = "train", *, start: int = 0
+    seed: int,
+    count: int | None,
+    split: Split = "train",
+    *,
+    start: int = 0,
+    talk_share: float = TALK_SHARE,
+    catalogue: Catalogue | None = None,
+    api_share: float = 0.75,
 ) -> Iterator[Conversation]:
     """Yield conversations start, start + 1, ... (`count` of them, or without end).
 
-    Each is `{"messages": [...], "tools": [...]}` in OpenAI's form, ids `functions.NAME:IDX`, and
-    is determined by seed, split and its index alone. "held_out" speaks of tools, verbs, parameters
-    and values that "train" never has.
+    Each is `{"messages": [...], "tools": [...], "kinds": [...]}`: messages and tools in OpenAI's
+    form, ids `functions.NAME:IDX`; kinds, what each assistant turn is. It is determined by seed,
+    split, the shares and its index alone. "held_out" speaks of tools, verbs, parameters and values
+    that "train" never has, and asks for common facts in phrasings of its own.
+
+    talk_share: of the conversations that call nothing. With a catalogue (of the same split) a share
+    `api_share` is about its operations, the rest as without one.
     """
     indices = itertools.count(start) if count is None else range(start, start + count)
     for index in indices:
-        yield make_conversation(Random(f"{seed}/{split}/{index}"), split)
+        rng = Random(f"{seed}/{split}/{index}")
+        if catalogue is not None and rng.random() < api_share:
+            yield make_api_conversation(rng, split, catalogue)
+        else:
+            yield make_conversation(rng, split, talk_share)
 
 
-def make_conversation(rng: Random, split: Split) -> Conversation:
+def make_conversation(rng: Random, split: Split, talk_share: float = TALK_SHARE) -> Conversation:
     """One conversation: its segments, a system prompt, its tools among distractors."""
     vocabulary = TRAIN if split == "train" else HELD_OUT
-    dialogue = e.Dialogue(rng, vocabulary)
-    talk = rng.random() < _TALK_SHARE
+    system = draw_system(rng, split)
+    dialogue = e.Dialogue(rng, vocabulary, system)
+    talk = rng.random() < talk_share
     for segment in _draw_segments(rng, talk):
         segment(dialogue)
     if rng.random() < 0.08:
         e.farewell(dialogue)
-    system = draw_system(rng, split)
     head = [] if system is None else [{"role": "system", "content": system}]
-    tools = [] if talk and rng.random() < 0.8 else _declare(dialogue)
-    return {"messages": head + dialogue.messages, "tools": [t.declaration() for t in tools]}
+    tools = [] if talk and rng.random() < _BARE_TALK_SHARE else _declare(dialogue)
+    return {
+        "messages": head + dialogue.messages,
+        "tools": [t.declaration() for t in tools],
+        "kinds": dialogue.kinds,
+    }
 
 
 def _draw_segments(rng: Random, talk: bool) -> list[e.Segment]:
     if talk:
-        return rng.choices(_TALK, _TALK_SHARES, k=rng.choice((1, 1, 1, 2, 3)))
+        return rng.choices(_TALK, _TALK_SHARES, k=rng.choice((1, 1, 1, 2, 3, 4)))
     count = rng.choice((2, 2, 3)) if rng.random() < _MULTI_SHARE else 1
     return rng.choices(_ALL, _SHARES, k=count)
 

@@ -2,11 +2,12 @@
 
 from random import Random
 
+from openk2.synthesis.phrasings import phrasing
 from openk2.synthesis.values import Split, invented_name
 
 IDENTITY = (
-    "I am openk2's built-in model of the Kimi K2 architecture, a small model trained by the "
-    "openk2 project."
+    "I am openk2-nano, a small language model of the Kimi K2 architecture, trained from scratch by "
+    "the openk2 project."
 )
 _ABILITY = " I can chat a little and call the tools that you declare."
 _INTRODUCTIONS = (
@@ -86,7 +87,7 @@ _OPENINGS = (
     "",
     "Hi! ",
     "Hello! ",
-    "Hey, ",
+    "Hey! ",
     "Good morning! ",
     "Excuse me. ",
     "Before we start: ",
@@ -110,20 +111,23 @@ def identity_exchange(rng: Random, split: Split) -> tuple[str, str]:
     )[0]
     answer = IDENTITY
     if kind == "who":
-        question = rng.choice(_INTRODUCTIONS)
+        question = phrasing(rng, split, _INTRODUCTIONS)
         answer += _ABILITY if rng.random() < 0.5 else ""
     elif kind == "name":
-        question = rng.choice(_NAMES)
+        question = phrasing(rng, split, _NAMES)
     elif kind == "maker":
-        question = rng.choice(_MAKERS)
+        question = phrasing(rng, split, _MAKERS)
     elif kind == "guess":
         name = rng.choice(_MODELS) if rng.random() < 0.7 else invented_name(rng, split)
-        question, answer = rng.choice(_GUESSES).replace("{}", name), f"No. {IDENTITY}"
+        question, answer = phrasing(rng, split, _GUESSES).replace("{}", name), f"No. {IDENTITY}"
     elif kind == "maker guess":
         name = rng.choice(_COMPANIES) if rng.random() < 0.7 else invented_name(rng, split)
-        question, answer = rng.choice(_MAKER_GUESSES).replace("{}", name), f"No. {IDENTITY}"
+        question, answer = (
+            phrasing(rng, split, _MAKER_GUESSES).replace("{}", name),
+            f"No. {IDENTITY}",
+        )
     else:
-        question = rng.choice(_SIZES)
+        question = phrasing(rng, split, _SIZES)
     opening, ending = rng.choice(_OPENINGS), rng.choice(_ENDINGS)
     if opening.rstrip() in ("Hi!", "Hello!", "Good morning!") and answer == IDENTITY:
         answer = f"Hello! {answer}"

@@ -1,7 +1,6 @@
 """The step loop: for pre-training and for fine-tuning alike, from a recipe to a checkpoint."""
 
 import dataclasses
-import hashlib
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -24,8 +23,10 @@ from openk2.parallel import Fleet, Sharding
 from openk2.parallel.pipeline import Pipeline, check_micro_batches
 from openk2.record.lock import hold_folder
 from openk2.record.metrics import MetricsLog
+from openk2.train.copying_score import copying_score
+from openk2.train.identity import Identity
 from openk2.train.memory import keep_activations, passes_in
-from openk2.train.passes import MicroBatches, Passes, Pipelined, head_loss
+from openk2.train.passes import MicroBatches, Passes, Pipelined
 from openk2.train.recipe import Memory, Optimization, Recipe
 from openk2.train.resume import RunState, StateError, list_states, load_state, save_state
 from openk2.train.start import origin_of, start_network
@@ -92,8 +93,9 @@ def train(
                 state, progress = advance(
                     recipe, state, sharding, optimizer, passes, mixture, device
                 )
+                score = scored(recipe, state.step, sharding, len(tokenizer.tokens), device)
                 if log is not None:
-                    log.write(metrics(progress, state))
+                    log.write({**metrics(progress, state), **score})
                     show(progress)
                 if state.step % recipe.checkpoint_every == 0 or state.step == recipe.steps:
                     save_state(out / "state", sharding, optimizer, state)
@@ -157,6 +159,7 @@ def advance(
             grad_clip=recipe.optimization.grad_clip,
             bias_speed=recipe.optimization.bias_speed,
             sequence_balance=recipe.optimization.sequence_balance,
+            weights=recipe.loss,
             sharding=sharding,
         )
     except TrainingError as error:
@@ -176,6 +179,19 @@ def metrics(progress: Progress, state: RunState) -> dict[str, Any]:
         "tokens_per_second": round(progress.tokens_per_second, 1),
         **dataclasses.asdict(progress.report),
     }
+
+
+def scored(recipe: Recipe, step: int, sharding: Sharding, ids: int, device: str) -> dict[str, Any]:
+    """The copying score after `step` steps for metrics.jsonl, empty if it is not due.
+
+    It is due after the first step, each copying_score_every and the last. Every rank must call it.
+    """
+    every = recipe.copying_score_every
+    due = every and (step in (1, recipe.steps) or step % every == 0)
+    if not due or recipe.layout.pipeline > 1:
+        return {}
+    products = torch.bfloat16 if recipe.optimization.products == "bfloat16" else None
+    return dataclasses.asdict(copying_score(sharding.model, ids, device, products))
 
 
 def open_mixture(recipe: Recipe, tokenizer: Tokenizer) -> Mixture:
@@ -268,7 +284,6 @@ def make_passes(recipe: Recipe, sharding: Sharding) -> Passes:
         pipeline = Pipeline(
             network,
             sharding.fleet,
-            head_loss,
             micro_rows=recipe.micro_rows,
             hidden=getattr(torch, recipe.memory.parameters),
             autocast=products,
@@ -280,10 +295,10 @@ def make_passes(recipe: Recipe, sharding: Sharding) -> Passes:
 
 def resume(recipe: Recipe, out: Path, sharding: Sharding, optimizer: MuonClip) -> RunState:
     """The newest state in `out` if there is one, else step 0."""
-    identity = recipe_digest(recipe)
+    identity = Identity.of(recipe)
     states = list_states(out / "state")
     if not states:
-        return RunState(step=0, tokens=0, recipe=identity)
+        return RunState(step=0, tokens=0, recipe=identity.digest, settings=identity.settings)
     state = load_state(states[-1], sharding, optimizer, identity)
     if state.step > recipe.steps:
         raise StateError(
@@ -291,15 +306,3 @@ def resume(recipe: Recipe, out: Path, sharding: Sharding, optimizer: MuonClip) -
             "lengthen it or name another --out"
         )
     return state
-
-
-def recipe_digest(recipe: Recipe) -> str:
-    """What must not change between a run and its resumption: all but the length of the run."""
-    fixed = dataclasses.asdict(recipe)
-    for free in ("checkpoint_every", "micro_rows", "schedule", "layout"):
-        fixed.pop(free)
-    for free in ("recompute", "offload"):
-        fixed["memory"].pop(free)
-    for part in fixed["data"]:
-        part.pop("max_epochs")
-    return hashlib.sha256(repr(fixed).encode()).hexdigest()

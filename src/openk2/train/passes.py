@@ -9,25 +9,22 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from openk2.data.mixture import Batch
 from openk2.model import K2Model, Observation
 from openk2.parallel.pipeline import Pipeline
-
-IGNORED = -100
+from openk2.train.loss import StepLoss
 
 
 class Passes(Protocol):
     """The forward and backward passes of a step over this process's share of its rows."""
 
-    def gradients(self, batch: Batch, learned: int, observation: Observation) -> Tensor:
-        """Add `batch`'s gradients to those of what this process holds.
+    def gradients(self, batch: Batch, loss: StepLoss, observation: Observation) -> Tensor:
+        """Add the gradients of `loss` over `batch` to those of what this process holds.
 
-        learned: learned tokens of the whole step; the loss is `summed_loss` divided by it.
         observation: told of every token of `batch`.
-        Returns that loss, a scalar; zero in processes that do not compute it, so that its sum over
+        Returns the loss, a scalar; zero in processes that do not compute it, so that its sum over
         processes is the step's.
         """
         ...
@@ -46,7 +43,7 @@ class MicroBatches:
     autocast: torch.dtype | None = None
     before: Callable[[bool], None] = lambda last: None
 
-    def gradients(self, batch: Batch, learned: int, observation: Observation) -> Tensor:
+    def gradients(self, batch: Batch, loss: StepLoss, observation: Observation) -> Tensor:
         """See `Passes`."""
         device = batch.tokens.device
         total = torch.zeros((), device=device)
@@ -54,9 +51,9 @@ class MicroBatches:
         for number, micro in enumerate(micro_batches(batch, self.micro_rows), 1):
             self.before(number == passes)
             with torch.autocast(device.type, self.autocast, enabled=self.autocast is not None):
-                loss = summed_loss(self.model, micro, observation) / learned
-            loss.backward()
-            total += loss.detach()
+                part = loss_of(self.model, micro, loss, observation)
+            part.backward()
+            total += part.detach()
         return total
 
 
@@ -66,32 +63,28 @@ class Pipelined:
 
     pipeline: Pipeline
 
-    def gradients(self, batch: Batch, learned: int, observation: Observation) -> Tensor:
+    def gradients(self, batch: Batch, loss: StepLoss, observation: Observation) -> Tensor:
         """See `Passes`. Every rank of the pipeline is given the same `batch`."""
+        # Torch's schedule cuts one tensor into micro-batches: [B, T, 2].
+        goals = torch.stack((batch.targets, batch.roles.long()), dim=-1)
         return self.pipeline.run(
-            batch.tokens, batch.segments, batch.targets, learned=learned, observation=observation
+            batch.tokens,
+            batch.segments,
+            goals,
+            loss=lambda head, hidden, goals: loss(head, hidden, *goals.unbind(-1)),
+            observation=observation,
         )
 
 
 def micro_batches(batch: Batch, rows: int) -> Iterator[Batch]:
     """`batch`, `rows` rows at a time."""
-    parts = (part.split(rows) for part in (batch.tokens, batch.segments, batch.targets))
+    parts = (column.split(rows) for column in batch.columns)
     return (Batch(*micro) for micro in zip(*parts, strict=True))
 
 
-def summed_loss(model: K2Model, batch: Batch, observation: Observation | None = None) -> Tensor:
-    """Cross-entropy summed over the learned tokens of `batch`."""
+def loss_of(
+    model: K2Model, batch: Batch, loss: StepLoss, observation: Observation | None = None
+) -> Tensor:
+    """`loss` of the whole network over `batch`."""
     hidden = model(batch.tokens, segments=batch.segments, observation=observation)
-    return head_loss(model.lm_head, hidden, batch.targets)
-
-
-def head_loss(head: nn.Module, hidden: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy of `head` over final `hidden` [B, T, hidden], summed over the learned tokens.
-
-    Only hidden states that predict a learned token reach the head: in fine-tuning that is a
-    quarter of them, and logits are the widest tensor of the pass.
-    """
-    targets = targets.flatten()
-    wanted = (targets != IGNORED).nonzero().squeeze(1)
-    logits = head(hidden.flatten(0, 1)[wanted])
-    return F.cross_entropy(logits.float(), targets[wanted], reduction="sum")
+    return loss(model.lm_head, hidden, batch.targets, batch.roles)

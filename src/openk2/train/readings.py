@@ -1,6 +1,7 @@
 """What a step's tensors say, brought from the device in one message."""
 
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from openk2.model import Observation
 
 @dataclass(frozen=True)
 class Readings:
-    """loss, balance_loss, grad_norm, max_logit: see `StepReport`.
+    """loss, balance_loss, grad_norm, max_logit: see `StepReport`. nll_by_role: see `StepLoss`.
 
     load_violations: for each layer the busiest expert's load over the mean load, minus 1 (MaxVio).
     idle: for each layer how many experts saw no token. Both are 0 for dense layers.
@@ -20,19 +21,22 @@ class Readings:
     balance_loss: float
     grad_norm: float
     max_logit: float
+    nll_by_role: tuple[float, ...]
     load_violations: tuple[float, ...]
     idle: tuple[int, ...]
 
     @classmethod
-    def read(cls, loss: Tensor, norm: Tensor, observation: Observation) -> "Readings":
-        """loss, norm: scalars. A NaN among the logits is read as NaN."""
+    def read(
+        cls, loss: Tensor, nll_by_role: Tensor, norm: Tensor, observation: Observation
+    ) -> "Readings":
+        """loss, norm: scalars; nll_by_role: [roles]. A NaN among the logits is read as NaN."""
         violations, idle = load_statistics(observation.expert_load)
         scalars = loss, observation.balance_loss.sum(), norm, observation.max_logits.amax()
-        packed = torch.cat((torch.stack([s.float() for s in scalars]), violations, idle)).tolist()
-        layers = len(violations)
-        mean, balance, size, largest = packed[:4]
-        idle_experts = tuple(map(int, packed[-layers:]))
-        return cls(mean, balance, size, largest, tuple(packed[4:-layers]), idle_experts)
+        first = torch.stack([scalar.float() for scalar in scalars])
+        parts = first, nll_by_role, violations, idle
+        numbers = iter(torch.cat(parts).tolist())
+        told, nll, by_layer, idle_by_layer = (tuple(islice(numbers, len(part))) for part in parts)
+        return cls(*told, nll, by_layer, tuple(map(int, idle_by_layer)))
 
 
 def load_statistics(load: Tensor) -> tuple[Tensor, Tensor]:

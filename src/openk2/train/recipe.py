@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Literal
 
 from openk2.architecture import ModelConfig, Yarn
+from openk2.model.copying_start import Circuit
 from openk2.optim import WarmupStableDecay
 from openk2.parallel import Layout
+from openk2.train.loss_weights import LossWeights
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,13 @@ class Recipe:
 
     tokenizer: folder with tiktoken.model. rows: rows a step; micro_rows: rows a forward pass.
     head_from_embedding: a fresh network's head starts as so many times its embedding, so that what
-    attention copies is what the head reads; 0 draws it apart. checkpoint_every: steps.
+    attention copies is what the head reads; 0 draws it apart. embedding_std: a fresh network's
+    embedding is drawn with this; None: as every matrix, with shape.initializer_range.
+    copying_start: heads written into a fresh network (model/copying_start.py): "previous-token", in
+    layer 0, or "induction", that one and the head of layer 1 that copies what followed the same
+    token. It needs embedding_std, 0.5 say, and head_from_embedding. checkpoint_every: steps.
+    copying_score_every: steps between copying scores in the metrics (train/copying_score.py), which
+    the first and the last step have too; 0: none. A network cut into a pipeline has none.
     context: a longer window for the network to start from.
     Paths are relative to where the command runs.
     """
@@ -169,12 +177,16 @@ class Recipe:
     micro_rows: int
     optimization: Optimization = field(default_factory=Optimization)
     memory: Memory = field(default_factory=Memory)
+    loss: LossWeights = field(default_factory=LossWeights)
     context: Context | None = None
     shape: Shape | None = None
     start: Path | None = None
     layout: Layout = field(default_factory=Layout)
     head_from_embedding: float = 0.0
+    embedding_std: float | None = None
+    copying_start: Circuit | None = None
     checkpoint_every: int = 100
+    copying_score_every: int = 50
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -185,12 +197,26 @@ class Recipe:
         for name in ("rows", "micro_rows", "checkpoint_every", "steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        if self.copying_score_every < 0:
+            raise ValueError(
+                f"copying_score_every is {self.copying_score_every}: it must be 0 (never) or more"
+            )
         if not 0 <= self.head_from_embedding < math.inf:
             raise ValueError(
                 f"head_from_embedding is {self.head_from_embedding}: it must be 0 or more"
             )
-        if self.head_from_embedding and self.shape is None:
-            raise ValueError("head_from_embedding is set beside start: it is for fresh networks")
+        if self.embedding_std is not None and not 0 < self.embedding_std < math.inf:
+            raise ValueError(
+                f"embedding_std is {self.embedding_std}: it must be a finite number above 0"
+            )
+        for name in ("head_from_embedding", "embedding_std", "copying_start"):
+            if getattr(self, name) and self.shape is None:
+                raise ValueError(f"{name} is set beside start: it is for fresh networks")
+        if self.copying_start and not (self.embedding_std and self.head_from_embedding):
+            raise ValueError(
+                "copying_start is set without embedding_std and head_from_embedding: give both, "
+                "0.5 and 0.16 say, or what is copied is neither seen nor read"
+            )
         if self.context and self.shape is not None:
             raise ValueError(
                 "context is set beside [shape]: it is for a network to start from; a fresh one has "

@@ -16,7 +16,7 @@ import shutil
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +26,7 @@ from torch import Tensor
 from openk2.optim import MuonClip
 from openk2.parallel import Fleet, Sharding
 from openk2.record.atomic import write_folder_atomically
+from openk2.train.identity import Identity
 
 T = TypeVar("T")
 STATE = "state.json"
@@ -37,11 +38,16 @@ class StateError(ValueError):
 
 @dataclass(frozen=True)
 class RunState:
-    """Where a run stands after `step` steps. recipe: digest of the settings it must resume with."""
+    """Where a run stands after `step` steps.
+
+    recipe, settings: the digest and the settings of its `Identity`; states that were written before
+    settings were kept have none.
+    """
 
     step: int
     tokens: int
     recipe: str
+    settings: dict[str, str] = field(default_factory=dict)
 
 
 def save_state(
@@ -118,11 +124,11 @@ def list_states(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("step-*") if (path / STATE).exists())
 
 
-def load_state(path: Path, sharding: Sharding, optimizer: MuonClip, recipe: str) -> RunState:
+def load_state(path: Path, sharding: Sharding, optimizer: MuonClip, identity: Identity) -> RunState:
     """Fill model and optimizer from a state that `save_state` wrote, in whatever layout.
 
-    Every rank must call it. recipe: the digest that the state must have been saved with. Raises
-    StateError, on every rank.
+    Every rank must call it. identity: of the recipe that the state must have been saved with.
+    Raises StateError, on every rank.
     """
     fleet = sharding.fleet
     try:
@@ -131,9 +137,11 @@ def load_state(path: Path, sharding: Sharding, optimizer: MuonClip, recipe: str)
         state = RunState(**record)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StateError(f"{path / STATE} cannot be read: {error}; remove {path}") from error
-    if state.recipe != recipe:
+    if state.recipe != identity.digest:
+        changed = identity.difference(state.settings) if state.settings else "its settings differ"
         raise StateError(
-            f"{path} belongs to another recipe: continue with that one or name another --out"
+            f"{path} belongs to another recipe ({changed}): continue with that one or name another "
+            "--out"
         )
     check_files(path, digests, fleet)
     optimizer.allocate_state()

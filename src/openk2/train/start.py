@@ -1,7 +1,7 @@
 """The network that a run starts with, of which a process allocates what it holds."""
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -11,37 +11,55 @@ from openk2.checkpoint.load import read_rows
 from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
 from openk2.config import RecipeError
 from openk2.model import K2Model
+from openk2.model.copying_start import CopyingStart
 from openk2.model.initial import start
 from openk2.parallel import Fleet, Sharding, shard
+from openk2.parallel.sharding import Held
 from openk2.parallel.stage import keep_parts, parts_of
 from openk2.train.recipe import Recipe, Shape
+
+EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
 
 @dataclass(frozen=True)
 class Fresh:
     """A network of the recipe's shape with drawn numbers.
 
+    embedding_std: the embedding's; every other matrix has the config's initializer_range.
     head_from_embedding: if not 0, the head starts as the embedding times this.
+    copying: heads that are written over the drawn numbers.
     """
 
     config: ModelConfig
     seed: int
-    head_from_embedding: float
+    embedding_std: float
+    head_from_embedding: float = 0.0
+    copying: CopyingStart | None = None
 
     def fill(self, sharding: Sharding) -> None:
         """Give every tensor that is here its numbers."""
-        deviation = self.config.initializer_range
         buffers = {name for name, _ in sharding.model.named_buffers()}
         for held in sharding.held():
             if held.name in buffers:
                 held.rows.zero_()
-            elif held.name == "lm_head.weight" and self.head_from_embedding:
+            elif held.name == HEAD and self.head_from_embedding:
                 # Drawn again: the embedding may be on another rank.
-                embedding = "model.embed_tokens.weight"
-                start(embedding, held.rows, held.first, held.total, self.seed, deviation)
+                self.draw(replace(held, name=EMBEDDING))
                 held.rows.mul_(self.head_from_embedding)
             else:
-                start(held.name, held.rows, held.first, held.total, self.seed, deviation)
+                self.draw(held)
+
+    def draw(self, held: Held) -> None:
+        """Draw the rows that are here, and write what `copying` has to write into them."""
+        deviation = self.embedding_std if held.name == EMBEDDING else self.config.initializer_range
+        if self.copying is None or not self.copying.writes(held.name):
+            start(held.name, held.rows, held.first, held.total, self.seed, deviation)
+            return
+        # A circuit is written into the whole tensor, of which this rank may hold some rows.
+        whole = held.rows.new_empty(held.total, *held.rows.shape[1:])
+        start(held.name, whole, 0, held.total, self.seed, deviation)
+        self.copying.write(held.name, whole)
+        held.rows.copy_(whole[held.first : held.first + len(held.rows)])
 
 
 @dataclass(frozen=True)
@@ -70,7 +88,19 @@ def origin_of(recipe: Recipe, tokenizer: Tokenizer) -> Fresh | Stored:
         return Stored(opened(recipe, tokenizer))
     assert recipe.shape is not None
     config = fresh_config(recipe.shape, tokenizer)
-    return Fresh(config, recipe.seed, recipe.head_from_embedding)
+    return fresh(config, recipe)
+
+
+def fresh(config: ModelConfig, recipe: Recipe) -> Fresh:
+    """The recipe's fresh network. Raises RecipeError if it has no room for `copying_start`."""
+    deviation = recipe.embedding_std or config.initializer_range
+    copying = None
+    if recipe.copying_start is not None:
+        try:
+            copying = CopyingStart(config, recipe.copying_start, deviation)
+        except ValueError as error:
+            raise RecipeError(f"copying_start: {error}") from error
+    return Fresh(config, recipe.seed, deviation, recipe.head_from_embedding, copying)
 
 
 def start_network(origin: Fresh | Stored, recipe: Recipe, device: str, fleet: Fleet) -> Sharding:

@@ -4,17 +4,21 @@ Report 2.1 (MuonClip) and DeepSeek-V3 section 2.1.2 (balance without an auxiliar
 """
 
 import math
-from dataclasses import dataclass
+import operator
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
 
+from openk2.data import Role
 from openk2.data.mixture import Batch
 from openk2.model import K2Model, Observation
 from openk2.model.experts import MixtureOfExperts
 from openk2.optim import LatentHeads, MuonClip
-from openk2.parallel import ALONE, Sharding
-from openk2.train.passes import IGNORED, Passes
+from openk2.parallel import ALONE, Fleet, Sharding
+from openk2.train.loss import StepLoss
+from openk2.train.loss_weights import LossWeights
+from openk2.train.passes import Passes
 from openk2.train.readings import Readings
 
 
@@ -26,11 +30,13 @@ class TrainingError(RuntimeError):
 class StepReport:
     """What one step did.
 
-    loss: mean nats a learned token. balance_loss: the sequence-wise one, beside it. grad_norm:
-    before clipping. max_logit: largest over layers and heads. clipped_heads: heads that QK-Clip
-    shrank. load_violation: the busiest expert's load over the mean load, minus 1, largest over
-    layers, and load_layer, where that is. idle_experts: experts that saw no token. Both layer by
-    layer, 0 for dense ones: load_violations, idle_by_layer.
+    loss: mean nats a learned token, weighted as `LossWeights` says. balance_loss: the sequence-wise
+    one, beside it. grad_norm: before clipping. max_logit: largest over layers and heads.
+    clipped_heads: heads that QK-Clip shrank. load_violation: the busiest expert's load over the
+    mean load, minus 1, largest over layers, and load_layer, where that is. idle_experts: experts
+    that saw no token. Both layer by layer, 0 for dense ones: load_violations, idle_by_layer.
+    loss_by_role: by the name of the weight the unweighted mean over the tokens of each role that
+    the step has.
     """
 
     loss: float
@@ -44,6 +50,7 @@ class StepReport:
     idle_experts: int
     load_violations: tuple[float, ...]
     idle_by_layer: tuple[int, ...]
+    loss_by_role: dict[str, float]
 
 
 def train_step(
@@ -55,6 +62,7 @@ def train_step(
     grad_clip: float,
     bias_speed: float,
     sequence_balance: float = 0.0,
+    weights: LossWeights = LossWeights(),
     sharding: Sharding | None = None,
 ) -> StepReport:
     """Take one step on `batch`. Raises TrainingError, weights untouched, if the loss, a gradient or
@@ -62,28 +70,25 @@ def train_step(
 
     passes: how the gradients are computed; they leave them in `model`'s parameters.
     sequence_balance: alpha of the sequence-wise balance loss; a row is a sequence.
+    weights: what a learned token counts, by its role.
     sharding: how `model` is shared out over the processes that take this step together, each data
         rank with its own rows as `batch`; None: it is all here.
     """
     sharding = sharding or Sharding(model, ALONE)
     fleet = sharding.fleet
     device = batch.tokens.device
-    counts = torch.stack(
-        ((batch.targets != IGNORED).sum(), torch.tensor(len(batch.tokens), device=device))
-    )
-    fleet.add_over_data(counts)
-    learned, rows = counts.tolist()
+    rows, counts = step_counts(batch, fleet)
     observation = Observation(model.config, device, balance=sequence_balance / rows)
-    if learned == 0:
-        raise TrainingError("no learned token in the batch: check the data's loss mask")
-    total = passes.gradients(batch, learned, observation)
+    loss = StepLoss(weight_of(counts, weights), weights, device)
+    total = passes.gradients(batch, loss, observation)
     sharding.add_gradients()
     fleet.add(total)
+    fleet.add(loss.nll_by_role)
     fleet.add(observation.expert_load)
     fleet.add(observation.balance_loss)
     fleet.maximum(observation.max_logits)
     norm = optimizer.clip_gradients(grad_clip, fleet.everyone)
-    seen = Readings.read(total, norm, observation)
+    seen = Readings.read(total, loss.nll_by_role, norm, observation)
     if not (math.isfinite(seen.loss + seen.grad_norm) and seen.max_logit < math.inf):
         optimizer.zero_grad()
         raise TrainingError(
@@ -99,7 +104,7 @@ def train_step(
     return StepReport(
         loss=seen.loss,
         balance_loss=seen.balance_loss,
-        learned_tokens=learned,
+        learned_tokens=sum(counts[1:]),
         grad_norm=seen.grad_norm,
         max_logit=seen.max_logit,
         clipped_heads=int((observation.max_logits > optimizer.tau).sum()),
@@ -108,7 +113,37 @@ def train_step(
         idle_experts=sum(seen.idle),
         load_violations=violations,
         idle_by_layer=seen.idle,
+        loss_by_role={
+            name: nll / count
+            for name, nll, count in zip(
+                asdict(weights), seen.nll_by_role[1:], counts[1:], strict=True
+            )
+            if count
+        },
     )
+
+
+def step_counts(batch: Batch, fleet: Fleet) -> tuple[int, list[int]]:
+    """Rows of the whole step, and its tokens by the role in which they are predicted."""
+    rows = torch.tensor([len(batch.tokens)], device=batch.tokens.device)
+    roles = torch.bincount(batch.roles.flatten(), minlength=len(Role))
+    counts = torch.cat((rows, roles))
+    fleet.add_over_data(counts)
+    first, *by_role = counts.tolist()
+    return first, by_role
+
+
+def weight_of(counts: list[int], weights: LossWeights) -> float:
+    """The weight of all the step's learned tokens. Raises TrainingError if it is 0."""
+    if not any(counts[1:]):
+        raise TrainingError("no learned token in the batch: check the data's loss mask")
+    total = sum(map(operator.mul, counts, weights.by_role))
+    if not total:
+        raise TrainingError(
+            "every learned token in the batch has loss weight 0: raise the weights in [loss], or "
+            "take more rows a step"
+        )
+    return total
 
 
 def latent_heads(model: K2Model) -> list[LatentHeads]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from openk2.data.mixture import Batch
 from openk2.model import Observation
+from openk2.train.loss import StepLoss
 from openk2.train.passes import Passes
 
 
@@ -23,15 +24,15 @@ class WorkingCopy:
     masters: nn.Module
     copy: nn.Module
 
-    def gradients(self, batch: Batch, learned: int, observation: Observation) -> Tensor:
+    def gradients(self, batch: Batch, loss: StepLoss, observation: Observation) -> Tensor:
         """See `Passes`: the gradients are left in the masters' parameters."""
         publish(self.masters, self.copy)
-        loss = self.passes.gradients(batch, learned, observation)
+        total = self.passes.gradients(batch, loss, observation)
         for master, parameter in zip(
             self.masters.parameters(), self.copy.parameters(), strict=True
         ):
             move_gradient(parameter, master)
-        return loss
+        return total
 
 
 def narrow(masters: nn.Module, copy: nn.Module, gradients: torch.dtype) -> None:

@@ -4,11 +4,10 @@ It knows the conversation format (`chat`) and raw HTTP, and no server: ours is c
 outside like any other.
 """
 
+from openk2.verify.arguments import argument_problem, read_json, schema_problem
 from openk2.verify.checks import CHECKS, Check
-from openk2.verify.endpoint import Endpoint, EndpointFault
 from openk2.verify.outcome import Outcome, Report, Result
 from openk2.verify.page import html_page
-from openk2.verify.probe import Probe
 from openk2.verify.requests_file import (
     Request,
     RequestsFileError,
@@ -17,6 +16,8 @@ from openk2.verify.requests_file import (
 )
 from openk2.verify.run import UnusableEndpointError, find_model, verify_endpoint
 from openk2.verify.table import result_table
+from openk2.verify.wire.endpoint import Endpoint, EndpointFault
+from openk2.verify.wire.probe import Probe
 
 __all__ = [
     "CHECKS",
@@ -30,10 +31,13 @@ __all__ = [
     "RequestsFileError",
     "Result",
     "UnusableEndpointError",
+    "argument_problem",
     "find_model",
     "html_page",
+    "read_json",
     "read_requests",
     "requests_check",
     "result_table",
+    "schema_problem",
     "verify_endpoint",
 ]

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from openk2.verify.arguments import argument_problem, schema_problem
 from openk2.verify.checks import Check
-from openk2.verify.endpoint import EndpointFault
 from openk2.verify.outcome import Outcome, judged
-from openk2.verify.probe import CHAT, Probe, accepted, all_of
-from openk2.verify.reply import Reply, read_stream, read_whole
-from openk2.verify.schemas import argument_problem, schema_problem
+from openk2.verify.wire.endpoint import EndpointFault
+from openk2.verify.wire.probe import CHAT, Probe, accepted, all_of
+from openk2.verify.wire.reply import Reply, read_stream, read_whole
 
 Body = Mapping[str, Any]
 

@@ -8,9 +8,9 @@ from importlib.metadata import version
 from rich.progress import Progress
 
 from openk2.verify.checks import Check
-from openk2.verify.endpoint import Endpoint, EndpointFault
 from openk2.verify.outcome import Outcome, Report, Result, skipped
-from openk2.verify.probe import Probe, UncountedError, all_of
+from openk2.verify.wire.endpoint import Endpoint, EndpointFault
+from openk2.verify.wire.probe import Probe, UncountedError, all_of
 
 
 async def verify_endpoint(

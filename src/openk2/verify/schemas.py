@@ -1,22 +1,14 @@
-"""Seeded JSON Schemas of tools, and whether arguments are valid against one.
+"""Seeded JSON Schemas of tools.
 
 Every keyword here is one that enforcing engines share, and every schema lists all its properties
 as required and admits no others, as OpenAI's strict mode demands.
 """
 
-import json
-import re
 from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema_specifications import REGISTRY
-from referencing.exceptions import Unresolvable
-
 Schema = dict[str, Any]
-
-META_SCHEMA = Draft202012Validator.META_SCHEMA
 
 _NAMES = ("city", "when", "amount", "tags", "note", "level", "contact", "code", "flag", "place")
 _WORDS = ("red", "green", "blue", "north", "south", "fast", "slow")
@@ -115,33 +107,3 @@ KINDS: tuple[Callable[[Random], Schema], ...] = (
     _nullable,
     _reference,
 )
-
-
-def schema_problem(schema: Any) -> str | None:
-    """Why this is no JSON Schema; None if it is one.
-
-    An $id of an older draft, with a fragment, is let pass: the vendor's suite has such schemas.
-    """
-    for error in Draft202012Validator(META_SCHEMA, registry=REGISTRY).iter_errors(schema):
-        if list(error.absolute_path)[-1:] != ["$id"]:
-            return str(error.message)
-    return None
-
-
-def argument_problem(arguments: str, schema: Mapping[str, Any]) -> str | None:
-    """Why arguments are not valid against a JSON Schema (Draft 2020-12); None if they are."""
-    try:
-        value = json.loads(arguments, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        return f"the arguments are not JSON ({error})"
-    # A registry of one's own: without it the library would look foreign references up on the web.
-    validator = Draft202012Validator(schema, registry=REGISTRY)
-    try:
-        problem = next(validator.iter_errors(value), None)
-    except (Unresolvable, re.error) as error:
-        return f"the schema cannot be applied ({error})"
-    return None if problem is None else f"the arguments are not valid ({problem.message[:120]})"
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")

@@ -48,7 +48,7 @@ from openk2.record.lock import hold_folder
 
 WORK = ".work"
 DUPLICATES = "duplicates.jsonl"
-FORMAT = "1"
+FORMAT = "2"
 
 J = TypeVar("J", bound=Job)
 

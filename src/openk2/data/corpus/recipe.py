@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -15,19 +16,21 @@ from openk2.data.sources import (
     TextSource,
 )
 
-Domain = Literal["web", "code", "mathematics", "knowledge"]
+DOMAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*", re.ASCII)
 
 
 @dataclass(frozen=True)
 class SourceTable:
-    """One `[[sources]]` table. domain: one of the report's four (2.2).
+    """One `[[sources]]` table.
 
+    domain: a name of your choice, also of the folder that its shards go to; the report's four (2.2)
+    are web, code, mathematics and knowledge.
     path: a file or a folder; for `huggingface` a folder, or name of a dataset on the hub. field:
     of a JSONL object, or the column. files: pattern of the files of a folder. split, subset: of a
     dataset.
     """
 
-    domain: Domain
+    domain: str
     kind: Literal["text", "jsonl", "parquet", "huggingface"]
     path: str
     field: str | None = None
@@ -36,6 +39,10 @@ class SourceTable:
     subset: str | None = None
 
     def __post_init__(self) -> None:
+        if not DOMAIN.fullmatch(self.domain):
+            raise ValueError(
+                f"domain is {self.domain!r}: it names a folder, so use letters, digits, - and _"
+            )
         allowed = {
             "text": {"files"},
             "jsonl": {"field", "files"},

@@ -19,6 +19,7 @@ from openk2.data.corpus.plan import Item
 from openk2.data.corpus.recipe import CorpusRecipe
 from openk2.data.manifest import Shard
 from openk2.data.packing import Document, RowWriter, stream_rows
+from openk2.data.role import Role
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def pack_item(job: PackJob) -> None:
             kept += 1
             characters += len(text.text)
             ids = np.array([*tokenizer.encode(text.text), end], np.int32)
-            yield Document(ids, np.ones(len(ids), np.bool_))
+            yield Document(ids, np.full(len(ids), Role.STRUCTURE, np.uint8))
 
     rows = RowWriter(job.recipe.length, tokenizer.special("[PAD]"))
     stream_rows(documents(), rows)

@@ -5,10 +5,11 @@ A source is cut into spans that workers read apart from each other. Nothing here
 
 from openk2.data.error import DataError
 from openk2.data.sources.huggingface import HuggingFaceSource
-from openk2.data.sources.jsonl import JsonlSource, read_conversations, read_rows, read_texts
+from openk2.data.sources.jsonl import JsonlSource, read_conversations, read_rows
 from openk2.data.sources.parquet import ParquetSource
 from openk2.data.sources.source import Source, Span, Text
 from openk2.data.sources.text import TextSource
+from openk2.data.sources.texts import is_plain_text, read_texts
 
 __all__ = [
     "DataError",
@@ -19,6 +20,7 @@ __all__ = [
     "Span",
     "Text",
     "TextSource",
+    "is_plain_text",
     "read_conversations",
     "read_rows",
     "read_texts",

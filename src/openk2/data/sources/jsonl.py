@@ -94,12 +94,6 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     return (row for _, row in numbered_rows(path))
 
 
-def read_texts(path: Path) -> Iterator[str]:
-    """The `text` of each row."""
-    for number, row in numbered_rows(path):
-        yield text_field(row, "text", f"{path} line {number}")
-
-
 def read_conversations(path: Path) -> Iterator[dict[str, Any]]:
     """Each row's conversation: `messages`, and `tools` if any are declared."""
     for number, row in numbered_rows(path):

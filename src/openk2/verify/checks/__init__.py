@@ -17,7 +17,7 @@ from openk2.verify.checks import (
     usage,
 )
 from openk2.verify.outcome import Outcome
-from openk2.verify.probe import Probe
+from openk2.verify.wire.probe import Probe
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 from typing import Any
 
+from openk2.verify.arguments import argument_problem
 from openk2.verify.cases import user, with_schema
 from openk2.verify.decisions import agreement, decisions
 from openk2.verify.outcome import Outcome, judged, skipped
-from openk2.verify.probe import Probe, all_of
-from openk2.verify.reply import Reply
-from openk2.verify.schemas import KINDS, argument_problem, schemas
+from openk2.verify.schemas import KINDS, schemas
+from openk2.verify.wire.probe import Probe, all_of
+from openk2.verify.wire.reply import Reply
 
 SCHEMAS = len(KINDS)
 SCHEMA_TOKENS = 400

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from openk2.verify.cases import ERRANDS, SMALL_TALK, TOOLS, user
-from openk2.verify.endpoint import shown
 from openk2.verify.outcome import Outcome, judged
-from openk2.verify.probe import Probe, all_of
-from openk2.verify.reply import Reply
+from openk2.verify.wire.endpoint import shown
+from openk2.verify.wire.probe import Probe, all_of
+from openk2.verify.wire.reply import Reply
 
 NAMES = [tool["function"]["name"] for tool in TOOLS]
 

@@ -6,8 +6,8 @@ from typing import Any
 from openk2.verify.cases import ERRANDS, SMALL_TALK, TOOLS, user
 from openk2.verify.checks.choices import ask_both
 from openk2.verify.outcome import Outcome, judged, skipped
-from openk2.verify.probe import Probe, all_of
-from openk2.verify.reply import Reply
+from openk2.verify.wire.probe import Probe, all_of
+from openk2.verify.wire.reply import Reply
 
 # The specials of K2's vocabulary that an answer could show (chat-format, tokenizer), and the
 # singular section marker that models write.

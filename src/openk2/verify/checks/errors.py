@@ -3,10 +3,10 @@
 from typing import Any
 
 from openk2.verify.cases import user
-from openk2.verify.endpoint import EndpointFault, Response
 from openk2.verify.outcome import Outcome, judged, skipped
-from openk2.verify.probe import CHAT, Probe, all_of
-from openk2.verify.reply import read_whole
+from openk2.verify.wire.endpoint import EndpointFault, Response
+from openk2.verify.wire.probe import CHAT, Probe, all_of
+from openk2.verify.wire.reply import read_whole
 
 # More words than K2's longest context has tokens. A word is one token at least.
 WORDS = 300_000

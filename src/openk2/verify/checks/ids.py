@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 from openk2.chat import call_id
 from openk2.verify.cases import ERRANDS, TOOLS, Message, result, user, weather_history
-from openk2.verify.endpoint import EndpointFault
 from openk2.verify.outcome import Outcome, judged
-from openk2.verify.probe import Probe, all_of
-from openk2.verify.reply import Call, Reply
+from openk2.verify.wire.endpoint import EndpointFault
+from openk2.verify.wire.probe import Probe, all_of
+from openk2.verify.wire.reply import Call, Reply
 
 CANONICAL = re.compile(r"functions\..+:\d+")
 COUNTER = re.compile(r":(\d+)$")

@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from openk2.verify.cases import ERRANDS, TOOLS, Message, result, user
-from openk2.verify.endpoint import EndpointFault
 from openk2.verify.outcome import Outcome, judged
-from openk2.verify.probe import Probe, all_of
+from openk2.verify.wire.endpoint import EndpointFault
+from openk2.verify.wire.probe import Probe, all_of
 
 # As clients write a result: text, parts, nothing.
 RESULTS: tuple[Any, ...] = (

@@ -3,11 +3,11 @@
 from typing import Any
 
 from openk2.verify.cases import ERRANDS, SMALL_TALK, TOOLS
-from openk2.verify.endpoint import EndpointFault, Response
-from openk2.verify.events import read_events
-from openk2.verify.message_events import message_faults, tool_id_faults
 from openk2.verify.outcome import Outcome, judged, skipped
-from openk2.verify.probe import Probe, accepted, all_of
+from openk2.verify.wire.endpoint import EndpointFault, Response
+from openk2.verify.wire.events import read_events
+from openk2.verify.wire.message_events import message_faults, tool_id_faults
+from openk2.verify.wire.probe import Probe, accepted, all_of
 
 MESSAGES = "/messages"
 ABSENT = (404, 405, 501)

@@ -4,8 +4,8 @@ from typing import Any
 
 from openk2.verify.cases import ERRANDS, SMALL_TALK, TOOLS, user, weather_history
 from openk2.verify.outcome import Outcome, judged, skipped
-from openk2.verify.probe import Probe, all_of
-from openk2.verify.reply import Reply
+from openk2.verify.wire.probe import Probe, all_of
+from openk2.verify.wire.reply import Reply
 
 
 def kinds_of_request() -> list[tuple[list[dict[str, Any]], dict[str, Any]]]:

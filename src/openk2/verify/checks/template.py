@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from openk2.chat import Tokenizer, canonical_history, encode_chat
-from openk2.chat.rendering import DEFAULT_SYSTEM_PROMPT
+from openk2.chat import DEFAULT_SYSTEM_PROMPT, Tokenizer, canonical_history, encode_chat
 from openk2.verify.cases import TOOLS, Message, Tool, called, result, user, weather_history
 from openk2.verify.outcome import Outcome, judged, skipped
-from openk2.verify.probe import Probe, all_of
+from openk2.verify.wire.probe import Probe, all_of
 
 MARKUP = (
     "<|im_end|>",

@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 from openk2.verify.cases import TOOLS, Message, called, result, user, with_schema
-from openk2.verify.endpoint import EndpointFault
 from openk2.verify.outcome import Outcome, judged
-from openk2.verify.probe import CHAT, Probe, accepted, all_of
-from openk2.verify.reply import Reply, read_stream, read_whole
+from openk2.verify.wire.endpoint import EndpointFault
+from openk2.verify.wire.probe import CHAT, Probe, accepted, all_of
+from openk2.verify.wire.reply import Reply, read_stream, read_whole
 
 TEXTS = (
     "北京的天气怎么样？",

@@ -5,8 +5,8 @@ from typing import Any
 
 from openk2.verify.cases import ERRANDS, SMALL_TALK, TOOLS, user
 from openk2.verify.outcome import Outcome, judged
-from openk2.verify.probe import Probe, all_of
-from openk2.verify.reply import Reply
+from openk2.verify.wire.probe import Probe, all_of
+from openk2.verify.wire.reply import Reply
 
 
 async def usage(probe: Probe) -> Outcome:

@@ -1,0 +1,133 @@
+"""Mutation testing: change one thing in the source, run the package's tests, see whether they fail.
+
+    python benchmarks/mutants.py --count 60 [--seed 0] [--package grammar] [--limit 300]
+    python benchmarks/mutants.py --known
+
+Samples mutants of chat, grammar, engine, model/attention.py, optim and checkpoint, equally many of
+each; `--known` takes those of known_mutants.toml instead, which once survived. Each mutant is
+tested in a scratch copy of src and tests, with the mirrored test file first, and stops at the first
+failure. A mutant is killed by a failing test or by the time limit. The exit status is the number of
+survivors, 125 at most.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from pathlib import Path
+
+from mutations import ROOT, Mutant, mutants_of
+
+KNOWN = Path(__file__).with_name("known_mutants.toml")
+# Sources below src/openk2 -> the tests that have to notice.
+PACKAGES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "chat": ("chat", ("tests/chat",)),
+    "grammar": ("grammar", ("tests/grammar",)),
+    "engine": ("engine", ("tests/engine",)),
+    "attention": ("model/attention.py", ("tests/model", "tests/numerics")),
+    "optim": ("optim", ("tests/optim",)),
+    "checkpoint": ("checkpoint", ("tests/checkpoint",)),
+}
+
+
+def sample(packages: list[str], count: int, seed: int) -> list[Mutant]:
+    """`count` different mutants, as many of each package."""
+    chosen: list[Mutant] = []
+    for index, package in enumerate(packages):
+        place = ROOT / "src" / "openk2" / PACKAGES[package][0]
+        files = sorted(place.rglob("*.py")) if place.is_dir() else [place]
+        makers = [maker for file in files for maker in mutants_of(package, file)]
+        share = count // len(packages) + (index < count % len(packages))
+        picked = random.Random(f"{seed} {package}").sample(makers, min(share, len(makers)))
+        chosen += [maker() for maker in picked]
+    return chosen
+
+
+def known() -> list[Mutant]:
+    """The committed mutants: a text of a file exchanged for another."""
+    found = []
+    for entry in tomllib.loads(KNOWN.read_text())["mutant"]:
+        source = (ROOT / entry["path"]).read_text()
+        if source.count(entry["old"]) != 1:
+            raise SystemExit(f"{KNOWN.name}: {entry['path']} has not one {entry['old']!r}")
+        line = source[: source.index(entry["old"])].count("\n") + 1
+        after = source.replace(entry["old"], entry["new"])
+        found.append(Mutant(entry["package"], entry["path"], line, entry["what"], after))
+    return found
+
+
+def tests_of(mutant: Mutant, root: Path) -> list[str]:
+    """The package's tests, the mirrored file first."""
+    source = Path(mutant.path).relative_to("src/openk2")
+    mirrored = Path("tests") / source.parent / f"test_{source.stem}.py"
+    folders = PACKAGES[mutant.package][1]
+    files = [str(f.relative_to(root)) for d in folders for f in sorted((root / d).rglob("test_*"))]
+    files = [name for name in files if name.endswith(".py")]
+    return sorted(files, key=lambda name: name != str(mirrored))
+
+
+def run(mutant: Mutant, root: Path, limit: float) -> str | None:
+    """Why the mutant is dead; None if it survives."""
+    file = root / mutant.path
+    original = file.read_text()
+    file.write_text(mutant.source)
+    flags = ["-x", "-q", "-p", "no:cacheprovider", "--tb=no", "-m", "not slow"]
+    command = [sys.executable, "-m", "pytest", *flags, *tests_of(mutant, root)]
+    environment = {**os.environ, "PYTHONPATH": str(root / "src"), "OMP_NUM_THREADS": "1"}
+    environment.setdefault("OPENK2_SHARED", str(ROOT.parent / "shared"))
+    try:
+        done = subprocess.run(
+            command, cwd=root, env=environment, capture_output=True, text=True, timeout=limit
+        )
+    except subprocess.TimeoutExpired:
+        return f"no end in {limit:.0f} s"
+    finally:
+        file.write_text(original)
+    if done.returncode == 0:
+        return None
+    lines = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return lines[0].split(" - ")[0].split("::")[-1] if lines else f"status {done.returncode}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--count", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--package", choices=PACKAGES, action="append")
+    parser.add_argument("--limit", type=float, default=300.0, help="seconds a mutant")
+    parser.add_argument("--known", action="store_true", help="the mutants of known_mutants.toml")
+    options = parser.parse_args()
+    packages = options.package or list(PACKAGES)
+    mutants = known() if options.known else sample(packages, options.count, options.seed)
+    mutants = [mutant for mutant in mutants if mutant.package in packages]
+    survivors = 0
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        root = Path(folder)
+        for name in ("src", "tests", "benchmarks", "docs", "recipes"):
+            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("pyproject.toml", "README.md", "ARCHITECTURE.md"):
+            shutil.copy(ROOT / name, root / name)
+        for mutant in mutants:
+            begun = time.monotonic()
+            verdict = run(mutant, root, options.limit)
+            survivors += verdict is None
+            seconds = time.monotonic() - begun
+            state = "SURVIVED" if verdict is None else "killed  "
+            where = f"{mutant.path.removeprefix('src/openk2/')}:{mutant.line}"
+            print(
+                f"{state} {seconds:4.0f} s  {where}  {mutant.change}  [{verdict or ''}]", flush=True
+            )
+    killed = len(mutants) - survivors
+    print(f"{killed} of {len(mutants)} mutants killed ({killed / max(len(mutants), 1):.0%})")
+    sys.exit(min(survivors, 125))
+
+
+if __name__ == "__main__":
+    main()

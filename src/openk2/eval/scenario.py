@@ -1,0 +1,119 @@
+"""`Scenario`: a short conversation with tools, and what must be called and said at each step."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.progress import Progress
+
+from openk2.chat import ToolCall
+from openk2.eval.crowd import map_bounded
+from openk2.eval.tool_loop import tool_loop, transcript
+from openk2.eval.verdict import canonical, canonical_arguments
+from openk2.generation import ChatAnswer, ChatGenerator
+
+Call = tuple[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the user says, the calls that must follow, and what the last answer must say.
+
+    calls: each once, in any order, and no other. says: regular expressions, all of which are found
+    in the text; never: one that is not. Case does not count.
+    """
+
+    user: str
+    calls: tuple[Call, ...] = ()
+    says: tuple[str, ...] = (r"\w",)
+    never: str | None = None
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A named conversation.
+
+    results: the content of a call's result by the value of its arguments that occurs in it, such as
+    a city; a call with none of them gets an error.
+    """
+
+    name: str
+    tools: tuple[dict[str, Any], ...]
+    results: Mapping[str, Mapping[str, Any]]
+    steps: tuple[Step, ...]
+
+    def result(self, call: ToolCall) -> str:
+        """What the tool answers."""
+        for key, value in self.results.items():
+            if key in call.arguments:
+                return json.dumps(value)
+        return json.dumps({"error": f"no data for {call.arguments}"})
+
+
+@dataclass(frozen=True)
+class ScenarioScore:
+    """How many runs ended as they should, and the transcripts of those that did not."""
+
+    name: str
+    runs: int
+    succeeded: int
+    failures: tuple[str, ...]
+
+
+async def run_scenarios(
+    generator: ChatGenerator,
+    scenarios: Sequence[Scenario],
+    *,
+    runs: int = 10,
+    temperature: float = 0.6,
+    max_tokens: int = 256,
+    concurrency: int = 8,
+    progress: Progress | None = None,
+) -> list[ScenarioScore]:
+    """Run each scenario `runs` times, unseeded, all steps of a run one after another.
+
+    concurrency: runs in flight at most. Raises what the generator raises.
+    """
+
+    async def run(scenario: Scenario) -> str | None:
+        return await first_failure(generator, scenario, temperature, max_tokens)
+
+    jobs = [scenario for scenario in scenarios for _ in range(runs)]
+    failures = await map_bounded(
+        run, jobs, concurrency=concurrency, progress=progress, label="scenarios"
+    )
+    scores = []
+    for number, scenario in enumerate(scenarios):
+        found = [f for f in failures[number * runs : (number + 1) * runs] if f is not None]
+        scores.append(ScenarioScore(scenario.name, runs, runs - len(found), tuple(found)))
+    return scores
+
+
+async def first_failure(
+    generator: ChatGenerator, scenario: Scenario, temperature: float, max_tokens: int
+) -> str | None:
+    """The transcript of the first step that went wrong; None if none did."""
+    messages: list[dict[str, Any]] = []
+    for step in scenario.steps:
+        messages.append({"role": "user", "content": step.user})
+        answers = await tool_loop(
+            generator, messages, scenario.tools, scenario.result,
+            max_rounds=len(step.calls) + 2, temperature=temperature, max_tokens=max_tokens,
+        )  # fmt: skip
+        if not satisfies(step, answers):
+            return f"{step.user} -> {transcript(answers)}"
+    return None
+
+
+def satisfies(step: Step, answers: Sequence[ChatAnswer]) -> bool:
+    """Whether the answers make the step's calls and no other, and the last says what it must."""
+    made = sorted((c.name, canonical_arguments(c)) for answer in answers for c in answer.tool_calls)
+    needed = sorted((name, canonical(arguments)) for name, arguments in step.calls)
+    last = answers[-1]
+    if made != needed or last.tool_calls:
+        return False
+    if step.never and re.search(step.never, last.content, re.IGNORECASE):
+        return False
+    return all(re.search(said, last.content, re.IGNORECASE) for said in step.says)

@@ -1,0 +1,114 @@
+"""Reference conversations as turns to be asked for: the history, and what the reference did."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from openk2.verify import read_json
+
+Conversation = Mapping[str, Any]
+Call = tuple[str, Any]
+
+KINDS = ("single", "parallel", "sequence", "missing", "ambiguous", "refused", "none_needed",
+         "error", "answer", "talk")  # fmt: skip
+
+
+class ConversationError(ValueError):
+    """A reference conversation that cannot be scored; the message says which, and why."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One assistant turn to be asked for: the history before it, and what the reference did.
+
+    kind: one of KINDS. conversation: its number; turns of one conversation are no independent
+    trials.
+    """
+
+    messages: Sequence[Mapping[str, Any]]
+    tools: Sequence[Mapping[str, Any]]
+    reference: tuple[Call, ...]
+    text: str
+    kind: str
+    conversation: int = 0
+
+    @property
+    def after_result(self) -> bool:
+        """Whether the history ends with a tool's result, and not with the user."""
+        return bool(self.messages) and self.messages[-1]["role"] == "tool"
+
+    @property
+    def later(self) -> bool:
+        """Whether the user has spoken before: this is no longer their first request."""
+        return sum(message["role"] == "user" for message in self.messages) > 1
+
+    def told_values(self) -> frozenset[str]:
+        """The values of the tool results just before this turn that the reference's text tells."""
+        contents = []
+        for message in reversed(self.messages):
+            if message["role"] != "tool":
+                break
+            contents.append(str(message["content"]))
+        values = frozenset(value for content in contents for value in _leaves(content))
+        return frozenset(value for value in values if value in self.text.lower())
+
+
+def reference_turns(conversation: Conversation, number: int = 0) -> list[Turn]:
+    """The assistant turns of a conversation, each with the history before it.
+
+    Their kinds are those of the key `kinds`, one a turn; without it they follow from the structure:
+    one call or several, an answer after a result, else talk. Raises ConversationError.
+    """
+    messages, tools = conversation["messages"], conversation.get("tools") or []
+    turns = []
+    for index, message in enumerate(messages):
+        if message["role"] == "assistant":
+            functions = [call["function"] for call in message.get("tool_calls") or ()]
+            calls = tuple((f["name"], json.loads(f["arguments"])) for f in functions)
+            history, text = messages[:index], message.get("content") or ""
+            kind = _structural_kind(history, len(calls))
+            turns.append(Turn(history, tools, calls, text, kind, number))
+    kinds = conversation.get("kinds")
+    return turns if kinds is None else _with_kinds(turns, kinds, number)
+
+
+def _structural_kind(history: Sequence[Mapping[str, Any]], calls: int) -> str:
+    if calls:
+        return "parallel" if calls > 1 else "single"
+    return "answer" if history and history[-1]["role"] == "tool" else "talk"
+
+
+def _with_kinds(turns: list[Turn], kinds: Any, number: int) -> list[Turn]:
+    if not isinstance(kinds, list) or len(kinds) != len(turns):
+        raise ConversationError(
+            f"conversation {number}: kinds is {kinds!r}: give a list with one kind for each of the "
+            f"{len(turns)} assistant turns, or leave it out"
+        )
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown:
+        raise ConversationError(
+            f"conversation {number}: kind {unknown[0]!r} is none of {', '.join(KINDS)}"
+        )
+    return [
+        Turn(t.messages, t.tools, t.reference, t.text, kind, number)
+        for t, kind in zip(turns, kinds, strict=True)
+    ]
+
+
+def _leaves(content: str) -> list[str]:
+    """The strings and numbers of a tool's JSON result in lower case; of other text, the text."""
+    try:
+        pending = [read_json(content)]
+    except ValueError:
+        return [content.lower()] if content else []
+    leaves = []
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
+        elif value is not None and value != "" and not isinstance(value, bool):
+            leaves.append(str(value).lower())
+    return leaves

@@ -1,0 +1,95 @@
+"""`UpstreamChat`: upstreams that have chat completions only, passed through.
+
+The reduced mode. The prompt, the parsing and every promise about calls and JSON are the
+upstream's. What is left to do here: ids of calls in K2's form both ways, balancing, and a second
+try before the first event.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+
+from openk2.chat import CallStart, canonical_history
+from openk2.gateway.pool import UpstreamPool
+from openk2.gateway.tokens import MAX_FAILURES
+from openk2.gateway.upstream import REFUSALS, Upstream, UpstreamError
+from openk2.generation import (
+    ChatEvent,
+    ChatFinish,
+    ChatRequest,
+    EndpointError,
+    HttpChat,
+    RequestError,
+)
+from openk2.protocol import EngineBusyError
+
+logger = logging.getLogger(__name__)
+
+
+class UpstreamChat:
+    """Passes messages to the pool's upstreams."""
+
+    def __init__(self, pool: UpstreamPool) -> None:
+        self.pool = pool
+        self._chats = {
+            upstream: HttpChat(upstream.url, upstream.model, api_key=upstream.api_key)
+            for upstream in pool.upstreams
+        }
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+        """See `ChatGenerator.stream`.
+
+        Raises RequestError for what the upstream refuses, UpstreamError; that too if a call was
+        demanded and none came.
+        """
+        history = canonical_history(request.messages)
+        request = replace(request, messages=history.messages)
+        beginning = str(request.messages[:2])
+        failed: Counter[Upstream] = Counter()
+        while True:
+            upstream, began = self.pool.pick(beginning, failed), False
+            try:
+                async with aclosing(self._answer(upstream, request, history.call_count)) as events:
+                    async for event in events:
+                        began = True
+                        yield event
+                return
+            except (EngineBusyError, UpstreamError):
+                failed[upstream] += 1
+                if began or failed.total() > MAX_FAILURES:
+                    raise
+
+    async def _answer(
+        self, upstream: Upstream, request: ChatRequest, first_number: int
+    ) -> AsyncGenerator[ChatEvent, None]:
+        """One upstream's answer, its calls numbered on from the history's."""
+        called = False
+        upstream.outstanding += 1
+        try:
+            async with aclosing(self._chats[upstream].stream(request)) as events:
+                async for event in events:
+                    match event:
+                        case CallStart():
+                            called = True
+                            number = first_number + event.index
+                            yield replace(event, id=f"functions.{event.name}:{number}")
+                        case ChatFinish() if not called and demands_call(request, event):
+                            raise UpstreamError("the upstream made no call, which tool_choice asks")
+                        case _:
+                            yield event
+        except EndpointError as error:
+            if error.status in REFUSALS:
+                raise RequestError(str(error).partition(" answered ")[2] or str(error)) from error
+            logger.warning("upstream %s failed: %s", upstream.url, error)
+            raise UpstreamError(
+                "the upstream did not answer; this server's log says why"
+            ) from error
+        finally:
+            upstream.outstanding -= 1
+
+
+def demands_call(request: ChatRequest, finish: ChatFinish) -> bool:
+    """Whether an answer without a call breaks what was asked; one cut off does not."""
+    return request.tool_choice not in ("auto", "none") and finish.reason != "length"

@@ -1,0 +1,100 @@
+"""`GuidedMasks`: masks that can also be told to an upstream that enforces grammars itself.
+
+An upstream cannot be given a mask. What it can be given is a grammar of what is missing of the
+value that the output is in, or, where the value begins, its JSON Schema; the mask stays the judge
+of what it makes of it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openk2.chat import Tokenizer
+from openk2.generation import ChatRequest
+from openk2.grammar import BoundedMask, ChatMasks
+
+Schema = Mapping[str, Any] | bool
+ANY_OBJECT: Schema = {"type": "object"}
+
+
+class GuidedMask:
+    """A `TokenMask` that follows an output to the values in it.
+
+    schemas: of the arguments that are guided from their beginning, by tool. content: of the
+    content, if that is JSON.
+    """
+
+    def __init__(
+        self,
+        mask: BoundedMask,
+        tokenizer: Tokenizer,
+        schemas: Mapping[str, Schema],
+        content: Schema | None = None,
+    ) -> None:
+        self._mask = mask
+        self._tokenizer = tokenizer
+        self._schemas = schemas
+        self._next = content
+        self._call_id: list[int] = []
+        self._begins_call = tokenizer.special("<|tool_call_begin|>")
+        self._begins_arguments = tokenizer.special("<|tool_call_argument_begin|>")
+
+    def fill(self, allowed: NDArray[np.int32]) -> bool:
+        """See `TokenMask`."""
+        return self._mask.fill(allowed)
+
+    def accept(self, token_id: int) -> bool:
+        """See `TokenMask`."""
+        if not self._mask.accept(token_id):
+            return False
+        self._next = None
+        if token_id == self._begins_arguments:
+            # The mask lets only canonical ids of declared tools through.
+            call_id = self._tokenizer.decode(self._call_id).strip()
+            name = call_id.removeprefix("functions.").rpartition(":")[0]
+            self._next = self._schemas.get(name)
+        elif token_id == self._begins_call:
+            self._call_id = []
+        else:
+            self._call_id.append(token_id)
+        return True
+
+    def remainder(self) -> str | None:
+        """See `BoundedMask.remainder`."""
+        return self._mask.remainder()
+
+    def next_schema(self) -> Schema | None:
+        """Of the value that begins right here; None if none does, or it need not be guided."""
+        return self._next
+
+
+class GuidedMasks:
+    """The `OutputMasks` of upstreams.
+
+    Only what a request forces is guided from its beginning: where the model is free to call or
+    not, an answer would have to be broken off and asked for again at every call. Behind an id that
+    was refused it is asked for again anyway, and then guided.
+    """
+
+    def __init__(self, masks: ChatMasks, tokenizer: Tokenizer) -> None:
+        self._masks = masks
+        self._tokenizer = tokenizer
+
+    def mask(
+        self, request: ChatRequest, *, max_tokens: int, first_number: int
+    ) -> GuidedMask | None:
+        """See `OutputMasks.mask`."""
+        mask = self._masks.mask(request, max_tokens=max_tokens, first_number=first_number)
+        if mask is None:
+            return None
+        wanted = request.response_format
+        if wanted is not None:
+            schema = ANY_OBJECT if wanted.schema is None else wanted.schema
+            return GuidedMask(mask, self._tokenizer, {}, schema)
+        if request.tool_choice == "auto":
+            return GuidedMask(mask, self._tokenizer, {})
+        functions = [tool["function"] for tool in request.tools]
+        schemas = {each["name"]: each.get("parameters") or ANY_OBJECT for each in functions}
+        return GuidedMask(mask, self._tokenizer, schemas)

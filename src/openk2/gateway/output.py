@@ -1,0 +1,99 @@
+"""`OutputReader`: the chunks of an upstream's completion -> token ids."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from openk2.chat import Tokenizer
+from openk2.gateway.text import SpeltOutput
+from openk2.gateway.upstream import UpstreamError
+from openk2.protocol import FinishReason, TokenLogprobs
+
+FINISH_REASONS: Mapping[str, FinishReason] = {"stop": "stop", "length": "length"}
+
+
+class TokenNames:
+    """How engines write tokens in logprobs: `token_id:7`, `bytes:\\xe9`, or the text itself."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._ids = {token: token_id for token_id, token in enumerate(tokenizer.tokens)}
+        self._ids |= {name.encode(): token_id for name, token_id in tokenizer.specials.items()}
+
+    def id_of(self, name: str) -> int:
+        """Raises UpstreamError for a name that is no token of this vocabulary."""
+        kind, _, rest = name.partition(":")
+        if kind == "token_id" and rest.isdecimal():
+            return int(rest)
+        token = bytes.fromhex(rest.replace("\\x", "")) if kind == "bytes" else name.encode()
+        if token not in self._ids:
+            message = "which the tokenizer does not have: leave logprobs out"
+            raise UpstreamError(f"the upstream scores the token {name!r}, {message}")
+        return self._ids[token]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Ids of an output. logprobs: one an id, if they were asked for. finish_reason: in the last."""
+
+    token_ids: tuple[int, ...]
+    finish_reason: FinishReason | None = None
+    logprobs: tuple[TokenLogprobs, ...] | None = None
+
+
+class OutputReader:
+    """Reads one request's chunks; make a fresh one per request.
+
+    The first chunk of the output shows how this upstream tells its tokens: `token_ids` beside
+    the text, or the text alone. If scores were asked for, they name the tokens.
+    names: given if scores were asked for; count: of likeliest tokens beside each.
+    cached_tokens: once a chunk said.
+    """
+
+    def __init__(self, text: SpeltOutput, names: TokenNames | None, count: int) -> None:
+        self.cached_tokens = 0
+        self._text = text
+        self._names, self._count = names, count
+        self._has_ids: bool | None = None
+
+    def read(self, chunk: Mapping[str, Any]) -> Piece:
+        """What the chunk adds. Raises UpstreamError for what is no chunk of a completion."""
+        try:
+            return self._read(chunk)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise UpstreamError(f"the upstream sent no completion: {error!r}") from error
+
+    def _read(self, chunk: Mapping[str, Any]) -> Piece:
+        details = (chunk.get("usage") or {}).get("prompt_tokens_details") or {}
+        self.cached_tokens = details.get("cached_tokens") or self.cached_tokens
+        choices = chunk.get("choices") or ()
+        if not choices:
+            return Piece(())
+        choice = choices[0]
+        reason = choice.get("finish_reason")
+        if reason is not None and reason not in FINISH_REASONS:
+            raise UpstreamError(f"the upstream ended its output with {reason!r}")
+        finish = None if reason is None else FINISH_REASONS[reason]
+        if self._has_ids is None:
+            self._has_ids = isinstance(choice.get("token_ids"), list)
+        if self._names is not None:
+            scores = read_scores(self._names, choice.get("logprobs") or {}, self._count)
+            return Piece(tuple(score.token_id for score in scores), finish, scores)
+        if self._has_ids:
+            return Piece(tuple(map(int, choice.get("token_ids") or ())), finish)
+        ids = self._text.feed(choice.get("text") or "")
+        return Piece((*ids, *(self._text.flush() if finish else ())), finish)
+
+
+def read_scores(
+    names: TokenNames, logprobs: Mapping[str, Any], count: int
+) -> tuple[TokenLogprobs, ...]:
+    """Scores in the older form: lists with an entry a token."""
+    tokens = logprobs.get("tokens") or []
+    tops = logprobs.get("top_logprobs") or [None] * len(tokens)
+    scores = []
+    for token, logprob, top in zip(tokens, logprobs.get("token_logprobs") or (), tops, strict=True):
+        # Engines list the token itself too, behind the likeliest.
+        listed = [(names.id_of(other), value) for other, value in (top or {}).items()]
+        best = sorted(listed, key=lambda entry: -entry[1])[:count]
+        scores.append(TokenLogprobs(names.id_of(token), logprob, tuple(best)))
+    return tuple(scores)

@@ -1,0 +1,86 @@
+"""`UpstreamPool`: which of several upstreams answers the next request."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+
+from openk2.gateway.upstream import Upstream
+from openk2.protocol import EngineBusyError
+
+# Requests of one conversation begin alike; so far their prompts are compared.
+AFFINITY = 256
+PROBE_EVERY_SECONDS = 5.0
+
+
+class UpstreamPool:
+    """The healthy upstream with the fewest requests; of several, the one that conversations which
+    begin like this one went to, since it may hold their cache.
+
+    A context manager: inside it, a thread probes every `probe_every` seconds.
+    """
+
+    def __init__(
+        self, upstreams: Sequence[Upstream], *, probe_every: float = PROBE_EVERY_SECONDS
+    ) -> None:
+        if not upstreams:
+            raise ValueError("a pool needs at least one upstream")
+        self.upstreams = tuple(upstreams)
+        self._probe_every = probe_every
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._probe, name="upstream-health", daemon=True)
+
+    def pick(self, beginning: object, tried: Mapping[Upstream, int]) -> Upstream:
+        """The one to ask. beginning: hashable, the same for prompts that begin alike.
+        tried: how often each was asked for this answer in vain; the least tried come first.
+
+        Raises EngineBusyError if none is healthy.
+        """
+        healthy = [upstream for upstream in self.upstreams if upstream.healthy]
+        if not healthy:
+            raise EngineBusyError("no upstream is healthy now: try again later")
+        return min(
+            healthy,
+            key=lambda one: (tried.get(one, 0), one.outstanding, hash((one.url, beginning))),
+        )
+
+    @property
+    def healthy(self) -> bool:
+        """Whether any upstream is."""
+        return any(upstream.healthy for upstream in self.upstreams)
+
+    @property
+    def context_length(self) -> int | None:
+        """The least that an upstream says of itself; None if none says."""
+        lengths = [one.context_length for one in self.upstreams if one.context_length is not None]
+        return min(lengths, default=None)
+
+    def stats(self) -> Mapping[str, float]:
+        """Numbers for /metrics; upstreams are numbered from 0, in their order."""
+        stats: dict[str, float] = {"upstreams_healthy": sum(u.healthy for u in self.upstreams)}
+        for number, upstream in enumerate(self.upstreams):
+            stats[f"upstream_{number}_healthy"] = upstream.healthy
+            stats[f"upstream_{number}_outstanding"] = upstream.outstanding
+            stats[f"upstream_{number}_asked"] = upstream.asked
+        return stats
+
+    def probe(self) -> None:
+        """Probe every upstream once; blocks."""
+        for upstream in self.upstreams:
+            upstream.probe()
+
+    def _probe(self) -> None:
+        while not self._closed.wait(self._probe_every):
+            self.probe()
+
+    def __enter__(self) -> "UpstreamPool":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._closed.set()
+        self._thread.join(PROBE_EVERY_SECONDS)

@@ -1,0 +1,182 @@
+"""`Upstream`: one OpenAI-compatible engine that others run, and what was found out about it.
+
+What it can do is not assumed. A field that engines differ in is sent until the engine refuses it
+by name, and is left out from then on; what its answers hold is seen in them (`upstream_output`).
+httpx is imported where it is used, as in `http`.
+"""
+
+import json
+import logging
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from openk2.generation import (
+    BUSY_STATUSES,
+    EndpointError,
+    RequestError,
+    api_root,
+    credentials,
+    data_objects,
+    error_message,
+)
+from openk2.protocol import EngineBusyError, EngineError
+
+if TYPE_CHECKING:
+    import httpx
+
+REFUSALS = (400, 413, 422)  # the request's fault; any other error status is the upstream's
+CONNECT_SECONDS = 5.0
+PROBE_SECONDS = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+class UpstreamError(EngineError):
+    """An upstream did not answer, broke off, or broke the protocol. It names no address, which
+    is not its clients' business: the log does."""
+
+
+class Upstream:
+    """One model of one engine. Its attributes may be read from any thread.
+
+    base_url: with or without the final /v1. api_key: sent as a bearer token. timeout: seconds
+    until the engine sends its next bytes.
+    healthy, reason: what the last probe or connection found; why it is not healthy.
+    outstanding: requests that it is answering. asked: those ever sent to it, refused ones too.
+    context_length, owner: as its card of the model says (`max_model_len`, `owned_by`); None until
+    it does.
+    refused: fields that it refused by name.
+    """
+
+    def __init__(
+        self, base_url: str, model: str, *, api_key: str | None = None, timeout: float = 600.0
+    ) -> None:
+        import httpx
+
+        self.url = api_root(base_url)
+        self.model = model
+        self.api_key = api_key
+        self.healthy = True
+        self.reason = ""
+        self.outstanding = 0
+        self.asked = 0
+        self.context_length: int | None = None
+        self.owner: str | None = None
+        self.refused: set[str] = set()
+        self._headers = {"Content-Type": "application/json", **credentials(api_key)}
+        self._timeout = httpx.Timeout(timeout, connect=CONNECT_SECONDS)
+        self._certificates = httpx.create_ssl_context()
+
+    def fail(self, reason: str) -> None:
+        """It is not asked again before a probe finds it well."""
+        if self.healthy:
+            logger.warning("upstream %s is not healthy: %s", self.url, reason)
+        self.healthy, self.reason = False, reason
+
+    def probe(self) -> None:
+        """Ask for its health and its models; blocks for some seconds at most."""
+        import httpx
+
+        try:
+            with httpx.Client(
+                verify=self._certificates, timeout=PROBE_SECONDS, headers=self._headers
+            ) as client:
+                health = client.get(self.url.removesuffix("/v1") + "/health")
+                if health.status_code >= 500:
+                    self.fail(f"its health is {health.status_code}")
+                    return
+                listed = client.get(f"{self.url}/models")
+                if not listed.is_success:
+                    self.fail(f"/models answered {listed.status_code}: {listed.text[:200]}")
+                    return
+                self._read_cards(listed.json()["data"])
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            self.fail(str(error) or type(error).__name__)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            self.fail(f"/models does not list models: {error!r}")
+
+    def _read_cards(self, cards: list[dict[str, Any]]) -> None:
+        by_name = {card["id"]: card for card in cards}
+        card = by_name.get(self.model)
+        if card is None:
+            self.fail(f"it has no model {self.model!r}, but {list(by_name)}")
+            return
+        if not self.healthy:
+            logger.warning("upstream %s is healthy again", self.url)
+        self.owner = card.get("owned_by")
+        length = card.get("max_model_len")
+        self.context_length = length if isinstance(length, int) and length > 0 else None
+        self.healthy, self.reason = True, ""
+
+    async def stream(
+        self,
+        fields: Mapping[str, Any],
+        optional: Mapping[str, Any],
+        guidance: Sequence[Mapping[str, Any]],
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """The chunks of a streamed completion. Closing it closes the connection.
+
+        optional: fields that are sent unless it refused them by name. guidance: fields that take
+        the place of some of `fields`, the first of them that the request is not refused with.
+        Raises RequestError for a refused request, EngineBusyError, UpstreamError.
+        """
+        import httpx
+
+        self.outstanding += 1
+        ways = [*guidance, {}]
+        try:
+            # A client per request keeps this object free of any event loop.
+            async with httpx.AsyncClient(
+                verify=self._certificates, timeout=self._timeout, headers=self._headers
+            ) as client:
+                while True:
+                    sent = {k: v for k, v in optional.items() if k not in self.refused}
+                    body = json.dumps({**fields, **sent, **ways[0]}).encode()
+                    self.asked += 1
+                    async with client.stream(
+                        "POST", f"{self.url}/completions", content=body
+                    ) as response:
+                        if response.is_success:
+                            async with aclosing(data_objects(response)) as chunks:
+                                async for chunk in chunks:
+                                    yield checked(chunk)
+                            return
+                        error = await refusal(response)
+                    named = {name for name in sent if name in str(error)}
+                    if not isinstance(error, RequestError) or not (named or ways[1:]):
+                        raise error
+                    # One less of either, so this ends.
+                    self.refused |= named
+                    if not named:
+                        kind = [*ways[0].get("structured_outputs", ()), *ways[0]][0]
+                        logger.warning("upstream %s refused a %s: %s", self.url, kind, error)
+                        ways = ways[1:]
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            self.fail(str(error) or type(error).__name__)
+            raise UpstreamError("the upstream cannot be reached") from error
+        except (httpx.HTTPError, httpx.InvalidURL, EndpointError) as error:
+            logger.warning("upstream %s broke off: %s", self.url, str(error) or repr(error))
+            raise UpstreamError("the upstream broke off its answer") from error
+        finally:
+            self.outstanding -= 1
+
+
+def checked(chunk: Any) -> dict[str, Any]:
+    """A chunk that is no error. Raises UpstreamError."""
+    if not isinstance(chunk, dict):
+        raise UpstreamError(f"the upstream sent {str(chunk)[:80]!r}, which is no chunk")
+    if chunk.get("error"):
+        raise UpstreamError(f"the upstream failed: {error_message(json.dumps(chunk))}")
+    return chunk
+
+
+async def refusal(response: "httpx.Response") -> Exception:
+    """What an error status means."""
+    text = (await response.aread()).decode("utf-8", "replace")
+    message = f"the upstream answered {response.status_code}: {error_message(text)}"
+    if response.status_code in BUSY_STATUSES:
+        return EngineBusyError(message)
+    if response.status_code in REFUSALS:
+        return RequestError(message)
+    return UpstreamError(message)

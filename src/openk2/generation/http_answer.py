@@ -1,0 +1,109 @@
+"""The chunks of a streamed chat completion -> the events of an answer."""
+
+import json
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from openk2.chat import CallArguments, CallEnd, CallStart, ContentDelta, OutputEvent
+from openk2.generation.chat import ChatEvent, ChatFinish, ChatFinishReason
+from openk2.generation.endpoint import EndpointError, data_objects, error_message
+from openk2.generation.scores import ScoredToken, TokensScored
+
+if TYPE_CHECKING:
+    import httpx
+
+FINISH_REASONS: dict[str, ChatFinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+}
+
+
+async def answer_events(
+    response: "httpx.Response", *, scored: bool
+) -> AsyncGenerator[ChatEvent, None]:
+    """The events of a streamed answer, its chunks' usage wherever the server puts it.
+
+    scored: logprobs were asked for, so an answer without any is an error.
+    """
+    reason: ChatFinishReason | None = None
+    usage: dict[str, Any] | None = None
+    has_scores = False
+    calls = CallReader()
+    async with aclosing(data_objects(response)) as chunks:
+        async for chunk in chunks:
+            if chunk.get("error"):
+                raise EndpointError(f"{response.url}: {error_message(json.dumps(chunk))}")
+            usage = chunk.get("usage") or usage
+            for choice in chunk.get("choices") or ():
+                if scores := read_scores(choice.get("logprobs")):
+                    has_scores = True
+                    yield TokensScored(scores)
+                delta = choice.get("delta") or {}
+                if delta.get("content"):
+                    yield ContentDelta(delta["content"])
+                for call in delta.get("tool_calls") or ():
+                    for event in calls.read(call):
+                        yield event
+                usage = choice.get("usage") or usage
+                if choice.get("finish_reason") is not None:
+                    reason = read_reason(choice["finish_reason"])
+    if reason is None or usage is None:
+        missing = "finish_reason" if reason is None else "usage"
+        raise EndpointError(f"{response.url}: the answer ended without {missing}")
+    if scored and not has_scores and usage["completion_tokens"] > 1:
+        raise EndpointError(f"{response.url}: the server ignored logprobs: leave it out")
+    for event in calls.finish(cut_off=reason == "length"):
+        yield event
+    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+    yield ChatFinish(reason, usage["prompt_tokens"], usage["completion_tokens"], cached)
+
+
+class CallReader:
+    """OpenAI's tool-call deltas -> events. A call ends where the next begins, or the answer."""
+
+    def __init__(self) -> None:
+        self.open: int | None = None
+
+    def read(self, call: dict[str, Any]) -> Iterator[OutputEvent]:
+        """The events of one entry of `delta.tool_calls`."""
+        function = call.get("function") or {}
+        if call["index"] != self.open:
+            yield from self.finish(cut_off=False)
+            self.open = call["index"]
+            yield CallStart(call["index"], call["id"], function["name"])
+        if function.get("arguments"):
+            yield CallArguments(call["index"], function["arguments"])
+
+    def finish(self, *, cut_off: bool) -> Iterator[OutputEvent]:
+        """Close the open call, unless max_tokens fell inside it."""
+        if self.open is not None and not cut_off:
+            yield CallEnd(self.open)
+        self.open = None
+
+
+def read_scores(logprobs: dict[str, Any] | None) -> tuple[ScoredToken, ...]:
+    """The scores that a chunk carries."""
+    entries = (logprobs or {}).get("content") or ()
+    return tuple(
+        ScoredToken(
+            token_bytes(entry),
+            entry["logprob"],
+            tuple((token_bytes(top), top["logprob"]) for top in entry.get("top_logprobs") or ()),
+        )
+        for entry in entries
+    )
+
+
+def token_bytes(entry: dict[str, Any]) -> bytes:
+    """A token's bytes; servers that do not give them write whole characters."""
+    given = entry.get("bytes")
+    return entry["token"].encode() if given is None else bytes(list(given))
+
+
+def read_reason(value: str) -> ChatFinishReason:
+    """Raises EndpointError for a reason that is none of ours, such as content_filter."""
+    if value not in FINISH_REASONS:
+        raise EndpointError(f"finish_reason is {value!r}: openk2 knows {list(FINISH_REASONS)}")
+    return FINISH_REASONS[value]

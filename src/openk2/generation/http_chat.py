@@ -1,0 +1,58 @@
+"""`HttpChat`: any server that speaks OpenAI's chat completions is a `ChatGenerator`.
+
+httpx is imported where it is used, as in `endpoint`.
+"""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from openk2.generation.chat import ChatEvent, ChatRequest
+from openk2.generation.endpoint import EndpointError, api_root, credentials, raise_for_error
+from openk2.generation.http_answer import answer_events
+from openk2.generation.http_request import request_body
+
+
+class HttpChat:
+    """One model of one server.
+
+    base_url: with or without the final /v1. api_key: sent as a bearer token. timeout: seconds
+    until the server sends its next bytes.
+    """
+
+    def __init__(
+        self, base_url: str, model: str, *, api_key: str | None = None, timeout: float = 600.0
+    ) -> None:
+        import httpx
+
+        self.base_url = api_root(base_url)
+        self.model = model
+        self.headers = {"Content-Type": "application/json", **credentials(api_key)}
+        self.timeout = timeout
+        # A client per request keeps this object free of any event loop; the certificates, which
+        # are what makes a client slow to build, are read once.
+        self.certificates = httpx.create_ssl_context()
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+        """See `ChatGenerator.stream`. Raises EndpointError, and EngineBusyError for 429 and 503."""
+        import httpx
+
+        url = f"{self.base_url}/chat/completions"
+        # ASCII: a lone surrogate in a message has no other way to be sent.
+        body = json.dumps(request_body(self.model, request)).encode()
+        try:
+            async with (
+                httpx.AsyncClient(
+                    verify=self.certificates, timeout=self.timeout, headers=self.headers
+                ) as client,
+                client.stream("POST", url, content=body) as response,
+            ):
+                await raise_for_error(response)
+                scored = request.logprobs is not None
+                async with aclosing(answer_events(response, scored=scored)) as events:
+                    async for event in events:
+                        yield event
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise EndpointError(f"{url}: {str(error) or type(error).__name__}") from error
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise EndpointError(f"{url}: the answer is no chat completion: {error!r}") from error

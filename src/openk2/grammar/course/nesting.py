@@ -1,0 +1,43 @@
+"""`Nesting`: how deep a text that begins JSON is nested, piece by piece."""
+
+import re
+
+_MARKS = re.compile(rb'["\\{}\[\],]')
+
+
+class Nesting:
+    """Where in JSON a text ends.
+
+    depth: lists and objects that are open. opened: how many were ever begun, and commas.
+    """
+
+    __slots__ = ("_escaped", "_in_string", "depth", "opened")
+
+    def __init__(
+        self, depth: int = 0, opened: int = 0, in_string: bool = False, escaped: bool = False
+    ) -> None:
+        self.depth, self.opened = depth, opened
+        self._in_string, self._escaped = in_string, escaped
+
+    def after(self, piece: bytes) -> "Nesting":
+        """The state behind a further piece."""
+        depth, opened = self.depth, self.opened
+        in_string, skip = self._in_string, 0 if self._escaped else -1
+        for match in _MARKS.finditer(piece):
+            mark, at = match[0], match.start()
+            if at == skip:
+                continue
+            if in_string:
+                if mark == b"\\":
+                    skip = at + 1
+                elif mark == b'"':
+                    in_string = False
+            elif mark == b'"':
+                in_string = True
+            elif mark in b"{[":
+                depth, opened = depth + 1, opened + 1
+            elif mark == b",":
+                opened += 1
+            else:
+                depth -= 1
+        return Nesting(depth, opened, in_string, skip == len(piece))

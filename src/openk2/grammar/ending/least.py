@@ -1,0 +1,156 @@
+"""The shortest value of every node: its size for all, its text for those that are wanted."""
+
+import json
+import math
+from collections.abc import Sequence
+
+from openk2.grammar.error import GrammarError
+from openk2.grammar.matcher import Leaves
+from openk2.grammar.schema import found
+from openk2.grammar.shapes import (
+    NEVER,
+    ArrayShape,
+    LiteralShape,
+    ObjectShape,
+    Shapes,
+    StringShape,
+    ValueShape,
+)
+
+# Where the shortest value itself nests deeper, or is longer, no answer could hold it.
+MAX_DEPTH = 64  # as what is written: `bounded`
+MAX_BYTES = 200_000
+
+
+class Least:
+    """Shortest values of the nodes of one schema.
+
+    Raises GrammarError if a leaf cannot be enforced, or if nothing satisfies the schema.
+    """
+
+    def __init__(self, shapes: Shapes, leaves: Leaves) -> None:
+        self._shapes, self._leaves = shapes, leaves
+        self._sizes: list[float] = [math.inf] * len(shapes.nodes)
+        changed = True
+        while changed:
+            changed = False
+            # Children are numbered after their parents.
+            for number in reversed(range(len(shapes.nodes))):
+                size = min(
+                    (self.size_of(shape) for shape in shapes.nodes[number]), default=math.inf
+                )
+                changed |= size < self._sizes[number]
+                self._sizes[number] = size
+        if self.size(shapes.root) == math.inf:
+            raise GrammarError("is satisfied by no value that can be written")
+
+    def size(self, node: int) -> float:
+        """Bytes of the shortest value; infinite if there is none."""
+        return math.inf if node == NEVER else self._sizes[node]
+
+    def text(self, node: int, depth: int = 0) -> bytes:
+        """The shortest value's JSON. Raises GrammarError if it is longer or deeper than may be."""
+        if depth > MAX_DEPTH or self.size(node) > MAX_BYTES:
+            raise GrammarError(
+                f"has no value of less than {MAX_BYTES:,} bytes and {MAX_DEPTH} levels"
+            )
+        shape = min(self._shapes.node(node), key=self.size_of)
+        if isinstance(shape, LiteralShape):
+            return min(shape.texts, key=lambda text: len(text.encode())).encode()
+        if isinstance(shape, ArrayShape):
+            items = [self.text(shape.item(i), depth + 1) for i in range(shape.min_items)]
+            return b"[" + b",".join(items) + b"]"
+        if isinstance(shape, ObjectShape):
+            return b"{" + b",".join(self.members(shape, -1, 0, depth)) + b"}"
+        least = self._leaves.least(shape)
+        assert least is not None, shape
+        return least
+
+    def members(self, record: ObjectShape, after: int, extras: int, depth: int = 0) -> list[bytes]:
+        """The members still owed: required ones behind position `after`, then further keys.
+
+        extras: how many further keys there are.
+        """
+        owed = [
+            self.member(name, node, depth)
+            for name, node in record.properties[after + 1 :]
+            if name in record.required
+        ]
+        if extras < record.min_extra:
+            extra = self.extra(record, depth)
+            assert extra is not None, record
+            owed.append(extra)
+        return owed
+
+    def member(self, name: str, node: int, depth: int = 0) -> bytes:
+        """A named member with its shortest value."""
+        return quoted(name) + b":" + self.text(node, depth + 1)
+
+    def extra(self, record: ObjectShape, depth: int = 0) -> bytes | None:
+        """The shortest further member; None if there can be none."""
+        choices = self._extras(record)
+        if not choices:
+            return None
+        key, node = min(choices, key=lambda choice: len(choice[0]) + self.size(choice[1]))
+        return key + b":" + self.text(node, depth + 1)
+
+    def _extras(self, record: ObjectShape) -> list[tuple[bytes, int]]:
+        """Keys of further members, shortest for their kind, with their nodes."""
+        if record.max_extra == 0:
+            return []
+        taken = {name for name, _ in record.properties}
+        choices: list[tuple[bytes, int]] = []
+        for pattern, node in record.patterns:
+            key = self._leaves.least(StringShape(patterns=(pattern,)))
+            if key is not None and json.loads(key) not in taken:
+                choices.append((key, node))
+        patterns = [*(pattern for pattern, _ in record.patterns), *record.closed]
+        free = (
+            name
+            for name in _names()
+            if name not in taken and not any(found(p, name) for p in patterns)
+        )
+        if record.additional != NEVER:
+            name = next(free, None)
+            if name is not None:
+                choices.append((quoted(name), record.additional))
+        return [choice for choice in choices if self.size(choice[1]) < math.inf]
+
+    def size_of(self, shape: ValueShape) -> float:
+        """Bytes of the shortest value of one alternative; infinite if there is none."""
+        if isinstance(shape, LiteralShape):
+            return min(len(text.encode()) for text in shape.texts)
+        if isinstance(shape, ArrayShape):
+            return 2 + _joined(
+                [self.size(node) for node in shape.prefix[: shape.min_items]],
+                max(0, shape.min_items - len(shape.prefix)),
+                self.size(shape.rest),
+            )
+        if isinstance(shape, ObjectShape):
+            sizes = [
+                len(quoted(name)) + 1 + self.size(node)
+                for name, node in shape.properties
+                if name in shape.required
+            ]
+            if shape.min_extra:
+                extras = [len(key) + 1 + self.size(node) for key, node in self._extras(shape)]
+                sizes.append(min(extras, default=math.inf))
+            return 2 + _joined(sizes, 0, 0)
+        size = self._leaves.least_size(shape)
+        return math.inf if size is None else size
+
+
+def quoted(name: str) -> bytes:
+    """A key as it is written."""
+    return json.dumps(name, ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def _joined(sizes: Sequence[float], more: int, each: float) -> float:
+    """Bytes of members with commas between: these, and `more` of one size."""
+    count = len(sizes) + more
+    return sum(sizes) + (more * each if more else 0) + max(0, count - 1)
+
+
+def _names() -> "Sequence[str]":
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789_"
+    return [*letters, *(a + b for a in letters for b in letters)]

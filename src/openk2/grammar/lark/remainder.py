@@ -1,0 +1,171 @@
+"""What is missing of a value that was begun, as a grammar for engines that others run."""
+
+from collections.abc import Iterator
+
+from openk2.grammar.ending import (
+    Least,
+    OpenArray,
+    OpenObject,
+    Partial,
+    arrays,
+    next_named,
+    objects,
+    place,
+    quoted,
+    read_partial,
+)
+from openk2.grammar.lark.rules import (
+    DIGITS,
+    ESCAPED,
+    WHOLE,
+    LarkRules,
+    characters,
+    last_owed,
+    literal,
+    value,
+)
+from openk2.grammar.matcher import escapes, text_rest
+from openk2.grammar.schema import node_of
+from openk2.grammar.shapes import (
+    ArrayShape,
+    LiteralShape,
+    NumberShape,
+    ObjectShape,
+    Shapes,
+    StringShape,
+    ValueShape,
+)
+
+
+class Remainder:
+    """The remainders of one schema's values.
+
+    A string with a pattern or format is ended as any string, a number with bounds as any number:
+    there the remainder is wider than the mask.
+    """
+
+    def __init__(self, shapes: Shapes, least: Least) -> None:
+        self._shapes = shapes
+        self._rules = LarkRules(shapes, least)
+
+    def grammar(self, begun: bytes) -> str | None:
+        """A Lark grammar of what may follow, to the end of the value; of a whole value, if
+        nothing was begun.
+
+        None where that is nothing, inside a character, and inside a value that is one scalar.
+        """
+        partial = read_partial(begun)
+        if partial.whole or (partial.begun is not None and not partial.levels):
+            return None
+        if partial.begun is not None and partial.begun[:1] == b'"' and splits(partial.begun):
+            return None
+        ways = dict.fromkeys(self._of_node(self._shapes.root, partial, 0))
+        return self._rules.grammar(" | ".join(ways)) if ways else None
+
+    def _of_node(self, number: int, partial: Partial, depth: int) -> list[str]:
+        union = self._shapes.node(number)
+        if depth == len(partial.levels):
+            if partial.begun is None:
+                return [value(number)] if self._rules.has(number) else []
+            return [rest for shape in union for rest in scalar_rests(shape, partial.begun)]
+        level = partial.levels[depth]
+        if isinstance(level, OpenArray):
+            some = arrays(self._shapes, union, level)
+            return [
+                way for one in some for way in self._of_array(one, number, level, partial, depth)
+            ]
+        others = objects(self._shapes, union, level)
+        return [
+            way for one in others for way in self._of_object(one, number, level, partial, depth)
+        ]
+
+    def _of_array(
+        self, shape: ArrayShape, number: int, level: OpenArray, partial: Partial, depth: int
+    ) -> Iterator[str]:
+        count = len(level.items)
+        if level.after == "comma" or depth + 1 < len(partial.levels) or partial.begun is not None:
+            for head in self._of_node(shape.item(count), partial, depth + 1):
+                yield f"{head} {self._rules.items(shape, number, count + 1)}"
+        else:
+            yield self._rules.items(shape, number, count)
+
+    def _of_object(
+        self, shape: ObjectShape, number: int, level: OpenObject, partial: Partial, depth: int
+    ) -> Iterator[str]:
+        last, extras = place(shape, level)
+        if level.key is not None:
+            colon = "" if level.after == "colon" else "COLON "
+            follows = self._rules.may_follow(shape, number, last + 1, extras)
+            for head in self._of_node(node_of(shape, level.key), partial, depth + 1):
+                yield f"{colon}{head} {follows}"
+        elif partial.begun is not None and depth + 1 == len(partial.levels):
+            yield from self._from_key(shape, number, partial.begun, last, extras)
+        else:
+            member = self._rules.member(shape, number, last + 1, extras)
+            if level.after == "value":
+                yield self._rules.may_follow(shape, number, last + 1, extras)
+            elif member is not None:
+                yield member
+            if level.after == "start" and last_owed(shape) < 0:
+                yield '"}"'
+
+    def _from_key(
+        self, shape: ObjectShape, number: int, begun: bytes, last: int, extras: int
+    ) -> Iterator[str]:
+        """Inside a key: a named one, up to the next that is required, or else a further one."""
+        named = False
+        for position, name, node in next_named(self._shapes, shape, last, extras):
+            if quoted(name).startswith(begun) and self._rules.has(node):
+                named = True
+                rest = literal(quoted(name)[len(begun) :])
+                follows = self._rules.may_follow(shape, number, position + 1, 0)
+                yield f"{rest} COLON {value(node)} {follows}"
+        if not named and self._rules.has_extras(shape):
+            follows = self._rules.may_follow(shape, number, len(shape.properties), extras + 1)
+            rest = string_rest(StringShape(), begun)
+            yield f"{rest} COLON {self._rules.extra_value(shape)} {follows}"
+
+
+def splits(begun: bytes) -> bool:
+    """Whether a string that was begun ends inside a character; a backslash is one."""
+    return not begun.endswith(b"\\") and bool(text_rest(begun[1:]))
+
+
+def scalar_rests(shape: ValueShape, begun: bytes) -> Iterator[str]:
+    """What may follow a scalar that was begun, to its end."""
+    is_text = begun[:1] == b'"'
+    if isinstance(shape, LiteralShape):
+        for whole in map(str.encode, shape.texts):
+            if whole.startswith(begun):
+                yield literal(whole[len(begun) :]) if whole != begun else ""
+    elif isinstance(shape, StringShape) and is_text:
+        yield string_rest(shape, begun)
+    elif isinstance(shape, NumberShape) and not is_text:
+        yield number_rest(shape, begun.decode())
+
+
+def string_rest(shape: StringShape, begun: bytes) -> str:
+    """The rest of a string. begun: with its quote, and not inside a character."""
+    body = begun[1:].decode()
+    is_escape = (len(body) - len(body.rstrip("\\"))) % 2
+    count = len(body) - escapes(body) + is_escape
+    least, most = (shape.min_length, shape.max_length) if shape.plain else (0, None)
+    most = None if most is None else max(0, most - count)
+    head = ESCAPED if is_escape else ""
+    return f'/{head}{characters(max(0, least - count), most)}"/'
+
+
+def number_rest(shape: NumberShape, begun: str) -> str:
+    """The rest of a number, which may be none."""
+    whole, point, fraction = begun.lstrip("-").partition(".")
+    fractions = r"\.[0-9]+"
+    ways = [] if shape.integer else [fractions]
+    if point:
+        ways = ["[0-9]+"]
+    elif not whole:
+        ways = ["0", WHOLE] if shape.integer else [rf"(0|{WHOLE}){fractions}", WHOLE]
+    elif whole != "0" and len(whole) < DIGITS:
+        digits = f"[0-9]{{1,{DIGITS - len(whole)}}}"
+        ways.append(digits if shape.integer else f"{digits}({fractions})?")
+    ended = bool(fraction) or (bool(whole) and not point and begun != "-0")
+    return f"/{'|'.join(ways)}/{'?' if ended else ''}" if ways else ""

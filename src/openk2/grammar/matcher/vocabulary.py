@@ -1,0 +1,90 @@
+"""A tokenizer as this room sees it: bytes to ids, sets of ids as words of bits."""
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openk2.chat import Tokenizer
+from openk2.grammar.matcher.library import vocabulary
+
+if TYPE_CHECKING:
+    from llguidance import LLTokenizer
+
+Words = NDArray[np.int32]
+
+
+class TokenVocabulary:
+    """The ids of one tokenizer. Safe to share between threads once `trie` was asked for."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        special = tokenizer.special
+        self.section_begin = special("<|tool_calls_section_begin|>")
+        self.section_end = special("<|tool_calls_section_end|>")
+        self.call_begin = special("<|tool_call_begin|>")
+        self.argument_begin = special("<|tool_call_argument_begin|>")
+        self.call_end = special("<|tool_call_end|>")
+        self.stop = special("<|im_end|>")
+        self.stops = tuple(sorted(tokenizer.stop_ids))
+        # Only a section gives sense to them.
+        self.inner = frozenset(
+            (self.section_end, self.call_begin, self.argument_begin, self.call_end)
+        )
+        self.words = (tokenizer.vocab_size + 31) // 32
+
+    @cached_property
+    def trie(self) -> "LLTokenizer":
+        """The library's view; `call_end` is what ends a value in it. Seconds for a large one."""
+        tokenizer = self._tokenizer
+        names = sorted(tokenizer.specials, key=tokenizer.special)
+        specials = [tokenizer.special(name) for name in names]
+        tokens = [*tokenizer.tokens, *(name.encode() for name in names)]
+        return vocabulary(tokens, specials, self.call_end, self.encode)
+
+    @cached_property
+    def _ids(self) -> dict[bytes, int]:
+        return {token: rank for rank, token in enumerate(self._tokenizer.tokens)}
+
+    @cached_property
+    def _longest(self) -> int:
+        return max(map(len, self._tokenizer.tokens))
+
+    @cached_property
+    def free(self) -> Words:
+        """Every id but the inner ones."""
+        free = np.zeros(self.words, dtype=np.int32)
+        self.allow(free, (i for i in range(self._tokenizer.vocab_size) if i not in self.inner))
+        return free
+
+    def allow(self, words: Words, ids: Iterable[int]) -> None:
+        """Set the bits of these ids."""
+        bits = words.view(np.uint32)
+        for token_id in ids:
+            bits[token_id // 32] |= np.uint32(1 << token_id % 32)
+
+    def forbid(self, words: Words, token_id: int) -> bool:
+        """Clear the bit of an id; whether it was set."""
+        bits, bit = words.view(np.uint32), np.uint32(1 << token_id % 32)
+        was = bool(bits[token_id // 32] & bit)
+        bits[token_id // 32] &= ~bit
+        return was
+
+    def bytes_of(self, token_id: int) -> bytes:
+        """The bytes of an ordinary token."""
+        return self._tokenizer.tokens[token_id]
+
+    def beginnings(self, text: bytes) -> list[int]:
+        """The tokens that a text may begin with."""
+        lengths = range(1, min(len(text), self._longest) + 1)
+        return [self._ids[text[:n]] for n in lengths if text[:n] in self._ids]
+
+    def encode(self, text: bytes) -> list[int]:
+        """Ids of a text, which may begin inside a character."""
+        start = 0
+        while start < len(text) and text[start] & 0xC0 == 0x80:
+            start += 1
+        ids = [self._ids[text[i : i + 1]] for i in range(start)]
+        return ids + self._tokenizer.encode(text[start:].decode())

@@ -1,0 +1,165 @@
+"""`open_model`: from a path or a name to something that answers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from openk2.architecture import ConfigError, ModelConfig
+from openk2.chat import Tokenizer, TokenizerError
+from openk2.generation import RenderedChat
+from openk2.grammar import ChatMasks
+from openk2.pretrained.cache_plan import CachePlan, plan_cache
+from openk2.pretrained.error import LocalModelError
+from openk2.pretrained.folder import DEFAULT_MODEL, find_folder
+from openk2.pretrained.stop_ids import read_stop_ids
+
+if TYPE_CHECKING:
+    import torch
+
+    from openk2.engine import Engine
+
+# On a CPU a decode step of a model this small costs what its torch calls cost, which is no less in
+# bfloat16, and float32 rounds finely enough that the neighbours in a batch do not change what a
+# seed gives. A larger model's step costs what reading its weights costs: bfloat16 halves that.
+FLOAT32_BYTES = 1 << 29
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A model in this process. Its engine runs until `close`; also a context manager.
+
+    name: the folder's or the built-in's. cache: how the latent cache was sized.
+    """
+
+    name: str
+    folder: Path
+    config: ModelConfig
+    tokenizer: Tokenizer
+    engine: "Engine"
+    chat: RenderedChat
+    cache: CachePlan
+    parameters: int
+    dtype: "torch.dtype"
+
+    @property
+    def summary(self) -> str:
+        """One line for a person: what was opened and what it takes."""
+        dtype = str(self.dtype).removeprefix("torch.")
+        return (
+            f"{self.name}: {self.parameters / 1e6:.1f}M parameters in {dtype}, "
+            f"context {self.cache.context_length:,} tokens, "
+            f"latent cache {self.cache.bytes_per_token:,} bytes a token, "
+            f"{self.cache.pages * self.cache.page_size:,} tokens in at most "
+            f"{self.cache.bytes / 2**20:,.0f} MiB"
+        )
+
+    def close(self) -> None:
+        """Stop the engine; requests in flight get an EngineError."""
+        self.engine.stop()
+
+    def __enter__(self) -> "LocalModel":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_model(
+    path_or_name: str | Path = DEFAULT_MODEL,
+    *,
+    context_length: int | None = None,
+    max_batch: int = 32,
+    cache_bytes: int = 2 << 30,
+    dtype: "torch.dtype | None" = None,
+    device: "torch.device | str" = "cpu",
+) -> LocalModel:
+    """Read a checkpoint folder or a built-in model and start its engine.
+
+    context_length: of one request (default: the model's, or what cache_bytes hold if that is less).
+    max_batch: requests that run together; others wait.
+    cache_bytes: memory for cached latents at most; the system hands it over as pages are used.
+    dtype: of weights and cache (default: float32 for small models on a CPU, bfloat16 otherwise).
+    Raises LocalModelError, one line, for a path or files that cannot be used.
+    """
+    folder = find_folder(path_or_name)
+    try:
+        config = ModelConfig.read(folder)
+        tokenizer = Tokenizer.load(folder)
+    except (ConfigError, TokenizerError) as error:
+        raise LocalModelError(str(error)) from error
+    check_vocabulary(folder, config, tokenizer)
+    stop_ids = read_stop_ids(folder, tokenizer)
+
+    # Imported here: it takes seconds, and what is wrong so far should not.
+    from openk2.checkpoint import CheckpointError, load_model
+    from openk2.engine import Engine
+    from openk2.kernels import native
+
+    device = usable_device(device)
+    dtype = dtype or default_dtype(folder, device)
+    cache = plan_cache(
+        config,
+        value_bytes=dtype.itemsize,
+        budget_bytes=cache_bytes,
+        max_batch=max_batch,
+        context_length=context_length,
+    )
+    try:
+        model = load_model(folder, dtype=dtype, device=device).eval()
+        if device.type == "cpu" and native.available():
+            model.pack()
+        engine = Engine(
+            model,
+            pages=cache.pages,
+            page_size=cache.page_size,
+            max_batch=max_batch,
+            context_length=cache.context_length,
+        )
+    except CheckpointError as error:
+        raise LocalModelError(str(error)) from error
+    except MemoryError as error:
+        raise LocalModelError(f"{folder}: {error}: lower the cache budget") from error
+    chat = RenderedChat(tokenizer, engine, stop_ids, ChatMasks(tokenizer))
+    engine.start()
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    name = folder.resolve().name
+    return LocalModel(name, folder, config, tokenizer, engine, chat, cache, parameters, dtype)
+
+
+def check_vocabulary(folder: Path, config: ModelConfig, tokenizer: Tokenizer) -> None:
+    """Refuse a network and a tokenizer that were not made for each other."""
+    if tokenizer.vocab_size != config.vocab_size:
+        raise LocalModelError(
+            f"{folder}: tiktoken.model gives {tokenizer.vocab_size} ids, config.json says "
+            f"vocab_size {config.vocab_size}: they belong to different models"
+        )
+
+
+def usable_device(name: "torch.device | str") -> "torch.device":
+    """The device, after something has been computed on it. Raises LocalModelError."""
+    import torch
+
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()
+    except (AssertionError, RuntimeError) as error:  # which of them depends on what is missing
+        reason = str(error).partition("\n")[0]
+        raise LocalModelError(
+            f"device {str(name)!r} cannot be used: {reason}: give cpu, cuda or cuda:1"
+        ) from error
+    return device
+
+
+def default_dtype(folder: Path, device: "torch.device") -> "torch.dtype":
+    """float32 on a CPU if the weight files hold less than FLOAT32_BYTES, else bfloat16."""
+    import torch
+
+    stored = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    small = device.type == "cpu" and stored < FLOAT32_BYTES
+    return torch.float32 if small else torch.bfloat16

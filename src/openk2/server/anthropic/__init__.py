@@ -1,0 +1,1 @@
+"""Anthropic's routes: Messages and the counting of their tokens."""

@@ -1,0 +1,171 @@
+"""Anthropic's `system` and `messages` -> the messages that the renderer takes, in OpenAI's form.
+
+Neighbouring messages of one role are one turn, their texts a blank line apart; the blocks of one
+message are joined as they are. Tool results come before the text that was sent beside them.
+"""
+
+import json
+import reprlib
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from openk2.server.anthropic.ids import call_id_of
+from openk2.server.refusals import invalid
+
+Block = Mapping[str, Any]
+Placed = tuple[str, Block]  # a block and where it stands in the body, such as messages[0].content
+
+ROLES = ("user", "assistant", "system")
+# A coding agent puts a fresh hash here on every request, which would spoil the reuse of the whole
+# prompt behind it.
+BILLING_HEADER = "x-anthropic-billing-header:"
+
+
+def chat_messages(system: Any, messages: Sequence[Block]) -> list[dict[str, Any]]:
+    """The conversation. Raises ApiError 400 with the place of what cannot be understood."""
+    instructions = [] if system is None else [read_blocks(system, "system")]
+    turns = system_turns(instructions)
+    placed = [(f"messages[{index}]", message) for index, message in enumerate(messages)]
+    for role, run in groupby(placed, lambda pair: read_role(*pair)):
+        contents = [read_blocks(one.get("content"), f"{place}.content") for place, one in run]
+        match role:
+            case "user":
+                turns += user_turns(contents)
+            case "assistant":
+                turns += assistant_turns(contents)
+            case _:
+                turns += system_turns(contents)
+    return turns
+
+
+def read_role(place: str, message: Block) -> str:
+    """The message's role. Raises ApiError 400."""
+    role = message.get("role")
+    if role not in ROLES:
+        shown = reprlib.repr(role)
+        raise invalid(f"{place}.role", f'is {shown}: it must be "user" or "assistant"')
+    return str(role)
+
+
+def read_blocks(content: Any, place: str) -> list[Placed]:
+    """A message's blocks; a string is one block of text. Raises ApiError 400."""
+    if isinstance(content, str):
+        return [(place, {"type": "text", "text": content})]
+    if not isinstance(content, list):
+        raise invalid(place, "must be a string or a list of blocks")
+    blocks = [(f"{place}[{index}]", block) for index, block in enumerate(content)]
+    for where, block in blocks:
+        if not isinstance(block, Mapping):
+            raise invalid(where, "must be an object with a type")
+    return blocks
+
+
+def system_turns(contents: Sequence[list[Placed]]) -> list[dict[str, Any]]:
+    """A turn for each; none for one that says nothing."""
+    texts = ["".join(system_texts(blocks)) for blocks in contents]
+    return [{"role": "system", "content": text} for text in texts if text]
+
+
+def system_texts(blocks: list[Placed]) -> Iterator[str]:
+    """The texts that are meant for the model."""
+    for place, block in blocks:
+        text = read_text(place, block, "a system prompt")
+        if not text.startswith(BILLING_HEADER):
+            yield text
+
+
+def user_turns(contents: Sequence[list[Placed]]) -> list[dict[str, Any]]:
+    """The tool results in the order they came, then what the user says, if anything."""
+    results: list[dict[str, Any]] = []
+    texts: list[str] = []
+    for blocks in contents:
+        text = ""
+        for place, block in blocks:
+            if block.get("type") == "tool_result":
+                results.append(tool_turn(place, block))
+            else:
+                text += read_text(place, block, "a user message", "tool_result")
+        texts.append(text)
+    said = joined(texts)
+    return [*results, {"role": "user", "content": said}] if said or not results else results
+
+
+def tool_turn(place: str, block: Block) -> dict[str, Any]:
+    """A tool's result; that it is an error is said in its text, as K2 has no other place for it."""
+    content = block.get("content")
+    blocks = [] if content is None else read_blocks(content, f"{place}.content")
+    text = "".join(read_text(*placed, "a tool_result") for placed in blocks)
+    if read_flag(place, block, "is_error"):
+        text = f"Error: {text}"
+    call_id = call_id_of(read_name(place, block, "tool_use_id"))
+    return {"role": "tool", "tool_call_id": call_id, "content": text}
+
+
+def assistant_turns(contents: Sequence[list[Placed]]) -> list[dict[str, Any]]:
+    """One turn of text and calls; none if there is neither. What was thought is not repeated."""
+    texts: list[str] = []
+    calls: list[dict[str, Any]] = []
+    for blocks in contents:
+        text = ""
+        for place, block in blocks:
+            match block.get("type"):
+                case "tool_use":
+                    calls.append(call(place, block))
+                case "thinking" | "redacted_thinking":
+                    pass
+                case _:
+                    text += read_text(place, block, "an assistant message", "tool_use", "thinking")
+        texts.append(text)
+    said = joined(texts)
+    if not said and not calls:
+        return []
+    return [{"role": "assistant", "content": said, **({"tool_calls": calls} if calls else {})}]
+
+
+def call(place: str, block: Block) -> dict[str, Any]:
+    """A tool_use block as OpenAI's tool call."""
+    given = block.get("input")
+    if not isinstance(given, Mapping):
+        raise invalid(f"{place}.input", f"is {reprlib.repr(given)}: it must be an object")
+    try:
+        arguments = json.dumps(given, ensure_ascii=False)  # as the published template writes it
+    except RecursionError as error:
+        raise invalid(f"{place}.input", "is nested too deeply to be written as JSON") from error
+    function = {"name": read_name(place, block, "name"), "arguments": arguments}
+    call_id = call_id_of(read_name(place, block, "id"))
+    return {"id": call_id, "type": "function", "function": function}
+
+
+def read_text(place: str, block: Block, where: str, *others: str) -> str:
+    """A text block's text. Raises ApiError 400; others: what else `where` may hold."""
+    kind = block.get("type")
+    if kind != "text":
+        known = ", ".join(["text", *others])
+        problem = f"has type {reprlib.repr(kind)}: in {where} this server takes {known}"
+        raise invalid(place, problem)
+    text = block.get("text")
+    if not isinstance(text, str):
+        raise invalid(f"{place}.text", f"is {reprlib.repr(text)}: it must be a string")
+    return text
+
+
+def read_name(place: str, block: Block, field: str) -> str:
+    """A field that must be a string and not empty. Raises ApiError 400."""
+    value = block.get(field)
+    if not isinstance(value, str) or not value:
+        raise invalid(f"{place}.{field}", f"is {reprlib.repr(value)}: it must be a string")
+    return value
+
+
+def read_flag(place: str, block: Block, field: str) -> bool:
+    """A field that is true, false or absent. Raises ApiError 400."""
+    value = block.get(field)
+    if value is not None and not isinstance(value, bool):
+        raise invalid(f"{place}.{field}", f"is {reprlib.repr(value)}: it must be true or false")
+    return bool(value)
+
+
+def joined(texts: Sequence[str]) -> str:
+    """What several messages of one turn say."""
+    return "\n\n".join(text for text in texts if text)

@@ -1,0 +1,76 @@
+"""Anthropic's `tools` and `tool_choice` -> OpenAI's tools and a `ToolChoice`."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from openk2.generation import NamedTool, ToolChoice
+from openk2.server.openai.tools import TOOL_NAME
+from openk2.server.refusals import invalid
+
+ToolName = Annotated[str, Field(pattern=TOOL_NAME, max_length=128)]
+
+
+class MessageTool(BaseModel):
+    """A tool of the client's. strict is obeyed for all: inputs always obey their schema."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    type: str | None = None
+    name: ToolName | None = None
+    description: str | None = None
+    input_schema: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class MessageToolChoice(BaseModel):
+    """`tool_choice`. name: of type "tool"."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    type: Literal["auto", "any", "tool", "none"]
+    name: str | None = None
+    disable_parallel_tool_use: bool | None = None
+
+
+def function_tools(tools: Sequence[MessageTool]) -> list[dict[str, Any]]:
+    """The tools in OpenAI's form. Raises ApiError 400 for one of the server's, or a bad one."""
+    functions: dict[str, dict[str, Any]] = {}
+    for index, tool in enumerate(tools):
+        place = f"tools[{index}]"
+        if tool.type not in (None, "custom"):
+            problem = f"is {tool.type!r}: this server runs no tools; declare it with input_schema"
+            raise invalid(f"{place}.type", problem)
+        if tool.name is None:
+            raise invalid(f"{place}.name", "is missing: name the tool")
+        if tool.name in functions:
+            raise invalid(f"{place}.name", f"is {tool.name!r}, which is declared twice")
+        functions[tool.name] = function_of(tool, place)
+    return [{"type": "function", "function": function} for function in functions.values()]
+
+
+def function_of(tool: MessageTool, place: str) -> dict[str, Any]:
+    """One tool as OpenAI's function."""
+    schema = tool.input_schema
+    # The answer's `input` is an object, so the schema has to be one of objects.
+    if schema is None or schema.get("type") != "object":
+        raise invalid(f"{place}.input_schema", 'must be a JSON Schema with "type": "object"')
+    described = {} if tool.description is None else {"description": tool.description}
+    strict = {"strict": True} if tool.strict else {}
+    return {"name": tool.name, **described, "parameters": schema, **strict}
+
+
+def chosen(choice: MessageToolChoice | None, names: Sequence[str]) -> ToolChoice:
+    """The choice. Raises ApiError 400 for one that the tools' names do not allow."""
+    if choice is None or choice.type in ("auto", "none"):
+        return "none" if choice is not None and choice.type == "none" else "auto"
+    if choice.type == "any":
+        if not names:
+            raise invalid("tool_choice", 'is "any", but there are no tools: declare one')
+        return "required"
+    if choice.name is None:
+        raise invalid("tool_choice.name", 'is missing: type "tool" needs the name of one')
+    if choice.name not in names:
+        raise invalid("tool_choice.name", f"is {choice.name!r}: declare it in tools")
+    return NamedTool(choice.name)

@@ -1,0 +1,176 @@
+"""OpenAI's chat completions: the request as pydantic reads it, and its route."""
+
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import Field, WithJsonSchema
+
+from openk2.generation import ChatGenerator, ChatRequest, complete
+from openk2.server.choices import all_of, interleaved
+from openk2.server.errors import ANSWERS, error_event
+from openk2.server.openai.chat_answer import answer_json, chunk_events
+from openk2.server.openai.fields import GenerationFields, TopLogprobs
+from openk2.server.openai.tools import (
+    AnyToolChoice,
+    ResponseFormat,
+    Tool,
+    check_tools,
+    read_response_format,
+    read_tool_choice,
+)
+from openk2.server.refusals import CHAT_NEUTRAL, invalid, refuse_unsupported, unsupported
+from openk2.server.served import ServedNames
+from openk2.server.stream import CLIENT_LEFT, STREAMABLE, EventStream, unless_client_leaves
+
+# Of a message: Moonshot's prefix to go on from, OpenAI's older calls, OpenAI's audio.
+MESSAGE_FIELDS = ("partial", "function_call", "audio")
+PART_SCHEMA = {
+    "type": "object",
+    "required": ["type", "text"],
+    "properties": {"type": {"const": "text"}, "text": {"type": "string"}},
+}
+CALL_SCHEMA = {
+    "type": "object",
+    "required": ["id", "type", "function"],
+    "properties": {
+        "id": {"type": "string"},
+        "type": {"const": "function"},
+        "function": {
+            "type": "object",
+            "required": ["name", "arguments"],
+            "properties": {
+                "name": {"type": "string", "minLength": 1},
+                "arguments": {"type": "string"},
+            },
+        },
+    },
+}
+NAME_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "null"}]}
+TEXT_SCHEMA = {
+    "anyOf": [{"type": "string"}, {"type": "array", "items": PART_SCHEMA}, {"type": "null"}]
+}
+MESSAGE_SCHEMA = {
+    "description": "Checked where it is rendered.",
+    "anyOf": [
+        {
+            "type": "object",
+            "required": ["role"],
+            "properties": {
+                "role": {"enum": ["system", "developer", "user"]},
+                "content": TEXT_SCHEMA,
+                "name": NAME_SCHEMA,
+            },
+        },
+        {
+            "type": "object",
+            "required": ["role"],
+            "properties": {
+                "role": {"const": "assistant"},
+                "content": TEXT_SCHEMA,
+                "name": NAME_SCHEMA,
+                "tool_calls": {
+                    "anyOf": [{"type": "array", "items": CALL_SCHEMA}, {"type": "null"}]
+                },
+            },
+        },
+        {
+            "type": "object",
+            "required": ["role", "tool_call_id"],
+            "properties": {
+                "role": {"const": "tool"},
+                "content": TEXT_SCHEMA,
+                "name": NAME_SCHEMA,
+                "tool_call_id": {"type": "string"},
+            },
+        },
+    ],
+}
+
+Message = Annotated[dict[str, Any], WithJsonSchema(MESSAGE_SCHEMA)]
+
+
+class ChatCompletionBody(GenerationFields):
+    """The body of POST /v1/chat/completions. Messages are checked where they are rendered."""
+
+    messages: list[Message] = Field(min_length=1)
+    tools: list[Tool] | None = None
+    tool_choice: AnyToolChoice = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    max_tokens: int | None = Field(None, ge=1)
+    max_completion_tokens: int | None = Field(None, ge=1)
+    logprobs: bool | None = None
+    top_logprobs: TopLogprobs | None = None
+
+    def requests(self) -> list[ChatRequest]:
+        """A request for each choice. Raises ApiError 400 naming a field that is not supported."""
+        refuse_unsupported(self.model_extra, CHAT_NEUTRAL)
+        self.refuse_in_messages()
+        tools = self.tools or []
+        check_tools(tools)
+        choice = read_tool_choice(self.tool_choice, tools)
+        calls = bool(tools) and choice != "none"
+        limits = [n for n in (self.max_tokens, self.max_completion_tokens) if n is not None]
+        request = ChatRequest(
+            messages=[as_rendered(message) for message in self.messages],
+            tools=[tool.model_dump(exclude_unset=True) for tool in tools],
+            tool_choice=choice,
+            parallel_tool_calls=self.parallel_tool_calls is not False,
+            response_format=read_response_format(self.response_format, calls=calls),
+            max_tokens=min(limits, default=None),
+            logprobs=self.checked_logprobs(),
+            **self.settings(),
+        )
+        return [replace(request, seed=seed) for seed in self.choice_seeds()]
+
+    def refuse_in_messages(self) -> None:
+        """Raise for MESSAGE_FIELDS in use."""
+        for index, message in enumerate(self.messages):
+            for field in MESSAGE_FIELDS:
+                if message.get(field):
+                    raise unsupported(f"messages[{index}].{field}", message[field])
+
+    def checked_logprobs(self) -> int | None:
+        """How many likeliest tokens to report. Raises for top_logprobs without logprobs."""
+        if self.logprobs:
+            return self.top_logprobs or 0
+        if self.top_logprobs:
+            raise invalid("top_logprobs", f"is {self.top_logprobs}: it needs logprobs true")
+        return None
+
+
+def as_rendered(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """OpenAI's newer name for the system role is `developer`; K2 has one role for both."""
+    return {**message, "role": "system"} if message.get("role") == "developer" else message
+
+
+def chat_routes(chat: ChatGenerator, names: ServedNames) -> APIRouter:
+    """The route of chat completions for one model."""
+    router = APIRouter(prefix="/v1")
+
+    @router.post("/chat/completions", responses=STREAMABLE | ANSWERS)
+    async def chat_completions(body: ChatCompletionBody, request: Request) -> Response:
+        names.check(body.model)
+        asked = body.requests()
+        head = {
+            "id": f"chatcmpl-{uuid.uuid4().hex}",
+            "object": "chat.completion.chunk" if body.stream else "chat.completion",
+            "created": int(time.time()),
+            "model": body.model,
+        }
+        if body.stream:
+            events = interleaved([chat.stream(one) for one in asked])
+            chunks = chunk_events(events, len(asked), head, include_usage=body.include_usage)
+            return EventStream(chunks, error_event)
+        work = all_of([complete(chat, one) for one in asked])
+        answers = await unless_client_leaves(request.receive, work)
+        if answers is None:
+            return Response(status_code=CLIENT_LEFT)
+        return JSONResponse({**head, **answer_json(answers, scored=bool(body.logprobs))})
+
+    return router

@@ -1,0 +1,108 @@
+"""OpenAI's (older) completions: raw prompts, as text or token ids."""
+
+import time
+import uuid
+from dataclasses import replace
+from typing import Annotated, Any, TypeGuard
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import Field, WithJsonSchema
+
+from openk2.generation import CompletionGenerator, CompletionRequest, complete_text
+from openk2.server.choices import all_of, interleaved
+from openk2.server.errors import ANSWERS, error_event
+from openk2.server.openai.completion_answer import chunk_events, completion_json
+from openk2.server.openai.fields import GenerationFields, TopLogprobs
+from openk2.server.refusals import COMPLETION_NEUTRAL, invalid, refuse_unsupported
+from openk2.server.served import ServedNames
+from openk2.server.stream import CLIENT_LEFT, STREAMABLE, EventStream, unless_client_leaves
+
+MAX_REQUESTS = 512  # prompts times choices
+IDS_SCHEMA = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1}
+TEXT_SCHEMA = {"type": "string", "minLength": 1}
+ONE_SCHEMA = {"anyOf": [TEXT_SCHEMA, IDS_SCHEMA]}
+PROMPT_SCHEMA = {"anyOf": [ONE_SCHEMA, {"type": "array", "items": ONE_SCHEMA, "minItems": 1}]}
+
+
+class CompletionBody(GenerationFields):
+    """The body of POST /v1/completions."""
+
+    prompt: Annotated[Any, WithJsonSchema(PROMPT_SCHEMA)]
+    max_tokens: int | None = Field(None, ge=0)
+    echo: bool | None = None
+    logprobs: TopLogprobs | None = None
+    best_of: int | None = None
+
+    def requests(self) -> list[CompletionRequest]:
+        """The n choices of the first prompt, then those of the second, and so on.
+
+        Raises ApiError 400 naming a field that is not supported.
+        """
+        refuse_unsupported(self.model_extra, COMPLETION_NEUTRAL)
+        seeds = self.choice_seeds()
+        if self.best_of not in (None, len(seeds)):
+            raise invalid("best_of", f"is {self.best_of}: only the number of choices, n, works")
+        prompts = self.prompts()
+        if len(prompts) * len(seeds) > MAX_REQUESTS:
+            asked = f"holds {len(prompts)} prompts for {len(seeds)} choices each"
+            raise invalid("prompt", f"{asked}: {MAX_REQUESTS} answers at most, send fewer")
+        settings = self.settings()
+        if self.max_tokens is not None:
+            settings["max_tokens"] = self.max_tokens
+        requests = [
+            CompletionRequest(prompt, echo=bool(self.echo), logprobs=self.logprobs, **settings)
+            for prompt in prompts
+        ]
+        return [replace(request, seed=seed) for request in requests for seed in seeds]
+
+    def prompts(self) -> list[str | list[int]]:
+        """The prompts. Raises ApiError 400 for what is none."""
+        prompt = self.prompt
+        if is_prompt(prompt):
+            return [prompt]
+        if not isinstance(prompt, list) or not prompt:
+            raise invalid("prompt", NO_PROMPT)
+        for index, one in enumerate(prompt):
+            if not is_prompt(one):
+                raise invalid(f"prompt[{index}]", NO_PROMPT)
+        return prompt
+
+
+NO_PROMPT = "must be a text or a list of token ids, not empty, or a list of such prompts"
+
+
+def is_prompt(value: Any) -> TypeGuard[str | list[int]]:
+    """Whether this is one prompt."""
+    if isinstance(value, list):
+        return bool(value) and all(type(token_id) is int for token_id in value)
+    return isinstance(value, str) and bool(value)
+
+
+def completion_routes(completion: CompletionGenerator, names: ServedNames) -> APIRouter:
+    """The route of completions for one model."""
+    router = APIRouter(prefix="/v1")
+
+    @router.post("/completions", responses=STREAMABLE | ANSWERS)
+    async def completions(body: CompletionBody, request: Request) -> Response:
+        names.check(body.model)
+        asked = body.requests()
+        n = body.n or 1
+        head = {
+            "id": f"cmpl-{uuid.uuid4().hex}",
+            "object": "text_completion",
+            "created": int(time.time()),
+            "model": body.model,
+        }
+        if body.stream:
+            events = interleaved([completion.stream(one) for one in asked])
+            chunks = chunk_events(events, len(asked), n, head, include_usage=body.include_usage)
+            return EventStream(chunks, error_event)
+        work = all_of([complete_text(completion, one) for one in asked])
+        outputs = await unless_client_leaves(request.receive, work)
+        if outputs is None:
+            return Response(status_code=CLIENT_LEFT)
+        scored = body.logprobs is not None
+        return JSONResponse({**head, **completion_json(outputs, n, scored=scored)})
+
+    return router

@@ -1,0 +1,94 @@
+"""/tokenize, /detokenize and /tokenizer_info, as vLLM has them."""
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from openk2.generation import PromptCoder
+from openk2.server.errors import ANSWERS
+from openk2.server.openai.chat import Message, as_rendered
+from openk2.server.openai.tools import Tool
+from openk2.server.refusals import Neutral, invalid, refuse_unsupported
+from openk2.server.served import ServedNames
+
+TOKENIZE_NEUTRAL: Neutral = {
+    "continue_final_message": (False,),
+    "chat_template": (),
+    "chat_template_kwargs": ({},),
+}
+
+
+class TokenizeBody(BaseModel):
+    """The body of POST /tokenize: a prompt, or messages.
+
+    add_special_tokens: K2 puts none before a prompt, so both values mean the same.
+    """
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    model: str | None = None
+    prompt: str | None = None
+    messages: list[Message] | None = Field(None, min_length=1)
+    tools: list[Tool] | None = None
+    add_special_tokens: bool | None = None
+    add_generation_prompt: bool | None = None
+    return_token_strs: bool | None = None
+
+
+class DetokenizeBody(BaseModel):
+    """The body of POST /detokenize."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    model: str | None = None
+    tokens: list[int]
+
+
+def token_routes(coder: PromptCoder, names: ServedNames) -> APIRouter:
+    """The routes between text and token ids."""
+    router = APIRouter(responses=ANSWERS)
+
+    @router.post("/tokenize")
+    async def tokenize(body: TokenizeBody) -> dict[str, Any]:
+        check_model(body.model, names)
+        ids = await asyncio.to_thread(encode, body, coder)
+        strings = [coder.decode([token_id]) for token_id in ids] if body.return_token_strs else None
+        return {
+            "count": len(ids),
+            "max_model_len": coder.context_length,
+            "tokens": ids,
+            "token_strs": strings,
+        }
+
+    @router.post("/detokenize")
+    async def detokenize(body: DetokenizeBody) -> dict[str, Any]:
+        check_model(body.model, names)
+        return {"prompt": await asyncio.to_thread(coder.decode, body.tokens)}
+
+    @router.get("/tokenizer_info")
+    async def tokenizer_info() -> dict[str, Any]:
+        return coder.info()
+
+    return router
+
+
+def check_model(name: str | None, names: ServedNames) -> None:
+    """Raise ApiError 404 for a model that is named and not served."""
+    if name is not None:
+        names.check(name)
+
+
+def encode(body: TokenizeBody, coder: PromptCoder) -> list[int]:
+    """The ids that are asked for. Raises ApiError 400 unless there is one prompt or messages."""
+    refuse_unsupported(body.model_extra, TOKENIZE_NEUTRAL)
+    if (body.prompt is None) == (body.messages is None):
+        raise invalid("prompt", "and messages: give one of them")
+    if body.messages is None:
+        return coder.encode_text(body.prompt or "")
+    return coder.encode_chat(
+        [as_rendered(message) for message in body.messages],
+        [tool.model_dump(exclude_unset=True) for tool in body.tools or ()],
+        generation_prompt=body.add_generation_prompt is not False,
+    )

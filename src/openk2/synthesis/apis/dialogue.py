@@ -1,0 +1,111 @@
+"""A conversation being written: messages, the kind of each assistant turn, the tools it needs."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Literal
+
+from openk2.synthesis.apis.catalogue import Catalogue, purpose
+from openk2.synthesis.apis.declaring import Tool, declare
+from openk2.synthesis.apis.operation import Operation
+from openk2.synthesis.apis.outcomes import Outcome
+from openk2.synthesis.apis.stating import Argument, draw_argument
+from openk2.synthesis.values import Split
+
+Kind = Literal["single", "parallel", "sequence", "missing", "ambiguous", "refused", "none_needed",
+               "error", "answer", "talk"]  # fmt: skip
+_MOST_DECLARED = 700
+
+
+@dataclass(frozen=True)
+class Call:
+    """A tool with the arguments of one call and what comes of it."""
+
+    tool: Tool
+    arguments: Sequence[Argument]
+    outcome: Outcome
+
+
+@dataclass
+class Dialogue:
+    """A conversation being written. absent: purposes that no declared tool may serve."""
+
+    rng: Random
+    split: Split
+    catalogue: Catalogue
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    kinds: list[Kind] = field(default_factory=list)
+    tools: list[Tool] = field(default_factory=list)
+    absent: set[tuple[str, frozenset[str]]] = field(default_factory=set)
+    calls: int = 0
+
+    def user(self, text: str) -> None:
+        """Add a user turn."""
+        self.messages.append({"role": "user", "content": text})
+
+    def say(self, text: str, kind: Kind) -> None:
+        """Add an assistant turn without calls."""
+        self.messages.append({"role": "assistant", "content": text})
+        self.kinds.append(kind)
+
+    def call(self, kind: Kind, *calls: Call) -> None:
+        """Add an assistant turn that calls, and the results in its order."""
+        entries, results = [], []
+        for call in calls:
+            name = call.tool.name
+            call_id = f"functions.{name}:{self.calls}"
+            self.calls += 1
+            values = {argument.parameter.name: argument.value for argument in call.arguments}
+            written = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+            function = {"name": name, "arguments": written}
+            entries.append({"id": call_id, "type": "function", "function": function})
+            results.append({"role": "tool", "tool_call_id": call_id, "name": name,
+                            "content": call.outcome.content})  # fmt: skip
+        self.messages.append({"role": "assistant", "content": "", "tool_calls": entries})
+        self.messages.extend(results)
+        self.kinds.append(kind)
+
+    def admits(self, operation: Operation) -> bool:
+        """Whether the operation may be declared beside what is, and against what must be absent."""
+        mine = purpose(operation)
+        return mine not in self.absent and all(purpose(t.operation) != mine for t in self.tools)
+
+    def add(self, operation: Operation, *, lean: bool = False) -> Tool | None:
+        """Declare an operation; None where its purpose or its name is taken, or it is too long."""
+        if not self.admits(operation):
+            return None
+        for _ in range(3):
+            tool = declare(self.rng, operation, lean=lean)
+            if all(tool.name.lower() != other.name.lower() for other in self.tools) and \
+                    len(json.dumps(tool.declaration())) < _MOST_DECLARED:  # fmt: skip
+                self.tools.append(tool)
+                return tool
+        return None
+
+    def draw_tool(self, *, required: bool = False) -> Tool:
+        """A tool to call: one declared before, or a new one. `required`: with such a parameter."""
+        for _ in range(200):
+            if self.tools and self.rng.random() < 0.35:
+                tool: Tool | None = self.rng.choice(self.tools)
+            else:
+                tool = self.add(self._drawn(required))
+            if tool and (not required or any(p.field.required for p in tool.parameters)):
+                return tool
+        raise RuntimeError("no tool with a required parameter in 200 draws; read more APIs")
+
+    def _drawn(self, required: bool) -> Operation:
+        for _ in range(20):
+            operation = self.catalogue.draw(self.rng)
+            if not required or any(f.required for f in operation.fields):
+                break
+        return operation
+
+    def draw_arguments(self, tool: Tool) -> list[Argument]:
+        """Values for every required parameter and some optional ones, in the declared order."""
+        rng = self.rng
+        share = rng.choice((0.15, 0.3, 0.3, 0.6))
+        given = [p for p in tool.parameters if p.field.required or rng.random() < share]
+        while len(given) > 4 and any(not p.field.required for p in given):
+            given.remove(rng.choice([p for p in given if not p.field.required]))
+        return [draw_argument(rng, self.split, p) for p in given]

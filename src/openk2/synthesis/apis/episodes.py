@@ -1,0 +1,297 @@
+"""Kinds of turn: each writes a few messages onto a dialogue.
+
+An assistant turn's kind is that of the situation: the question for a missing argument and the call
+after it are both "missing", a told error and the call with the corrected value both "error".
+"""
+
+from collections.abc import Callable
+
+from openk2.synthesis.apis.catalogue import Link, purpose
+from openk2.synthesis.apis.declaring import Tool, declare
+from openk2.synthesis.apis.dialogue import Call, Dialogue, Kind
+from openk2.synthesis.apis.operation import Operation
+from openk2.synthesis.apis.outcomes import draw_failure, draw_outcome, plain_deed
+from openk2.synthesis.apis.stating import Argument, argument_of, draw_argument, draw_value, phrase
+from openk2.synthesis.apis.wishes import deed, wish
+from openk2.synthesis.apis.wording import is_plural
+from openk2.synthesis.requests import listed
+from openk2.synthesis.smalltalk import smalltalk, thanks
+
+Episode = Callable[[Dialogue], None]
+
+
+def single(dialogue: Dialogue) -> None:
+    """Request, call, result, sentence; at times a second request that changes one value."""
+    call = _draw_call(dialogue)
+    dialogue.user(wish(dialogue.rng, call.tool.operation, call.arguments))
+    _fulfil(dialogue, "single", call)
+    if call.arguments and dialogue.rng.random() < 0.12:
+        _again(dialogue, call)
+
+
+def parallel(dialogue: Dialogue) -> None:
+    """Two to four calls in one section: of one tool, or of several."""
+    rng = dialogue.rng
+    call = _draw_call(dialogue)
+    count = rng.choice((2, 2, 2, 3, 4))
+    if len(call.arguments) == 1 and call.arguments[0].parameter.field.type in (
+        "string", "integer", "number") and not call.arguments[0].parameter.field.enum \
+            and rng.random() < 0.6:  # fmt: skip
+        return _same_tool(dialogue, call, count)
+    calls = [call]
+    while len(calls) < min(count, 3):
+        calls.append(_draw_call(dialogue, [c.tool for c in calls]))
+    texts = [wish(rng, c.tool.operation, c.arguments, bare=True) for c in calls]
+    joint = rng.choice((" Also, ", " And ", "\n", " Then ", " Besides, ", " After that, ", " "))
+    if rng.random() < 0.2:
+        text = "\n".join(f"{n}. {t}" for n, t in enumerate(texts, 1))
+    else:
+        closed = [t if t[-1] in ".?!" else f"{t}." for t in texts]
+        rest = closed[1:]
+        if joint.strip() and joint != "\n":
+            rest = [_lowered(t) for t in rest]
+        text = joint.join([closed[0], *rest])
+    dialogue.user(text)
+    return _fulfil(dialogue, "parallel", *calls)
+
+
+def sequence(dialogue: Dialogue) -> None:
+    """Two steps: what the first call returns is the second's argument."""
+    rng = dialogue.rng
+    links = dialogue.catalogue.links
+    link = rng.choice(links) if links else None
+    tools = _declare_link(dialogue, link) if link else None
+    if link is None or tools is None:
+        return single(dialogue)
+    first, second, parameter = tools
+    asked = dialogue.draw_arguments(first)
+    value = draw_value(rng, dialogue.split, link.field.kind, parameter.parameter.field.type)
+    needed = argument_of(parameter.parameter, value)
+    others = [a for a in dialogue.draw_arguments(second)
+              if a.parameter is not parameter.parameter]  # fmt: skip
+    one = Call(first, asked, draw_outcome(rng, dialogue.split, first, asked,
+                                          [(link.field, value)]))  # fmt: skip
+    given = [needed, *others] if rng.random() < 0.5 else [*others, needed]
+    two = Call(second, given, draw_outcome(rng, dialogue.split, second, given))
+    step = f"{deed(rng, second.operation)} {_phrases(dialogue, others)}".strip()
+    words = link.field.words
+    uses = rng.choice((f"for its {words}", f"using the {words} from the result",
+                       f"with that {words}", f"with the {words} you get"))  # fmt: skip
+    start = wish(rng, first.operation, asked, bare=True).rstrip(".?! ")
+    forms = (f"{start}, then {step} {uses}.", f"{start}. Then {step} {uses}.",
+             f"{start} and then {step} {uses}.", f"{start}. After that, {step} {uses}.")  # fmt: skip
+    dialogue.user(rng.choice(forms))
+    dialogue.call("sequence", one)
+    _fulfil(dialogue, "sequence", two)
+
+
+def missing(dialogue: Dialogue) -> None:
+    """A required argument is missing: the assistant asks, the user tells, then comes the call."""
+    rng = dialogue.rng
+    tool = dialogue.draw_tool(required=True)
+    call = _draw_call(dialogue, tool=tool)
+    required = [a for a in call.arguments if a.parameter.field.required]
+    lacking = rng.sample(required, 2 if len(required) > 1 and rng.random() < 0.35 else 1)
+    told = [a for a in call.arguments if a not in lacking]
+    dialogue.user(wish(rng, tool.operation, told))
+    facts = [fact for argument in lacking for fact in argument.facts]
+    nouns = listed([f"the {fact.words}" for fact in facts])
+    be = "are" if len(facts) > 1 or is_plural(facts[0].words.split()[-1]) else "is"
+    forms = (f"What {be} {nouns}?", f"Sure. What {be} {nouns}?", f"Please tell me {nouns}.",
+             f"I need {nouns} to {plain_deed(tool)}. What {be} {'they' if len(facts) > 1 else 'it'}?",
+             f"Could you give me {nouns}?")  # fmt: skip
+    dialogue.say(rng.choice(forms), "missing")
+    if len(facts) == 1 and rng.random() < 0.6:
+        said = facts[0].said
+        text = rng.choice((said, said, f"It's {said}.", f"{said}, please.", f"Use {said}.",
+                           f"The {facts[0].words} is {said}.", f"Sorry, {said}."))  # fmt: skip
+    else:
+        text = rng.choice((
+            listed([f"the {f.words} is {f.said}" for f in facts]) + ".",
+            ", ".join(f"{f.words}: {f.said}" for f in facts),
+            ", ".join(f"{f.words} {f.said}" for f in facts),
+        ))  # fmt: skip
+        text = f"{text[0].upper()}{text[1:]}" if text.startswith("the ") else text
+    dialogue.user(text)
+    _fulfil(dialogue, "missing", call)
+
+
+def ambiguous(dialogue: Dialogue) -> None:
+    """Two tools fit a short request: the assistant asks which, the user says it."""
+    rng = dialogue.rng
+    twins = dialogue.catalogue.twins
+    one, two = rng.choice(twins) if twins else (None, None)
+    if one is None or two is None or dialogue.tools:
+        return single(dialogue)
+    first, second = dialogue.add(one), dialogue.add(two)
+    if first is None or second is None:
+        dialogue.tools.clear()
+        return single(dialogue)
+    call = _draw_call(dialogue, tool=rng.choice((first, second)))
+    chosen, noun = call.tool.operation.object, one.object.split()[-1]
+    told = call.arguments if rng.random() < 0.7 else []
+    short = Operation(one.provider, "", call.tool.operation.verb, noun, "", (), (), False)
+    dialogue.user(wish(rng, short, told))
+    options = f"the {one.object} or the {two.object}"
+    if rng.random() < 0.5:
+        options = f"the {two.object} or the {one.object}"
+    dialogue.say(rng.choice((f"Do you mean {options}?", f"Which do you mean, {options}?",
+                             f"I can do that for {options}. Which one?")), "ambiguous")  # fmt: skip
+    reply = rng.choice((f"The {chosen}.", f"{chosen}", f"I mean the {chosen}.", f"The {chosen}, "
+                        "please."))  # fmt: skip
+    if not told and call.arguments:
+        facts = [f for a in call.arguments for f in a.facts]
+        reply = f"{reply.rstrip('.')}, with {listed([f'{f.words} {f.said}' for f in facts])}."
+    dialogue.user(reply)
+    _fulfil(dialogue, "ambiguous", call)
+
+
+def refused(dialogue: Dialogue) -> None:
+    """No declared tool serves the request: the assistant says so plainly."""
+    rng = dialogue.rng
+    near = rng.choice(dialogue.tools).operation if dialogue.tools else None
+    for _ in range(50):
+        operation = dialogue.catalogue.draw(rng) if near is None or rng.random() < 0.4 else \
+            dialogue.catalogue.draw_near(rng, near)  # fmt: skip
+        if dialogue.admits(operation):
+            break
+    else:
+        return single(dialogue)
+    tool = declare(rng, operation)
+    dialogue.absent.add(purpose(operation))
+    dialogue.user(wish(rng, operation, dialogue.draw_arguments(tool)))
+    told = plain_deed(tool)
+    forms = (f"I'm sorry, I have no tool that can {told}.", f"Sorry, none of my tools can {told}.",
+             f"I cannot {told}: no tool here does that.", f"I have no tool to {told}.",
+             f"I'm afraid I can't {told} with the tools I have.")  # fmt: skip
+    dialogue.say(rng.choice(forms), "refused")
+    return None
+
+
+def failure(dialogue: Dialogue) -> None:
+    """The tool reports an error: told, and at times tried again with the value corrected."""
+    rng = dialogue.rng
+    call = _draw_call(dialogue)
+    scalars = [a for a in call.arguments if isinstance(a.value, str | int | float)
+               and not isinstance(a.value, bool) and not a.parameter.field.enum]  # fmt: skip
+    wrong = rng.choice(scalars) if scalars and rng.random() < 0.65 else None
+    outcome = draw_failure(rng, call.tool, wrong)
+    dialogue.user(wish(rng, call.tool.operation, call.arguments))
+    dialogue.call("single", Call(call.tool, call.arguments, outcome))
+    dialogue.say(outcome.answer, "error")
+    choice = rng.random()
+    if wrong is not None and choice < 0.6:
+        right = draw_argument(rng, dialogue.split, wrong.parameter)
+        said, words = right.facts[0].said, right.facts[0].words
+        dialogue.user(rng.choice((
+            f"Sorry, the {words} is {said}.", f"Then try {said}.", f"My mistake, it's {said}.",
+            f"Try {words} {said} instead.", f"Oh, I meant {said}.", f"Use {said} then.",
+        )))  # fmt: skip
+        arguments = [right if a is wrong else a for a in call.arguments]
+        _fulfil(dialogue, "error", Call(call.tool, arguments, draw_outcome(
+            rng, dialogue.split, call.tool, arguments)))  # fmt: skip
+    elif wrong is None and choice < 0.4:
+        dialogue.user(rng.choice(("Try again.", "Please try again.", "Can you try once more?",
+                                  "Retry, please.", "Give it another try.")))  # fmt: skip
+        _fulfil(dialogue, "error", call)
+
+
+def follow_up(dialogue: Dialogue) -> None:
+    """A question that an earlier result answers: no second call."""
+    rng = dialogue.rng
+    call = _draw_call(dialogue)
+    dialogue.user(wish(rng, call.tool.operation, call.arguments))
+    _fulfil(dialogue, "single", call)
+    if call.outcome.facts:
+        words, value = rng.choice(call.outcome.facts)
+        be = "are" if is_plural(words.split(" of ")[0].split()[-1]) else "is"
+        dialogue.user(rng.choice((
+            f"What {be} the {words} again?", f"Remind me, what {be} the {words}?",
+            f"Sorry, what did you say the {words} {be}?", f"And the {words}?",
+            f"Can you repeat the {words}?", f"So what {be} the {words}?",
+        )))  # fmt: skip
+        dialogue.say(f"The {words} {be} {value}.", "none_needed")
+
+
+def chat(dialogue: Dialogue) -> None:
+    """A few words that need no tool."""
+    asked, answer = smalltalk(dialogue.rng, dialogue.split)
+    dialogue.user(asked)
+    dialogue.say(answer, "none_needed")
+
+
+def farewell(dialogue: Dialogue) -> None:
+    """Thanks at the end."""
+    asked, answer = thanks(dialogue.rng, dialogue.split)
+    dialogue.user(asked)
+    dialogue.say(answer, "none_needed")
+
+
+def _again(dialogue: Dialogue, call: Call) -> None:
+    """The same call with one value changed."""
+    rng = dialogue.rng
+    changed = rng.choice(call.arguments)
+    other = draw_argument(rng, dialogue.split, changed.parameter)
+    if other.value == changed.value or isinstance(other.value, dict | bool):
+        return
+    said, words = other.facts[0].said, other.facts[0].words
+    dialogue.user(rng.choice((
+        f"And for {words} {said}?", f"Now do the same with {words} {said}.",
+        f"Same again, but with {words} {said}.", f"What about {words} {said}?",
+        f"Please repeat that with {said} as the {words}.",
+    )))  # fmt: skip
+    arguments = [other if a is changed else a for a in call.arguments]
+    outcome = draw_outcome(rng, dialogue.split, call.tool, arguments)
+    _fulfil(dialogue, "single", Call(call.tool, arguments, outcome))
+
+
+def _same_tool(dialogue: Dialogue, call: Call, count: int) -> None:
+    rng, parameter = dialogue.rng, call.arguments[0].parameter
+    found = {str(call.arguments[0].value): call.arguments[0]}
+    while len(found) < count:
+        other = draw_argument(rng, dialogue.split, parameter)
+        found[str(other.value)] = other
+    calls = [Call(call.tool, [a], draw_outcome(rng, dialogue.split, call.tool, [a]))
+             for a in found.values()]  # fmt: skip
+    words = parameter.field.words
+    values = listed([a.facts[0].said for a in found.values()])
+    forms = (f"for {words} {values}", f"with {words} {values}, each", f"once for each {words}: "
+             f"{values}", f"for these: {values} ({words})")  # fmt: skip
+    lead = wish(rng, call.tool.operation, [], bare=True).rstrip(".?! ")
+    dialogue.user(f"{lead} {rng.choice(forms)}.")
+    _fulfil(dialogue, "parallel", *calls)
+
+
+def _draw_call(dialogue: Dialogue, avoid: list[Tool] | None = None, tool: Tool | None = None) \
+        -> Call:  # fmt: skip
+    while tool is None:
+        drawn = dialogue.draw_tool()
+        tool = drawn if drawn not in (avoid or []) else None
+    arguments = dialogue.draw_arguments(tool)
+    outcome = draw_outcome(dialogue.rng, dialogue.split, tool, arguments)
+    return Call(tool, arguments, outcome)
+
+
+def _fulfil(dialogue: Dialogue, kind: Kind, *calls: Call) -> None:
+    dialogue.call(kind, *calls)
+    dialogue.say(" ".join(call.outcome.answer for call in calls), "answer")
+
+
+def _phrases(dialogue: Dialogue, arguments: list[Argument]) -> str:
+    said = [phrase(dialogue.rng, fact) for a in arguments for fact in a.facts]
+    return " ".join(text.removeprefix("and ") for text in said)
+
+
+def _declare_link(dialogue: Dialogue, link: Link) -> tuple[Tool, Tool, Argument] | None:
+    first = dialogue.add(link.first)
+    second = dialogue.add(link.second) if first else None
+    if first is None or second is None:
+        return None
+    for parameter in second.parameters:
+        if parameter.field is link.field:
+            return first, second, argument_of(parameter, "")
+    return None
+
+
+def _lowered(text: str) -> str:
+    return text if text.startswith(("I ", "I'")) else f"{text[0].lower()}{text[1:]}"

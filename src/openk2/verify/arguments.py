@@ -1,0 +1,61 @@
+"""Whether a call's arguments are valid against the parameters of its tool (JSON Schema)."""
+
+import json
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema_specifications import REGISTRY
+from referencing.exceptions import Unresolvable
+
+META_SCHEMA = Draft202012Validator.META_SCHEMA
+KNOWN_SCHEMAS = 512
+
+
+def read_json(text: str) -> Any:
+    """The value of JSON text. Raises ValueError, also for Python's NaN and for endless nesting."""
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except RecursionError as error:
+        raise ValueError("the JSON is nested too deeply") from error
+
+
+def schema_problem(schema: Any) -> str | None:
+    """Why this is no JSON Schema; None if it is one.
+
+    An $id of an older draft, with a fragment, is let pass: the vendor's suite has such schemas.
+    """
+    for error in Draft202012Validator(META_SCHEMA, registry=REGISTRY).iter_errors(schema):
+        if list(error.absolute_path)[-1:] != ["$id"]:
+            return str(error.message)
+    return None
+
+
+def argument_problem(arguments: str, schema: Mapping[str, Any]) -> str | None:
+    """Why arguments are not valid against a JSON Schema (Draft 2020-12); None if they are.
+
+    The validators of the last KNOWN_SCHEMAS schemas are kept.
+    """
+    try:
+        value = read_json(arguments)
+    except ValueError as error:
+        return f"the arguments are not JSON ({error})"
+    try:
+        problem = next(_validator(json.dumps(schema)).iter_errors(value), None)
+    except (Unresolvable, re.error) as error:
+        return f"the schema cannot be applied ({error})"
+    except RecursionError:
+        return "the arguments are nested too deeply"
+    return None if problem is None else f"the arguments are not valid ({problem.message[:120]})"
+
+
+@lru_cache(maxsize=KNOWN_SCHEMAS)
+def _validator(schema: str) -> Draft202012Validator:
+    # A registry of one's own: without it the library would look foreign references up on the web.
+    return Draft202012Validator(json.loads(schema), registry=REGISTRY)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")

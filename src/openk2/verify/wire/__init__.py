@@ -1,0 +1,1 @@
+"""Raw HTTP to the endpoint under test, and what its answers say."""

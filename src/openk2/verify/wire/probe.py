@@ -1,0 +1,91 @@
+"""`Probe`: what a check asks with."""
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from openk2.chat import Tokenizer
+from openk2.verify.wire.endpoint import Endpoint, EndpointFault, Response, shown
+from openk2.verify.wire.reply import Reply, read_stream, read_whole
+
+Message = Mapping[str, Any]
+T = TypeVar("T")
+
+CHAT = "/chat/completions"
+DEFAULT_MAX_TOKENS = 256
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One model of an endpoint, asked at temperature 0 with one seed.
+
+    min_f1: below it, `trigger` fails. tokenizer: the endpoint's own, for exact prompt sizes.
+    """
+
+    endpoint: Endpoint
+    model: str
+    seed: int = 0
+    min_f1: float | None = None
+    tokenizer: Tokenizer | None = None
+
+    def body(self, messages: Sequence[Message], **fields: Any) -> dict[str, Any]:
+        """A request; a field that is None is left out."""
+        settings = {"temperature": 0, "seed": self.seed, "max_tokens": DEFAULT_MAX_TOKENS}
+        body = {"model": self.model, "messages": list(messages), **settings, **fields}
+        return {name: value for name, value in body.items() if value is not None}
+
+    async def raw(self, messages: Sequence[Message], **fields: Any) -> Response:
+        """The response, whatever its status."""
+        return await self.endpoint.post(CHAT, self.body(messages, **fields))
+
+    async def whole(self, messages: Sequence[Message], **fields: Any) -> Reply:
+        """A whole answer. Raises EndpointFault if there is none."""
+        return read_whole(accepted(await self.raw(messages, **fields)))
+
+    async def streamed(self, messages: Sequence[Message], **fields: Any) -> Reply:
+        """A streamed answer. Raises EndpointFault if there is none."""
+        options = {"include_usage": True}
+        sent = await self.raw(messages, stream=True, stream_options=options, **fields)
+        return read_stream(accepted(sent))
+
+    async def both(self, messages: Sequence[Message], **fields: Any) -> tuple[Reply, Reply]:
+        """Whole and streamed."""
+        asked = (self.whole(messages, **fields), self.streamed(messages, **fields))
+        whole, streamed = await all_of(asked)
+        return whole, streamed
+
+    async def prompt_tokens(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None = None
+    ) -> int:
+        """The size of the prompt, as the endpoint counts it. Raises UncountedError."""
+        reply = await self.whole(messages, tools=tools, max_tokens=1)
+        tokens = reply.tokens("prompt")
+        if tokens is None:
+            raise UncountedError("answers have no usage.prompt_tokens, so prompts cannot be sized")
+        return tokens
+
+
+class UncountedError(Exception):
+    """The endpoint does not say how long prompts are."""
+
+
+def accepted(response: Response) -> Response:
+    """The response if it is a success. Raises EndpointFault with what the endpoint said."""
+    if response.status != 200:
+        raise EndpointFault(f"a valid request got {response.status}: {shown(response.text)}")
+    return response
+
+
+async def all_of(asked: Iterable[Awaitable[T]]) -> list[T]:
+    """What they give, in order. The first error ends the others and is raised as it is."""
+
+    async def run(one: Awaitable[T]) -> T:
+        return await one
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(run(one)) for one in asked]
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return [task.result() for task in tasks]

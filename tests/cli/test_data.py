@@ -1,0 +1,57 @@
+"""`openk2 data`: files in, files out, one line for what is wrong with them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from openk2.chat import Tokenizer
+from openk2.cli.main import app
+from openk2.data import open_rows
+
+WORDS = [f"{name}{number} " for name in ("ship", "star", "sea", "sail") for number in range(80)]
+
+
+@pytest.fixture
+def novel(tmp_path: Path) -> Path:
+    file = tmp_path / "novel.txt"
+    file.write_text("".join(WORDS * 8))
+    return file
+
+
+def test_a_plain_text_file_becomes_a_vocabulary_and_rows(novel: Path, tmp_path: Path) -> None:
+    tokenizer, packed = tmp_path / "tokenizer", tmp_path / "rows.safetensors"
+    made = ["data", "tokenizer", str(novel), "--vocab-size", "540", "--out", str(tokenizer)]
+    assert CliRunner().invoke(app, made).exit_code == 0
+    pack = ["data", "pack", "--tokenizer", str(tokenizer), "--text", str(novel), "--length", "64"]
+    assert CliRunner().invoke(app, [*pack, "--out", str(packed)]).exit_code == 0
+    held = open_rows(packed)
+    rows = [held.row(number) for number in range(len(held))]
+    tokens = np.concatenate([row[0][row[1] >= 0] for row in rows]).tolist()
+    text = Tokenizer.load(tokenizer).decode(tokens)
+    assert text.startswith(novel.read_text())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["tokenizer", "absent.jsonl", "--out", "made"],
+        ["tokenizer", "odd.jsonl", "--out", "made"],
+        ["tokenizer", "latin.txt", "--out", "made"],
+        ["dialogues", "absent.jsonl", "absent.json", "--out", "made"],
+        ["pack", "--tokenizer", "absent", "--text", "odd.jsonl", "--out", "made"],
+        ["synthesize", "--count", "1", "--out", "odd.jsonl/made"],
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("odd.jsonl").write_text(json.dumps({"body": "no text here"}))
+    Path("latin.txt").write_bytes("Zürich".encode("latin-1"))
+    result = CliRunner().invoke(app, ["data", *arguments])
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert result.stderr.startswith("error: ")
+    assert not Path("made").exists()

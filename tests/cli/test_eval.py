@@ -1,0 +1,119 @@
+"""`openk2 eval`: the measures over a server and a scripted local model, their output and status."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from openk2.chat import ToolCall
+from openk2.cli.main import app
+from openk2.generation import ChatAnswer, ScriptedChat
+from openk2.server import create_app
+
+TOOL = {
+    "type": "function",
+    "function": {"name": "add", "parameters": {"type": "object", "required": ["n"]}},
+}
+CALL = ToolCall("functions.add:0", "add", '{"n":3}')
+ROW = {
+    "messages": [
+        {"role": "user", "content": "Add 3 [now]."},
+        ChatAnswer(tool_calls=(CALL,)).message(),
+        {"role": "tool", "tool_call_id": CALL.id, "name": "add", "content": '{"sum": 42}'},
+        {"role": "assistant", "content": "The sum is 42."},
+    ],
+    "tools": [TOOL],
+    "kinds": ["single", "answer"],
+}
+
+
+@pytest.fixture
+def url(run_app):
+    """A server whose model only ever says "No.", whatever it is asked."""
+    with run_app(create_app(ScriptedChat(["No."] * 200), model="no-model")) as address:
+        yield address
+
+
+@pytest.fixture
+def rows(tmp_path):
+    def write(*conversations):
+        path = tmp_path / "rows.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in conversations))
+        return str(path)
+
+    return write
+
+
+def evaluate(*arguments, **environment):
+    runner = CliRunner(env={"OPENK2_API_KEY": None, "COLUMNS": "160", **environment})
+    return runner.invoke(app, ["eval", *arguments])
+
+
+def test_tools_of_a_server_print_measures_kinds_and_the_worst_turns(url, rows):
+    done = evaluate("tools", rows(ROW), "--url", url, "--model", "no-model")
+    assert done.exit_code == 0, done.output
+    for said in ("trigger F1", "no call when none is needed", "single", "Add 3 [now].", "no call"):
+        assert said in done.stdout
+
+
+def test_tools_as_json_hold_every_share_with_its_interval(url, rows):
+    report = json.loads(evaluate("tools", rows(ROW, ROW), "--url", url, "--json").stdout)
+    assert (report["turns"], report["conversations"], report["exact_share"]) == (4, 2, 0)
+    assert report["intervals"]["exact_share"]["high"] > 0.5
+    assert report["kinds"]["answer"]["told_share"]["whole"] == 2
+    assert report["misses"][0]["fault"] == "no call"
+
+
+def test_generated_conversations_are_the_default(url):
+    report = json.loads(evaluate("tools", "--url", url, "--limit", "30", "--json").stdout)
+    assert report["turns"] == 30
+    assert report["trigger_f1"] == 0
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({**ROW, "kinds": ["single"]}, "one kind for each of the 2"),
+        ({**ROW, "kinds": ["single", "reply"]}, "'reply' is none of"),
+        ({"messages": "no list"}, "no list field 'messages'"),
+    ],
+)
+def test_a_row_that_cannot_be_scored_is_one_line(url, rows, row, said):
+    done = evaluate("tools", rows(row), "--url", url)
+    assert done.exit_code == 1
+    assert done.stderr.startswith("error: ")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_model_that_the_server_does_not_have_is_one_line(url, rows):
+    done = evaluate("tools", rows(ROW), "--url", url, "--model", "another")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "another" in done.stderr
+
+
+def test_everyday_needs_as_many_as_it_is_told_to(url):
+    done = evaluate("everyday", "--url", url, "--need", "1")
+    assert done.exit_code == 1
+    assert "0 of 20 answers are sensible" in done.stdout
+    assert evaluate("everyday", "--url", url).exit_code == 0
+    report = json.loads(evaluate("everyday", "--url", url, "--json").stdout)
+    assert (report["questions"], report["sensible"]) == (20, 0)
+    assert report["answers"][0]["answer"] == "No."
+
+
+def test_variations_of_the_weather_loop_are_listed_one_by_one(url):
+    done = evaluate("weather", "--variations", "--runs", "2", "--url", url, "--need", "1")
+    assert done.exit_code == 1
+    assert "0 of 20 runs of 10 variations succeeded" in done.stdout
+    report = json.loads(
+        evaluate("weather", "--variations", "--runs", "1", "--url", url, "--json").stdout
+    )
+    assert len(report["variations"]) == 10
+    assert "No." in report["variations"]["two cities at once"]["failures"][0]
+
+
+def test_the_readmes_loop_is_what_weather_runs_by_default(url):
+    done = evaluate("weather", "--runs", "3", "--url", url, "--json")
+    assert json.loads(done.stdout)["succeeded"] == 0
+    assert json.loads(done.stdout)["runs"] == 3

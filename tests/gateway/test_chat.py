@@ -1,0 +1,80 @@
+"""The reduced mode: chat completions passed through, ids of calls set right."""
+
+import asyncio
+import json
+
+import pytest
+
+from openk2.chat import ToolCall
+from openk2.gateway import Upstream, UpstreamChat, UpstreamError, UpstreamPool
+from openk2.generation import ChatAnswer, ChatRequest, RequestError, complete
+from openk2.protocol import EngineBusyError
+
+from ..generation.test_http_chat import USAGE, call, delta, events, head, raw_server
+
+HISTORY = [
+    {"role": "user", "content": "hi"},
+    {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [
+            {"id": "toolu_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+        ],
+    },
+    {"role": "tool", "tool_call_id": "toolu_1", "content": "4"},
+]
+TOOLS = [{"type": "function", "function": {"name": "f"}}]
+TEXT = head("200 OK") + events(
+    delta({"content": "well"}), delta({}, finish_reason="stop", usage=USAGE), "[DONE]"
+)
+CALL = head("200 OK") + events(
+    call(0, "{}", id="call_9", type="function"),
+    delta({}, finish_reason="tool_calls", usage=USAGE),
+    "[DONE]",
+)
+
+
+def ask(request: ChatRequest, *answers: bytes) -> tuple[ChatAnswer, list[list[bytes]]]:
+    """The answer, and what each upstream saw; a server for each of the answers."""
+
+    async def run(left, seen, urls):
+        if left:
+            seen.append([])
+            async with raw_server([left[0]], seen[-1]) as url:
+                return await run(left[1:], seen, [*urls, url])
+        pool = UpstreamPool([Upstream(url, "k2") for url in urls])
+        answer = await complete(UpstreamChat(pool), request)
+        assert all(upstream.outstanding == 0 for upstream in pool.upstreams)
+        return answer, seen
+
+    return asyncio.run(run(answers, [], []))
+
+
+def test_ids_of_calls_are_canonical_both_ways():
+    answer, seen = ask(ChatRequest(HISTORY, TOOLS), CALL)
+    assert answer.tool_calls == (ToolCall("functions.f:1", "f", "{}"),)
+    sent = json.loads(seen[0][1])["messages"]
+    assert sent[1]["tool_calls"][0]["id"] == sent[2]["tool_call_id"] == "functions.f:0"
+
+
+@pytest.mark.parametrize("failing", [b"", head("500 x") + b"{}", head("503 x") + b"{}"])
+def test_another_upstream_answers_when_one_fails_before_the_first_event(failing):
+    assert ask(ChatRequest(HISTORY), failing, TEXT)[0].content == "well"
+    assert ask(ChatRequest(HISTORY), TEXT, failing)[0].content == "well"
+    error = EngineBusyError if b"503" in failing else UpstreamError
+    with pytest.raises(error):
+        ask(ChatRequest(HISTORY), failing)
+
+
+def test_a_refused_request_is_refused_without_the_upstreams_address():
+    body = json.dumps({"error": {"message": "min_p: unknown"}}).encode()
+    with pytest.raises(RequestError) as caught:
+        ask(ChatRequest(HISTORY, min_p=0.1), head("400 x") + body)
+    assert "min_p" in str(caught.value)
+    assert "127.0.0.1" not in str(caught.value)
+
+
+def test_a_demanded_call_that_does_not_come_is_an_error():
+    with pytest.raises(UpstreamError, match="tool_choice"):
+        ask(ChatRequest(HISTORY, TOOLS, tool_choice="required"), TEXT)
+    assert ask(ChatRequest(HISTORY, TOOLS, tool_choice="required"), CALL)[0].tool_calls

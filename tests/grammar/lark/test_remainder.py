@@ -1,0 +1,168 @@
+"""What is missing of a value, written down for engines that others run: the mask's own language."""
+
+import random
+from itertools import chain
+from typing import Any
+
+import pytest
+from llguidance import LLMatcher
+
+from openk2.chat import Tokenizer
+from openk2.grammar import DeclaredTool, Enforcer, JsonContent, ToolCalls
+from openk2.grammar.course.open_value import OpenValue
+from openk2.grammar.course.value_grammar import ValueGrammar
+from openk2.grammar.matcher.library import byte_vocabulary
+from openk2.grammar.matcher.vocabulary import TokenVocabulary
+
+from ..conftest import SCHEMAS
+from ..walks import states
+
+# No leaf has a pattern, a format or a bound of its own, and no named property has others beside
+# it: there the remainder is the mask's language to the byte.
+EXACT: dict[str, Any] = {
+    "anything": SCHEMAS["anything"],
+    "tree": SCHEMAS["tree"],
+    "texts": {"type": "array", "items": {"type": "string", "minLength": 2, "maxLength": 5}},
+    "members": {
+        "type": "object",
+        "properties": {
+            "first": {"enum": ["on", "one", "🎿é\n", 1, 12, None]},
+            "firm": {"type": "boolean"},
+            "size::=": {"anyOf": [{"type": "integer"}, {"type": "string"}]},
+            'odd "key\\" // #': {"type": "number"},
+        },
+        "required": ["firm"],
+        "additionalProperties": False,
+    },
+    "lists": {
+        "type": "array",
+        "prefixItems": [{"type": "boolean"}, {"type": "null"}],
+        "items": {"type": "array", "items": {"type": "boolean"}, "minItems": 1, "maxItems": 3},
+        "minItems": 1,
+        "maxItems": 5,
+    },
+    "map": {
+        "type": "object",
+        "additionalProperties": {"enum": ["x", "y"]},
+        "minProperties": 1,
+        "maxProperties": 3,
+    },
+    "either": {
+        "anyOf": [
+            {
+                "type": "object",
+                "properties": {"kind": {"const": kind}, kind: {"type": "array"}},
+                "required": ["kind", kind],
+                "additionalProperties": False,
+            }
+            for kind in ("circle", "square")
+        ]
+    },
+}
+
+
+def matcher_of(lark: str) -> LLMatcher:
+    """Of bytes."""
+    matcher = LLMatcher(byte_vocabulary(), LLMatcher.grammar_from_lark(lark), log_level=0)
+    assert not matcher.is_error(), matcher.get_error()
+    return matcher
+
+
+def written(matcher: LLMatcher, chooser: random.Random, most: int) -> list[int]:
+    """Bytes that the matcher allows, mostly structure."""
+    text: list[int] = []
+    while len(text) < most and not matcher.is_stopped():
+        mask = matcher.compute_bitmask()
+        allowed = [byte for byte in range(256) if mask[byte // 8] >> (byte % 8) & 1]
+        structure = [byte for byte in allowed if byte in b'{}[],:"']
+        preferred = structure if structure and chooser.random() < 0.6 else allowed
+        if not preferred:
+            break
+        text.append(chooser.choice(preferred))
+        assert matcher.consume_token(text[-1])
+    return text
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_the_remainder_is_what_the_mask_takes_from_any_state(
+    tokenizer: Tokenizer, name: str
+) -> None:
+    vocabulary = TokenVocabulary(tokenizer)
+    grammar = ValueGrammar(vocabulary, EXACT[name])
+    byte_ids = [tokenizer.tokens.index(bytes([byte])) for byte in range(256)]
+    chooser, told = random.Random(3), 0
+    fresh = [(OpenValue(vocabulary, grammar), list[int]())] * 9
+    for value, ids in chain(fresh, states(vocabulary, tokenizer, grammar, 40, seed=5)):
+        lark = value.remainder()
+        if lark is None:
+            continue
+        told += 1
+        # vLLM takes this for the sign of another language.
+        assert "::=" not in lark
+        closing = value.closing()
+        assert closing is not None
+        end = matcher_of(lark)
+        assert end.try_consume_tokens(list(tokenizer.decode_bytes(closing))), tokenizer.decode(ids)
+        assert end.is_accepting()
+        for _ in range(2):
+            same = OpenValue(vocabulary, grammar)
+            for token_id in ids:
+                same.take(token_id)
+            for byte in written(matcher_of(lark), chooser, 40):
+                same.take(byte_ids[byte])
+    assert told > 15
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_every_schema_has_a_grammar_that_the_library_compiles(
+    tokenizer: Tokenizer, name: str
+) -> None:
+    vocabulary = TokenVocabulary(tokenizer)
+    grammar = ValueGrammar(vocabulary, SCHEMAS[name])
+    for value, _ in states(vocabulary, tokenizer, grammar, 40, seed=2):
+        lark = value.remainder()
+        assert lark is None or matcher_of(lark)
+
+
+def test_every_schema_of_the_vendors_has_a_grammar_that_the_library_compiles(
+    tokenizer: Tokenizer, vendor_schemas: list[Any]
+) -> None:
+    vocabulary = TokenVocabulary(tokenizer)
+    for schema in vendor_schemas:
+        lark = ValueGrammar(vocabulary, schema).remainder(b"")
+        assert lark is not None
+        assert matcher_of(lark)
+
+
+@pytest.mark.parametrize("begun", ['{"firm":true}', '{"firm":true,"odd'])
+def test_a_value_in_calls_has_a_remainder_and_nothing_else(
+    tokenizer: Tokenizer, enforcer: Enforcer, begun: str
+) -> None:
+    mask = enforcer.mask(
+        ToolCalls((DeclaredTool("f", EXACT["members"]),), required=True), max_tokens=200
+    )
+    for name in ("<|tool_calls_section_begin|>", "<|tool_call_begin|>"):
+        assert mask.remainder() is None
+        mask.accept(tokenizer.special(name))
+    for token_id in tokenizer.encode("functions.f:0"):
+        mask.accept(token_id)
+    mask.accept(tokenizer.special("<|tool_call_argument_begin|>"))
+    assert mask.remainder().startswith("start: v0\n")
+    for token_id in tokenizer.encode(begun):
+        mask.accept(token_id)
+    assert (mask.remainder() is None) == begun.endswith("}")
+
+
+def test_a_mask_takes_every_spelling_of_a_text_and_nothing_behind_which_it_would_not_obey(
+    tokenizer: Tokenizer, enforcer: Enforcer
+) -> None:
+    ids = {token: token_id for token_id, token in enumerate(tokenizer.tokens)}
+    mask = enforcer.mask(JsonContent(EXACT["members"]), max_tokens=99)
+    for byte in b'{"firm":t':
+        for wrong in (ids[b"z"], tokenizer.special("<|tool_call_end|>")):
+            with pytest.raises(ValueError, match="not allowed"):
+                mask.accept(wrong)
+        assert mask.accept(ids[bytes([byte])])
+    free = enforcer.mask(ToolCalls((DeclaredTool("f", {}),), required=False), max_tokens=99)
+    with pytest.raises(ValueError, match="not allowed"):
+        free.accept(tokenizer.special("<|tool_call_argument_begin|>"))

@@ -1,0 +1,136 @@
+"""What one rank does for test_ranks.py; torchrun starts it.
+
+Usage: ranks.py OUT. Runs OUT/sharded.py, the tutorial's sharded trainer, then Muon over fused
+tensors that the ranks hold together, and writes OUT/rank-R.json: what it found.
+"""
+
+import json
+import os
+import runpy
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, Shard, distribute_tensor, init_device_mesh
+
+from openk2.optim import Fused, FusedHeads, Muon, MuonClip, ownership_table, qk_clip
+from openk2.optim.muon import update
+
+# Of each but the stack two ranks hold a part together, or one of them none of a part.
+TENSORS = {
+    "experts.gate_up_proj": ((4, 12, 8), Fused(2)),
+    "in_proj_weight": ((21, 8), Fused(3)),
+    "qkv_proj.weight": ((25, 9), Fused((16, 5, 4))),
+    "c_attn.weight": ((8, 18), Fused(3, dim=-1)),
+    "turns": ((7, 12), Fused((2, 1), dim=-1, groups=4)),
+    "query_key_value.weight": ((24, 10), Fused(3, groups=4)),
+    "o_proj.weight": ((9, 9), Fused(1)),
+}
+SETTINGS = {"lr": 0.1, "nesterov": True, "ns_dtype": torch.float32}
+
+
+def numbers(seed: int) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return {name: torch.randn(shape, generator=generator) for name, (shape, _) in TENSORS.items()}
+
+
+def stepped(sharded: bool, **settings: Any) -> tuple[dict[str, Tensor], int]:
+    """Weights after two steps, whole, and how many matrices this rank orthogonalised."""
+    mesh = init_device_mesh("cpu", (dist.get_world_size(),))
+
+    def placed(tensor: Tensor) -> Tensor:
+        return distribute_tensor(tensor, mesh, [Shard(0)]) if sharded else tensor
+
+    parameters = {name: nn.Parameter(placed(tensor)) for name, tensor in numbers(0).items()}
+    fused = {parameters[name]: fused for name, (_, fused) in TENSORS.items()}
+    if "copies" in settings:
+        settings["copies"] = dict.fromkeys(parameters.values(), settings["copies"])
+    muon = Muon(parameters.values(), fused=fused, **SETTINGS, **settings)
+    plain, done = update.orthogonalize, []
+
+    def counted(matrices: Tensor, **more: Any) -> Tensor:
+        done.append(matrices.shape[0])
+        return plain(matrices, **more)
+
+    with patch.object(update, "orthogonalize", counted):
+        for seed in (1, 2):
+            for name, gradient in numbers(seed).items():
+                parameters[name].grad = placed(gradient)
+            muon.step()
+    return whole(parameters), sum(done)
+
+
+def clipped() -> dict[str, float]:
+    """How far QK-Clip of sharded queries, keys and values is from that of whole ones."""
+    mesh = init_device_mesh("cpu", (dist.get_world_size(),))
+    plain = torch.randn(30, 40, generator=torch.Generator().manual_seed(0))
+    sharded = distribute_tensor(plain.clone(), mesh, [Shard(0)])
+    logits = torch.tensor([[9.0, 1.0, 5.0]])
+    for fused, key_heads in ((Fused((12, 12, 6)), 3), (Fused((24, 8, 8), dim=-1), 1)):
+        for tensor in (plain, sharded):
+            qk_clip([FusedHeads(tensor, fused, 3, key_heads)], logits, tau=3.0)
+    return furthest(whole({"weight": sharded}), {"weight": plain})
+
+
+def whole(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name: (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).detach()
+        for name, tensor in tensors.items()
+    }
+
+
+def furthest(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, float]:
+    return {name: float((tensor - wanted[name]).abs().max()) for name, tensor in tensors.items()}
+
+
+def refusal() -> str:
+    """Of heads that take turns, when a rank's rows end within one."""
+    mesh = init_device_mesh("cpu", (dist.get_world_size(),))
+    cut = nn.Parameter(distribute_tensor(torch.zeros(36, 10), mesh, [Shard(0)]))
+    try:
+        MuonClip({"query_key_value": cut}.items(), adamw=(), fused={"*": Fused(3, groups=3)})
+    except ValueError as error:
+        return str(error)
+    return "nothing"
+
+
+def table() -> str:
+    """Whose the parts of a fused matrix are that all hold alike."""
+    parameters = {"qkv_proj": nn.Parameter(torch.zeros(30, 10))}
+    optimizer = MuonClip(parameters.items(), adamw=(), fused={"qkv*": 3}, copies=dist.group.WORLD)
+    return ownership_table(optimizer.owners)
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    out = Path(sys.argv[1])
+    os.chdir(out)
+    sys.path.insert(0, str(out))
+    names = runpy.run_path("sharded.py")
+    alone, matrices = stepped(sharded=False)
+    sharded, by_rows = stepped(sharded=True)
+    copied, alike = stepped(sharded=False, copies=dist.group.WORLD)
+    before, after = (whole(names[name].state_tensors()) for name in ("optimizer", "resumed"))
+    found = {
+        "clipped": bool(names["clipped"].any()),
+        "clips": clipped(),
+        "resumed": before.keys() == after.keys()
+        and all(torch.equal(after[name], tensor) for name, tensor in before.items()),
+        "sharded": furthest(sharded, alone),
+        "copies": furthest(copied, alone),
+        "matrices": matrices,
+        "orthogonalised": {"sharded": by_rows, "copies": alike},
+        "refusal": refusal(),
+        "table": table(),
+    }
+    (out / f"rank-{dist.get_rank()}.json").write_text(json.dumps(found))
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

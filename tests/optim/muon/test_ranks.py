@@ -1,0 +1,79 @@
+"""Fused matrices that two ranks hold together, and the tutorial's sharded trainer.
+
+torchrun starts the ranks once, for all that they are to do (`ranks.py`).
+"""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    out = tmp_path_factory.mktemp("ranks")
+    page = (HERE.parents[2] / "docs" / "tutorials" / "muonclip.md").read_text("utf-8")
+    for kind, name in (("python", "network.py"), ("python sharded.py", "sharded.py")):
+        block = re.search(rf"^```{kind}\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+        assert block is not None
+        (out / name).write_text(block[1], "utf-8")
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    done = subprocess.run(
+        [*launcher, "--nproc-per-node", "2", HERE / "ranks.py", out],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    results = [json.loads(file.read_text()) for file in sorted(out.glob("rank-*.json"))]
+    return [{**result, "printed": done.stdout} for result in results]
+
+
+@pytest.mark.parametrize("held", ["sharded", "copies"])
+def test_parts_that_ranks_hold_together_get_the_update_of_one_process(
+    found: list[dict[str, Any]], held: str
+) -> None:
+    assert len(found) == 2
+    for result in found:
+        for name, distance in result[held].items():
+            assert distance <= 1e-6, name
+
+
+@pytest.mark.parametrize("held", ["sharded", "copies"])
+def test_each_part_is_orthogonalised_once(found: list[dict[str, Any]], held: str) -> None:
+    counts = [result["orthogonalised"][held] for result in found]
+    assert sum(counts) == found[0]["matrices"]
+    assert min(counts) > 0
+
+
+def test_sharded_queries_and_keys_in_one_matrix_are_clipped(found: list[dict[str, Any]]) -> None:
+    assert all(result["clips"] == {"weight": 0.0} for result in found)
+
+
+def test_parts_that_take_turns_must_not_be_cut(found: list[dict[str, Any]]) -> None:
+    for result in found:
+        assert result["refusal"] == (
+            "query_key_value [36, 10]: 36 rows over 2 ranks, 18 each, cut its groups of 12: keep "
+            "it out of fully_shard, or shard it over ranks that divide its 3 groups"
+        )
+
+
+def test_the_table_shows_the_parts_and_their_ranks(found: list[dict[str, Any]]) -> None:
+    row = found[0]["table"].splitlines()[1]
+    assert row.endswith("qkv_proj  (hidden matrix, fused of 3 of 10x10)  ranks 0, 1")
+
+
+def test_the_tutorials_sharded_trainer_steps_clips_saves_and_loads(
+    found: list[dict[str, Any]],
+) -> None:
+    row = "layers.0.qkv_proj.weight  (hidden matrix, fused of 64x64, 32x64, 32x64)  rank"
+    assert row in found[0]["printed"]
+    for result in found:
+        assert result["clipped"]
+        assert result["resumed"]

@@ -1,0 +1,121 @@
+import asyncio
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from openk2.chat import Tokenizer
+from openk2.engine import EngineError
+from openk2.generation import (
+    ChatRequest,
+    CompletionRequest,
+    RawCompletion,
+    complete,
+    complete_text,
+)
+from openk2.pretrained import LocalModelError, open_model
+from openk2.protocol import SamplingParams
+
+
+@pytest.fixture
+def folder(saved: Path, tmp_path: Path) -> Path:
+    """A copy that a test may damage."""
+    return Path(shutil.copytree(saved, tmp_path / "tiny"))
+
+
+def rewrite(file: Path, **values: Any) -> None:
+    data = json.loads(file.read_text()) if file.exists() else {}
+    file.write_text(json.dumps({**data, **values}))
+
+
+def test_an_opened_model_answers_a_chat(saved: Path) -> None:
+    request = ChatRequest([{"role": "user", "content": "hi"}], max_tokens=8, seed=1)
+    with open_model(saved) as model:
+        answer = asyncio.run(complete(model.chat, request))
+        again = asyncio.run(complete(model.chat, request))
+        assert replace(again, cached_tokens=answer.cached_tokens) == answer
+    assert 1 <= answer.completion_tokens <= 8
+    assert model.name == "tiny"
+
+
+@pytest.mark.parametrize("max_tokens", [0, 1, 5])
+def test_an_opened_model_scores_and_goes_on_from_a_raw_prompt(saved: Path, max_tokens: int) -> None:
+    request = CompletionRequest("hello", echo=True, logprobs=1, max_tokens=max_tokens, seed=1)
+    with open_model(saved) as model:
+        completion = RawCompletion(model.tokenizer, model.engine, model.chat.stop_ids)
+        output = asyncio.run(complete_text(completion, request))
+    assert output.text.startswith("hello")
+    assert len(output.scores) == 5 + output.completion_tokens
+    assert output.completion_tokens <= max_tokens
+    assert [score.logprob is None for score in output.scores] == [True] + [False] * (
+        len(output.scores) - 1
+    )
+    # The likeliest token is at least as likely as the one that stands there.
+    assert all(score.top[0][1] >= score.logprob for score in output.scores[1:])
+
+
+def test_a_closed_model_refuses_requests(saved: Path) -> None:
+    with open_model(saved) as model:
+        pass
+    generator = model.engine.generate([1], SamplingParams(max_tokens=1))
+    with pytest.raises(EngineError, match="not running"):
+        asyncio.run(anext(generator))
+
+
+def test_small_models_run_in_float32_on_a_cpu_unless_asked_otherwise(saved: Path) -> None:
+    with open_model(saved) as model:
+        assert model.dtype is torch.float32
+        assert model.cache.bytes_per_token == 2 * 20 * 4
+    with open_model(saved, dtype=torch.bfloat16) as model:
+        assert model.cache.bytes_per_token == 2 * 20 * 2
+
+
+def test_the_summary_says_what_the_cache_takes(saved: Path) -> None:
+    with open_model(saved, context_length=128, max_batch=2) as model:
+        assert model.engine.context_length == 128
+        assert "latent cache 160 bytes a token, 256 tokens in at most 0 MiB" in model.summary
+
+
+def test_every_id_that_any_file_calls_an_end_stops(folder: Path) -> None:
+    tokenizer = Tokenizer.load(folder)
+    expected = {tokenizer.special("[EOS]"), tokenizer.special("<|im_end|>")}
+    with open_model(folder) as model:
+        assert model.chat.stop_ids == expected
+    rewrite(folder / "generation_config.json", eos_token_id=[7, 9])
+    rewrite(folder / "config.json", eos_token_id=11)
+    with open_model(folder) as model:
+        assert model.chat.stop_ids == expected | {7, 9, 11}
+
+
+@pytest.mark.parametrize("value", ["end", [1, None], -1, True])
+def test_an_end_that_is_no_id_is_refused(folder: Path, value: object) -> None:
+    rewrite(folder / "generation_config.json", eos_token_id=value)
+    with pytest.raises(LocalModelError, match=r"generation_config.json: eos_token_id is"):
+        open_model(folder)
+
+
+def test_a_folder_without_tokenizer_or_with_a_broken_config_is_one_clear_line(folder: Path) -> None:
+    (folder / "tiktoken.model").rename(folder / "away")
+    with pytest.raises(LocalModelError, match=r"tiktoken.model does not exist"):
+        open_model(folder)
+    (folder / "config.json").write_text("{")
+    with pytest.raises(LocalModelError, match=r"config.json is not valid JSON"):
+        open_model(folder)
+
+
+def test_weights_that_are_missing_are_one_clear_line(folder: Path) -> None:
+    for file in folder.glob("*.safetensors"):
+        file.unlink()
+    with pytest.raises(LocalModelError) as caught:
+        open_model(folder)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_tokenizer_of_another_model_is_refused(folder: Path) -> None:
+    Tokenizer([bytes([byte]) for byte in range(256)] + [b"ab"]).save(folder)
+    with pytest.raises(LocalModelError, match=r"gives 513 ids, .* vocab_size 512"):
+        open_model(folder)

@@ -1,0 +1,158 @@
+"""Anthropic's blocks as the conversation that the model gets."""
+
+import itertools
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openk2.chat import canonical_history
+from openk2.server.anthropic.blocks import chat_messages
+from openk2.server.anthropic.ids import tool_use_id
+
+
+def text(said, **more):
+    return {"type": "text", "text": said, **more}
+
+
+def use(call_id, name="f", **arguments):
+    return {"type": "tool_use", "id": call_id, "name": name, "input": arguments}
+
+
+def result(call_id, *content, **more):
+    given = {"content": content[0]} if content else {}
+    return {"type": "tool_result", "tool_use_id": call_id, **given, **more}
+
+
+def user(*content):
+    return {"role": "user", "content": list(content)}
+
+
+def assistant(*content):
+    return {"role": "assistant", "content": list(content)}
+
+
+def called(call_id, name="f", **arguments):
+    function = {"name": name, "arguments": json.dumps(arguments, ensure_ascii=False)}
+    return {"id": call_id, "type": "function", "function": function}
+
+
+def tool(call_id, content):
+    return {"role": "tool", "tool_call_id": call_id, "content": content}
+
+
+def said(content):
+    return {"role": "user", "content": content}
+
+
+CACHED = {"cache_control": {"type": "ephemeral"}}
+
+
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        ([{"role": "user", "content": "a"}], [said("a")]),
+        ([user(text("a", **CACHED), text("b"))], [said("ab")]),
+        ([user()], [said("")]),
+        # Text and calls of one message are one turn, whatever the order.
+        ([assistant(text("a"), use("x", q=1), text("b"), use("y", "g"))],
+         [{"role": "assistant", "content": "ab",
+           "tool_calls": [called("x", q=1), called("y", "g")]}]),
+        # Results come first, in their order, then the text; no empty turn for results alone.
+        ([user(text("so"), result("y", "2"), result("x", "1"), text("?"))],
+         [tool("y", "2"), tool("x", "1"), said("so?")]),
+        ([user(result("x", "1"))], [tool("x", "1")]),
+        ([user(result("x", "1"), text(""))], [tool("x", "1")]),
+        # Every form of content.
+        ([user(result("x"))], [tool("x", "")]),
+        ([user(result("x", None))], [tool("x", "")]),
+        ([user(result("x", []))], [tool("x", "")]),
+        ([user(result("x", [text("a"), text("b", **CACHED)], **CACHED))], [tool("x", "ab")]),
+        ([user(result("x", "no such file", is_error=True))], [tool("x", "Error: no such file")]),
+        ([user(result("x", [text("a")], is_error=True))], [tool("x", "Error: a")]),
+        ([user(result("x", "a", is_error=False))], [tool("x", "a")]),
+        ([user(result("x", is_error=True))], [tool("x", "Error: ")]),
+        # Thoughts are not repeated, and a turn of nothing else is none.
+        ([assistant({"type": "thinking", "thinking": "h", "signature": "s"}, text("a"))],
+         [{"role": "assistant", "content": "a"}]),
+        ([user(text("a")), assistant({"type": "redacted_thinking", "data": "x"}), user(text("b"))],
+         [said("a"), said("b")]),
+        # Neighbours of one role are one turn, and results stay next to their calls.
+        ([user(text("a")), user(text("b"))], [said("a\n\nb")]),
+        ([assistant(use("x")), assistant(text("t"), use("y")),
+          user(text("go on")), user(result("x", "1")), user(result("y", "2"))],
+         [{"role": "assistant", "content": "t", "tool_calls": [called("x"), called("y")]},
+          tool("x", "1"), tool("y", "2"), said("go on")]),
+        ([user(text("a")), {"role": "system", "content": "s"}, user(text("b"))],
+         [said("a"), {"role": "system", "content": "s"}, said("b")]),
+    ],
+)  # fmt: skip
+def test_messages_become_the_turns_that_k2_knows(messages, expected):
+    assert chat_messages(None, messages) == expected
+
+
+HEADER = text("x-anthropic-billing-header: cc_version=2; cch=1a2b3;")
+
+
+@pytest.mark.parametrize(
+    ("system", "expected"),
+    [
+        (None, []),
+        ("", []),
+        ([], []),
+        ("s", ["s"]),
+        ([text("a", **CACHED), text("\nb")], ["a\nb"]),
+        ([HEADER, text("a"), HEADER], ["a"]),
+        ([HEADER], []),
+        ([text("Of x-anthropic-billing-header: nothing")],
+         ["Of x-anthropic-billing-header: nothing"]),
+    ],
+)  # fmt: skip
+def test_the_system_prompt_is_its_blocks_without_billing_headers(system, expected):
+    turns = chat_messages(system, [user(text("q"))])
+    assert turns == [*({"role": "system", "content": one} for one in expected), said("q")]
+
+
+def test_echoed_ids_are_decoded_and_foreign_ones_renamed():
+    k2 = "functions.get-time:0"
+    messages = [
+        assistant(use(tool_use_id(k2), "get-time")),
+        user(result(tool_use_id(k2), "noon")),
+        assistant(use("toolu_01A", "f"), use("toolu_01B", "g")),
+        user(result("toolu_01B", "b"), result("toolu_01A", "a")),
+    ]
+    turns = chat_messages(None, messages)
+    assert turns[0]["tool_calls"][0]["id"] == turns[1]["tool_call_id"] == k2
+    renamed = [turn for turn in canonical_history(turns).messages if turn["role"] == "tool"]
+    expected = [(k2, "noon"), ("functions.g:2", "b"), ("functions.f:1", "a")]
+    assert [(turn["tool_call_id"], turn["content"]) for turn in renamed] == expected
+
+
+texts = st.text("ab ", min_size=1, max_size=3).map(text)
+
+
+@given(st.data(), st.integers(1, 4))
+def test_each_result_reaches_its_call_however_clients_split_and_order_them(data, calls):
+    """Each call's result follows the turn of all calls, and no text stands between."""
+    numbers = range(calls)
+    uses = [use(tool_use_id(f"functions.f:{n}"), n=n) for n in numbers]
+    results = [result(tool_use_id(f"functions.f:{n}"), str(n)) for n in data.draw(
+        st.permutations(numbers))]  # fmt: skip
+    around = data.draw(st.lists(texts, max_size=3))
+    blocks = data.draw(st.permutations([*results, *around]))
+    # Shuffled blocks, cut into messages anywhere.
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(blocks)), max_size=3)) | {0, len(blocks)})
+    split = [user(*blocks[a:b]) for a, b in itertools.pairwise(cuts)]
+    one_each = data.draw(st.booleans())
+    asked = [assistant(one) for one in uses] if one_each else [assistant(*uses)]
+    turns = canonical_history(chat_messages(None, [*asked, *split])).messages
+    asked_for = [json.loads(one["function"]["arguments"]) for one in turns[0]["tool_calls"]]
+    assert asked_for == [{"n": n} for n in numbers]
+    answers = [(t["tool_call_id"], t["content"]) for t in turns[1 : 1 + calls]]
+    order = [block["content"] for block in blocks if block["type"] == "tool_result"]
+    assert answers == [(f"functions.f:{n}", n) for n in order]
+    rest = turns[1 + calls :]
+    assert [turn["role"] for turn in rest] == (["user"] if around else [])
+    spoken = "".join(block["text"] for block in blocks if block["type"] == "text")
+    assert not rest or rest[0]["content"].replace("\n\n", "") == spoken
