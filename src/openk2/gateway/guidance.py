@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from openk2.chat import Tokenizer
 from openk2.generation import ChatRequest
-from openk2.grammar import BoundedMask, ChatMasks
+from openk2.grammar import ChatMasks, CourseMask
 
 Schema = Mapping[str, Any] | bool
 ANY_OBJECT: Schema = {"type": "object"}
@@ -28,7 +28,7 @@ class GuidedMask:
 
     def __init__(
         self,
-        mask: BoundedMask,
+        mask: CourseMask,
         tokenizer: Tokenizer,
         schemas: Mapping[str, Schema],
         content: Schema | None = None,
@@ -62,7 +62,7 @@ class GuidedMask:
         return True
 
     def remainder(self) -> str | None:
-        """See `BoundedMask.remainder`."""
+        """See `CourseMask.remainder`."""
         return self._mask.remainder()
 
     def next_schema(self) -> Schema | None:

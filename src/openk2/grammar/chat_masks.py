@@ -5,7 +5,7 @@ from typing import Any
 
 from openk2.chat import Tokenizer
 from openk2.generation import ChatRequest, NamedTool, RequestError
-from openk2.grammar.course import BoundedMask
+from openk2.grammar.course import CourseMask
 from openk2.grammar.demand import DeclaredTool, Demand, JsonContent, ToolCalls
 from openk2.grammar.enforcer import Enforcer
 from openk2.grammar.error import GrammarError
@@ -19,7 +19,7 @@ class ChatMasks:
 
     def mask(
         self, request: ChatRequest, *, max_tokens: int, first_number: int
-    ) -> BoundedMask | None:
+    ) -> CourseMask | None:
         """See `OutputMasks.mask`."""
         demand = demand_of(request)
         if demand is None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from threading import Lock
 
 from openk2.chat import Tokenizer
-from openk2.grammar.course import BoundedMask, ContentCourse, Course, ToolSection, ValueGrammar
+from openk2.grammar.course import ContentCourse, Course, CourseMask, ToolSection, ValueGrammar
 from openk2.grammar.demand import Demand, JsonContent, JsonSchema, ToolCalls
 from openk2.grammar.error import GrammarError
 from openk2.grammar.matcher import TokenVocabulary
@@ -28,7 +28,7 @@ class Enforcer:
         self._kept: OrderedDict[str, ValueGrammar] = OrderedDict()
         self._lock = Lock()
 
-    def mask(self, demand: Demand, *, max_tokens: int, first_number: int = 0) -> BoundedMask:
+    def mask(self, demand: Demand, *, max_tokens: int, first_number: int = 0) -> CourseMask:
         """A fresh mask for one output.
 
         max_tokens: ids that the output may have, the stop token included. first_number: how many
@@ -36,20 +36,20 @@ class Enforcer:
         Raises GrammarError if a schema cannot be enforced or the shortest output does not fit.
         """
         course = self._course(demand, first_number)
-        shortest = _length(course)
-        if course.owing and shortest > max_tokens:
+        shortest = course.shortest()
+        if shortest > max_tokens:
             raise GrammarError(
                 f"the shortest output that obeys has {shortest} tokens, max_tokens is {max_tokens}",
                 shortest=shortest,
             )
-        return BoundedMask(self._vocabulary, course, max_tokens)
+        return CourseMask(self._vocabulary, course)
 
     def shortest(self, demand: Demand, *, first_number: int = 0) -> int:
         """Ids of the shortest output that obeys, the stop token included; 1 if calls are optional.
 
         Raises GrammarError if a schema cannot be enforced.
         """
-        return _length(self._course(demand, first_number))
+        return self._course(demand, first_number).shortest()
 
     def _course(self, demand: Demand, first_number: int) -> Course:
         if isinstance(demand, JsonContent):
@@ -95,10 +95,3 @@ class Enforcer:
             while len(self._kept) > MAX_KEPT:
                 self._kept.popitem(last=False)
         return grammar
-
-
-def _length(course: Course) -> int:
-    closing = course.closing()
-    if closing is None:
-        raise GrammarError("has no shortest value that can be found")
-    return len(closing)

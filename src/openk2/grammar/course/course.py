@@ -2,51 +2,31 @@
 
 from typing import Protocol
 
+from openk2.grammar.course.nesting import Nesting
 from openk2.grammar.matcher import Words
 
 
 class Course(Protocol):
-    """An output on its way, without a thought of its length. `undo` takes back the last id only.
-
-    owing: whether something was begun that has to be closed.
-    """
+    """An output on its way, without a thought of its length."""
 
     @property
-    def owing(self) -> bool: ...
+    def nesting(self) -> Nesting | None:
+        """Where in JSON the output is; None where it is in none."""
+        ...
 
     def fill(self, words: Words) -> None:
         """Write the ids that may come next into zeroed or used words."""
         ...
 
-    def take(self, token_id: int) -> None: ...
-
-    def undo(self) -> None: ...
-
-    def bound(self) -> int:
-        """Tokens to the end, at most, the stop token included."""
+    def take(self, token_id: int) -> None:
+        """Raises ValueError for an id that may not come here; nothing has changed."""
         ...
 
-    def growth(self, opened: int) -> int:
-        """Tokens that the way to the end may have grown by since `opened`, at most."""
-        ...
-
-    @property
-    def opened(self) -> int: ...
-
-    @property
-    def depth(self) -> int:
-        """Lists and objects that are open."""
-        ...
-
-    def closing(self) -> list[int] | None:
-        """Ids to the end, the stop token included; None if none were found."""
+    def shortest(self) -> int:
+        """Ids of the shortest output, the stop token included; only asked of a fresh one."""
         ...
 
     def remainder(self) -> str | None:
         """A Lark grammar of what is missing of the value, or the id of a call, that is being
         written; None where none is, or where that cannot be written."""
-        ...
-
-    def forgo(self) -> None:
-        """Never again begin what did not fit; only asked for where nothing is owing."""
         ...
