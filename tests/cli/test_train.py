@@ -3,7 +3,7 @@ import re
 import signal
 import tomllib
 import typing
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -57,10 +57,11 @@ def test_the_starter_recipe_has_every_key_with_its_default(tmp_path: Path) -> No
     starter = read_recipe(file, Recipe)
     before_start, after_start = file.read_text().split("# start =")
     body = (before_start + after_start.split("\n", 1)[1]).split("# With `start` only")[0]
+    body = body.replace("\n# copying_start", "\n## copying_start")  # it is off by default
     full.write_text(re.sub(r"^# (\w+ +=)", r"\1", body, flags=re.MULTILINE))
-    assert read_recipe(full, Recipe) == starter
+    assert read_recipe(full, Recipe) == replace(starter, embedding_std=0.02)
     keys = tomllib.loads(full.read_text())
-    assert keys.keys() | {"start", "context"} == {f.name for f in fields(Recipe)}
+    assert keys.keys() | {"start", "context", "copying_start"} == {f.name for f in fields(Recipe)}
     for table, kind in typing.get_type_hints(Recipe).items():
         kind = next((k for k in (kind, *typing.get_args(kind)) if is_dataclass(k)), None)
         if kind is not None and table != "context":

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from openk2.chat import Piece, Tokenizer, encode_piece, render
+from openk2.chat import PromptPiece, Tokenizer, encode_piece, render
 from openk2.data.call_roles import argument_roles, name_roles
 from openk2.data.packing import Document
 from openk2.data.role import Role
@@ -17,7 +17,7 @@ _IN_CALLS: Mapping[str, Callable[[Sequence[bytes]], NDArray[np.uint8]]] = {
     "<|tool_call_begin|>": name_roles,
     "<|tool_call_argument_begin|>": argument_roles,
 }
-_NOTHING = Piece("", control=False, learned=False)
+_NOTHING = PromptPiece("", control=False, learned=False)
 
 
 def text_documents(texts: Iterable[str], tokenizer: Tokenizer) -> Iterator[Document]:
@@ -49,7 +49,7 @@ def chat_documents(
 
 
 def _roles(
-    before: Piece, piece: Piece, ids: Sequence[int], tokenizer: Tokenizer, learn_all: bool
+    before: PromptPiece, piece: PromptPiece, ids: Sequence[int], tokenizer: Tokenizer, learn_all: bool
 ) -> NDArray[np.uint8]:
     """uint8, a role for each of the piece's ids."""
     if not (piece.learned or learn_all):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openk2.chat import Piece, Tokenizer, render
+from openk2.chat import PromptPiece, Tokenizer, render
 from openk2.data.copying import repeated_ids
 from openk2.data.drill_chats import KINDS
 from openk2.data.drill_words import Split, Words, letter_tokens
@@ -73,7 +73,7 @@ class Drills:
         return repeated_ids(rng, len(tokenizer.tokens), length, self.split)
 
 
-def encode_copied(pieces: Sequence[Piece], words: Sequence[str], tokenizer: Tokenizer) -> Document:
+def encode_copied(pieces: Sequence[PromptPiece], words: Sequence[str], tokenizer: Tokenizer) -> Document:
     """A rendered conversation; of what the assistant writes the ids within `words` are learned.
 
     Not learned is a word's first occurrence, which nothing predicts.
