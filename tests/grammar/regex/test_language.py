@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from llguidance import LLMatcher
 
-from openk2.grammar.library import byte_vocabulary
+from openk2.grammar.matcher.library import byte_vocabulary
 from openk2.grammar.regex import Language, PatternError, string_terminal
 
 TEXTS = ["".join(letters) for n in range(5) for letters in itertools.product('ab"', repeat=n)]

@@ -15,18 +15,14 @@ TYPES = ("null", "boolean", "number", "string", "array", "object")
 
 # Assertions that cannot be enforced token by token. Each is refused by its name.
 UNENFORCEABLE = (
-    "if",
     "contains",
     "unevaluatedItems",
     "$dynamicRef",
     "$recursiveRef",
-    # Keywords of earlier drafts: today they would be ignored, which is not what they are for.
-    "additionalItems",
-    "dependencies",
 )
 STRUCTURED = frozenset(
     (
-        *("prefixItems", "items", "minItems", "maxItems", "uniqueItems"),
+        *("prefixItems", "items", "additionalItems", "minItems", "maxItems", "uniqueItems"),
         *("properties", "patternProperties", "additionalProperties", "unevaluatedProperties"),
         *("propertyNames", "required", "minProperties", "maxProperties"),
     )
@@ -39,15 +35,38 @@ ASSERTIONS = frozenset(
         *STRUCTURED,
     )
 )
-APPLICATORS = ("$ref", "allOf", "anyOf", "oneOf", "not", "dependentRequired", "dependentSchemas")
+APPLICATORS = (
+    *("$ref", "allOf", "anyOf", "oneOf", "not", "if"),
+    *("dependentRequired", "dependentSchemas", "dependencies"),
+)
+# Where schemas stand below a schema: under the keyword, or under each name or index of it.
+_SCHEMA_KEYWORDS = frozenset(
+    (
+        *("not", "if", "then", "else", "items", "additionalItems", "contains", "propertyNames"),
+        *("additionalProperties", "unevaluatedItems", "unevaluatedProperties"),
+    )
+)
+_NAMED_SCHEMAS = frozenset(
+    (
+        *("$defs", "definitions", "properties", "patternProperties", "dependentSchemas"),
+        *("dependencies", "allOf", "anyOf", "oneOf", "prefixItems", "items"),
+    )
+)
+# Beyond these a bound is no bound of a double, and a list of names no list that anybody wrote.
+MAX_BOUND, MAX_NAMES = 1e300, 4_000
 
 
 @dataclass(frozen=True)
 class Subschema:
-    """A schema and the JSON pointer at which it stands, which alone tells two of them apart."""
+    """A schema and the JSON pointer at which it stands, which alone tells two of them apart.
+
+    excluded: values that it forbids. absent: a pattern that may not be found. Both come of `not`.
+    """
 
     pointer: str
     schema: Mapping[str, Any] | bool = field(compare=False)
+    excluded: tuple[Any, ...] = field(default=(), compare=False)
+    absent: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.schema, Mapping | bool):
@@ -63,6 +82,12 @@ class Subschema:
     def keywords(self) -> frozenset[str]:
         """The keywords that are there; none of a boolean."""
         return frozenset(self.schema) if isinstance(self.schema, Mapping) else frozenset()
+
+    @property
+    def says_something(self) -> bool:
+        """Whether it may forbid a value."""
+        said = self.keywords() & (ASSERTIONS | frozenset(APPLICATORS) | frozenset(UNENFORCEABLE))
+        return self.schema is False or bool(said or self.excluded or self.absent is not None)
 
     def below(self, *steps: str | int) -> "Subschema":
         """The schema at these steps, which must be there."""
@@ -96,6 +121,8 @@ class Subschema:
             raise self.refused(keyword, f"is of type {type(value).__name__}: it must be a number")
         if isinstance(value, float) and not math.isfinite(value):
             raise self.refused(keyword, f"is {value}: it must be a finite number")
+        if abs(value) > MAX_BOUND:
+            raise self.refused(keyword, f"is beyond {MAX_BOUND}")
         return value
 
     def text(self, keyword: str) -> str | None:
@@ -111,7 +138,13 @@ class Subschema:
             return ()
         if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
             raise self.refused(keyword, "must be a list of strings")
+        if len(value) > MAX_NAMES:
+            raise self.refused(keyword, f"has {len(value):,} names: at most {MAX_NAMES:,}")
         return tuple(value)
+
+    def below_names(self, keyword: str, name: str) -> tuple[str, ...]:
+        """The list of strings under a name of a keyword's object."""
+        return Subschema(f"{self.pointer}/{keyword}", self.mapping(keyword)).names(name)
 
     def schemas(self, keyword: str) -> "tuple[Subschema, ...]":
         """A list of schemas; empty if the keyword is not there."""
@@ -120,6 +153,8 @@ class Subschema:
             return ()
         if not isinstance(value, list):
             raise self.refused(keyword, "must be a list of schemas")
+        if len(value) > MAX_NAMES:
+            raise self.refused(keyword, f"has {len(value):,} schemas: at most {MAX_NAMES:,}")
         return tuple(self.below(keyword, index) for index in range(len(value)))
 
     def mapping(self, keyword: str) -> Mapping[str, Any]:
@@ -129,7 +164,30 @@ class Subschema:
             return {}
         if not isinstance(value, Mapping):
             raise self.refused(keyword, "must be an object")
+        if len(value) > MAX_NAMES:
+            raise self.refused(keyword, f"has {len(value):,} names: at most {MAX_NAMES:,}")
         return value
+
+    def items(self) -> "tuple[tuple[Subschema, ...], Subschema | None]":
+        """The schemas of the first items, and of all others; earlier drafts' lists too."""
+        if isinstance(self.get("items"), list):
+            has_rest = self.get("additionalItems") is not None
+            return self.schemas("items"), self.below("additionalItems") if has_rest else None
+        rest = self.below("items") if self.get("items") is not None else None
+        return self.schemas("prefixItems"), rest
+
+    def inner(self) -> "list[Subschema]":
+        """The schemas right below this one."""
+        found: list[Subschema] = []
+        for keyword, value in self.schema.items() if isinstance(self.schema, Mapping) else ():
+            steps: list[tuple[str | int, ...]] = []
+            if keyword in _NAMED_SCHEMAS and isinstance(value, Mapping | list):
+                names = value if isinstance(value, Mapping) else range(len(value))
+                steps += [(keyword, name) for name in names if _is_schema(value[name])]
+            if keyword in _SCHEMA_KEYWORDS and _is_schema(value):
+                steps.append((keyword,))
+            found += [self.below(*way) for way in steps]
+        return found
 
     def types(self) -> frozenset[str] | None:
         """The types that `type` allows; "integer" beside the six; None if it is not there."""
@@ -169,19 +227,20 @@ def referred(root: Subschema, subschema: Subschema) -> Subschema | None:
 
 
 def _anchored(root: Subschema, subschema: Subschema, anchor: str) -> Subschema:
-    """The schema of the document with that `$anchor`."""
-    pending: list[tuple[str, Any]] = [(root.pointer, root.schema)]
+    """The schema of the document with that `$anchor`; what only looks like one is data."""
+    pending = [root]
     while pending:
-        pointer, value = pending.pop()
-        if isinstance(value, Mapping):
-            if value.get("$anchor") == anchor:
-                return Subschema(pointer, value)
-            pending += [(f"{pointer}/{escaped(str(key))}", inner) for key, inner in value.items()]
-        elif isinstance(value, list):
-            pending += [(f"{pointer}/{index}", inner) for index, inner in enumerate(value)]
+        one = pending.pop()
+        if one.get("$anchor") == anchor:
+            return one
+        pending += one.inner()
     raise subschema.refused("$ref", f"leads to the anchor {anchor!r}, which is not there")
 
 
 def escaped(step: str) -> str:
     """A step of a JSON pointer."""
     return step.replace("~", "~0").replace("/", "~1")
+
+
+def _is_schema(value: Any) -> bool:
+    return isinstance(value, Mapping | bool)
