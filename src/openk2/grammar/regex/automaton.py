@@ -32,7 +32,7 @@ class Automaton:
 
     def __init__(self, program: Program, max_work: int = MAX_WORK) -> None:
         self._program, self._code = program, program.instructions
-        self._left = max_work
+        self._left = self._max_work = max_work
         self._states: dict[frozenset[Thread], int] = {}
         self._threads: list[frozenset[Thread]] = []
         self._closures: dict[tuple[int, int], tuple[Thread, ...]] = {}
@@ -40,6 +40,15 @@ class Automaton:
         self._accepting: dict[int, bool] = {}
         assert self._state(()) == NEVER
         assert self._state([(program.match, NO_OBLIGATIONS)]) == ALWAYS
+
+    @property
+    def size(self) -> int:
+        """States made so far."""
+        return len(self._threads)
+
+    def begin(self) -> None:
+        """Allow the work of another question."""
+        self._left = self._max_work
 
     def start(self, entry: int) -> int:
         """The state of a program's entry at the beginning of the text."""

@@ -7,6 +7,9 @@ from openk2.grammar.regex.parser import parse
 from openk2.grammar.regex.program import Program
 from openk2.grammar.regex.syntax import parts
 
+# States that are kept for the next text.
+MAX_REMEMBERED = 2_000
+
 
 class Language:
     """Strings with every pattern of `found` and none of `absent`.
@@ -26,10 +29,14 @@ class Language:
         order = sorted(range(len(found)), key=lambda index: -sizes[index])
         self._main = self._found[order[0]] if order else None
         self._others = [self._found[index] for index in order[1:]]
+        self._follower: Automaton | None = None
 
     def holds(self, text: str) -> bool:
         """Whether it is one of the strings."""
-        automaton = Automaton(self._program)
+        if self._follower is None or self._follower.size > MAX_REMEMBERED:
+            self._follower = Automaton(self._program)
+        automaton = self._follower
+        automaton.begin()
         wanted = [(entry, True) for entry in self._found]
         wanted += [(entry, False) for entry in self._absent]
         for entry, expected in wanted:

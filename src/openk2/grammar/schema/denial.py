@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from openk2.grammar.schema.keywords import ASSERTIONS, TYPES, Subschema, referred
+from openk2.grammar.schema.keywords import ASSERTIONS, DENIED, TYPES, Subschema, referred
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Option:
 
 def denied(subschema: Subschema) -> Subschema:
     """The schema of all values that one does not hold."""
-    return Subschema(f"not {subschema.pointer}", {"not": subschema.schema})
+    return Subschema(f"{DENIED}{subschema.pointer}", {"not": subschema.schema})
 
 
 def denials(root: Subschema, inner: Subschema) -> list[Option]:
@@ -44,7 +44,7 @@ def denials(root: Subschema, inner: Subschema) -> list[Option]:
 def _made(inner: Subschema, label: str, *schemas: Mapping[str, Any]) -> Option:
     return Option(
         tuple(
-            Subschema(f"not {inner.pointer}/{label} {number}", schema)
+            Subschema(f"{DENIED}{inner.pointer}/{label} {number}", schema)
             for number, schema in enumerate(schemas)
         )
     )
@@ -64,7 +64,7 @@ def _of_values(root: Subschema, inner: Subschema) -> list[Option]:
     values = [values] if keyword == "const" else values
     if not isinstance(values, list):
         raise inner.refused(keyword, "must be a list of values")
-    return [Option((Subschema(f"not {inner.pointer}/{keyword}", {}, excluded=tuple(values)),))]
+    return [Option((Subschema(f"{DENIED}{inner.pointer}/{keyword}", {}, excluded=tuple(values)),))]
 
 
 def _of_required(root: Subschema, inner: Subschema) -> list[Option]:
@@ -86,7 +86,7 @@ def _of_properties(root: Subschema, inner: Subschema) -> list[Option]:
 
 
 def _of_pattern(root: Subschema, inner: Subschema) -> list[Option]:
-    pointer = f"not {inner.pointer}/pattern"
+    pointer = f"{DENIED}{inner.pointer}/pattern"
     return [Option((Subschema(pointer, {"type": "string"}, absent=inner.text("pattern")),))]
 
 

@@ -11,6 +11,8 @@ from urllib.parse import unquote
 
 from openk2.grammar.error import GrammarError
 
+# In front of the pointer of a schema that another one's opposite is made of.
+DENIED = "not "
 TYPES = ("null", "boolean", "number", "string", "array", "object")
 
 # Assertions that cannot be enforced token by token. Each is refused by its name.
@@ -102,7 +104,11 @@ class Subschema:
         return Subschema(f"{self.pointer}/{name}", schema)
 
     def refused(self, keyword: str, problem: str) -> GrammarError:
-        return GrammarError(problem, pointer=self.pointer, keyword=keyword)
+        """The error of a keyword here; of a schema that is denied, of the one that it denies."""
+        pointer = self.pointer
+        while pointer.startswith(DENIED):
+            pointer = pointer.removeprefix(DENIED).removesuffix("/not")
+        return GrammarError(problem, pointer=pointer, keyword=keyword)
 
     def count(self, keyword: str) -> int | None:
         """A length: an integer from 0 on."""

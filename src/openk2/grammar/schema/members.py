@@ -1,6 +1,6 @@
 """Which schemas an item of a list or a property of an object has to satisfy."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 from math import comb
@@ -21,8 +21,10 @@ from openk2.grammar.shapes import NEVER, ObjectShape, StringShape
 
 # An array of more items is not compiled: every item costs.
 MAX_ITEMS = 4_096
-# Patterns times names, and sets of patterns that are found together.
-MAX_MATCHES, MAX_KINDS = 10_000, 32
+# What patterns cost, in nodes: a pattern looked for in a text, a text looked for of patterns.
+MATCHES_A_UNIT, UNITS_A_PATTERN = 10, 4
+# Sets of patterns that are found together.
+MAX_KINDS = 32
 # So many ways to choose which optional properties to have.
 MAX_SELECTIONS = 64
 
@@ -42,10 +44,13 @@ class Fields:
 
     names: those that are named, in the order of the schemas.
     keys: what `propertyNames` lets a further key be; None: there is none.
+    spend: counts work, and raises when it is too much.
     """
 
-    def __init__(self, root: Subschema, subschemas: Subschemas) -> None:
-        self._root, self._subschemas = root, subschemas
+    def __init__(
+        self, root: Subschema, subschemas: Subschemas, spend: Callable[[int], None]
+    ) -> None:
+        self._root, self._subschemas, self._spend = root, subschemas, spend
         self.required = frozenset(
             name for subschema in subschemas for name in subschema.names("required")
         )
@@ -56,11 +61,7 @@ class Fields:
         self._listed = None if listed is None else frozenset(listed)
         found = [p for subschema in subschemas for p in subschema.mapping("patternProperties")]
         self.patterns = tuple(dict.fromkeys(found))
-        if len(self.patterns) * max(1, len(self.names)) > MAX_MATCHES:
-            raise first_with(subschemas, "patternProperties").refused(
-                "patternProperties",
-                f"has {len(self.patterns)} patterns beside {len(self.names)} names: too many",
-            )
+        spend(len(self.patterns) * len(self.names) // MATCHES_A_UNIT)
 
     def of(self, name: str) -> list[Subschema]:
         """The schemas of one named property."""
@@ -108,6 +109,7 @@ class Fields:
         for pattern in self.patterns:
             place = self._with_pattern(pattern)
             ways = [way for f, a in kinds for way in (((*f, pattern), a), (f, (*a, pattern)))]
+            self._spend(sum(UNITS_A_PATTERN * (len(f) + len(a) + 1) for f, a in ways))
             try:
                 kinds = [
                     (found, absent)

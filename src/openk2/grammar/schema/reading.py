@@ -16,7 +16,7 @@ from openk2.grammar.schema.admits import disjoint
 from openk2.grammar.schema.choices import Choice, choices
 from openk2.grammar.schema.keywords import STRUCTURED, Subschema
 from openk2.grammar.schema.least_scalar import least_size
-from openk2.grammar.schema.members import MAX_ITEMS, Fields, counted, items_at
+from openk2.grammar.schema.members import MATCHES_A_UNIT, MAX_ITEMS, Fields, counted, items_at
 from openk2.grammar.schema.scalars import (
     Subschemas,
     Valued,
@@ -40,6 +40,7 @@ from openk2.grammar.shapes import (
     ObjectShape,
     ScalarShape,
     Shapes,
+    StringShape,
     ValueShape,
     identity,
 )
@@ -95,7 +96,7 @@ class Reading:
     def _spend(self, work: int) -> None:
         self._work += work
         if self._work > MAX_NODES:
-            raise GrammarError(f"makes more than {MAX_NODES} subschemas and alternatives")
+            raise GrammarError("takes too much work: fewer branches, names, values or patterns do")
 
     def _union(self, conjunction: Sequence[Subschema]) -> Alternatives:
         ways = choices(self.root, conjunction, self._exclusive)
@@ -162,6 +163,8 @@ class Reading:
             )
         if "string" in types:
             scalars += self._leaf(text_shapes(subschemas, formats=False), subschemas)
+        patterns = sum(len(s.patterns) + len(s.absent) for s in scalars if isinstance(s, StringShape))
+        self._spend(len(values) * patterns // MATCHES_A_UNIT)
         kept: list[Any] = []
         union: list[ValueShape] = []
         for subschema, value in values:
@@ -176,8 +179,9 @@ class Reading:
             if beside is not None:
                 keyword = "const" if "const" in beside.keywords() else "enum"
                 raise beside.refused(keyword, "of lists or objects cannot stand beside others")
-            name = f"written out {json.dumps(value, sort_keys=True)}"
-            exact = (subschema.made(name, exactly(value)),)
+            keyword = "const" if "const" in subschema.keywords() else "enum"
+            self._spend(json.dumps(value).count(",") * 2)
+            exact = (subschema.made(f"{keyword} {len(self.nodes)} {len(union)}", exactly(value)),)
             union += self._arrays(exact) if isinstance(value, list) else self._objects(exact)
         return (LiteralShape(tuple(kept)), *union) if kept else tuple(union)
 
@@ -214,7 +218,7 @@ class Reading:
         return [shape]
 
     def _objects(self, subschemas: Subschemas) -> list[ValueShape]:
-        fields = Fields(self.root, subschemas)
+        fields = Fields(self.root, subschemas, self._spend)
         named = tuple((name, self._node(fields.of(name))) for name in fields.names)
         if any(node == NEVER for name, node in named if name in fields.required):
             return []
@@ -233,7 +237,17 @@ def read(schema: Mapping[str, Any] | bool) -> Reading:
     """
     exclusive: frozenset[str] = frozenset()
     while True:
-        reading = Reading(schema, exclusive)
+        try:
+            reading = Reading(schema, exclusive)
+        except GrammarError as error:
+            if not exclusive:
+                raise
+            pointer, _, keyword = min(exclusive).rpartition("/")
+            raise GrammarError(
+                f"has branches that may overlap, and cannot be told apart: {error}",
+                pointer=pointer,
+                keyword=keyword,
+            ) from None
         shapes = Shapes(reading.nodes, reading.root_node)
         for shape, subschema in reading.unique:
             _check_unique(shapes, shape, subschema)
