@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 
-.PHONY: serve test test-slow test-vllm lint setup setup-test constraints clean
+.PHONY: serve test test-slow test-vllm lint setup setup-test modules constraints clean
 serve: setup
 	$(BIN)/openk2 serve
 
@@ -28,6 +28,10 @@ lint: setup-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python docs/modules_page.py --check
+
+modules: setup-test
+	$(BIN)/python docs/modules_page.py
 
 setup: $(VENV)/.installed
 setup-test: $(VENV)/.installed-test

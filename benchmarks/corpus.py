@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from openk2.cluster import LocalProcesses, RayCluster, ThisProcess, Workers
-from openk2.data.corpus import CorpusRecipe, Duplicates, Progress, SourceTable, prepare_corpus
+from openk2.data.corpus import CorpusProgress, CorpusRecipe, Duplicates, SourceTable, prepare_corpus
 from openk2.data.corpus.signatures import shingles
 from openk2.record.machine import describe_machine
 
@@ -105,7 +105,7 @@ def measure(side: str, recipe: CorpusRecipe, out: Path, workers: Workers) -> flo
     began = {}
     last = start = time.perf_counter()
 
-    def show(progress: Progress) -> None:
+    def show(progress: CorpusProgress) -> None:
         nonlocal last
         last = time.perf_counter()
         began.setdefault(progress.step, [last, last])[1] = last

@@ -61,8 +61,10 @@ for file in ${texts[@]+"${texts[@]}"}; do
 done
 once "$made/sft-1024.safetensors" \
     pack "${chat_flags[@]}" --length 1024 --shuffle-seed 1 --out "$made/sft-1024.safetensors"
-once "$made/drills-512.safetensors" \
-    "$openk2" data drills --tokenizer "$tokenizer" --count 60000 --out "$made/drills-512.safetensors"
+for length in 512 1024; do
+    once "$made/drills-$length.safetensors" "$openk2" data drills --tokenizer "$tokenizer" \
+        --count 60000 --length "$length" --seed "$length" --out "$made/drills-$length.safetensors"
+done
 
 train() {
     OMP_NUM_THREADS="$((cores / processes))" "$bin/torchrun" --standalone \

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from openk2.pretrained.front import LoadedModel
+    from openk2.pretrained import LoadedModel
 
 __all__ = ["load"]
 
@@ -20,6 +20,6 @@ def load(path_or_name: "str | Path" = "openk2-nano", **options: Any) -> "LoadedM
     cache_bytes, dtype, device, as in `openk2.pretrained.open_model`.
     Raises openk2.pretrained.LocalModelError, one line, for a path or files that cannot be used.
     """
-    from openk2.pretrained.front import load
+    from openk2.pretrained import load
 
     return load(path_or_name, **options)

@@ -41,7 +41,7 @@ def test_a_text_engine_needs_no_vocabulary() -> None:
 
 
 def test_ids_without_a_vocabulary_are_refused_with_the_remedy() -> None:
-    with pytest.raises(ValueError, match="has no tokenizer to read ids with: give it one"):
+    with pytest.raises(ValueError, match="has no tokenizer: give it one, or use feed_text"):
         OutputParser(None, ()).feed([1])
 
 

@@ -13,7 +13,7 @@ import pytest
 from openk2.chat import Tokenizer
 from openk2.cluster import LocalProcesses, ThisProcess
 from openk2.data import DataError, open_rows, verify_rows
-from openk2.data.corpus import CorpusRecipe, Duplicates, Progress, prepare_corpus
+from openk2.data.corpus import CorpusProgress, CorpusRecipe, Duplicates, prepare_corpus
 from openk2.data.mixture import Mixture
 from openk2.data.rows import RowFolder
 from openk2.record.lock import hold_folder
@@ -131,7 +131,7 @@ def test_a_run_killed_at_any_moment_goes_on_to_the_same_bytes(
 
 
 def test_a_finished_step_is_not_done_again(recipe: CorpusRecipe, tmp_path: Path) -> None:
-    shown: list[Progress] = []
+    shown: list[CorpusProgress] = []
     with pytest.raises(KeyboardInterrupt):
         prepare_corpus(recipe, tmp_path / "out", Killed(2 * (14 + 9 + 1 + 3)))
     prepare_corpus(recipe, tmp_path / "out", ThisProcess(), shown.append)

@@ -20,7 +20,7 @@ from openk2.data.sources import (
     JsonlSource,
     ParquetSource,
     Source,
-    Text,
+    TextDocument,
     TextSource,
 )
 
@@ -44,7 +44,7 @@ WRITERS = {
 }
 
 
-def read_all(source: Source, size: int) -> list[Text]:
+def read_all(source: Source, size: int) -> list[TextDocument]:
     """Every document, by way of spans of `size` bytes."""
     spans = [span for place in source.places() for span in source.cut(place, size)]
     return [text for span in spans for text in source.read(span)]
@@ -58,7 +58,7 @@ def test_a_jsonl_file_gives_its_lines_however_it_is_cut(
     file = tmp_path / f"a{ending}"
     WRITERS[ending](file, jsonl(TEXTS))
     found = read_all(JsonlSource(file), size)
-    assert found == [Text(f"{file}:{n}", text) for n, text in enumerate(TEXTS, 1)]
+    assert found == [TextDocument(f"{file}:{n}", text) for n, text in enumerate(TEXTS, 1)]
 
 
 @given(
@@ -115,7 +115,7 @@ def test_parquet_gives_its_rows_however_it_is_cut(tmp_path: Path) -> None:
     table = pyarrow.table({"body": TEXTS, "other": list(range(len(TEXTS)))})
     parquet.write_table(table, file, row_group_size=7)
     source = ParquetSource(file, field="body")
-    expected = [Text(f"{file}:{n}", text) for n, text in enumerate(TEXTS, 1)]
+    expected = [TextDocument(f"{file}:{n}", text) for n, text in enumerate(TEXTS, 1)]
     assert read_all(source, 10**6) == read_all(source, 1) == expected
     assert len(source.cut(str(file), 1)) == 6
     assert len(source.cut(str(file), 10**6)) == 1

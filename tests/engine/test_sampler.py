@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openk2.engine.sampler import choose, penalize, score, truncate
-from openk2.protocol import SamplingParams
+from openk2.protocol import SAMPLING_SETTINGS, SamplingParams
 
 # An even walk over [0, 1): each token is drawn as often as its probability says, give or take one.
 GRID = [(i + 0.5) / 4000 for i in range(4000)]
@@ -160,6 +160,30 @@ def test_penalties_and_bias_are_what_their_formulas_say() -> None:
     got = penalize(row, params, prompt=(1,), output={0: 3})
     assert got.tolist() == [2.0 / 2 - 0.5 - 0.75, -2.0 * 2, 1.0, 0.5 - 1.0]
     assert row.tolist() == [2.0, -2.0, 1.0, 0.5]
+
+
+STRONG = {
+    "temperature": 1.5,
+    "top_p": 0.5,
+    "top_k": 2,
+    "min_p": 0.5,
+    "presence_penalty": 2.0,
+    "frequency_penalty": 2.0,
+    "repetition_penalty": 2.0,
+    "logit_bias": {1: 4.0},
+}
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLING_SETTINGS if name != "seed"])
+def test_every_setting_of_sampling_changes_what_is_chosen(name: str) -> None:
+    """A setting that is declared but read nowhere would be accepted and ignored."""
+
+    def chosen(**settings: object) -> list[int]:
+        params = SamplingParams(max_tokens=1, **settings)  # type: ignore[arg-type]
+        row = penalize(torch.tensor(LOGITS), params, prompt=(3,), output={2: 2})
+        return choose(row.expand(len(GRID), -1), [params] * len(GRID), GRID)
+
+    assert chosen(**{name: STRONG[name]}) != chosen()
 
 
 def test_a_row_without_penalties_is_left_bit_equal() -> None:

@@ -200,6 +200,22 @@ def test_a_preempted_request_is_the_next_to_run_again() -> None:
     assert list(scheduler.waiting) == requests[1:]
 
 
+def test_a_request_that_is_preempted_while_it_scores_its_prompt_scores_it_anew() -> None:
+    scheduler = Scheduler(PagePool(4), 4, 3, 100, step_tokens=3, share_prefixes=False)
+    first, second = make([1] * 2, 13), make([2] * 12, 1, scores=True)
+    scheduler.add(first)
+    cache = Cache(scheduler)
+    cache.step()
+    scheduler.add(second)
+    while not scheduler.num_preemptions:
+        cache.step()
+    assert second.prompt_scores == []
+    assert scheduler.waiting[0] is second
+    while cache.step():
+        pass
+    assert len(second.prompt_scores) == len(second.prompt)
+
+
 def test_the_pages_that_only_one_request_writes_are_not_those_that_others_may_read() -> None:
     scheduler = Scheduler(PagePool(100), 4, 10, 100, step_tokens=50)
     cache, first = Cache(scheduler), make(list(range(10)), 9)

@@ -121,6 +121,12 @@ def test_a_result_is_told_only_if_every_value_that_the_reference_tells_is_in_the
     assert score(RIGHT[0], answer(text="42 apples"), RIGHT[2]).share("told_share").value == 1
 
 
+def test_word_for_word_looks_at_letters_only_and_at_answers_to_the_user_only() -> None:
+    for text, same in (("you're WELCOME", 1), ("You are welcome!", 0)):
+        share = score(*RIGHT[:2], answer(text=text)).share("same_text_share")
+        assert (share.part, share.whole) == (same, 1)
+
+
 def test_kinds_follow_from_the_structure_or_are_the_rows_own() -> None:
     assert [turn.kind for turn in reference_turns(CONVERSATION)] == ["single", "answer", "talk"]
     own = {**CONVERSATION, "kinds": ["sequence", "error", "none_needed"]}

@@ -16,7 +16,7 @@ from openk2.kernels.tile_fp8 import quantize_tiles
 from openk2.model import K2Model, Observation, activations
 from openk2.model.activations import Activations, Keeping, Part
 from openk2.model.experts import SwiGLU
-from openk2.model.saved_tensor import Source, as_it_is
+from openk2.model.saved_tensor import SavedSource, as_it_is
 
 CONFIG = ModelConfig(
     vocab_size=64,
@@ -231,7 +231,7 @@ def test_what_is_in_fp8_is_offloaded_as_that_and_changes_no_bit() -> None:
     assert all(torch.equal(found[name], gradient) for name, gradient in expected.items())
     copied = []
 
-    def on_the_host(tensor: Tensor) -> Source:
+    def on_the_host(tensor: Tensor) -> SavedSource:
         copied.append(tensor.dtype)
         return as_it_is(tensor)
 

@@ -25,7 +25,7 @@ from openk2.plan.activations import Pass, layer_kept
 from openk2.plan.in_flight import most_in_flight, passes
 from openk2.plan.live_memory import LiveMemory
 from openk2.plan.machine import Ranks, in_ring, to_all
-from openk2.plan.states import Held, States, held_parameters, state_bytes
+from openk2.plan.states import HeldParameter, States, held_parameters, state_bytes
 from openk2.train.recipe import Memory, Recipe
 
 K2 = Path("recipes/k2")
@@ -59,25 +59,25 @@ def k2() -> tuple[Recipe, ModelConfig]:
 
 
 @pytest.fixture(scope="module")
-def k2_ranks(k2: tuple[Recipe, ModelConfig]) -> list[list[Held]]:
+def k2_ranks(k2: tuple[Recipe, ModelConfig]) -> list[list[HeldParameter]]:
     """What the 16 pipeline ranks of 256 GPUs hold."""
     recipe, config = k2
     parts = cut(config, recipe.layout.pipeline * recipe.layout.virtual)
     return [held_parameters(config, recipe.layout, 256, parts[r::16]) for r in range(16)]
 
 
-def on(gpus: int, ranks: list[list[Held]]) -> list[list[Held]]:
+def on(gpus: int, ranks: list[list[HeldParameter]]) -> list[list[HeldParameter]]:
     """The same, held by as many more data ranks."""
     more = gpus // 256
     return [[dataclasses.replace(p, copies=p.copies * more) for p in held] for held in ranks]
 
 
-def states_on(gpus: int, ranks: list[list[Held]], recipe: Recipe) -> list[States]:
+def states_on(gpus: int, ranks: list[list[HeldParameter]], recipe: Recipe) -> list[States]:
     return [state_bytes(held, 1, recipe.memory) for held in on(gpus, ranks)]
 
 
 def test_the_ranks_hold_k2_and_its_bf16_weights_and_float32_gradients_are_6_tb(
-    k2: tuple[Recipe, ModelConfig], k2_ranks: list[list[Held]]
+    k2: tuple[Recipe, ModelConfig], k2_ranks: list[list[HeldParameter]]
 ) -> None:
     recipe, config = k2
     once = sum(p.numbers * p.apart for held in k2_ranks for p in held)
@@ -96,7 +96,7 @@ def test_the_ranks_hold_k2_and_its_bf16_weights_and_float32_gradients_are_6_tb(
 
 @pytest.mark.parametrize(("gpus", "expected"), [(256, 56.1), (1024, 32.1), (2048, 28.1)])
 def test_with_the_optimizer_in_shards_a_k2_gpu_holds_the_reports_bytes(
-    gpus: int, expected: float, k2: tuple[Recipe, ModelConfig], k2_ranks: list[list[Held]]
+    gpus: int, expected: float, k2: tuple[Recipe, ModelConfig], k2_ranks: list[list[HeldParameter]]
 ) -> None:
     recipe, _ = k2
     optimizer = [s.optimizer for s in states_on(gpus, k2_ranks, recipe)]
@@ -105,7 +105,7 @@ def test_with_the_optimizer_in_shards_a_k2_gpu_holds_the_reports_bytes(
 
 
 def test_about_30_gb_of_all_states_come_out_at_2048_gpus_with_what_ranks_hold_alike(
-    k2: tuple[Recipe, ModelConfig], k2_ranks: list[list[Held]]
+    k2: tuple[Recipe, ModelConfig], k2_ranks: list[list[HeldParameter]]
 ) -> None:
     totals = [s.total / GB for s in states_on(2048, k2_ranks, k2[0])]
     assert 28 < sum(totals) / 16 < 33
@@ -127,7 +127,7 @@ def test_the_states_of_one_process_are_those_of_a_real_step() -> None:
 
 
 def test_bfloat16_weights_have_float32_masters_and_momentum_under_zero_1() -> None:
-    parameter = Held("w", (10, 4), copies=4, apart=1, muon=True)
+    parameter = HeldParameter("w", (10, 4), copies=4, apart=1, muon=True)
     states = state_bytes([parameter], 1, Memory(parameters="bfloat16"))
     assert (states.parameters, states.gradients) == (2 * 40, 4 * 40)
     assert states.masters == states.momentum == 4 * 3 * 4  # ceil(10 / 4) rows

@@ -4,7 +4,7 @@ import pytest
 
 from openk2.pretrained.folder import assets_folder
 from openk2.studies.corpus import Corpus, open_corpus
-from openk2.studies.result import Result
+from openk2.studies.result import StudyResult
 from openk2.studies.setting import Setting
 from openk2.studies.size import SMALL, quick
 
@@ -19,7 +19,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 
 @pytest.fixture(scope="session")
-def planted() -> Callable[..., Result]:
+def planted() -> Callable[..., StudyResult]:
     """A finished run of 4 heads in 2 layers whose losses, logits and clips are given."""
     return make_result
 
@@ -31,7 +31,7 @@ def make_result(
     clips: list[int] | None = None,
     tokens: int = 1000,
     diverged: int | None = None,
-) -> Result:
+) -> StudyResult:
     logits, clips = logits or [1.0] * len(losses), clips or [0] * len(losses)
     rows = tuple(
         {
@@ -44,4 +44,6 @@ def make_result(
         }
         for step, (loss, logit, clip) in enumerate(zip(losses, logits, clips, strict=True))
     )
-    return Result(setting, "", 60.0, 50.0, "a machine", 3_000_000, 1_000_000, 6e6, rows, diverged)
+    return StudyResult(
+        setting, "", 60.0, 50.0, "a machine", 3_000_000, 1_000_000, 6e6, rows, diverged
+    )

@@ -7,7 +7,7 @@ import pytest
 
 from openk2.studies import STUDIES, HeadsStudy, OptimizerStudy, QKClipStudy, SparsityStudy
 from openk2.studies.page import divergences
-from openk2.studies.result import Result
+from openk2.studies.result import StudyResult
 from openk2.studies.setting import Setting, hottest
 from openk2.studies.size import SMALL, quick
 from openk2.studies.study import Findings, Study
@@ -20,7 +20,7 @@ def found(planted) -> Callable[..., Findings]:
     """Findings of a study whose every run is what `make` gives of its setting."""
 
     def findings(study: Study, make: Callable[[Setting], list[float]], size=QUICK, **more):
-        results: dict[Setting, Result] = {}
+        results: dict[Setting, StudyResult] = {}
         while missing := [s for s in study.plan(size, results) if s not in results]:
             for setting in missing:
                 given = {name: read(setting) for name, read in more.items()}
@@ -31,7 +31,7 @@ def found(planted) -> Callable[..., Findings]:
 
 
 def test_all_studies_together_take_24_runs_of_the_small_size(planted):
-    results: dict[Setting, Result] = {}
+    results: dict[Setting, StudyResult] = {}
     for study in STUDIES:
         while missing := [s for s in study.plan(SMALL, results) if s not in results]:
             results |= {s: planted(s, [abs(s.rate - 0.0055)]) for s in missing}

@@ -13,8 +13,8 @@ from openk2.studies import study as study_module
 from openk2.studies.corpus import Corpus
 from openk2.studies.error import StudyError
 from openk2.studies.heads import HeadsStudy
-from openk2.studies.result import Result
-from openk2.studies.run import Place, run, run_folder, start_model, step_once
+from openk2.studies.result import StudyResult
+from openk2.studies.run import StudyPlace, run, run_folder, start_model, step_once
 from openk2.studies.setting import Setting, adamw, plain
 from openk2.studies.size import SMALL, quick
 from openk2.studies.study import collect
@@ -25,22 +25,22 @@ QUICK = quick(SMALL)
 HOT = plain(QUICK, rate=1e-2)
 
 
-def ran(setting: Setting, corpus: Corpus, out: Path) -> Result:
-    place = Place(out)
+def ran(setting: Setting, corpus: Corpus, out: Path) -> StudyResult:
+    place = StudyPlace(out)
     run(setting, QUICK, corpus, place)
-    result = Result.read(run_folder(setting, QUICK, place))
+    result = StudyResult.read(run_folder(setting, QUICK, place))
     assert result is not None
     return result
 
 
 @pytest.fixture(scope="module")
-def free(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Result:
+def free(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
     """Muon without a cap."""
     return ran(HOT, corpus, tmp_path_factory.mktemp("free"))
 
 
 def test_a_setting_gives_the_same_numbers_twice(
-    corpus: Corpus, free: Result, tmp_path: Path
+    corpus: Corpus, free: StudyResult, tmp_path: Path
 ) -> None:
     first, second = free, ran(HOT, corpus, tmp_path)
     assert first.rows == second.rows
@@ -48,12 +48,14 @@ def test_a_setting_gives_the_same_numbers_twice(
     assert [tokens // QUICK.step_tokens for tokens, _ in first.curve] == [4, 8, 12]
 
 
-def test_another_seed_gives_other_numbers(corpus: Corpus, free: Result, tmp_path: Path) -> None:
+def test_another_seed_gives_other_numbers(
+    corpus: Corpus, free: StudyResult, tmp_path: Path
+) -> None:
     assert ran(HOT.with_seed(1), corpus, tmp_path).rows[0]["loss"] != free.rows[0]["loss"]
 
 
 def test_a_cap_that_no_logit_reaches_changes_no_bit(
-    corpus: Corpus, free: Result, tmp_path: Path
+    corpus: Corpus, free: StudyResult, tmp_path: Path
 ) -> None:
     capped = ran(replace(HOT, tau=2 * free.peak_logit), corpus, tmp_path)
     assert capped.rows == free.rows
@@ -61,7 +63,7 @@ def test_a_cap_that_no_logit_reaches_changes_no_bit(
 
 
 def test_a_low_cap_clips_every_head_that_passes_it_and_no_other(
-    corpus: Corpus, free: Result, tmp_path: Path
+    corpus: Corpus, free: StudyResult, tmp_path: Path
 ) -> None:
     tau = 0.01
     result = ran(replace(HOT, tau=tau), corpus, tmp_path)
@@ -91,7 +93,7 @@ def test_the_baseline_steps_every_parameter_by_its_rate(corpus: Corpus) -> None:
 
 
 def test_a_run_that_diverges_is_finished_and_says_where(
-    corpus: Corpus, free: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corpus: Corpus, free: StudyResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = iter(range(QUICK.steps))
 
@@ -111,7 +113,7 @@ def test_a_run_that_diverges_is_finished_and_says_where(
 def test_a_finished_run_is_read_and_a_torn_one_begun_anew(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = Place(tmp_path)
+    place = StudyPlace(tmp_path)
     first = collect(HeadsStudy(), QUICK, corpus, place)
     torn, *_ = first
     folder = run_folder(torn, QUICK, place)
@@ -130,7 +132,7 @@ def test_a_finished_run_is_read_and_a_torn_one_begun_anew(
 
 
 def test_a_run_of_another_size_is_refused_by_name(corpus: Corpus, tmp_path: Path) -> None:
-    place = Place(tmp_path)
+    place = StudyPlace(tmp_path)
     run(plain(QUICK), QUICK, corpus, place)
     with pytest.raises(StudyError, match=r"muon-rate0\.01-.* another size.*: name another --out"):
         collect(HeadsStudy(), replace(QUICK, grad_clip=0.5), corpus, place)
@@ -138,6 +140,6 @@ def test_a_run_of_another_size_is_refused_by_name(corpus: Corpus, tmp_path: Path
 
 @pytest.mark.slow
 def test_two_jobs_find_what_one_finds(corpus: Corpus, tmp_path: Path) -> None:
-    one = collect(HeadsStudy(), QUICK, corpus, Place(tmp_path / "one"))
-    two = collect(HeadsStudy(), QUICK, corpus, Place(tmp_path / "two"), jobs=2)
+    one = collect(HeadsStudy(), QUICK, corpus, StudyPlace(tmp_path / "one"))
+    two = collect(HeadsStudy(), QUICK, corpus, StudyPlace(tmp_path / "two"), jobs=2)
     assert {s: r.rows for s, r in one.items()} == {s: r.rows for s, r in two.items()}

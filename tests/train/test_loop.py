@@ -82,10 +82,11 @@ def test_an_interrupted_run_resumes_bit_exactly(
 def test_a_run_with_loss_weights_resumes_bit_exactly_and_with_no_other_weights(
     material: Path, tmp_path: Path
 ) -> None:
-    """Without declarations, so that calls fit into the short rows."""
+    """Calls alone, so that they fit into the short rows."""
     tokenizer = Tokenizer.load(material / "tokenizer")
-    asked = [{"messages": chat["messages"][-4:]} for chat in generate(0, 60, "train")]
-    rows = pack_whole(chat_documents(asked, tokenizer), 96, tokenizer.special("[PAD]"))
+    chats = [chat["messages"] for chat in generate(0, 60, "train")]
+    calls = [{"messages": [m]} for chat in chats for m in chat if m.get("tool_calls")]
+    rows = pack_whole(chat_documents(calls, tokenizer), 96, tokenizer.special("[PAD]"))
     rows.save(tmp_path / "calls.safetensors")
     plain = recipe_of(material, data=(Part(tmp_path / "calls.safetensors", 1.0),))
     recipe = dataclasses.replace(plain, loss=LossWeights(names=2.0, keys=1.5, values=4.0))

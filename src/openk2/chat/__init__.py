@@ -1,4 +1,4 @@
-"""Messages <-> token ids: the tokenizer, its training, and K2's conversation format."""
+"""Messages to token ids and back: the tokenizer, its training and K2's conversation format."""
 
 from openk2.chat.call_ids import argument_names, call_id
 from openk2.chat.events import (

@@ -1,6 +1,6 @@
-"""Byte-level BPE as the `tokenizers` library has it, with K2's pre-tokenization.
+"""Byte-level BPE for the `tokenizers` library, with K2's pre-tokenization.
 
-That library is imported inside functions: serving loads this room and never needs it.
+That library is imported inside functions, because serving never needs it.
 """
 
 from typing import TYPE_CHECKING
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def byte_characters() -> dict[str, int]:
-    """The printable character by which byte-level BPE files write each byte (GPT-2's table).
+    """The printable character that byte-level BPE files use for each byte (GPT-2's table).
 
-    Printable Latin-1 stands for itself, the other bytes for the characters from U+0100 on.
+    Printable Latin-1 characters are themselves; other bytes use the characters from U+0100 on.
     """
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in set(printable)]

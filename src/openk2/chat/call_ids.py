@@ -17,7 +17,7 @@ _MANGLED_NUMBER = re.compile(r"[._:/#-]?(?P<number>[0-9]{1,9})")
 
 @dataclass(frozen=True)
 class CallName:
-    """What an id says. name None: a bare counter; number None: the id has no counter."""
+    """The parts of an id. name: None for a bare counter. number: None without a counter."""
 
     name: str | None
     number: int | None
@@ -29,7 +29,7 @@ def call_id(name: str, number: int) -> str:
 
 
 class CallNumbers:
-    """Gives the calls of one response ids that no other call of the conversation has.
+    """Assigns ids to the calls of one response, each unique in the conversation.
 
     first: how many calls the conversation already has.
     """
@@ -40,8 +40,8 @@ class CallNumbers:
         self._given: set[str] = set()
 
     def give(self, name: str, number: int | None) -> str:
-        """The next call's id: with the number that the model gave it, unless that one is taken."""
-        # A model that counts anew in each turn repeats numbers of the history, and with them ids.
+        """The next call's id: with the model's number, unless that one is taken."""
+        # A model that restarts its counter in each turn repeats the ids of earlier calls.
         if number is None or number < self._first or call_id(name, number) in self._given:
             number = self._next
         self._next = max(self._next, number + 1)
@@ -51,11 +51,11 @@ class CallNumbers:
 
 
 def read_call_id(text: str, tools: Collection[str]) -> CallName | None:
-    """What an id written by the model names; None if it names no declared tool.
+    """Read an id that the model wrote; None if it names no declared tool.
 
-    One leading `functions.` and the last `:IDX` are stripped. Forms seen in the wild are
-    recovered when they fit exactly one declared tool: `search:2`, `functions.bash30`,
-    `functions_search_0`, white space inside, a bare `3`.
+    One leading `functions.` and the last `:IDX` are stripped. Mangled forms are recovered if they
+    fit exactly one declared tool: `search:2`, `functions.bash30`, `functions_search_0`, white space
+    inside, a bare `3`.
     """
     for name, number in _readings(text.strip()):
         if name in tools:
@@ -74,7 +74,7 @@ def read_call_id(text: str, tools: Collection[str]) -> CallName | None:
 def name_from_arguments(
     keys: Collection[str], argument_names: Mapping[str, Collection[str]]
 ) -> str | None:
-    """The one tool whose parameters hold more of the keys than any other's; None if none does."""
+    """The one tool whose parameters contain more of the keys than any other's, or None."""
     matches = {
         name: len(set(keys) & set(parameters)) for name, parameters in argument_names.items()
     }
@@ -84,7 +84,7 @@ def name_from_arguments(
 
 
 def argument_names(tools: Sequence[Mapping[str, Any]]) -> dict[str, frozenset[str]]:
-    """Name -> top-level parameter names of OpenAI tools, as `OutputParser` takes them."""
+    """The top-level parameter names of OpenAI tools by name, as `OutputParser` takes them."""
     names: dict[str, frozenset[str]] = {}
     for tool in tools:
         parameters = tool["function"].get("parameters")
@@ -95,7 +95,7 @@ def argument_names(tools: Sequence[Mapping[str, Any]]) -> dict[str, frozenset[st
 
 
 def _readings(text: str) -> Iterable[tuple[str, int | None]]:
-    """The well-formed readings of an id, the rule's own first."""
+    """The well-formed readings of an id, the canonical one first."""
     if match := _CANONICAL.fullmatch(text):
         yield match["name"], int(match["number"])
     yield text, None
@@ -105,7 +105,7 @@ def _readings(text: str) -> Iterable[tuple[str, int | None]]:
 
 
 def _mangled_readings(text: str, tools: Collection[str]) -> Iterable[CallName]:
-    """Every declared tool followed by a counter, whatever stands for the separators."""
+    """Every declared tool followed by a counter, with any separators."""
     prefix = _MANGLED_PREFIX.match(text)
     for start in {0, prefix.end() if prefix else 0}:
         for name in tools:

@@ -1,6 +1,6 @@
-"""What an assistant's output consists of, as it arrives, and what is counted of it.
+"""The events of an assistant's output as it streams, and counts of its calls.
 
-`index` is a call's place in this response, from 0, and never the number inside its id.
+`index` is a call's position in this response, from 0; it is not the number in its id.
 """
 
 from dataclasses import dataclass
@@ -9,21 +9,21 @@ from itertools import groupby
 
 @dataclass(frozen=True, slots=True)
 class ContentDelta:
-    """More of the text meant for the reader."""
+    """More of the answer's text."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class ReasoningDelta:
-    """More of what the model thinks before it answers; K2-Instruct never thinks."""
+    """More of the model's reasoning before the answer; K2-Instruct has none."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class CallStart:
-    """A call of a declared tool begins; the id is canonical, `functions.NAME:IDX`."""
+    """A call of a declared tool starts; the id is canonical, `functions.NAME:IDX`."""
 
     index: int
     id: str
@@ -32,7 +32,7 @@ class CallStart:
 
 @dataclass(frozen=True, slots=True)
 class CallArguments:
-    """More of a call's arguments: JSON text, verbatim."""
+    """More of a call's arguments: the model's JSON text, verbatim."""
 
     index: int
     text: str
@@ -50,7 +50,7 @@ OutputEvent = ContentDelta | ReasoningDelta | CallStart | CallArguments | CallEn
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A complete call; arguments is the JSON text as the model wrote it."""
+    """A complete call. arguments: the JSON text as the model wrote it."""
 
     id: str
     name: str
@@ -59,15 +59,15 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class CallCounts:
-    """What became of the calls that the model began. They add up, over responses too.
+    """What became of the calls that the model started; counts of responses can be added.
 
-    completed: have a `CallEnd`.
-    undeclared: dropped, as their ids name no declared tool.
-    truncated: cut off by the end of the output.
-    Every call that was begun is one of these three once the output is over.
+    completed: calls with a `CallEnd`.
+    undeclared: calls dropped because their ids name no declared tool.
+    truncated: calls cut off by the end of the output.
+    Every call that was started is one of these three once the output has ended.
 
-    invalid_arguments: completed calls whose arguments are not JSON; passed on verbatim.
-    recovered: announced calls that got another id than the model wrote, which was mangled or taken.
+    invalid_arguments: completed calls whose arguments are not JSON; they are passed on verbatim.
+    recovered: calls whose id the model mangled, or took from another call, and that got a new one.
     """
 
     completed: int = 0
@@ -87,7 +87,7 @@ class CallCounts:
 
 
 def join_neighbours(events: list[OutputEvent]) -> list[OutputEvent]:
-    """The events with neighbouring texts of the same kind joined: fewer, and they say the same."""
+    """Join consecutive texts of the same kind: fewer events with the same meaning."""
     if len(events) < 2:
         return events
     joined: list[OutputEvent] = []

@@ -1,9 +1,9 @@
-"""Write a tokenizer as the files that other software reads without running our code.
+"""Exports a tokenizer as files that other software reads without our code.
 
-`tokenizer.json` holds the same byte-pair encoding for the `tokenizers` library, beside
-`tokenizer_config.json`, `chat_template.jinja` and K2's own `tiktoken.model`. Two things do not
-carry over, as that library has no notion of them: K2's cuts of very long input, and the safety of
-`Tokenizer.encode` (it reads the name of a special in any text as that special).
+`tokenizer.json` is the same byte-pair encoding for the `tokenizers` library, beside
+`tokenizer_config.json`, `chat_template.jinja` and K2's own `tiktoken.model`. That library lacks two
+things: K2's splitting of very long input, and the safety of `Tokenizer.encode` (it turns the name
+of a special token in any text into that token).
 """
 
 import json
@@ -17,9 +17,9 @@ from openk2.chat.tokenizer import Tokenizer
 
 
 def export_tokenizer(tokenizer: Tokenizer, folder: str | Path, *, context_length: int) -> None:
-    """Write the folder's tokenizer files, replacing those that are there.
+    """Write the tokenizer files into the folder, replacing existing ones.
 
-    context_length: tokens that the model can hold, told to readers as `model_max_length`.
+    context_length: how many tokens the model supports, written as `model_max_length`.
     """
     folder = Path(folder)
     tokenizer.save(folder)
@@ -49,7 +49,7 @@ def tokenizer_json(tokenizer: Tokenizer) -> str:
 
     spelling = {byte: character for character, byte in byte_characters().items()}
     spelt = {token: "".join(spelling[byte] for byte in token) for token in tokenizer.tokens}
-    # ignore_merges: like tiktoken, look a whole word up before merging its bytes.
+    # ignore_merges: like tiktoken, look up a whole word before merging its bytes.
     model = models.BPE(
         vocab={spelt[token]: rank for rank, token in enumerate(tokenizer.tokens)},
         merges=[(spelt[left], spelt[right]) for left, right in merges(tokenizer)],
@@ -64,10 +64,10 @@ def tokenizer_json(tokenizer: Tokenizer) -> str:
 
 
 def merges(tokenizer: Tokenizer) -> Iterator[tuple[bytes, bytes]]:
-    """Every pair of tokens that joins into a token, best first.
+    """Every pair of tokens that merges into a token, best first.
 
-    tiktoken joins whichever neighbours give the lowest rank, so each way to split a token counts,
-    not only the one by which it was learned.
+    tiktoken merges the neighbours with the lowest rank, so every way to split a token counts, not
+    only the one it was learned by.
     """
     ranks = {token: rank for rank, token in enumerate(tokenizer.tokens)}
     for token in tokenizer.tokens:

@@ -1,8 +1,8 @@
-"""Conversation history as K2 expects it, whoever's client wrote it.
+"""Conversation history with the call ids that K2 expects, whatever client wrote it.
 
-K2 learned ids of the form `functions.NAME:IDX` with IDX counting the conversation's calls; after
-foreign ids (`call_...`, UUIDs, counters that restart each turn) it goes silent or copies them. So
-every request's history is renamed before rendering. Ids that follow the rule come out unchanged.
+K2 was trained on ids of the form `functions.NAME:IDX`, with IDX counting the conversation's calls.
+After other ids (`call_...`, UUIDs, counters that restart each turn) it stops answering or copies
+them. So every request's history is renamed before rendering; canonical ids stay as they are.
 """
 
 from collections import OrderedDict, defaultdict, deque
@@ -17,7 +17,7 @@ from openk2.chat.call_ids import call_id
 class CanonicalHistory:
     """Messages ready to render.
 
-    call_count: calls in the history, which is the number of the next one
+    call_count: how many calls the history has, which is the number of the next one
     (`OutputParser.first_number`).
     """
 
@@ -26,12 +26,11 @@ class CanonicalHistory:
 
 
 def canonical_history(messages: Sequence[Mapping[str, Any]]) -> CanonicalHistory:
-    """Rename all call ids by the running counter; name each tool message after its call.
+    """Rename all call ids by a running counter, and name each tool message after its call.
 
-    A tool message answers the oldest unanswered call with its id, else the oldest unanswered
-    call, else the last call that had its id or has it now; one without any call is left as it is.
-    So a canonical history comes out unchanged. Nothing raises: what is malformed is left for
-    `render` to report, to which no list of messages is an empty one.
+    A tool message answers the oldest unanswered call with its id, else the oldest unanswered call,
+    else the last call that had its id or has it now; without any call it is left as it is. So a
+    canonical history comes out unchanged. Nothing raises: `render` reports malformed messages.
     """
     if not isinstance(messages, Sequence) or isinstance(messages, str | bytes):
         return CanonicalHistory([], 0)
@@ -57,17 +56,17 @@ class _Call:
 
 
 class _Calls:
-    """The calls so far. A result finds its call at once, however long the history is."""
+    """The calls so far. Finding a result's call takes constant time, however long the history."""
 
     def __init__(self) -> None:
         self.count = 0
-        # The unanswered ones, oldest first: a plain dict would search for its first.
+        # Unanswered calls, oldest first. A plain dict would search for its first key.
         self._waiting: OrderedDict[_Call, None] = OrderedDict()
         self._by_old_id: defaultdict[str | None, deque[_Call]] = defaultdict(deque)
         self._by_new_id: dict[str, _Call] = {}
 
     def add(self, old_id: Any, name: str) -> _Call:
-        """Number the next call."""
+        """Add the next call."""
         call = _Call(call_id(name, self.count), name)
         self.count += 1
         self._waiting[call] = None
@@ -76,7 +75,7 @@ class _Calls:
         return call
 
     def answered_by(self, old_id: Any) -> _Call | None:
-        """The call that a result with this id answers; it waits no longer."""
+        """The call that a result with this id answers, which is then answered."""
         key = _key(old_id)
         same = self._by_old_id[key]
         while len(same) > 1 and same[0] not in self._waiting:
@@ -90,12 +89,12 @@ class _Calls:
 
 
 def _key(old_id: Any) -> str | None:
-    """Ids that are not text, which no client should send, count as one id."""
+    """The id as a key; ids that are not strings, which no client should send, share one."""
     return old_id if isinstance(old_id, str) else None
 
 
 def _renamed_calls(tool_calls: Sequence[Any], calls: _Calls) -> Iterator[Any]:
-    """The calls under their new ids; each is noted in `calls`."""
+    """The calls with their new ids; each is added to `calls`."""
     for tool_call in tool_calls:
         function = tool_call.get("function") if isinstance(tool_call, Mapping) else None
         name = function.get("name") if isinstance(function, Mapping) else None

@@ -1,4 +1,4 @@
-"""JSON text as it arrives: whether its end is inside a string, and what it is once whole."""
+"""JSON text as it streams: whether its end is inside a string, and what it is once complete."""
 
 import json
 import re
@@ -37,7 +37,7 @@ def advance_json(state: JsonState, text: str, start: int, end: int) -> JsonState
 
 
 def json_keys(text: str) -> frozenset[str] | None:
-    """The keys of a JSON object, none for other JSON; None if the text is not JSON."""
+    """The keys of a JSON object; none for other JSON; None if the text is not JSON."""
     try:
         value = _parsed(text)
     except (ValueError, RecursionError):
@@ -46,12 +46,12 @@ def json_keys(text: str) -> frozenset[str] | None:
 
 
 def is_json_object(text: str) -> bool:
-    """Whether the text is one whole JSON object."""
+    """Whether the text is one complete JSON object."""
     return text.startswith("{") and text.endswith("}") and json_keys(text) is not None
 
 
 def _parsed(text: str) -> object:
-    # int() refuses numbers of thousands of digits, which are JSON; NaN and Infinity are not.
+    # Not int(), which refuses numbers of thousands of digits. NaN and Infinity are not JSON.
     return json.loads(text, parse_int=float, parse_constant=_refuse)
 
 

@@ -1,7 +1,7 @@
-"""The markers of an assistant's output, as ids and as text.
+"""The markers of an assistant's output, and how to find them in text.
 
-A marker is a special id; models also spell one with ordinary tokens, and engines that hand over
-text spell all of them. Which of them count where is `parsing`'s business.
+A marker is a special token. Models sometimes spell one with ordinary tokens, and engines that
+return text spell all of them. `parsing` decides which ones count where.
 """
 
 import re
@@ -11,7 +11,7 @@ from enum import Enum, auto
 
 
 class Marker(Enum):
-    """The markers by what they do; OTHER is any special that means nothing in an output."""
+    """What a marker does. OTHER: a special token without a meaning in an output."""
 
     SECTION_BEGIN = auto()
     SECTION_END = auto()
@@ -38,34 +38,34 @@ SPECIAL_MARKERS: Mapping[str, Marker] = {
     "<|im_end|>": Marker.STOP,
     "[EOS]": Marker.STOP,
 }
-# No special, but the report's own spelling, which models write with ordinary tokens.
+# Not special tokens, but the report's spelling, which models write with ordinary tokens.
 SINGULAR_MARKERS: Mapping[str, Marker] = {
     "<|tool_call_section_begin|>": Marker.SECTION_BEGIN,
     "<|tool_call_section_end|>": Marker.SECTION_END,
 }
 TEXT_MARKERS: Mapping[str, Marker] = {**CALL_MARKERS, **SINGULAR_MARKERS}
 
-# Every name has this shape, and no name holds a second `<` or `[`: what stands before the last of
-# these in a text cannot be the beginning of one.
+# Every name has this form and no second `<` or `[`, so only the last of these in a text can start
+# an unfinished name.
 _SHAPE = re.compile(r"<\|[a-z0-9_]+\|>|\[[A-Z]+\]|</?think>")
 
 
 class SpeltMarkers:
-    """Finds the markers of one table in text. Time is linear in the text."""
+    """Finds the markers of one table in text, in linear time."""
 
     def __init__(self, markers: Mapping[str, Marker]) -> None:
         self._markers = markers
         self._names = sorted(markers)
 
     def find(self, text: str, start: int) -> Iterator[tuple[int, int, Marker]]:
-        """(begin, end, marker) of each marker spelt in the text from `start` on."""
+        """(begin, end, marker) of each marker in the text from `start` on."""
         for match in _SHAPE.finditer(text, start):
             marker = self._markers.get(match[0])
             if marker is not None:
                 yield match.start(), match.end(), marker
 
     def beginning(self, text: str, start: int) -> int:
-        """Where from `start` on a marker may be beginning at the text's end; its length if not."""
+        """Where a marker may start that the text's end cuts off; the text's length if none."""
         opener = max(text.rfind("<", start), text.rfind("[", start))
         if opener >= 0:
             rest = text[opener:]
@@ -76,7 +76,7 @@ class SpeltMarkers:
 
 
 def named_markers(names: Iterable[str]) -> Mapping[str, Marker]:
-    """What each special does when it is spelt, and the singular spellings."""
+    """The markers of these special tokens, and the singular spellings."""
     specials = {name: SPECIAL_MARKERS.get(name, Marker.OTHER) for name in names}
     return {**specials, **SINGULAR_MARKERS}
 

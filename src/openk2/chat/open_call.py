@@ -1,4 +1,4 @@
-"""The one call that a parser is reading the arguments of."""
+"""`OpenCall`: the call whose arguments a parser is reading."""
 
 from openk2.chat.json_text import JsonState, advance_json
 
@@ -6,11 +6,11 @@ _JSON_SPACE = " \t\r\n"
 
 
 class OpenCall:
-    """Arguments as they arrive, without the white space around them.
+    """A call's arguments so far, without the white space around them.
 
-    index: the call's place in the response; None while it is not announced.
-    unplaced_number: the bare counter that is all its id said, until the arguments name its tool.
-    json_state: the state after its last character; inside a string a spelt marker is only text.
+    index: the call's position in the response; None until its start was emitted.
+    unplaced_number: a bare counter that was the whole id, until the arguments show the tool.
+    json_state: the state after the last character; inside a string a spelt marker is only text.
     """
 
     def __init__(self) -> None:
@@ -18,11 +18,11 @@ class OpenCall:
         self.unplaced_number: int | None = None
         self.json_state = JsonState.OUTSIDE
         self._parts: list[str] = []
-        self._space: list[str] = []  # white space that goes if the arguments end here
+        self._space: list[str] = []  # white space to drop if the arguments end here
 
     @property
     def is_dropped(self) -> bool:
-        """Whether it calls no declared tool, whatever its arguments will say."""
+        """Whether it calls no declared tool, whatever its arguments."""
         return self.index is None and self.unplaced_number is None
 
     @property
@@ -31,7 +31,7 @@ class OpenCall:
         return "".join(self._parts)
 
     def add(self, text: str) -> str:
-        """Take more text; returns what of it, and of held white space, is certain."""
+        """Take more text; returns the part of it, and of held white space, that is certain."""
         self.json_state = advance_json(self.json_state, text, 0, len(text))
         certain = text.rstrip(_JSON_SPACE)
         if not certain:

@@ -1,4 +1,4 @@
-"""A whole output: its content and its complete calls, defined as its stream joined."""
+"""`ParsedOutput`: a whole output, defined as its joined stream of events."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from openk2.chat.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class ParsedOutput:
-    """A whole output: its text and its complete calls, in order. reasoning: as `ReasoningDelta`."""
+    """The text, the complete calls in order, and the reasoning of a whole output."""
 
     content: str
     tool_calls: tuple[ToolCall, ...]
@@ -34,7 +34,7 @@ def parse_output(
     first_number: int = 0,
     reasoning: bool = False,
 ) -> ParsedOutput:
-    """Parse whole output ids with `OutputParser`; calls that were cut off are left out."""
+    """Parse the ids of a whole output with `OutputParser`; calls that were cut off are omitted."""
     parser = OutputParser(
         tokenizer,
         tools,
@@ -53,7 +53,7 @@ def parse_output_text(
     first_number: int = 0,
     reasoning: bool = False,
 ) -> ParsedOutput:
-    """The same for whole output text in which the specials are spelt."""
+    """Parse the text of a whole output in which special tokens are spelt."""
     parser = OutputParser(
         None, tools, argument_names=argument_names, first_number=first_number, reasoning=reasoning
     )
@@ -61,7 +61,7 @@ def parse_output_text(
 
 
 def join_events(events: Iterable[OutputEvent]) -> ParsedOutput:
-    """What the events of a finished stream say in all."""
+    """Join the events of a finished stream."""
     content: list[str] = []
     reasoning: list[str] = []
     starts: dict[int, CallStart] = {}

@@ -1,10 +1,11 @@
-"""An assistant's output -> content and tool calls, as they arrive.
+"""`OutputParser`: an assistant's output to content and tool calls, as it streams.
 
-One state machine serves streamed and whole output, so both agree by construction. It reads token
-ids, in which a marker is a special id; a call's marker spelt as ordinary text (models do it, above
-all the singular `<|tool_call_section_begin|>`) counts too, except inside a JSON string of the
-arguments. For engines that hand over text it reads that instead, with every special spelt. No
-output, however malformed, raises. Here markers are found; `turn` says what they do. Report
+One state machine serves streamed and whole output, so they agree by construction. It reads token
+ids, where a marker is a special id. A call marker spelt with ordinary tokens counts too, except
+inside a JSON string of the arguments; models do write them, above all the singular
+`<|tool_call_section_begin|>`. For engines that return text it reads text with every special spelt.
+
+No output raises, however malformed. This module finds markers; `turn` decides what they do. Report
 appendix B.
 """
 
@@ -29,7 +30,7 @@ _REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
 
 
 class OutputParser:
-    """The incremental parser of one response; make a fresh one per request.
+    """The incremental parser of one response; create a new one for each.
 
     tokenizer: the vocabulary of the ids; an engine that hands over text needs none.
     tools: names of the declared tools; a call of any other is dropped, counted and logged.
@@ -38,7 +39,7 @@ class OutputParser:
     reasoning: whether spelt `<think>` and `</think>` count where the tokenizer has no such ids.
     spelt_calls: whether a call's marker counts that stands among ids as ordinary text.
 
-    Feed one parser either ids or text.
+    Feed a parser either ids or text, not both.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class OutputParser:
             self._spelt = SPELT_CALL_MARKERS
         self._reads_text = False
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
-        self._held = ""  # text in which a marker may be beginning
+        self._held = ""  # text that may be the start of a marker
 
     @property
     def counts(self) -> CallCounts:
@@ -71,16 +72,16 @@ class OutputParser:
 
     @property
     def completed_calls(self) -> int:
-        """Calls that have a `CallEnd`."""
+        """How many calls have a `CallEnd`."""
         return self._turn.counts.completed
 
     def feed(self, ids: Iterable[int]) -> list[OutputEvent]:
-        """Take more output ids; returns what became certain. Ids after a stop id are ignored.
+        """Take more output ids; returns the events that are certain. Ids after a stop are ignored.
 
         Raises ValueError without a tokenizer.
         """
         if self._tokenizer is None:
-            raise ValueError("OutputParser has no tokenizer to read ids with: give it one")
+            raise ValueError("OutputParser has no tokenizer: give it one, or use feed_text")
         tokens = self._tokenizer.tokens
         run = bytearray()
         for token_id in ids:
@@ -100,10 +101,10 @@ class OutputParser:
         return self._take_events()
 
     def feed_text(self, text: str) -> list[OutputEvent]:
-        """Take more output text, specials spelt; returns what became certain.
+        """Take more output text with specials spelt; returns the events that are certain.
 
-        Gives what the ids of the same output give, unless a special stands in an open JSON string
-        or the model spelt the name of one with ordinary tokens: in text these look alike.
+        Returns what the ids of the same output would, unless a special token is inside an open JSON
+        string or the model spelt the name of one with ordinary tokens: in text both look alike.
         """
         if not self._reads_text:
             self._reads_text = True
@@ -114,10 +115,10 @@ class OutputParser:
         return self._take_events()
 
     def finish(self) -> list[OutputEvent]:
-        """The output is over: returns what was held back. A call that was cut off has no end."""
+        """End the output; returns the held-back events. A call that was cut off has no end."""
         if not self._turn.finished:
             if self._turn.has_whole_arguments:
-                self._held = ""  # behind a whole object, only the end marker can have begun
+                self._held = ""  # after a complete object, the end marker
             self._flush()
             self._turn.end()
         return self._take_events()
@@ -137,7 +138,7 @@ class OutputParser:
             self._turn.on_text(text)
 
     def _split(self, text: str) -> None:
-        """Pass on text and markers, but not what may be the beginning of a marker at the end."""
+        """Pass on text and markers; hold what may be the start of a marker at the end."""
         start, self._held = 0, ""
         while (found := self._next_marker(text, start)) is not None:
             begin, end, marker = found
@@ -153,7 +154,7 @@ class OutputParser:
         self._held = text[held:]
 
     def _next_marker(self, text: str, start: int) -> tuple[int, int, Marker] | None:
-        """The first marker from `start` on that does not stand in a JSON string."""
+        """The first marker from `start` on that is not inside a JSON string."""
         state, seen = self._turn.json_state, start
         for begin, end, marker in self._spelt.find(text, start):
             if state is not None:
@@ -167,7 +168,7 @@ class OutputParser:
         return state is not None and advance_json(state, text, start, end) is not JsonState.OUTSIDE
 
     def _flush(self) -> None:
-        """A special id or the end follows: what was held back is text after all."""
+        """Pass on held text, because a special id or the end follows."""
         self._on_text(self._utf8.decode(b"", final=True))
         held, self._held = self._held, ""
         self._turn.on_text(held)

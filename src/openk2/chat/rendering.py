@@ -1,8 +1,8 @@
-"""Messages -> prompt, byte for byte as the published template of Kimi-K2-Instruct writes it.
+"""Messages to a prompt, byte for byte as the published template of Kimi-K2-Instruct writes it.
 
-The prompt is a list of pieces: markup, which becomes special ids, and everything else, which is
-encoded as ordinary text. So nothing that a user, a tool or a name says can act as markup. Report
-appendix B. This page knows no token ids; `encode_chat` joins it to a tokenizer.
+The prompt is a list of pieces: markup, which becomes special ids, and ordinary text. So no text of
+a user, a tool or a name can act as markup. Report appendix B. Only `encode_chat` deals with token
+ids.
 """
 
 import json
@@ -35,10 +35,10 @@ class RenderError(ValueError):
 
 @dataclass(frozen=True)
 class PromptPiece:
-    """A stretch of the prompt.
+    """A part of the prompt.
 
-    control: the text is the name of one special and becomes its id; otherwise ordinary text.
-    learned: the assistant writes this itself, so training on the conversation predicts it.
+    control: the text is the name of a special token and becomes its id; otherwise ordinary text.
+    learned: the assistant writes this part, so it is learned when training on the conversation.
     """
 
     text: str
@@ -48,7 +48,7 @@ class PromptPiece:
 
 @dataclass(frozen=True)
 class EncodedChat:
-    """A rendered conversation; both lists have one entry per token."""
+    """A conversation as tokens. token_ids and learned have one entry a token."""
 
     token_ids: list[int]
     learned: list[bool]
@@ -63,9 +63,9 @@ def render(
 ) -> list[PromptPiece]:
     """The prompt of a conversation.
 
-    messages, tools: as in OpenAI's chat completions. The default system prompt is put first when
-    the first message is not a system message. generation_prompt: end with the assistant's header.
-    tool_format: "json" as the published template writes tools, or the report's shorter TypeScript.
+    messages, tools: as in OpenAI's chat completions. The default system prompt comes first if the
+    first message is not a system message. generation_prompt: end with the assistant's header.
+    tool_format: "json", as in the published template, or the report's shorter TypeScript.
     Raises RenderError naming the first message or tool that cannot be rendered.
     """
     if not _is_list(messages) or not messages:
@@ -77,7 +77,7 @@ def render(
         where = f"messages[{index}]"
         role = _role(message, where)
         if index == 0 and role != "system":
-            # The newline is the published template's, after this turn only.
+            # The published template has a newline after this turn only.
             pieces += _turn("system", "system", _text(DEFAULT_SYSTEM_PROMPT)) + _text("\n")
         name = _optional_text(message, "name", where) or role
         pieces += _turn(role, name, _body(role, message, where))
@@ -94,7 +94,7 @@ def encode_chat(
     generation_prompt: bool = True,
     tool_format: ToolFormat = "json",
 ) -> EncodedChat:
-    """Ids of `render`'s prompt, with the mask of what an assistant writes itself.
+    """The ids of `render`'s prompt, and which of them the assistant writes.
 
     Raises RenderError as `render` does.
     """
@@ -113,7 +113,7 @@ def encode_piece(tokenizer: Tokenizer, piece: PromptPiece) -> list[int]:
 
 
 def declare(tools: Sequence[Mapping[str, Any]], tool_format: ToolFormat = "json") -> str:
-    """The tool declaration; JSON is compact, its keys sorted, and not escaped to ASCII.
+    """The tool declaration. JSON is compact, with sorted keys, and not escaped to ASCII.
 
     Raises RenderError if tools is not a list of OpenAI tools or JSON cannot express them.
     """
@@ -186,7 +186,7 @@ def _role(message: Mapping[str, Any], where: str) -> str:
 
 
 def _content(content: Any, where: str) -> str:
-    """A string as it is, a list as its text parts joined, None as nothing."""
+    """The content as one string: a list's text parts are joined, None is empty."""
     if content is None:
         return ""
     if isinstance(content, str):

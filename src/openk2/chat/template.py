@@ -1,8 +1,8 @@
-"""The Jinja twin of `rendering`, for engines that render prompts from a checkpoint's folder.
+"""`CHAT_TEMPLATE`: the Jinja version of `rendering`, for engines that load a checkpoint's folder.
 
-It writes the same text for every conversation that `rendering` accepts. Unlike `rendering` it
-cannot keep markup and content apart: an engine that tokenizes its text turns the name of a special
-inside a message into that special.
+It writes the same text for every conversation that `rendering` accepts. It cannot keep markup and
+content apart: an engine that tokenizes its text turns the name of a special token in a message into
+that token.
 """
 
 from openk2.chat.rendering import DEFAULT_SYSTEM_PROMPT

@@ -1,9 +1,9 @@
 """K2's tokenizer: byte-pair encoding in tiktoken's file format plus 256 special ids.
 
-A vocabulary of R ranks (the published one has 163,584) is followed by the 256 specials at
-R + offset, with K2's names and offsets, so a small vocabulary speaks the same format. `encode`
-reads ordinary text only: no text, whatever it says, becomes a control token. Markup is made of
-`special` ids by who renders it. `encode_markup` is for prompts whose writer renders them as text.
+A vocabulary of R ranks (the published one has 163,584) is followed by the 256 special tokens at
+R + offset, with K2's names and offsets, so a small vocabulary has the same format. `encode` reads
+ordinary text only: no text becomes a special token. `rendering` makes markup from `special` ids.
+`encode_markup` is for prompts that their writer rendered as text.
 """
 
 import base64
@@ -55,26 +55,26 @@ NAMED_SPECIALS: Mapping[int, str] = {
     254: "[UNK]",
     255: "[PAD]",
 }
-# K2-Thinking's tokenizer names two more; to the others they are reserved.
+# K2-Thinking's tokenizer names two more; in other tokenizers they are reserved.
 THINK_SPECIALS: Mapping[int, str] = {22: "<think>", 23: "</think>"}
 
-# The published tokenizer cuts its input here; other cuts would give other ids.
+# Where the published tokenizer splits its input; other splits would give other ids.
 MAX_ENCODE_CHARACTERS = 400_000
 MAX_RUN_CHARACTERS = 25_000
-# A run is tried at its beginning only: from every character of it would be quadratic, and minutes
-# without the interpreter's lock for a few blobs in a prompt.
+# A run is matched from its start only: matching from each of its characters would be quadratic, and
+# a few long runs in a prompt would hold the interpreter's lock for minutes.
 _LONG = f"{{{MAX_RUN_CHARACTERS + 1},}}"
 _LONG_RUN = re.compile(rf"(?<!\s)\s{_LONG}|(?<!\S)\S{_LONG}")
 
 
 class TokenizerError(ValueError):
-    """A vocabulary that cannot be used; the message names the file, the place and the remedy."""
+    """An unusable vocabulary; the message names the file, the place and the remedy."""
 
 
 class Tokenizer:
-    """Text <-> ids for one vocabulary.
+    """Text to ids and back, for one vocabulary.
 
-    tokens: the byte string of every rank, in order; each of the 256 single bytes is among them.
+    tokens: the bytes of every rank, in order, including each of the 256 single bytes.
     specials: name -> id of the 256 specials.
     thinking: whether `<think>` and `</think>` are among them, as in K2-Thinking.
     """
@@ -100,14 +100,14 @@ class Tokenizer:
         )
         self._bytes = [*self.tokens, *(name.encode() for name in names)]
         self._special_name = re.compile("(" + "|".join(map(re.escape, names)) + ")")
-        # No special tokens here: this is what makes `encode` safe for any text.
+        # Without special tokens, which makes `encode` safe for any text.
         self._bpe = tiktoken.Encoding(
             "kimi-k2", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens={}
         )
 
     @classmethod
     def load(cls, path: str | Path, *, thinking: bool = False) -> "Tokenizer":
-        """Read `tiktoken.model`, given the file or the folder that holds it.
+        """Read `tiktoken.model`. path: the file, or its folder.
 
         Raises TokenizerError if the file is missing or damaged.
         """
@@ -121,14 +121,14 @@ class Tokenizer:
             raise TokenizerError(f"{file} is damaged: {error}") from error
 
     def save(self, folder: str | Path) -> Path:
-        """Write `tiktoken.model` into the folder (made if missing); returns the file's path."""
+        """Write `tiktoken.model` into the folder, created if missing; returns the file's path."""
         file = Path(folder) / TOKENIZER_FILE
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(self._content())
         return file
 
     def digest(self) -> str:
-        """SHA-256 of the file that `save` writes: equal where ids mean the same texts."""
+        """The SHA-256 of the file that `save` writes: equal if ids stand for the same texts."""
         return hashlib.sha256(self._content()).hexdigest()
 
     def _content(self) -> bytes:
@@ -137,13 +137,13 @@ class Tokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """Ranks plus the 256 specials."""
+        """How many ids there are: ranks plus the 256 specials."""
         return len(self._bytes)
 
     def encode(self, text: str) -> list[int]:
-        """Ids of ordinary text; the name of a special in it is spelt with ordinary tokens.
+        """The ids of ordinary text; the name of a special in it is encoded as ordinary text.
 
-        A lone surrogate, which UTF-8 cannot write, becomes U+FFFD.
+        A lone surrogate, which UTF-8 cannot encode, becomes U+FFFD.
         """
         ids: list[int] = []
         for part in _split_as_published(text):
@@ -151,10 +151,10 @@ class Tokenizer:
         return ids
 
     def encode_markup(self, text: str) -> list[int]:
-        """Ids of text in which the names of specials mean the specials.
+        """The ids of text in which the names of specials stand for the specials.
 
-        Only for a whole prompt that its writer vouches for: whatever else stands in such a text,
-        a user's words or a tool's result, can act as markup too.
+        Only for a whole prompt that its writer vouches for: anything in it, including a user's
+        text or a tool's result, can act as markup.
         """
         ids: list[int] = []
         for index, part in enumerate(self._special_name.split(text)):
@@ -162,19 +162,19 @@ class Tokenizer:
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Text of the ids, specials by their names, bytes that are not UTF-8 as U+FFFD."""
+        """The text of the ids: specials by name, bytes that are not UTF-8 as U+FFFD."""
         return self.decode_bytes(ids).decode("utf-8", "replace")
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
-        """Bytes of the ids, specials by their names.
+        """The bytes of the ids, specials by name.
 
-        A stream decodes these bytes incrementally (`codecs`), as a character may span tokens.
+        A character may span tokens, so decode a stream of these bytes incrementally (`codecs`).
         Raises ValueError naming an id outside the vocabulary.
         """
         return b"".join([self._token_bytes(token_id) for token_id in ids])
 
     def special(self, name: str) -> int:
-        """The id of a special by its name, such as `<|im_end|>`; KeyError for another name."""
+        """The id of a special by name, such as `<|im_end|>`. Raises KeyError for another name."""
         return self.specials[name]
 
     def is_special(self, token_id: int) -> bool:
@@ -188,13 +188,13 @@ class Tokenizer:
 
 
 def special_names(ranks: int, *, thinking: bool = False) -> list[str]:
-    """The names of the specials behind `ranks` ordinary tokens, in the order of their ids."""
+    """The names of the specials after `ranks` ordinary tokens, in the order of their ids."""
     named = {**NAMED_SPECIALS, **(THINK_SPECIALS if thinking else {})}
     return [named.get(i, f"<|reserved_token_{ranks + i}|>") for i in range(SPECIAL_COUNT)]
 
 
 def _read_tokens(data: bytes) -> list[bytes]:
-    """The tokens of a tiktoken file: a line per token, base64 and rank; ranks are 0, 1, 2, ..."""
+    """The tokens of a tiktoken file, which has a line a token: base64 and rank, from 0."""
     by_rank: dict[int, bytes] = {}
     for number, line in enumerate(data.splitlines(), start=1):
         if not line:
@@ -214,7 +214,7 @@ def _read_tokens(data: bytes) -> list[bytes]:
 
 
 def _split_as_published(text: str) -> Iterator[str]:
-    """Cut at 400,000 characters, and white-space or other runs at every 25,000 of them."""
+    """Split every 400,000 characters, and runs of white space or of other text every 25,000."""
     for start in range(0, len(text), MAX_ENCODE_CHARACTERS):
         block = text[start : start + MAX_ENCODE_CHARACTERS]
         position = 0

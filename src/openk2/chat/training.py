@@ -1,13 +1,13 @@
-"""Train a small vocabulary in K2's format.
+"""Trains a small vocabulary in K2's format.
 
-Byte-level BPE on K2's own pre-tokenization pattern, so that a small vocabulary splits text where
-the published one does. The result is a `Tokenizer`, no different from a loaded one.
+Byte-level BPE with K2's pre-tokenization pattern, so that a small vocabulary splits text where the
+published one does. The result is a `Tokenizer` like a loaded one.
 
 K2's pattern keeps one character before a word with it, so ` Zurich` in a request and `"Zurich` in
 a call become different ids unless the vocabulary is large enough to have learned both, and a small
-model copies ids, not letters. Merges are therefore learned with words split from everything else: a
-word has the same ids whatever ASCII character stands before it. Encoding needs no such split, since
-what was never learned cannot be merged.
+model copies ids, not letters. So merges are learned with words split from everything else: a word
+has the same ids whatever ASCII character precedes it. Encoding needs no such split, because what
+was never learned cannot be merged.
 """
 
 from collections.abc import Iterable
@@ -15,24 +15,24 @@ from collections.abc import Iterable
 from openk2.chat.byte_level import byte_characters, byte_level_splitter
 from openk2.chat.tokenizer import SPECIAL_COUNT, Tokenizer
 
-# Words (letters with their marks), ASCII, and the rest. ASCII stands apart because characters of
-# several bytes are merged byte by byte: a token of a space and the first byte of a dash would also
-# take the first byte of a letter.
+# Words (letters with their marks), other ASCII, and the rest. ASCII is separate because characters
+# of several bytes are merged byte by byte: a token of a space and the first byte of a dash would
+# also take the first byte of a letter.
 WORDS_APART = r"[\p{L}\p{M}]+|[\x00-\x7F&&[^\p{L}]]+|[^\x00-\x7F\p{L}\p{M}]+"
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
-    """Learn the merges of the texts; the same texts give the same tokenizer.
+    """Train a tokenizer; the same texts give the same tokenizer.
 
-    vocab_size: ids in all: 256 single bytes, the learned merges, 256 specials.
-    Raises ValueError if vocab_size has no room for bytes and specials, or if the texts have too
-    little in common to fill it.
+    vocab_size: the number of all ids: 256 single bytes, the learned merges and 256 specials.
+    Raises ValueError if vocab_size has no room for bytes and specials, or if the texts have too few
+    repeated pairs to fill it.
     """
     ranks = vocab_size - SPECIAL_COUNT
     if ranks < 256:
         raise ValueError(f"vocab_size is {vocab_size}: it must be at least {256 + SPECIAL_COUNT}")
 
-    # Imported here: serving loads this room and never trains a vocabulary.
+    # Imported here because serving never trains a vocabulary.
     from tokenizers import Regex, models, pre_tokenizers, trainers
     from tokenizers import Tokenizer as FastTokenizer
 

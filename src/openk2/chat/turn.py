@@ -1,7 +1,7 @@
-"""The state of one assistant's turn: text and markers in their order -> events.
+"""`AssistantTurn`: the state of one turn: text and markers, in order, to events.
 
-Sections only separate: a call is what stands between `<|tool_call_begin|>` and `<|tool_call_end|>`,
-wherever it is. What is a marker, and what only text that looks like one, `parsing` has decided.
+Sections only separate: a call is whatever is between `<|tool_call_begin|>` and `<|tool_call_end|>`.
+`parsing` has decided what is a marker and what is text that looks like one.
 """
 
 import logging
@@ -33,10 +33,10 @@ class _State(Enum):
 
 
 class AssistantTurn:
-    """Reads a turn; parameters and `counts` as of `OutputParser`.
+    """Reads a turn; parameters and `counts` as in `OutputParser`.
 
-    events: what became certain; who takes them empties the list.
-    finished: whether the turn is over; nothing more may come then.
+    events: those that are certain; the caller empties the list.
+    finished: whether the turn has ended; nothing may follow.
     """
 
     def __init__(
@@ -59,16 +59,16 @@ class AssistantTurn:
 
     @property
     def json_state(self) -> JsonState | None:
-        """Where in the arguments' JSON the text so far ends; None outside of arguments."""
+        """The JSON state of the arguments so far; None outside arguments."""
         return self._call.json_state if self._state is _State.ARGUMENTS else None
 
     @property
     def has_whole_arguments(self) -> bool:
-        """Whether a call is open of which only the end marker is missing."""
+        """Whether only the end marker of an open call is missing."""
         return self._state is _State.ARGUMENTS and is_json_object(self._call.arguments)
 
     def on_text(self, text: str) -> None:
-        """Text in which no marker is."""
+        """Take text without markers."""
         if not text:
             return
         if self._state is _State.CONTENT:
@@ -81,7 +81,7 @@ class AssistantTurn:
             self.events.append(ReasoningDelta(text))
 
     def _on_content(self, text: str) -> None:
-        """Pass text on; white space between two markers, or between one and the end, is none."""
+        """Emit text, but not white space between two markers, or between a marker and the end."""
         if self._blank is not None:
             self._blank.append(text)
             if text.isspace():
@@ -92,7 +92,7 @@ class AssistantTurn:
     # Markers: begin and end calls.
 
     def on_marker(self, marker: Marker) -> None:
-        """What a marker does depends on where it stands; none is wrong anywhere."""
+        """Take a marker. What it does depends on the state; no marker is an error anywhere."""
         match self._state, marker:
             case _, Marker.STOP:
                 self.end()
@@ -120,17 +120,17 @@ class AssistantTurn:
             case _, Marker.THINK:
                 self._state = _State.REASONING
             case _:
-                # An orphan: the text on both sides of it stands.
+                # A stray marker: keep the text on both sides.
                 self._blank = None if self._blank is None else []
 
     def _leave(self, marker: Marker) -> None:
-        """What follows the marker is a new call's id, or content."""
+        """After the marker comes a new call's id, or content."""
         self._state = _State.CALL_ID if marker is Marker.CALL_BEGIN else _State.CONTENT
         self._id_text = []
         self._blank = []
 
     def end(self) -> None:
-        """The output is over, a call may be open: it is complete if its arguments are."""
+        """End the turn. A call that is still open is complete if its arguments are."""
         self.finished = True
         if self._state is _State.CALL_ID:
             self.counts += CallCounts(truncated=1)
@@ -153,7 +153,7 @@ class AssistantTurn:
         elif len(self._tools) == 1:
             self._announce_call(next(iter(self._tools)), meant.number)
         else:
-            # A bare counter among several tools: the arguments will tell, once they are whole.
+            # A bare counter, and several tools: the complete arguments will show which one.
             self._call.unplaced_number = meant.number
 
     def _announce_call(self, name: str, number: int | None) -> None:
@@ -182,7 +182,7 @@ class AssistantTurn:
         self.events.append(CallEnd(self._call.index))
 
     def _place_call(self, keys: Collection[str]) -> None:
-        """Announce a call that gave only a counter by the keys of its arguments."""
+        """Announce a call whose id was a bare counter, by the keys of its arguments."""
         name = name_from_arguments(keys, self._argument_names)
         if name is None or name not in self._tools:
             self._drop_call()

@@ -1,7 +1,7 @@
-"""Tools as TypeScript types: the shorter of the two declarations K2 was trained on.
+"""Tools as TypeScript types: the shorter of the two declarations that K2 was trained on.
 
 Report appendix B, listing 2. What TypeScript has no type for (patterns, bounds, conditions) is
-left out, so this tells the model about a schema; it does not replace the schema.
+omitted: the declaration describes the schema to the model but does not replace it.
 """
 
 import json
@@ -18,7 +18,7 @@ _PRIMITIVES = {
 
 
 def typescript(functions: Sequence[Mapping[str, Any]]) -> str:
-    """The declaration of OpenAI `function` objects: a namespace with a function type for each.
+    """The declaration of OpenAI `function` objects: a namespace with one function type each.
 
     Raises TypeError, ValueError or RecursionError for what JSON could not express either.
     """
@@ -32,14 +32,14 @@ def typescript(functions: Sequence[Mapping[str, Any]]) -> str:
 
 
 class _Types:
-    """Writes the types of one schema. root: where its references point into."""
+    """Writes the types of one schema. root: the document that its references point into."""
 
     def __init__(self, root: Any) -> None:
         self._root = root
-        self._open: list[str] = []  # references being followed: one inside itself is `any`
+        self._open: list[str] = []  # references being followed; a recursive one is `any`
 
     def of(self, schema: Any) -> str:
-        """The type of a JSON Schema; `any` where it says nothing that TypeScript can."""
+        """The type of a JSON Schema; `any` if TypeScript has none for it."""
         if not isinstance(schema, Mapping):
             return "any"
         if "const" in schema:
@@ -58,7 +58,7 @@ class _Types:
         return self._typed(schema, schema.get("type"))
 
     def _typed(self, schema: Mapping[str, Any], kind: Any) -> str:
-        """The type by the `type` keyword, or by what stands for it."""
+        """The type by the `type` keyword, or by the keywords that imply one."""
         if isinstance(kind, list):
             return _joined(" | ", (self._typed(schema, one) for one in kind))
         if kind == "array" or (kind is None and ("items" in schema or "prefixItems" in schema)):
@@ -89,7 +89,7 @@ class _Types:
         return "{\n" + ",\n".join(fields) + "\n}" if fields else "object"
 
     def _referred(self, reference: str) -> str:
-        """What a reference into the schema itself stands for."""
+        """The type that a reference into the schema points to."""
         if not reference.startswith("#") or reference in self._open:
             return "any"
         target = self._root
@@ -118,7 +118,7 @@ def _joined(sign: str, types: Iterable[str]) -> str:
 
 
 def _grouped(written: str) -> str:
-    """In parentheses if what stands beside a type could take a part of it."""
+    """The type in parentheses, if an operator beside it could bind to a part of it."""
     return f"({written})" if " | " in written or " & " in written else written
 
 

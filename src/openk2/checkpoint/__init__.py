@@ -1,13 +1,16 @@
-"""Published safetensors in and out: verified before loading, streamed, written whole or not at all.
+"""Read and write the published safetensors layout: checked before loading, written whole or not.
 
-`load_model`, `save_model` and `verify_checkpoint` are the door; `export_model` and
-`export_checkpoint` add the files that other engines need beside the weights.
+`load_model`, `save_model` and `verify_checkpoint` handle weights; `export_model` and
+`export_checkpoint` add the files that other engines need beside them. `open_checkpoint` reads
+tensor by tensor.
 """
 
 from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.export import export_checkpoint, export_model, export_tensors
-from openk2.checkpoint.load import load_model
-from openk2.checkpoint.save import Format, ModelTensors, save_model, write_tensors
+from openk2.checkpoint.load import load_model, read_rows
+from openk2.checkpoint.names import PublishedTensor
+from openk2.checkpoint.save import Format, ModelTensors, TensorSource, save_model, write_tensors
+from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
 from openk2.checkpoint.verify import CheckpointInfo, verify_checkpoint
 
 __all__ = [
@@ -15,10 +18,15 @@ __all__ = [
     "CheckpointInfo",
     "Format",
     "ModelTensors",
+    "PublishedTensor",
+    "StoredCheckpoint",
+    "TensorSource",
     "export_checkpoint",
     "export_model",
     "export_tensors",
     "load_model",
+    "open_checkpoint",
+    "read_rows",
     "save_model",
     "verify_checkpoint",
     "write_tensors",

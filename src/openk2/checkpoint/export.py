@@ -18,9 +18,9 @@ from openk2.checkpoint.save import (
     write_tensors,
 )
 from openk2.checkpoint.stored import open_checkpoint
-from openk2.kernels.block_fp8 import BLOCK
+from openk2.kernels import FP8_BLOCK
 from openk2.model import K2Model
-from openk2.record.atomic import write_file_atomically, write_folder_atomically
+from openk2.record import write_file_atomically, write_folder_atomically
 
 TEMPERATURE = 0.6  # the README's recommendation for Kimi-K2-Instruct
 
@@ -40,7 +40,7 @@ def export_model(
     model_type: "deepseek_v3", which every engine reads, or the published "kimi_k2" (see `Format`).
     Raises CheckpointError if the tokenizer has ids that the model's vocabulary does not reach.
     """
-    form = Format(dtype, BLOCK if block_fp8 else None, model_type)
+    form = Format(dtype, FP8_BLOCK if block_fp8 else None, model_type)
     export_tensors(ModelTensors(model), tokenizer, Path(folder), form, max_shard_bytes)
 
 
@@ -62,7 +62,7 @@ def export_checkpoint(
         tokenizer = Tokenizer.load(checkpoint.folder)
     except TokenizerError as error:
         raise CheckpointError(str(error)) from error
-    form = Format(dtype, BLOCK if block_fp8 else None, model_type)
+    form = Format(dtype, FP8_BLOCK if block_fp8 else None, model_type)
     export_tensors(checkpoint, tokenizer, Path(folder), form, max_shard_bytes)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.safetensors_file import read_header
-from openk2.record.atomic import write_file_atomically
+from openk2.record import write_file_atomically
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"

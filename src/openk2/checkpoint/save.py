@@ -18,9 +18,9 @@ from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.index import Index
 from openk2.checkpoint.names import SCALE_SUFFIX, PublishedTensor, published_tensors
 from openk2.checkpoint.safetensors_file import DTYPES, TensorSpec, sha256, write_file
-from openk2.kernels.block_fp8 import BLOCK, quantize
+from openk2.kernels import FP8_BLOCK, quantize
 from openk2.model import K2Model
-from openk2.record.atomic import write_file_atomically, write_folder_atomically
+from openk2.record import write_file_atomically, write_folder_atomically
 
 MAX_SHARD_BYTES = 5_000_000_000
 ModelType = Literal["kimi_k2", "deepseek_v3"]
@@ -95,7 +95,7 @@ def save_model(
     router's bias is always float32). Whatever checkpoint `folder` held is replaced; a folder with
     other content raises CheckpointError.
     """
-    form = Format(dtype, BLOCK if block_fp8 else None)
+    form = Format(dtype, FP8_BLOCK if block_fp8 else None)
     refuse_other_content(Path(folder))
     with write_folder_atomically(Path(folder)) as new:
         write_tensors(ModelTensors(model), new, form, max_shard_bytes)

@@ -22,8 +22,8 @@ from openk2.checkpoint.names import (
     published_tensors,
 )
 from openk2.checkpoint.safetensors_file import DTYPES, StoredTensor, TensorSpec, read_header
-from openk2.kernels.block_fp8 import dequantize
-from openk2.record.atomic import settled_folder
+from openk2.kernels import dequantize
+from openk2.record import settled_folder
 
 
 @dataclass(frozen=True)

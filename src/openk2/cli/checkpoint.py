@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from openk2.architecture.parameters import count_parameters
+from openk2.architecture import count_parameters
 from openk2.chat import TOKENIZER_FILE, Tokenizer, TokenizerError
 from openk2.checkpoint import (
     CheckpointError,

@@ -22,7 +22,7 @@ from openk2.cli.interruption import interruptible
 
 if TYPE_CHECKING:
     from openk2.cluster import Workers
-    from openk2.data.corpus import CorpusSummary, Progress
+    from openk2.data import CorpusProgress, CorpusSummary
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -51,8 +51,7 @@ def corpus(
     from openk2.chat import TokenizerError
     from openk2.cluster import LocalProcesses, RayCluster, ThisProcess, WorkerError
     from openk2.config import RecipeError, read_recipe
-    from openk2.data import DataError
-    from openk2.data.corpus import CorpusRecipe, prepare_corpus
+    from openk2.data import CorpusRecipe, DataError, prepare_corpus
 
     if ray is not None and processes > 1:
         raise typer.BadParameter("--processes and --ray exclude each other: Ray has its own")
@@ -81,9 +80,7 @@ def verify(
 
     Example: openk2 data verify corpus
     """
-    from openk2.data import DataError, verify_rows
-    from openk2.data.manifest import NAME as MANIFEST
-    from openk2.data.manifest import Manifest
+    from openk2.data import MANIFEST, DataError, Manifest, verify_rows
 
     folders = [folder] if (folder / MANIFEST).exists() else sorted(folder.glob(f"*/{MANIFEST}"))
     folders = [found.parent if found.name == MANIFEST else found for found in folders]
@@ -139,7 +136,7 @@ class ProgressBars:
     ) -> None:
         self.bars.stop()
 
-    def show(self, progress: "Progress") -> None:
+    def show(self, progress: "CorpusProgress") -> None:
         """A step's progress."""
         self.advance(progress.step, progress.done, progress.total)
 

@@ -150,8 +150,14 @@ def pack(
     Example: openk2 data pack --tokenizer tokenizer --chat chats.jsonl --out chats.safetensors
     """
     from openk2.chat import Tokenizer
-    from openk2.data import pack_stream, pack_whole, read_conversations, read_texts
-    from openk2.data.chat_dataset import chat_documents, text_documents
+    from openk2.data import (
+        chat_documents,
+        pack_stream,
+        pack_whole,
+        read_conversations,
+        read_texts,
+        text_documents,
+    )
 
     if bool(text) == bool(chat):
         raise typer.BadParameter("give --text files or --chat files, one kind a call")
@@ -209,8 +215,7 @@ def drills(
     Example: openk2 data drills --tokenizer tokenizer --out drills.safetensors
     """
     from openk2.chat import Tokenizer
-    from openk2.data import pack_whole
-    from openk2.data.drills import Drills
+    from openk2.data import Drills, pack_whole
 
     if not 8 <= shortest <= longest <= length:
         raise typer.BadParameter(
@@ -229,7 +234,7 @@ def drills(
 
 def sample(file: Path, megabytes: float) -> Iterator[str]:
     """Texts of a file until `megabytes` are read; of a conversation its messages and tools."""
-    from openk2.data.sources import is_plain_text, read_rows, read_texts
+    from openk2.data import is_plain_text, read_rows, read_texts
 
     left = int(megabytes * 1e6)
     texts = read_texts(file) if is_plain_text(file) else map(text_of, read_rows(file))

@@ -46,10 +46,16 @@ class DryRun:
     def show(self, file: Path) -> None:
         """Plan the recipe in `file` and print. Raises RecipeError, ConfigError or ValueError."""
         from openk2.config import read_recipe
-        from openk2.plan import Machine, Planner
-        from openk2.plan.subject import find_subject
-        from openk2.plan.table import as_dict, heading, memory_table, time_table
-        from openk2.train.recipe import Recipe
+        from openk2.plan import (
+            Machine,
+            Planner,
+            as_dict,
+            find_subject,
+            heading,
+            memory_table,
+            time_table,
+        )
+        from openk2.train import Recipe
 
         recipe = read_recipe(file, Recipe)
         counts = read_counts(self.gpus)

@@ -56,7 +56,7 @@ def tools(
       openk2 eval tools sgd-dev.jsonl --limit 1000 --json
       openk2 eval tools --url https://host.example/v1 --model kimi-k2
     """
-    from openk2.data.sources import read_conversations
+    from openk2.data import read_conversations
     from openk2.eval import score_tables, score_tool_calls
     from openk2.synthesis import generate
 

@@ -13,7 +13,7 @@ class OneLineGroup(TyperGroup):
         """Run the command. A traceback is for faults of the program, not for a mistyped name."""
         from openk2.chat import TokenizerError
         from openk2.config import RecipeError
-        from openk2.data.error import DataError
+        from openk2.data import DataError
 
         try:
             return super().invoke(ctx)

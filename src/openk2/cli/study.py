@@ -58,10 +58,17 @@ def study(
 
     with one_line_errors():
         keep_freed_memory()
-        from openk2.pretrained.folder import assets_folder
-        from openk2.record.lock import hold_folder
-        from openk2.record.plots import require_plots
-        from openk2.studies import LARGE, SMALL, STUDIES, Place, collect, open_corpus, write_page
+        from openk2.pretrained import assets_folder
+        from openk2.record import hold_folder, require_plots
+        from openk2.studies import (
+            LARGE,
+            SMALL,
+            STUDIES,
+            StudyPlace,
+            collect,
+            open_corpus,
+            write_page,
+        )
         from openk2.studies import quick as shortened
 
         require_device(device)
@@ -69,7 +76,7 @@ def study(
         chosen = next(each for each in STUDIES if each.name == name)
         measure = SMALL if size == "small" else LARGE
         measure = shortened(measure) if quick else measure
-        place = Place(out, device, threads)
+        place = StudyPlace(out, device, threads)
         with hold_folder(out):
             corpus = open_corpus(
                 out / measure.name / "corpus",
@@ -112,9 +119,9 @@ def one_line_errors() -> Iterator[None]:
     """What is wrong is one line and exit status 1."""
     from openk2.chat import TokenizerError
     from openk2.data import DataError
-    from openk2.record.plots import PlotError
+    from openk2.record import PlotError
     from openk2.studies import StudyError
-    from openk2.train.step import TrainingError
+    from openk2.train import TrainingError
 
     try:
         with interruptible("the same command goes on with the runs that are missing"):

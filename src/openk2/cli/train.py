@@ -11,8 +11,7 @@ from openk2.cli.dry_run import DryRun
 from openk2.cli.interruption import interruptible
 
 if TYPE_CHECKING:
-    from openk2.train.loop import Progress
-    from openk2.train.step import StepReport
+    from openk2.train import Progress, StepReport
 
 RecipeFile = Annotated[Path, typer.Argument(help="Recipe, TOML; see recipes/.")]
 OutFolder = Annotated[Path, typer.Option("--out", help="Folder of the run; resumed if it exists.")]
@@ -115,10 +114,7 @@ def run(file: Path, out: Path, device: str, threads: int | None, *, tuning: bool
     from openk2.config import RecipeError, read_recipe
     from openk2.data import DataError
     from openk2.parallel import FleetError
-    from openk2.train.loop import join, train
-    from openk2.train.recipe import Recipe
-    from openk2.train.resume import StateError
-    from openk2.train.step import TrainingError
+    from openk2.train import Recipe, StateError, TrainingError, join, train
 
     if threads is not None:
         torch.set_num_threads(threads)

@@ -83,7 +83,7 @@ def verify(
         fail(f"--html: the folder {html.parent} does not exist: make it")
     report = run(url, model, api_key, checks, seed, concurrency, timeout, min_f1, coder)
     if html is not None:
-        from openk2.record.atomic import write_file_atomically
+        from openk2.record import write_file_atomically
 
         try:
             write_file_atomically(html, html_page(report))

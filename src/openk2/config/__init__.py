@@ -1,5 +1,10 @@
-"""Recipes: TOML read strictly into frozen dataclasses that live with their consumers."""
+"""Read TOML recipes strictly into frozen dataclasses; the dataclasses belong to their consumers."""
 
-from openk2.config.recipe import RecipeError, read_recipe
+from openk2.config.recipe import RecipeError, build, convert, read_recipe
 
-__all__ = ["RecipeError", "read_recipe"]
+__all__ = [
+    "RecipeError",
+    "build",
+    "convert",
+    "read_recipe",
+]

@@ -49,7 +49,11 @@ def chat_documents(
 
 
 def _roles(
-    before: PromptPiece, piece: PromptPiece, ids: Sequence[int], tokenizer: Tokenizer, learn_all: bool
+    before: PromptPiece,
+    piece: PromptPiece,
+    ids: Sequence[int],
+    tokenizer: Tokenizer,
+    learn_all: bool,
 ) -> NDArray[np.uint8]:
     """uint8, a role for each of the piece's ids."""
     if not (piece.learned or learn_all):

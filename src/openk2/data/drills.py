@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openk2.chat import PromptPiece, Tokenizer, render
+from openk2.chat import PromptPiece, Tokenizer, encode_piece, render
 from openk2.data.copying import repeated_ids
 from openk2.data.drill_chats import KINDS
 from openk2.data.drill_words import Split, Words, letter_tokens
@@ -73,7 +73,9 @@ class Drills:
         return repeated_ids(rng, len(tokenizer.tokens), length, self.split)
 
 
-def encode_copied(pieces: Sequence[PromptPiece], words: Sequence[str], tokenizer: Tokenizer) -> Document:
+def encode_copied(
+    pieces: Sequence[PromptPiece], words: Sequence[str], tokenizer: Tokenizer
+) -> Document:
     """A rendered conversation; of what the assistant writes the ids within `words` are learned.
 
     Not learned is a word's first occurrence, which nothing predicts.
@@ -84,18 +86,15 @@ def encode_copied(pieces: Sequence[PromptPiece], words: Sequence[str], tokenizer
     tokens: list[int] = []
     learned: list[bool] = []
     for piece in pieces:
-        if piece.control:
-            tokens.append(tokenizer.special(piece.text))
-            learned.append(False)
-            continue
-        ids = tokenizer.encode(piece.text)
+        ids = encode_piece(tokenizer, piece)
         marks = np.zeros(len(piece.text.encode()), np.bool_)
-        for word in known.finditer(piece.text.encode()):
+        for word in known.finditer(b"" if piece.control else piece.text.encode()):
             if piece.learned and word.group() in met:
                 marks[word.start() : word.end()] = True
             met.add(word.group())
         tokens += ids
-        learned += within(marks, [len(tokenizer.tokens[i]) for i in ids])
+        sizes = [len(tokenizer.decode_bytes([token_id])) for token_id in ids]
+        learned += within(marks, sizes)
     return Document(tokens, learned)
 
 

@@ -5,12 +5,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from openk2.config import RecipeError
-from openk2.config.recipe import build
+from openk2.config import RecipeError, build
 from openk2.data.error import DataError
-from openk2.record.atomic import write_file_atomically
+from openk2.record import write_file_atomically
 
-NAME = "manifest.json"
+MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -38,17 +37,17 @@ class Manifest:
     def save(self, folder: Path) -> None:
         """Write `manifest.json`, beside and renamed; equal manifests are equal bytes."""
         text = json.dumps(dataclasses.asdict(self), indent=1)
-        write_file_atomically(folder / NAME, text + "\n")
+        write_file_atomically(folder / MANIFEST, text + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> "Manifest":
         """Read a folder's manifest. Raises DataError if there is none or it cannot be used."""
-        path = folder / NAME
+        path = folder / MANIFEST
         try:
             manifest = build(cls, json.loads(path.read_text(encoding="utf-8")), "")
         except FileNotFoundError as error:
             raise DataError(
-                f"{folder} holds no {NAME}: name a domain's folder of a finished corpus"
+                f"{folder} holds no {MANIFEST}: name a domain's folder of a finished corpus"
             ) from error
         except (ValueError, TypeError, AttributeError, RecipeError) as error:
             raise DataError(f"{path} is not a manifest of packed rows: {error}") from error

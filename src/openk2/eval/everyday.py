@@ -54,7 +54,7 @@ QUESTIONS = (
 
 
 @dataclass(frozen=True)
-class Reply:
+class EverydayReply:
     """What the model answered, and whether that is sensible."""
 
     question: Question
@@ -74,13 +74,13 @@ async def ask_everyday(
     max_tokens: int = 256,
     concurrency: int = 8,
     progress: Progress | None = None,
-) -> list[Reply]:
+) -> list[EverydayReply]:
     """Ask each of QUESTIONS in a conversation of its own, without tools.
 
     A call, or an answer that is cut off, is not sensible. Raises what the generator raises.
     """
 
-    async def ask(number: int) -> Reply:
+    async def ask(number: int) -> EverydayReply:
         question = QUESTIONS[number]
         messages = [{"role": "user", "content": question.text}]
         request = ChatRequest(
@@ -88,7 +88,7 @@ async def ask_everyday(
         )
         answer = await complete(generator, request)
         whole = answer.finish_reason == "stop" and not answer.tool_calls
-        return Reply(question, answer.content, whole and question.accepts(answer.content))
+        return EverydayReply(question, answer.content, whole and question.accepts(answer.content))
 
     return await map_bounded(
         ask,

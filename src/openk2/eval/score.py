@@ -58,6 +58,10 @@ MEASURES = (
         "told_share", "result told", "turns where the reference tells a value of the result",
         lambda v: v.told, lambda v: v.tellable,
     ),
+    Measure(
+        "same_text_share", "word for word", "turns where the reference answers the user without "
+        "a call", lambda v: _free(v) and not v.called and v.same_text, lambda v: _free(v),
+    ),
     Measure("right_share", "turn right", "turns", lambda v: v.fault is None, lambda v: 1),
 )  # fmt: skip
 

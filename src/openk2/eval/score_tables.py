@@ -9,7 +9,8 @@ from openk2.eval.score import MEASURES, ToolCallScore, miss_json
 
 # Characters of a message shown in the table of the worst turns.
 SHOWN = 120
-_KIND_MEASURES = ("right_share", "right_tool_share", "exact_share", "told_share")
+_KIND_MEASURES = ("right_share", "right_tool_share", "exact_share", "told_share",
+                  "same_text_share")  # fmt: skip
 
 
 def score_tables(score: ToolCallScore, title: str) -> Iterator[Table]:

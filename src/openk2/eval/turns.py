@@ -36,12 +36,12 @@ class Turn:
     @property
     def after_result(self) -> bool:
         """Whether the history ends with a tool's result, and not with the user."""
-        return bool(self.messages) and self.messages[-1]["role"] == "tool"
+        return bool(self.messages and self.messages[-1]["role"] == "tool")
 
     @property
     def later(self) -> bool:
         """Whether the user has spoken before: this is no longer their first request."""
-        return sum(message["role"] == "user" for message in self.messages) > 1
+        return len([message for message in self.messages if message["role"] == "user"]) > 1
 
     def told_values(self) -> frozenset[str]:
         """The values of the tool results just before this turn that the reference's text tells."""

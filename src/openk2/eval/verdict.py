@@ -24,6 +24,7 @@ class Verdict:
     calls, valid_calls: the model's calls, and those whose arguments validate.
     tellable, told: whether the reference tells a value of the result just before, and whether the
     model's text tells every one that the reference tells.
+    same_text: whether the model's text is the reference's, letters and digits alone.
     fault: of FAULTS; None if the turn is right. expected, got: both sides as one line of text.
     """
 
@@ -35,6 +36,7 @@ class Verdict:
     valid_calls: int
     tellable: bool
     told: bool
+    same_text: bool
     fault: str | None
     expected: str
     got: str
@@ -63,10 +65,16 @@ def judge(turn: Turn, answer: ChatAnswer) -> Verdict:
         valid_calls=sum(valid),
         tellable=bool(values),
         told=bool(values) and told,
+        same_text=_letters(answer.content) == _letters(turn.text),
         fault=_fault(turn, answer, right_tool, exact, all(valid), told),
         expected=expected or turn.text,
         got=got or answer.content,
     )
+
+
+def _letters(text: str) -> str:
+    """Letters and digits in lower case, one space for all that is between them."""
+    return " ".join("".join(c if c.isalnum() else " " for c in text.casefold()).split())
 
 
 def canonical(value: Any) -> str:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from openk2.gateway.body import guidance
-from openk2.gateway.guidance import GuidedMask, Schema
+from openk2.gateway.guidance import GuidedMask
 from openk2.gateway.mask_walk import MaskWalk
 from openk2.gateway.upstream import Upstream
+from openk2.grammar import JsonSchema
 from openk2.protocol import FinishReason, SamplingParams, TokenMask
 
 
@@ -37,7 +38,7 @@ class Answer:
         """Tokens that may still come."""
         return self.params.max_tokens - len(self.ids)
 
-    def next_schema(self) -> Schema | None:
+    def next_schema(self) -> JsonSchema | None:
         """Of the value that begins here, if it is guided from its beginning."""
         return self.mask.next_schema() if isinstance(self.mask, GuidedMask) else None
 

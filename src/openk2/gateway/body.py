@@ -4,16 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from openk2.generation import ALWAYS_SENT, sampling_json
 from openk2.protocol import SamplingParams
 
-# What changes nothing. Sent only where it is known to be understood: few engines know all of it.
-OFF = {
-    "top_k": 0,
-    "min_p": 0.0,
-    "presence_penalty": 0.0,
-    "frequency_penalty": 0.0,
-    "repetition_penalty": 1.0,
-}
 # By an engine's `owned_by`: these take what a request leaves out from the checkpoint's
 # generation_config.json, so they are told everything, and this is how they are told "no top_k".
 NO_TOP_K = {"vllm": 0, "sglang": -1}
@@ -36,23 +29,33 @@ def fields(
         "model": model,
         "prompt": list(prompt),
         "max_tokens": max_tokens,
-        "temperature": params.temperature,
-        "top_p": params.top_p,
+        **sampling_fields(params, owner),
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    for name, off in OFF.items():
-        if (value := getattr(params, name)) != off or owner in NO_TOP_K:
-            body[name] = value
-    if owner in NO_TOP_K and params.top_k == 0:
-        body["top_k"] = NO_TOP_K[owner]
-    if params.seed is not None:
-        body["seed"] = params.seed
     if params.logprobs is not None:
         body["logprobs"] = params.logprobs
-    if params.logit_bias or bias:
+    if bias:
         body["logit_bias"] = biases(params, bias)
     return body
+
+
+def sampling_fields(params: SamplingParams, owner: str | None) -> dict[str, Any]:
+    """The sampling settings to send: those that are set, or all for an engine in NO_TOP_K.
+
+    Few engines know every setting, so one that is off is not sent where it need not be.
+    """
+    sent = {name: getattr(params, name) for name in ALWAYS_SENT} | params.changed()
+    if owner in NO_TOP_K:
+        off = {"top_k": NO_TOP_K[owner]} if params.top_k == 0 else {}
+        every = {name: value for name, value in params.settings().items() if is_set(value)}
+        sent |= every | off
+    return sampling_json(sent)
+
+
+def is_set(value: Any) -> bool:
+    """Whether a setting has a value to send: no seed is None, no bias an empty mapping."""
+    return value is not None and value != {}
 
 
 def optional_fields(params: SamplingParams) -> dict[str, Any]:

@@ -6,17 +6,13 @@ of what it makes of it.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openk2.chat import Tokenizer
 from openk2.generation import ChatRequest
-from openk2.grammar import ChatMasks, CourseMask
-
-Schema = Mapping[str, Any] | bool
-ANY_OBJECT: Schema = {"type": "object"}
+from openk2.grammar import ChatMasks, CourseMask, JsonContent, JsonSchema, demand_of
 
 
 class GuidedMask:
@@ -30,8 +26,8 @@ class GuidedMask:
         self,
         mask: CourseMask,
         tokenizer: Tokenizer,
-        schemas: Mapping[str, Schema],
-        content: Schema | None = None,
+        schemas: Mapping[str, JsonSchema],
+        content: JsonSchema | None = None,
     ) -> None:
         self._mask = mask
         self._tokenizer = tokenizer
@@ -65,7 +61,7 @@ class GuidedMask:
         """See `CourseMask.remainder`."""
         return self._mask.remainder()
 
-    def next_schema(self) -> Schema | None:
+    def next_schema(self) -> JsonSchema | None:
         """Of the value that begins right here; None if none does, or it need not be guided."""
         return self._next
 
@@ -89,12 +85,8 @@ class GuidedMasks:
         mask = self._masks.mask(request, max_tokens=max_tokens, first_number=first_number)
         if mask is None:
             return None
-        wanted = request.response_format
-        if wanted is not None:
-            schema = ANY_OBJECT if wanted.schema is None else wanted.schema
-            return GuidedMask(mask, self._tokenizer, {}, schema)
-        if request.tool_choice == "auto":
-            return GuidedMask(mask, self._tokenizer, {})
-        functions = [tool["function"] for tool in request.tools]
-        schemas = {each["name"]: each.get("parameters") or ANY_OBJECT for each in functions}
-        return GuidedMask(mask, self._tokenizer, schemas)
+        demand = demand_of(request)
+        if isinstance(demand, JsonContent):
+            return GuidedMask(mask, self._tokenizer, {}, demand.schema)
+        forced = demand.tools if demand is not None and demand.required else ()
+        return GuidedMask(mask, self._tokenizer, {tool.name: tool.schema for tool in forced})

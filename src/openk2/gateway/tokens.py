@@ -15,12 +15,12 @@ from functools import cached_property
 from openk2.chat import Tokenizer
 from openk2.gateway.answer import Answer
 from openk2.gateway.body import biases, can_guide, fields, optional_fields
-from openk2.gateway.guidance import Schema
 from openk2.gateway.mask_walk import STRONGEST_BIAS, MaskWalk
 from openk2.gateway.output import OutputReader, Piece, TokenNames
 from openk2.gateway.pool import AFFINITY, UpstreamPool
 from openk2.gateway.text import SpeltOutput
 from openk2.gateway.upstream import Upstream, UpstreamError
+from openk2.grammar import JsonSchema
 from openk2.protocol import EngineBusyError, SamplingParams, TokenChunk, TokenMask
 
 MAX_FAILURES = 2  # of upstreams, that one answer gets over
@@ -101,7 +101,7 @@ class UpstreamTokens:
                 answer.finish = "length"
         return tuple(forced)
 
-    def _can_hand_over(self, schema: Schema | None) -> bool:
+    def _can_hand_over(self, schema: JsonSchema | None) -> bool:
         return schema is not None and any(can_guide(one.owner) for one in self.pool.upstreams)
 
     async def _ask(self, upstream: Upstream, answer: Answer) -> AsyncGenerator[TokenChunk, None]:

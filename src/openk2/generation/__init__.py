@@ -36,6 +36,7 @@ from openk2.generation.endpoint import (
     served_models,
 )
 from openk2.generation.http_chat import HttpChat
+from openk2.generation.http_request import ALWAYS_SENT, sampling_json
 from openk2.generation.prompt_coder import PromptCoder
 from openk2.generation.raw import RawCompletion
 from openk2.generation.rendered import RenderedChat
@@ -46,6 +47,7 @@ from openk2.generation.settings import GenerationSettings
 from openk2.generation.token_stream import token_chunks
 
 __all__ = [
+    "ALWAYS_SENT",
     "BUSY_STATUSES",
     "ChatAnswer",
     "ChatEvent",
@@ -79,6 +81,7 @@ __all__ = [
     "credentials",
     "data_objects",
     "error_message",
+    "sampling_json",
     "served_models",
     "token_chunks",
 ]

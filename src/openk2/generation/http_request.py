@@ -1,26 +1,18 @@
 """A `ChatRequest` as the JSON body of OpenAI's chat completions."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from openk2.generation.chat import ChatRequest, JsonFormat, NamedTool, ToolChoice
-from openk2.generation.settings import GenerationSettings
 
-# Sent only if they differ from their defaults: few servers know all of them.
-SETTINGS = (
-    "top_k",
-    "min_p",
-    "presence_penalty",
-    "frequency_penalty",
-    "repetition_penalty",
-    "seed",
-)
+# Sent whatever their values: every server knows them, and their defaults differ between servers.
+ALWAYS_SENT = ("temperature", "top_p")
 
 
 def request_body(model: str, request: ChatRequest) -> dict[str, Any]:
     """The JSON of a streamed request; settings that are off are left out."""
     optional = {
         "max_tokens": request.max_tokens,
-        "logit_bias": {str(token): bias for token, bias in request.logit_bias.items()} or None,
         "logprobs": None if request.logprobs is None else True,
         "top_logprobs": request.logprobs,
         "stop": list(request.stop) or None,
@@ -29,17 +21,25 @@ def request_body(model: str, request: ChatRequest) -> dict[str, Any]:
         "parallel_tool_calls": None if request.parallel_tool_calls else False,
         "response_format": response_format_json(request.response_format),
     }
-    for name in SETTINGS:
-        value = getattr(request, name)
-        optional[name] = None if value == getattr(GenerationSettings, name) else value
     return {
         "model": model,
         "messages": list(request.messages),
-        "temperature": request.temperature,
-        "top_p": request.top_p,
+        **{name: getattr(request, name) for name in ALWAYS_SENT},
+        # Only what differs from its default: few servers know all of them.
+        **sampling_json(request.changed()),
         "stream": True,
         "stream_options": {"include_usage": True},
         **{name: value for name, value in optional.items() if value is not None},
+    }
+
+
+def sampling_json(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Sampling settings as JSON has them: an object's keys are strings, token ids too."""
+    return {
+        name: {str(key): item for key, item in value.items()}
+        if isinstance(value, Mapping)
+        else value
+        for name, value in settings.items()
     }
 
 

@@ -1,34 +1,23 @@
-"""`GenerationSettings`: what requests of every kind say about how to generate."""
+"""`GenerationSettings`: what chat and completion requests share."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from openk2.generation.request_error import RequestError
-from openk2.protocol import SamplingParams
+from openk2.protocol import Sampling, SamplingParams
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerationSettings:
-    """How the next token is chosen, and which text ends the output.
+class GenerationSettings(Sampling):
+    """How the next token is chosen (`Sampling`), and which text ends the output.
 
-    stop: strings that end the output where its text holds one; the text stops before it. Of a chat
-        answer only the content is searched, never a call.
+    stop: strings that end the output where its text contains one; the text stops before it. Only
+        the content of a chat answer is searched, never a call.
     logprobs: None, or how many likeliest tokens to report beside each one.
-    The others are as in `SamplingParams`.
 
-    Raises RequestError for a stop that is no sequence of non-empty strings.
+    Raises RequestError if stop is not a sequence of non-empty strings.
     """
 
-    temperature: float = 0.6
-    top_p: float = 1.0
-    top_k: int = 0
-    min_p: float = 0.0
-    presence_penalty: float = 0.0
-    frequency_penalty: float = 0.0
-    repetition_penalty: float = 1.0
-    logit_bias: Mapping[int, float] = field(default_factory=dict)
     logprobs: int | None = None
-    seed: int | None = None
     stop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -53,18 +42,10 @@ class GenerationSettings:
                 raise RequestError(f"{message} {vocab_size - 1}", "logit_bias")
         try:
             return SamplingParams(
+                **self.settings(),
                 max_tokens=max_tokens,
-                temperature=self.temperature,
-                top_p=self.top_p,
-                top_k=self.top_k,
-                min_p=self.min_p,
-                presence_penalty=self.presence_penalty,
-                frequency_penalty=self.frequency_penalty,
-                repetition_penalty=self.repetition_penalty,
-                logit_bias=self.logit_bias,
                 logprobs=self.logprobs,
                 prompt_logprobs=prompt_logprobs,
-                seed=self.seed,
                 stop_token_ids=stop_token_ids,
             )
         except ValueError as error:

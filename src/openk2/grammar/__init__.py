@@ -1,8 +1,11 @@
-"""The Enforcer: JSON Schema and K2's tool section -> token masks. No torch."""
+"""Token masks for tool calls and JSON answers: what a request demands becomes a `TokenMask`.
 
-from openk2.grammar.chat_masks import ChatMasks
+`Enforcer` makes masks from a `Demand`; `ChatMasks` makes them from a chat request. No torch.
+"""
+
+from openk2.grammar.chat_masks import ChatMasks, demand_of
 from openk2.grammar.course import CourseMask
-from openk2.grammar.demand import DeclaredTool, Demand, JsonContent, ToolCalls
+from openk2.grammar.demand import DeclaredTool, Demand, JsonContent, JsonSchema, ToolCalls
 from openk2.grammar.enforcer import Enforcer
 from openk2.grammar.error import GrammarError
 
@@ -14,5 +17,7 @@ __all__ = [
     "Enforcer",
     "GrammarError",
     "JsonContent",
+    "JsonSchema",
     "ToolCalls",
+    "demand_of",
 ]

@@ -1,4 +1,4 @@
-"""`ChatMasks`: what a chat request demands of its answer, as a mask."""
+"""`ChatMasks`: the mask that a chat request's tools and formats demand of its answer."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from openk2.grammar.error import GrammarError
 
 
 class ChatMasks:
-    """The `OutputMasks` of one tokenizer's model."""
+    """The `OutputMasks` of a model with this tokenizer."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._enforcer = Enforcer(tokenizer)
@@ -31,19 +31,14 @@ class ChatMasks:
 
 
 def demand_of(request: ChatRequest) -> Demand | None:
-    """What the request demands; None if any output will do. Raises RequestError for a tool_choice
-    that the tools do not allow, and for calls beside a response_format."""
+    """What the request demands of its answer; None if any output is valid."""
     choice, wanted = request.tool_choice, request.response_format
     forced = choice not in ("auto", "none")
     tools = () if choice == "none" else tuple(map(declared, request.tools))
-    if wanted is not None and tools:
-        raise RequestError("response_format cannot be obeyed beside tools", "response_format")
     if wanted is not None:
         return JsonContent() if wanted.schema is None else JsonContent(wanted.schema)
     if isinstance(choice, NamedTool):
         tools = tuple(tool for tool in tools if tool.name == choice.name)
-    if forced and not tools:
-        raise RequestError(f"tool_choice is {choice!r}, which no tool answers to", "tool_choice")
     if not tools:
         return None
     parallel = request.parallel_tool_calls and not isinstance(choice, NamedTool)
@@ -51,13 +46,13 @@ def demand_of(request: ChatRequest) -> Demand | None:
 
 
 def declared(tool: Mapping[str, Any]) -> DeclaredTool:
-    """An OpenAI tool as the grammar takes it."""
+    """An OpenAI tool as a `DeclaredTool`."""
     function = tool["function"]
     return DeclaredTool(function["name"], function.get("parameters"))
 
 
 def field_of(error: GrammarError, tools: Sequence[Mapping[str, Any]]) -> str:
-    """The request's field that a GrammarError is about."""
+    """Which field of the request a GrammarError is about."""
     if error.shortest is not None:
         return "max_tokens"
     for index, tool in enumerate(tools):

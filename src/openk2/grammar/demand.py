@@ -1,4 +1,4 @@
-"""What a request demands of an output."""
+"""What a request demands of its output: calls of declared tools, or JSON content."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,24 +10,24 @@ ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
 
 @dataclass(frozen=True)
 class DeclaredTool:
-    """A declared tool. parameters: its JSON Schema; None or {}: any object."""
+    """A declared tool. parameters: the JSON Schema of its arguments; None or {}: any object."""
 
     name: str
     parameters: JsonSchema | None = None
 
     @property
     def schema(self) -> JsonSchema:
-        """The schema that arguments have to satisfy."""
+        """The schema that the arguments must satisfy."""
         return ANY_OBJECT if self.parameters is None or self.parameters == {} else self.parameters
 
 
 @dataclass(frozen=True)
 class ToolCalls:
-    """Calls of declared tools in K2's section.
+    """Calls of declared tools in K2's tool section.
 
-    required: a section comes at once; otherwise the output is free until the model opens one.
-    parallel: whether one section may hold several calls. A named tool is that tool alone,
-    required, not parallel.
+    required: the output starts with a section; otherwise it is free until the model opens one.
+    parallel: whether a section may hold several calls. To force one named tool, give that tool
+    alone, required and not parallel.
     """
 
     tools: tuple[DeclaredTool, ...]
@@ -37,7 +37,7 @@ class ToolCalls:
 
 @dataclass(frozen=True)
 class JsonContent:
-    """The content is one JSON value; without a schema any object (`json_object`)."""
+    """Content that is one JSON value; without a schema, any object (`json_object`)."""
 
     schema: JsonSchema = field(default_factory=lambda: dict(ANY_OBJECT))
 

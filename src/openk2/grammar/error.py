@@ -1,13 +1,13 @@
-"""The one error of this room."""
+"""`GrammarError`, the one error of this package."""
 
 
 class GrammarError(ValueError):
-    """What a request demands cannot be enforced. The message says why and what to change.
+    """A demand that cannot be enforced. The message says why and what to change.
 
-    tool: the tool whose schema it is, None for a response format.
-    pointer: the place in that schema, a JSON pointer from `#`.
-    keyword: the keyword that cannot be enforced, None if the fault lies elsewhere.
-    shortest: ids of the shortest output, if it does not fit into max_tokens.
+    tool: the tool whose schema is at fault; None for a response format.
+    pointer: where in that schema, a JSON pointer from `#`.
+    keyword: the keyword that cannot be enforced; None if the fault is another.
+    shortest: how many ids the shortest output has, if it does not fit into max_tokens.
     """
 
     def __init__(
@@ -29,5 +29,5 @@ class GrammarError(ValueError):
         super().__init__(f"{owner}{place} {problem}" if shortest is None else problem)
 
     def of_tool(self, tool: str) -> "GrammarError":
-        """The same error, told of one tool."""
+        """The same error, naming the tool."""
         return GrammarError(self.problem, pointer=self.pointer, keyword=self.keyword, tool=tool)

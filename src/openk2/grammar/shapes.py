@@ -1,7 +1,7 @@
-"""JSON Schema reduced to what a value may look like: alternatives of one type each.
+"""A JSON Schema's normal form: for every place, alternatives of one type each.
 
-A schema becomes numbered nodes. A node is a union of alternatives, whose children are nodes, so
-recursive schemas are finite. Everything after the reading of a schema (`reading`) works on this.
+A schema becomes numbered nodes. A node is a tuple of alternatives whose children are node numbers,
+so a recursive schema is finite. `schema` produces this form and everything else works on it.
 """
 
 import json
@@ -15,7 +15,7 @@ NEVER = -1
 
 
 def identity(value: Any) -> Hashable:
-    """What two JSON values have in common if and only if they are equal: 1 is 1.0 and not true."""
+    """A key that two JSON values share if and only if they are equal: 1 is 1.0 but not true."""
     if isinstance(value, bool):
         return ("boolean", value)
     if isinstance(value, list):
@@ -27,7 +27,7 @@ def identity(value: Any) -> Hashable:
 
 @dataclass(frozen=True)
 class LiteralShape:
-    """One of these scalars."""
+    """One of these scalars: null, booleans, numbers or strings."""
 
     values: tuple[Any, ...]
 
@@ -40,12 +40,12 @@ class LiteralShape:
 
     @cached_property
     def texts(self) -> tuple[str, ...]:
-        """Their JSON, as it is written."""
+        """Their JSON text, as it is generated."""
         return tuple(json.dumps(value, ensure_ascii=False) for value in self.values)
 
     @cached_property
     def identities(self) -> frozenset[Hashable]:
-        """What a value equal to one of them has in common with it."""
+        """The `identity` of each."""
         return frozenset(map(identity, self.values))
 
 
@@ -94,7 +94,7 @@ class ArrayShape:
 
 @dataclass(frozen=True)
 class ObjectShape:
-    """An object. It is written in this order: the named properties, then further keys.
+    """An object. Named properties are generated first, in this order, then other keys.
 
     properties: name -> node; NEVER: the name may not occur.
     extras: what a further key looks like -> node; no key is two of them.
@@ -125,19 +125,21 @@ Alternatives = tuple[ValueShape, ...]
 
 @dataclass(frozen=True)
 class Shapes:
-    """The nodes of one schema. root: the number of its own node."""
+    """The nodes of one schema. root: the number of the whole value's node."""
 
     nodes: Sequence[Alternatives]
     root: int
 
     def node(self, number: int) -> Alternatives:
-        """The alternatives of a node, none of NEVER."""
+        """The alternatives of a node; none for NEVER."""
         return () if number == NEVER else self.nodes[number]
 
     def literals(self, shape: ArrayShape) -> list[bytes]:
-        """The JSON of the literals that the items of a list with `unique` may be, shortest first."""
+        """The JSON of the literals that the items of a `unique` array may be, shortest first."""
         alternatives = self.node(shape.rest)
-        texts = {text for one in alternatives if isinstance(one, LiteralShape) for text in one.texts}
+        texts = {
+            text for one in alternatives if isinstance(one, LiteralShape) for text in one.texts
+        }
         return sorted((text.encode() for text in texts), key=lambda text: (len(text), text))
 
 

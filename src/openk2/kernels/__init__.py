@@ -1,23 +1,40 @@
-"""Fast paths beside their plain twins."""
+"""Fast kernels, each beside a plain twin in torch that a test compares it with.
 
+On a CPU they run in the C++ library of `native`, where there is one, and in torch otherwise.
+"""
+
+from openk2.kernels import native
 from openk2.kernels.attention import latent_attention
-from openk2.kernels.block_fp8 import dequantize, quantize
+from openk2.kernels.block_fp8 import FP8_BLOCK, dequantize, quantize
 from openk2.kernels.experts import PackedExperts
 from openk2.kernels.heads import PackedHeads
 from openk2.kernels.linear import PackedLinear
+from openk2.kernels.newton_schulz import (
+    iterate_newton_schulz,
+    newton_schulz_chains,
+    newton_schulz_twin,
+)
 from openk2.kernels.norm import rms_norm
 from openk2.kernels.rotation import rotate
 from openk2.kernels.routing import route
 from openk2.kernels.swiglu import PackedSwiGLU
+from openk2.kernels.tile_fp8 import dequantize_tiles, quantize_tiles
 
 __all__ = [
+    "FP8_BLOCK",
     "PackedExperts",
     "PackedHeads",
     "PackedLinear",
     "PackedSwiGLU",
     "dequantize",
+    "dequantize_tiles",
+    "iterate_newton_schulz",
     "latent_attention",
+    "native",
+    "newton_schulz_chains",
+    "newton_schulz_twin",
     "quantize",
+    "quantize_tiles",
     "rms_norm",
     "rotate",
     "route",

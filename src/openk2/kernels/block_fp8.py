@@ -14,12 +14,12 @@ from torch.nn.functional import pad
 from openk2.kernels import native
 from openk2.kernels.native.shared_library import TYPES
 
-BLOCK = (128, 128)
+FP8_BLOCK = (128, 128)
 E4M3_MAX = torch.finfo(torch.float8_e4m3fn).max
 SMALLEST_SCALE = torch.finfo(torch.float32).tiny
 
 
-def quantize(weight: Tensor, block: tuple[int, int] = BLOCK) -> tuple[Tensor, Tensor]:
+def quantize(weight: Tensor, block: tuple[int, int] = FP8_BLOCK) -> tuple[Tensor, Tensor]:
     """Quantize `weight` [out, in] (any float dtype) to e4m3 [out, in] and multipliers float32.
 
     A block's largest magnitude becomes 448, e4m3's largest; a block of zeros stays zeros. The
@@ -45,7 +45,7 @@ def quantize(weight: Tensor, block: tuple[int, int] = BLOCK) -> tuple[Tensor, Te
 def dequantize(
     weight: Tensor,
     scale_inv: Tensor,
-    block: tuple[int, int] = BLOCK,
+    block: tuple[int, int] = FP8_BLOCK,
     dtype: torch.dtype = torch.bfloat16,
     out: Tensor | None = None,
 ) -> Tensor:

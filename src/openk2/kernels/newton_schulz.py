@@ -1,4 +1,4 @@
-"""`newton_schulz`: Muon's iteration on wide matrices, through their Gram matrices.
+"""`iterate_newton_schulz`: Muon's iteration on wide matrices, through their Gram matrices.
 
 A step takes X [n, m] to P X, P = a I + b G + c G^2 with G = X X^T. What can be saved without
 changing the polynomial: all matrices but X are symmetric, so that half of each need not be
@@ -31,14 +31,14 @@ LEAST_RATIO = 1.06
 Polynomial = tuple[float, float, float]
 
 
-def newton_schulz(
+def iterate_newton_schulz(
     x: Tensor, polynomials: Sequence[Polynomial], chains: Sequence[int], isa: str | None = None
 ) -> Tensor:
     """Apply a x + b x^3 + c x^5, one after the other, to the singular values of x [B, n, m].
 
     x: float32, contiguous, n <= m, singular values at most about 1; it is overwritten and returned.
-    polynomials: (a, b, c) of each step. chains: how many steps share one X, see `chains_of`; their
-    sum is the number of steps.
+    polynomials: (a, b, c) of each step. chains: how many steps share one X, as given by
+    `newton_schulz_chains`; their sum is the number of steps.
     Each matrix's bits depend on itself alone, not on the batch nor on the number of threads.
     Raises ValueError for shapes and chains that do not fit, TypeError for another dtype.
     """
@@ -66,7 +66,7 @@ def newton_schulz(
     return x
 
 
-def chains_of(steps: int, rows: int, columns: int, dtype: torch.dtype) -> list[int]:
+def newton_schulz_chains(steps: int, rows: int, columns: int, dtype: torch.dtype) -> list[int]:
     """How `steps` steps on a matrix of rows <= columns are best split into chains.
 
     dtype: in which the result is wanted, float32 or bfloat16.

@@ -24,7 +24,7 @@ from openk2.model.saved_tensor import (
     Known,
     Region,
     Saved,
-    Source,
+    SavedSource,
     as_it_is,
     as_tuple,
     in_fp8,
@@ -53,7 +53,7 @@ class Activations:
     def __init__(self, keeping: Keeping = Keeping()) -> None:
         self.keeping = keeping
         self.known: dict[int, Known] | None = None
-        self.region: tuple[Region, Source] | None = None
+        self.region: tuple[Region, SavedSource] | None = None
 
     @contextmanager
     def layer(self) -> Iterator[None]:
@@ -77,7 +77,7 @@ class Activations:
             return function(*inputs)
         saved = [self.know(tensor).save(tensor) for tensor in inputs]
         region = Region(function, inputs, saved)
-        source = Source(region.run)
+        source = SavedSource(region.run)
         self.region = region, source
         try:
             results = function(*inputs)
@@ -110,7 +110,7 @@ class Activations:
             known = self.known[memory(tensor)] = Known(tensor, self.source(tensor))
         return known
 
-    def source(self, tensor: Tensor) -> Source:
+    def source(self, tensor: Tensor) -> SavedSource:
         """How to keep a tensor that nothing was said of."""
         if self.keeping.offload and not is_weight(tensor):
             return on_the_host(tensor)

@@ -1,8 +1,8 @@
-"""Ways to have a tensor of the forward pass again in the backward pass.
+"""Saved tensors: ways to get a tensor of the forward pass back in the backward pass.
 
-A `Source` gives some tensors by number; a `Saved` is a place in one of them. A source counts who
-will read it, makes its tensors at the first reading and drops them after the last, so that what is
-decoded or computed again is so once, and lives no longer than the backward pass of its layer.
+A `SavedSource` provides tensors by number; a `Saved` is one reader's view of one of them. A source
+counts its readers, makes its tensors at the first read and drops them after the last. What is
+decoded or recomputed is so once, and lives no longer than the backward pass of its layer.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from openk2.kernels.tile_fp8 import dequantize_tiles, quantize_tiles
+from openk2.kernels import dequantize_tiles, quantize_tiles
 
 
-class Source:
+class SavedSource:
     """Tensors by number, made by `make` when they are wanted."""
 
     def __init__(self, make: Callable[[], Mapping[int, Tensor]]) -> None:
@@ -39,7 +39,7 @@ class Saved:
     view: size, stride and offset from the source's tensor; None for that itself.
     """
 
-    source: Source
+    source: SavedSource
     number: int = 0
     view: tuple[torch.Size, tuple[int, ...], int] | None = None
 
@@ -60,7 +60,7 @@ class Known:
     """A tensor of the running forward pass, and how the backward pass will have it."""
 
     tensor: Tensor
-    source: Source
+    source: SavedSource
     number: int = 0
 
     def save(self, view: Tensor) -> Saved:
@@ -69,7 +69,7 @@ class Known:
         return Saved(self.source, self.number, (view.size(), view.stride(), offset))
 
 
-def as_it_is(tensor: Tensor) -> Source:
+def as_it_is(tensor: Tensor) -> SavedSource:
     """The tensor itself. Reading raises RuntimeError if it was changed in place in between."""
     alone, version = tensor.detach(), tensor._version
 
@@ -80,20 +80,20 @@ def as_it_is(tensor: Tensor) -> Source:
             )
         return {0: alone}
 
-    return Source(make)
+    return SavedSource(make)
 
 
-def on_the_host(tensor: Tensor) -> Source:
+def on_the_host(tensor: Tensor) -> SavedSource:
     """All of the tensor's memory, copied to the host: pinned, if the tensor is on a GPU."""
     device, dtype = tensor.device, tensor.dtype
     count = tensor.untyped_storage().nbytes() // dtype.itemsize
     memory = tensor.detach().as_strided((count,), (1,), 0)
     host = torch.empty(count, dtype=dtype, pin_memory=device.type == "cuda").copy_(memory)
     offset = tensor.storage_offset()
-    return Source(lambda: {0: host.to(device)[offset:]})
+    return SavedSource(lambda: {0: host.to(device)[offset:]})
 
 
-def in_fp8(tensor: Tensor, keep: Callable[[Tensor], Source] = as_it_is) -> Source:
+def in_fp8(tensor: Tensor, keep: Callable[[Tensor], SavedSource] = as_it_is) -> SavedSource:
     """Rounded to FP8 in tiles of 1x128, at once; tiles and multipliers are kept as `keep` has it.
 
     The tensor fills its memory, without gaps.
@@ -105,7 +105,7 @@ def in_fp8(tensor: Tensor, keep: Callable[[Tensor], Source] = as_it_is) -> Sourc
         quantized, scales = (source.make()[0].view(shape) for source, shape in parts)
         return {0: dequantize_tiles(quantized, scales, dtype).contiguous()}
 
-    return Source(make)
+    return SavedSource(make)
 
 
 class Region:

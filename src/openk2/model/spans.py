@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-BLOCK = 128
+SPAN_BLOCK = 128
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Span:
     first: int
 
 
-def document_spans(segments: Tensor, block: int = BLOCK) -> list[list[Span]]:
+def document_spans(segments: Tensor, block: int = SPAN_BLOCK) -> list[list[Span]]:
     """Row by row, spans that cover every query of packed rows `segments` [B, T] in order."""
     rows = []
     for row in segments.tolist():

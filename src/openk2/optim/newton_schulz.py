@@ -14,8 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from openk2.kernels import native
-from openk2.kernels.newton_schulz import chains_of, newton_schulz, newton_schulz_twin
+from openk2.kernels import iterate_newton_schulz, native, newton_schulz_chains, newton_schulz_twin
 
 # a, b, c of a x + b x^3 + c x^5, step by step; the last one is used from there on.
 Coefficients = Sequence[tuple[float, float, float]]
@@ -68,8 +67,8 @@ def orthogonalize(
     polynomials = [coefficients[min(step, len(coefficients) - 1)] for step in range(steps)]
     # A compiler can fuse around torch's products, not around the native kernel.
     if x.is_cpu and not torch.compiler.is_compiling() and native.available():
-        chains = chains_of(steps, x.shape[1], x.shape[2], dtype)
-        x = newton_schulz(x, polynomials, chains).to(dtype)
+        chains = newton_schulz_chains(steps, x.shape[1], x.shape[2], dtype)
+        x = iterate_newton_schulz(x, polynomials, chains).to(dtype)
     else:
         x = newton_schulz_twin(x.to(dtype), polynomials)
     result: Tensor = x.mT if tall else x

@@ -12,8 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from openk2.model.dispatch import Arrived
-from openk2.model.experts import permute
+from openk2.model import Arrived, permute
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from openk2.model import K2Model
-from openk2.model.experts import Experts
+from openk2.model import Experts, K2Model
 from openk2.optim import local, local_rows
 from openk2.parallel.dispatch import AllToAll
 from openk2.parallel.fleet import Fleet
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldRows:
     """A rank's rows [first : first + len(rows)] of a tensor that has `total` in the network."""
 
     name: str
@@ -87,14 +86,14 @@ class Sharding:
             module.set_requires_gradient_sync(last, recurse=False)
             module.set_reshard_after_backward(last, recurse=False)
 
-    def held(self) -> Iterator[Held]:
+    def held(self) -> Iterator[HeldRows]:
         """What is here of each parameter and buffer."""
         stacks, expert = self.stacks(), self.fleet.layout.expert
         for name, tensor in (*self.model.named_parameters(), *self.model.named_buffers()):
             first, total = local_rows(tensor).start, tensor.shape[0]
             if name in stacks:
                 first, total = first + self.fleet.expert_rank * total, total * expert
-            yield Held(name, local(tensor), first, total)
+            yield HeldRows(name, local(tensor), first, total)
 
     def whole(self, name: str, part: Tensor) -> Tensor:
         """`part`, which belongs to parameter `name`, as a part of the network's whole tensor.

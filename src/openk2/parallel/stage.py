@@ -13,9 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from openk2.architecture import ModelConfig, layer_parameters
-from openk2.model import K2Model, Observation
-from openk2.model.context import layer_context
-from openk2.model.transformer import through_layers
+from openk2.model import K2Model, Observation, layer_context, through_layers
 from openk2.parallel.layout import Layout
 
 

@@ -17,20 +17,31 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from openk2.architecture import ModelConfig
-from openk2.model import Observation
-from openk2.model.activations import Keeping
-from openk2.model.attention import LatentAttention
-from openk2.model.context import LayerContext, OwnKeys, causal_mask
-from openk2.model.core_attention import AttentionWeights, Weigh
-from openk2.model.dispatch import Arrived, unmoved
-from openk2.model.experts import Experts, Router, SwiGLU, permute
-from openk2.model.linear import Linear
-from openk2.model.norm import RMSNorm
-from openk2.model.rope import inverse_frequencies, rotation
-from openk2.model.spans import BLOCK, Span
-from openk2.model.transformer import DecoderLayer
+from openk2.model import (
+    SPAN_BLOCK,
+    Arrived,
+    AttentionWeights,
+    DecoderLayer,
+    Experts,
+    Keeping,
+    LatentAttention,
+    LayerContext,
+    Linear,
+    Observation,
+    OwnKeys,
+    RMSNorm,
+    Router,
+    Span,
+    SwiGLU,
+    Weigh,
+    causal_mask,
+    inverse_frequencies,
+    permute,
+    rotation,
+    unmoved,
+)
 from openk2.plan.live_memory import LiveMemory
-from openk2.train.loss import StepLoss
+from openk2.train import StepLoss
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -236,7 +247,7 @@ def planned_context(config: ModelConfig, run: Pass) -> LayerContext:
 
 def whole_row_spans(length: int) -> list[Span]:
     """`document_spans` of a row that is one document."""
-    return [Span(q, min(q + BLOCK, length), 0) for q in range(0, length, BLOCK)]
+    return [Span(q, min(q + SPAN_BLOCK, length), 0) for q in range(0, length, SPAN_BLOCK)]
 
 
 def planned_layer(config: ModelConfig, layer: int, run: Pass) -> DecoderLayer:

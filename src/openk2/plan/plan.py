@@ -9,13 +9,12 @@ import torch
 
 from openk2.architecture import ModelConfig
 from openk2.config import RecipeError
-from openk2.model.activations import Keeping
-from openk2.parallel.pipeline import bubble_fraction, check_micro_batches
-from openk2.parallel.stage import Part, cut
+from openk2.model import Keeping
+from openk2.parallel import Part, bubble_fraction, check_micro_batches, cut
 from openk2.plan.activations import Kept, Pass, head_kept, layer_kept
 from openk2.plan.in_flight import most_in_flight
 from openk2.plan.machine import Machine, Message
-from openk2.plan.states import Held, States, held_parameters, state_bytes
+from openk2.plan.states import HeldParameter, States, held_parameters, state_bytes
 from openk2.plan.traffic import (
     Micro,
     Traffic,
@@ -24,7 +23,7 @@ from openk2.plan.traffic import (
     update_traffic,
 )
 from openk2.plan.work import micro_seconds, newton_schulz_seconds
-from openk2.train.recipe import Recipe
+from openk2.train import Recipe
 
 
 @dataclass(frozen=True)
@@ -256,7 +255,7 @@ class Planner:
     def traffic(
         self,
         parts: Sequence[Part],
-        held: Sequence[Held],
+        held: Sequence[HeldParameter],
         kept: Sequence[Kept],
         data: int,
         micro_batches: int,

@@ -10,19 +10,17 @@ from dataclasses import dataclass
 import torch
 
 from openk2.architecture import ModelConfig
-from openk2.model import K2Model
-from openk2.model.experts import Experts
+from openk2.model import Experts, K2Model
 from openk2.optim import assign_owners
-from openk2.parallel import Layout
-from openk2.parallel.stage import Part, keep_parts
-from openk2.train.recipe import Memory
+from openk2.parallel import Layout, Part, keep_parts
+from openk2.train import Memory
 
 FLOAT32 = 4
 BYTES = {"float32": 4, "bfloat16": 2}
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldParameter:
     """A parameter as one rank has it in the passes.
 
     copies: ranks that have the same numbers; their rank numbers are `apart` from each other.
@@ -74,7 +72,7 @@ class States:
 
 def held_parameters(
     config: ModelConfig, layout: Layout, gpus: int, parts: Sequence[Part]
-) -> list[Held]:
+) -> list[HeldParameter]:
     """What a rank with these parts of the network holds, among `gpus`.
 
     Raises ValueError if the layout does not fit their number or the network.
@@ -94,11 +92,11 @@ def held_parameters(
         shape, apart = owner.shape, 1
         if owner.name in stacks:
             shape, apart = (shape[0] // layout.expert, *shape[1:]), layout.expert
-        held.append(Held(owner.name, shape, data // apart, apart, owner.owner == "muon"))
+        held.append(HeldParameter(owner.name, shape, data // apart, apart, owner.owner == "muon"))
     return held
 
 
-def state_bytes(held: Sequence[Held], zero: int, memory: Memory) -> States:
+def state_bytes(held: Sequence[HeldParameter], zero: int, memory: Memory) -> States:
     """What `held` costs in the passes.
 
     zero 0: all here; bfloat16 weights are a copy of float32 ones, whose gradients are float32 in

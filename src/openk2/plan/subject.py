@@ -11,7 +11,7 @@ from openk2.architecture import ConfigError, ModelConfig
 from openk2.chat import Tokenizer
 from openk2.config import RecipeError
 from openk2.data import open_rows
-from openk2.train.recipe import Recipe, Shape
+from openk2.train import Recipe, Shape
 
 # The published vocabulary.
 VOCABULARY = ModelConfig().vocab_size

@@ -9,7 +9,7 @@ from rich.table import Table
 from openk2.architecture import count_parameters
 from openk2.plan.machine import GIGA, TERA
 from openk2.plan.plan import Plan, RankPlan, StepTime
-from openk2.train.recipe import Memory
+from openk2.train import Memory
 
 DAY = 86400.0
 

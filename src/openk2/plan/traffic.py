@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from openk2.architecture import ModelConfig
 from openk2.parallel import Layout
 from openk2.plan.machine import NOTHING, Machine, Message, Ranks, in_ring, to_all
-from openk2.plan.states import BYTES, FLOAT32, Held
-from openk2.train.recipe import Memory
+from openk2.plan.states import BYTES, FLOAT32, HeldParameter
+from openk2.train import Memory
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def pipeline_traffic(
 
 
 def update_traffic(
-    held: Sequence[Held],
+    held: Sequence[HeldParameter],
     zero: int,
     memory: Memory,
     machine: Machine,

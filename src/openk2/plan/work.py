@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from openk2.architecture import ModelConfig, head_flops, layer_flops, newton_schulz_flops
 from openk2.optim import Matrices, divide_work
-from openk2.parallel.stage import Part
+from openk2.parallel import Part
 from openk2.plan.activations import Pass
 from openk2.plan.machine import Machine
-from openk2.plan.states import Held
-from openk2.train.recipe import Memory
+from openk2.plan.states import HeldParameter
+from openk2.train import Memory
 
 STEPS = 5  # of Newton-Schulz, as MuonClip takes by default
 
@@ -34,7 +34,7 @@ def micro_seconds(
     return micro_flops(config, parts, memory, run) / (machine.flops * machine.efficiency)
 
 
-def newton_schulz_seconds(held: Sequence[Held], zero: int, machine: Machine) -> float:
+def newton_schulz_seconds(held: Sequence[HeldParameter], zero: int, machine: Machine) -> float:
     """A step's Newton-Schulz on the rank that has most of it, shared out as `optim.work` does."""
     here, shared = 0.0, defaultdict[int, list[tuple[int, ...]]](list)
     for parameter in held:

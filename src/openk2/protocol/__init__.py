@@ -5,7 +5,14 @@ is another. What speaks text (`generation`, `server`) depends on this page alone
 """
 
 from openk2.protocol.mask import TokenMask
-from openk2.protocol.sampling import MAX_LOGPROBS, SamplingParams
+from openk2.protocol.sampling import (
+    MAX_LOGPROBS,
+    SAMPLING_SETTINGS,
+    Bounds,
+    Sampling,
+    SamplingParams,
+    bounds_of,
+)
 from openk2.protocol.tokens import (
     EngineBusyError,
     EngineError,
@@ -17,12 +24,16 @@ from openk2.protocol.tokens import (
 
 __all__ = [
     "MAX_LOGPROBS",
+    "SAMPLING_SETTINGS",
+    "Bounds",
     "EngineBusyError",
     "EngineError",
     "FinishReason",
+    "Sampling",
     "SamplingParams",
     "TokenChunk",
     "TokenGenerator",
     "TokenLogprobs",
     "TokenMask",
+    "bounds_of",
 ]

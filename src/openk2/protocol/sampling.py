@@ -1,70 +1,129 @@
-"""How the next token is chosen."""
+"""How the next token is chosen.
+
+Every setting is declared once, in `Sampling`. The request types, the server's body fields, the
+HTTP client and the gateway read its fields, so a setting added here reaches them all.
+"""
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+MAX_LOGPROBS = 20
 
 
 @dataclass(frozen=True)
-class SamplingParams:
-    """One request's sampling settings.
+class Bounds:
+    """The values that a number may have. least, most: inclusive; above: exclusive."""
 
-    max_tokens: output tokens at most, at least 1; 0 scores the prompt only (with prompt_logprobs).
+    least: float | None = None
+    most: float | None = None
+    above: float | None = None
+
+    def allow(self, value: float) -> bool:
+        """Whether the value lies inside; NaN never does."""
+        return (
+            (self.least is None or value >= self.least)
+            and (self.most is None or value <= self.most)
+            and (self.above is None or value > self.above)
+        )
+
+    def __str__(self) -> str:
+        """For messages: `between 0 and 1`, `above 0 and at most 1`, `at least 0`."""
+        if self.least is not None and self.most is not None:
+            return f"between {self.least} and {self.most}"
+        limits = (("above", self.above), ("at least", self.least), ("at most", self.most))
+        return " and ".join(f"{words} {limit}" for words, limit in limits if limit is not None)
+
+
+def bounded(default: float, bounds: Bounds) -> Any:
+    """A dataclass field of `Sampling` with bounds, which `bounds_of` returns."""
+    return field(default=default, metadata={"bounds": bounds})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """The settings of a request that change which token is chosen.
+
     temperature: 0 is greedy; the README recommends 0.6 for Kimi-K2-Instruct.
     top_p: keep the smallest set of tokens whose probability reaches it; 1 keeps all.
     top_k: keep the k likeliest tokens; 0 keeps all.
     min_p: keep tokens at least this share of the likeliest one's probability; 0 keeps all.
-    presence_penalty: taken once from the logit of each id in the output so far.
-    frequency_penalty: taken from it as often as the id is there.
+    presence_penalty: subtracted once from the logit of each id in the output so far.
+    frequency_penalty: subtracted from it as often as the id occurs there.
     repetition_penalty: divides positive and multiplies negative logits of ids in prompt or output
         (CTRL, arXiv 1909.05858); 1 changes nothing.
     logit_bias: id -> what is added to its logit.
+    seed: None draws from the operating system's entropy.
+
+    A field needs a default that changes nothing (temperature excepted); one that is a number needs
+    bounds. `check` is separate from construction because a remote server may allow more than we do.
+    """
+
+    temperature: float = bounded(0.6, Bounds(least=0, most=2))
+    top_p: float = bounded(1.0, Bounds(above=0, most=1))
+    top_k: int = bounded(0, Bounds(least=0))
+    min_p: float = bounded(0.0, Bounds(least=0, most=1))
+    presence_penalty: float = bounded(0.0, Bounds(least=-2, most=2))
+    frequency_penalty: float = bounded(0.0, Bounds(least=-2, most=2))
+    repetition_penalty: float = bounded(1.0, Bounds(above=0, most=2))
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    seed: int | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """Every sampling setting by name; the fields of subclasses are left out."""
+        return {name: getattr(self, name) for name in SAMPLING_SETTINGS}
+
+    def changed(self) -> dict[str, Any]:
+        """The settings that differ from their defaults."""
+        default = Sampling().settings()
+        return {name: value for name, value in self.settings().items() if value != default[name]}
+
+    def check(self) -> None:
+        """Raise ValueError, naming the field, for a value that is out of bounds."""
+        for name, value in self.settings().items():
+            bounds = bounds_of(name)
+            if bounds is not None and not bounds.allow(value):
+                raise ValueError(f"{name} is {value}: it must be {bounds}")
+        for token, bias in self.logit_bias.items():
+            if not math.isfinite(bias):
+                raise ValueError(f"logit_bias of id {token} is {bias}: it must be a finite number")
+
+
+SAMPLING_SETTINGS = tuple(setting.name for setting in fields(Sampling))
+
+
+def bounds_of(name: str) -> Bounds | None:
+    """The bounds of a sampling setting; None if it has none. Raises KeyError for another name."""
+    declared = {setting.name: setting for setting in fields(Sampling)}
+    bounds: Bounds | None = declared[name].metadata.get("bounds")
+    return bounds
+
+
+@dataclass(frozen=True)
+class SamplingParams(Sampling):
+    """One request as a token generator takes it: `Sampling`, and how much to generate and report.
+
+    max_tokens: output tokens at most, at least 1; 0 scores the prompt only (with prompt_logprobs).
     logprobs: None, or how many likeliest ids to report beside each output token. They are of the
         model's own distribution: before temperature, penalties and bias.
     prompt_logprobs: the same for the prompt's tokens.
-    seed: None draws from the operating system's entropy.
     stop_token_ids: ids that end the output; the stop id is the last id that is generated.
 
     Raises ValueError naming the field when a value is out of range.
     """
 
     max_tokens: int
-    temperature: float = 0.6
-    top_p: float = 1.0
-    top_k: int = 0
-    min_p: float = 0.0
-    presence_penalty: float = 0.0
-    frequency_penalty: float = 0.0
-    repetition_penalty: float = 1.0
-    logit_bias: Mapping[int, float] = field(default_factory=dict)
     logprobs: int | None = None
     prompt_logprobs: int | None = None
-    seed: int | None = None
     stop_token_ids: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         least = 1 if self.prompt_logprobs is None else 0
-        checks = {
-            "max_tokens": (self.max_tokens >= least, f"at least {least}"),
-            "temperature": (0.0 <= self.temperature <= 2.0, "between 0 and 2"),
-            "top_p": (0.0 < self.top_p <= 1.0, "above 0 and at most 1"),
-            "top_k": (self.top_k >= 0, "0 (off) or more"),
-            "min_p": (0.0 <= self.min_p <= 1.0, "between 0 and 1"),
-            "presence_penalty": (-2.0 <= self.presence_penalty <= 2.0, "between -2 and 2"),
-            "frequency_penalty": (-2.0 <= self.frequency_penalty <= 2.0, "between -2 and 2"),
-            "repetition_penalty": (0.0 < self.repetition_penalty <= 2.0, "above 0, at most 2"),
-            "logprobs": (0 <= (self.logprobs or 0) <= MAX_LOGPROBS, f"0 to {MAX_LOGPROBS}"),
-            "prompt_logprobs": (
-                0 <= (self.prompt_logprobs or 0) <= MAX_LOGPROBS,
-                f"0 to {MAX_LOGPROBS}",
-            ),
-        }
-        for name, (ok, remedy) in checks.items():
-            if not ok:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be {remedy}")
-        for token, bias in self.logit_bias.items():
-            if not math.isfinite(bias):
-                raise ValueError(f"logit_bias of id {token} is {bias}: it must be a finite number")
-
-
-MAX_LOGPROBS = 20
+        if self.max_tokens < least:
+            raise ValueError(f"max_tokens is {self.max_tokens}: it must be at least {least}")
+        self.check()
+        for name in ("logprobs", "prompt_logprobs"):
+            count = getattr(self, name)
+            if count is not None and not 0 <= count <= MAX_LOGPROBS:
+                raise ValueError(f"{name} is {count}: it must be between 0 and {MAX_LOGPROBS}")

@@ -1,1 +1,28 @@
-"""What a run writes down: files that are whole or absent, metrics, progress."""
+"""Records of a run: files that are whole or absent, metrics, tables, plots, the machine.
+
+Nothing here knows what is recorded. matplotlib is imported when a plot is drawn.
+"""
+
+from openk2.record.atomic import settled_folder, write_file_atomically, write_folder_atomically
+from openk2.record.lock import hold_folder
+from openk2.record.machine import describe_machine
+from openk2.record.metrics import MetricsLog, read_metrics
+from openk2.record.plots import Line, Panel, PlotError, require_plots, svg
+from openk2.record.tables import Table, spread
+
+__all__ = [
+    "Line",
+    "MetricsLog",
+    "Panel",
+    "PlotError",
+    "Table",
+    "describe_machine",
+    "hold_folder",
+    "read_metrics",
+    "require_plots",
+    "settled_folder",
+    "spread",
+    "svg",
+    "write_file_atomically",
+    "write_folder_atomically",
+]

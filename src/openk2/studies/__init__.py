@@ -10,7 +10,7 @@ from openk2.studies.heads import HeadsStudy
 from openk2.studies.optimizers import OptimizerStudy
 from openk2.studies.page import write_page
 from openk2.studies.qk_clip import QKClipStudy
-from openk2.studies.run import Place
+from openk2.studies.run import StudyPlace
 from openk2.studies.size import LARGE, SMALL, Size, quick
 from openk2.studies.sparsity import SparsityStudy
 from openk2.studies.study import Findings, Study, collect
@@ -22,12 +22,12 @@ __all__ = [
     "Findings",
     "HeadsStudy",
     "OptimizerStudy",
-    "Place",
     "QKClipStudy",
     "Size",
     "SparsityStudy",
     "Study",
     "StudyError",
+    "StudyPlace",
     "collect",
     "open_corpus",
     "quick",

@@ -13,10 +13,17 @@ from pathlib import Path
 import numpy as np
 
 from openk2.chat import Tokenizer
-from openk2.data import Document, PackedRows, open_rows, pack_stream, read_texts
-from openk2.data.chat_dataset import chat_documents, text_documents
-from openk2.data.rows import Rows
-from openk2.record.atomic import write_file_atomically
+from openk2.data import (
+    Document,
+    PackedRows,
+    Rows,
+    chat_documents,
+    open_rows,
+    pack_stream,
+    read_texts,
+    text_documents,
+)
+from openk2.record import write_file_atomically
 from openk2.studies.error import StudyError
 from openk2.studies.size import Size
 from openk2.synthesis import generate

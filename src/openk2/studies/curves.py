@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Sequence
 
-from openk2.record.plots import Line
-from openk2.studies.result import Result
+from openk2.record import Line
+from openk2.studies.result import StudyResult
 
 
-def loss_line(label: str, results: Sequence[Result]) -> Line:
+def loss_line(label: str, results: Sequence[StudyResult]) -> Line:
     """Held-out loss over tokens, in millions."""
     tokens = [point[0] / 1e6 for point in results[0].curve]
     return banded(label, tokens, [[loss for _, loss in result.curve] for result in results])
 
 
-def step_line(label: str, results: Sequence[Result], read: Callable[[Result], list[float]]) -> Line:
+def step_line(
+    label: str, results: Sequence[StudyResult], read: Callable[[StudyResult], list[float]]
+) -> Line:
     """What `read` gives of every step."""
     steps = [row["step"] for row in results[0].rows]
     return banded(label, steps, [read(result) for result in results])

@@ -3,11 +3,10 @@
 from dataclasses import replace
 
 from openk2.architecture import ModelConfig
-from openk2.record.plots import Panel
-from openk2.record.tables import Table, spread
+from openk2.record import Panel, Table, spread
 from openk2.studies.curves import loss_line
 from openk2.studies.flops import absorbed_attention_flops, attention_flops, forward_flops
-from openk2.studies.result import Result
+from openk2.studies.result import StudyResult
 from openk2.studies.setting import Setting, plain
 from openk2.studies.size import Size
 from openk2.studies.study import Findings, Results
@@ -59,13 +58,13 @@ def settings(size: Size, heads: int) -> list[Setting]:
     return [replace(plain(size), heads=heads, seed=seed) for seed in size.seeds]
 
 
-def gains(once: list[Result], twice: list[Result]) -> list[float]:
+def gains(once: list[StudyResult], twice: list[StudyResult]) -> list[float]:
     """The relative gain in final loss of each seed."""
     pairs = zip(once, twice, strict=True)
     return [(one.final_loss - two.final_loss) / one.final_loss for one, two in pairs]
 
 
-def table(once: list[Result], twice: list[Result]) -> Table:
+def table(once: list[StudyResult], twice: list[StudyResult]) -> Table:
     """A row for each number of heads."""
     rows = [
         (
@@ -117,7 +116,7 @@ COUNTS = (
 )
 
 
-def remarks(once: list[Result], twice: list[Result]) -> tuple[str, ...]:
+def remarks(once: list[StudyResult], twice: list[StudyResult]) -> tuple[str, ...]:
     """What the figures say, whichever way they fell."""
     gained = [100 * gain for gain in gains(once, twice)]
     losses = [result.final_loss for result in once]

@@ -5,10 +5,9 @@ best rate of each then gets the other seeds. Report 2.1, and Moonlight (arXiv 25
 claim that Muon needs half of AdamW's tokens.
 """
 
-from openk2.record.plots import Line, Panel
-from openk2.record.tables import Table, spread
+from openk2.record import Line, Panel, Table, spread
 from openk2.studies.curves import banded, loss_line
-from openk2.studies.result import Result
+from openk2.studies.result import StudyResult
 from openk2.studies.setting import Setting, adamw, plain
 from openk2.studies.size import Size
 from openk2.studies.study import Findings, Results
@@ -109,7 +108,7 @@ def sweep_table(size: Size, results: Results) -> Table:
     return Table(("optimizer", "peak rate", "final held-out loss", "max logit"), tuple(rows))
 
 
-def outcome_table(theirs: list[Result], ours: list[Result], target: float) -> Table:
+def outcome_table(theirs: list[StudyResult], ours: list[StudyResult], target: float) -> Table:
     """All seeds of both: final loss, and tokens to the target."""
     rows = []
     for name, results in (("AdamW", theirs), ("Muon", ours)):
@@ -127,7 +126,11 @@ def outcome_table(theirs: list[Result], ours: list[Result], target: float) -> Ta
 
 
 def remarks(
-    size: Size, chosen: list[Setting], theirs: list[Result], ours: list[Result], target: float
+    size: Size,
+    chosen: list[Setting],
+    theirs: list[StudyResult],
+    ours: list[StudyResult],
+    target: float,
 ) -> tuple[str, ...]:
     """What the figures say, whichever way they fell."""
     said = []

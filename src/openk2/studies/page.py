@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from openk2.record.atomic import write_file_atomically
-from openk2.record.plots import svg
+from openk2.record import svg, write_file_atomically
 from openk2.studies.corpus import Corpus
-from openk2.studies.result import Result
-from openk2.studies.run import Place
+from openk2.studies.result import StudyResult
+from openk2.studies.run import StudyPlace
 from openk2.studies.size import Size
 from openk2.studies.study import Findings
 
@@ -20,8 +19,8 @@ def write_page(
     *,
     size: Size,
     corpus: Corpus,
-    place: Place,
-    results: Sequence[Result],
+    place: StudyPlace,
+    results: Sequence[StudyResult],
 ) -> Path:
     """Write `name`.md and `name`.svg into `folder`, made if it is absent; return the page.
 
@@ -40,8 +39,8 @@ def markdown(
     findings: Findings,
     size: Size,
     corpus: Corpus,
-    place: Place,
-    results: Sequence[Result],
+    place: StudyPlace,
+    results: Sequence[StudyResult],
 ) -> str:
     """The page's text."""
     parts = [
@@ -66,7 +65,7 @@ def warnings(size: Size) -> list[str]:
     return ["**A quick run: a dozen steps of a network of nothing. Its figures show nothing.**"]
 
 
-def divergences(results: Sequence[Result]) -> list[str]:
+def divergences(results: Sequence[StudyResult]) -> list[str]:
     """Which runs did not come to their end."""
     ended = [f"{r.setting.name} at step {r.diverged}" for r in results if r.diverged is not None]
     return [f"**Diverged** (a loss, gradient or logit not finite): {', '.join(ended)}."] * bool(
@@ -75,7 +74,7 @@ def divergences(results: Sequence[Result]) -> list[str]:
 
 
 def circumstances(
-    name: str, size: Size, corpus: Corpus, place: Place, results: Sequence[Result]
+    name: str, size: Size, corpus: Corpus, place: StudyPlace, results: Sequence[StudyResult]
 ) -> str:
     """How to have the same page again."""
     shape, hours = size.shape, sum(result.cpu_seconds for result in results) / 3600

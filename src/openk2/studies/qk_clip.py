@@ -7,10 +7,9 @@ tau and later fall; the loss curves overlap (ablation at tau 30).
 import math
 from dataclasses import replace
 
-from openk2.record.plots import Line, Panel
-from openk2.record.tables import Table, spread
+from openk2.record import Line, Panel, Table, spread
 from openk2.studies.curves import loss_line, step_line
-from openk2.studies.result import Result
+from openk2.studies.result import StudyResult
 from openk2.studies.setting import Setting, adamw, hottest
 from openk2.studies.size import Size
 from openk2.studies.study import Findings, Results
@@ -65,7 +64,7 @@ def clipped(size: Size) -> list[Setting]:
     return [replace(hottest(size), tau=tau) for tau in size.taus]
 
 
-def distance(one: Result, other: Result) -> float:
+def distance(one: StudyResult, other: StudyResult) -> float:
     """Mean absolute difference of the held-out losses; infinite if one of the two diverged."""
     if len(one.curve) != len(other.curve):
         return math.inf
@@ -74,7 +73,7 @@ def distance(one: Result, other: Result) -> float:
     return sum(gaps) / len(gaps)
 
 
-def logit_table(named: list[tuple[str, Result]], muon: Result) -> Table:
+def logit_table(named: list[tuple[str, StudyResult]], muon: StudyResult) -> Table:
     """A row for each optimizer, first seed."""
     rows = [
         (
@@ -100,7 +99,7 @@ def logit_table(named: list[tuple[str, Result]], muon: Result) -> Table:
     return Table(header, tuple(rows))
 
 
-def seed_pairs(size: Size, results: Results) -> list[tuple[Result, Result]]:
+def seed_pairs(size: Size, results: Results) -> list[tuple[StudyResult, StudyResult]]:
     """For each seed that both have: Muon, and MuonClip with the lowest cap."""
     lowest = clipped(size)[-1]
     return [
@@ -125,7 +124,7 @@ def seed_table(size: Size, results: Results) -> Table:
     return Table(("optimizer", "seeds", "final held-out loss", "max logit"), tuple(rows))
 
 
-def remarks(size: Size, results: Results, named: list[tuple[str, Result]]) -> tuple[str, ...]:
+def remarks(size: Size, results: Results, named: list[tuple[str, StudyResult]]) -> tuple[str, ...]:
     """What the figures say, whichever way they fell."""
     pairs = seed_pairs(size, results)
     by_clip = [distance(clip, muon) for muon, clip in pairs]
@@ -156,7 +155,7 @@ def remarks(size: Size, results: Results, named: list[tuple[str, Result]]) -> tu
     return tuple(said)
 
 
-def panels(named: list[tuple[str, Result]]) -> tuple[Panel, ...]:
+def panels(named: list[tuple[str, StudyResult]]) -> tuple[Panel, ...]:
     """Logits, heads clipped at each step, loss."""
     first, last = 0.0, float(len(named[0][1].rows))
     lines = [step_line(name, [result], lambda r: r.max_logits) for name, result in named]

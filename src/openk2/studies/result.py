@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from openk2.record.metrics import read_metrics
+from openk2.record import read_metrics
 from openk2.studies.setting import Setting
 
 
 @dataclass(frozen=True)
-class Result:
+class StudyResult:
     """One run's rows (see `run.metrics`), what it was of, how long it took and where.
 
     cpu_seconds: of all threads, so that a busy machine does not count. parameters, active: see
@@ -31,7 +31,7 @@ class Result:
     diverged: int | None = None
 
     @classmethod
-    def read(cls, folder: Path) -> "Result | None":
+    def read(cls, folder: Path) -> "StudyResult | None":
         """The run in `folder`; None if it is not finished."""
         file = folder / "result.json"
         if not file.exists():

@@ -17,24 +17,29 @@ import torch
 
 from openk2.architecture import count_parameters
 from openk2.chat import Tokenizer
-from openk2.data.mixture import Batch, Mixture
+from openk2.data import Batch, Mixture
 from openk2.model import K2Model
-from openk2.record.atomic import write_file_atomically
-from openk2.record.machine import describe_machine
-from openk2.record.metrics import MetricsLog
+from openk2.record import MetricsLog, describe_machine, write_file_atomically
 from openk2.studies.corpus import Corpus
 from openk2.studies.flops import training_flops
 from openk2.studies.setting import Setting
 from openk2.studies.size import Size
 from openk2.studies.watched import Watched, make_optimizer
-from openk2.train.loss import IGNORED, StepLoss
-from openk2.train.passes import MicroBatches, loss_of, micro_batches
-from openk2.train.start import fresh_config
-from openk2.train.step import StepReport, TrainingError, train_step
+from openk2.train import (
+    IGNORED,
+    MicroBatches,
+    StepLoss,
+    StepReport,
+    TrainingError,
+    fresh_config,
+    loss_of,
+    micro_batches,
+    train_step,
+)
 
 
 @dataclass(frozen=True)
-class Place:
+class StudyPlace:
     """Where runs are kept and what computes them."""
 
     out: Path
@@ -42,7 +47,7 @@ class Place:
     threads: int = 1
 
 
-def run(setting: Setting, size: Size, corpus: Corpus, place: Place) -> None:
+def run(setting: Setting, size: Size, corpus: Corpus, place: StudyPlace) -> None:
     """Train from step 0 to the last and write metrics.jsonl, then result.json.
 
     A loss, gradient or logit that is not finite ends the run: it diverged, which is a result too.
@@ -68,7 +73,7 @@ def run(setting: Setting, size: Size, corpus: Corpus, place: Place) -> None:
 
 
 def learn(
-    model: K2Model, setting: Setting, size: Size, corpus: Corpus, place: Place, log: MetricsLog
+    model: K2Model, setting: Setting, size: Size, corpus: Corpus, place: StudyPlace, log: MetricsLog
 ) -> int | None:
     """All steps, each a line of `log`. Returns the step that could not be taken, None if all were.
 
@@ -149,12 +154,12 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def run_folder(setting: Setting, size: Size, place: Place) -> Path:
+def run_folder(setting: Setting, size: Size, place: StudyPlace) -> Path:
     """Where the run is kept."""
     return place.out / size.name / setting.name
 
 
-def identity(setting: Setting, size: Size, corpus: Corpus, place: Place) -> str:
+def identity(setting: Setting, size: Size, corpus: Corpus, place: StudyPlace) -> str:
     """Digest of all that a run's numbers follow from, but for the machine and the code."""
     fixed = asdict(size)
     # What only says which runs there are, or is in the setting.

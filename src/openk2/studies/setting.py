@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from openk2.studies.size import Size
-from openk2.train.recipe import Shape
+from openk2.train import Shape
 
 
 @dataclass(frozen=True)

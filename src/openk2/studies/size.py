@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from openk2.optim import WarmupStableDecay
-from openk2.train.recipe import Shape
+from openk2.train import Shape
 
 Precision = Literal["float32", "bfloat16"]
 

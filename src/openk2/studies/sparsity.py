@@ -3,10 +3,9 @@
 from dataclasses import replace
 from itertools import pairwise
 
-from openk2.record.plots import Panel
-from openk2.record.tables import Table, spread
+from openk2.record import Panel, Table, spread
 from openk2.studies.curves import banded, loss_line
-from openk2.studies.result import Result
+from openk2.studies.result import StudyResult
 from openk2.studies.setting import Setting, plain
 from openk2.studies.size import Size
 from openk2.studies.study import Findings, Results
@@ -74,13 +73,13 @@ def settings(size: Size, experts: int) -> list[Setting]:
     return [replace(plain(size), experts=experts, seed=seed) for seed in size.seeds[:2]]
 
 
-def flops_to(result: Result, loss: float) -> float | None:
+def flops_to(result: StudyResult, loss: float) -> float | None:
     """Training FLOPs until the held-out loss first falls to `loss`; None if it never does."""
     tokens = result.tokens_to(loss)
     return None if tokens is None else tokens * result.flops_per_token
 
 
-def saving(group: list[Result], least: list[Result]) -> float | None:
+def saving(group: list[StudyResult], least: list[StudyResult]) -> float | None:
     """How many times fewer FLOPs `group` needs for the final loss of `least`, seeds averaged."""
     target = sum(result.final_loss for result in least) / len(least)
     needed = [n for n in (flops_to(result, target) for result in group) if n is not None]
@@ -90,7 +89,7 @@ def saving(group: list[Result], least: list[Result]) -> float | None:
     return spent / (sum(needed) / len(needed))
 
 
-def table(size: Size, runs: dict[int, list[Result]]) -> Table:
+def table(size: Size, runs: dict[int, list[StudyResult]]) -> Table:
     """A row for each number of experts."""
     least = runs[size.experts[0]]
     rows = []
@@ -123,7 +122,7 @@ def table(size: Size, runs: dict[int, list[Result]]) -> Table:
     return Table(header, tuple(rows))
 
 
-def remarks(size: Size, runs: dict[int, list[Result]]) -> tuple[str, ...]:
+def remarks(size: Size, runs: dict[int, list[StudyResult]]) -> tuple[str, ...]:
     """What the figures say, whichever way they fell."""
     means = [sum(r.final_loss for r in group) / len(group) for group in runs.values()]
     widest = max(

@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Protocol
 
-from openk2.record.plots import Panel
-from openk2.record.tables import Table
+from openk2.record import Panel, Table
 from openk2.studies.corpus import Corpus
 from openk2.studies.error import StudyError
-from openk2.studies.result import Result
-from openk2.studies.run import Place, identity, run, run_folder
+from openk2.studies.result import StudyResult
+from openk2.studies.run import StudyPlace, identity, run, run_folder
 from openk2.studies.setting import Setting
 from openk2.studies.size import Size
 
-Results = Mapping[Setting, Result]
+Results = Mapping[Setting, StudyResult]
 
 
 @dataclass(frozen=True)
@@ -48,18 +47,18 @@ def collect(
     study: Study,
     size: Size,
     corpus: Corpus,
-    place: Place,
+    place: StudyPlace,
     *,
     jobs: int = 1,
     prepare: Callable[[], None] | None = None,
     announce: Callable[[str], None] = lambda _: None,
-) -> dict[Setting, Result]:
+) -> dict[Setting, StudyResult]:
     """Every run of the study's plan, recorded or run now, `jobs` at once.
 
     prepare: called first in each process that is started, if jobs are more than one.
     Raises StudyError if a recorded run was made of other settings, and whatever a run raises.
     """
-    done: dict[Setting, Result] = {}
+    done: dict[Setting, StudyResult] = {}
     while True:
         for setting in study.plan(size, done):
             known = recorded(setting, size, corpus, place)
@@ -78,10 +77,10 @@ def collect(
             )
 
 
-def recorded(setting: Setting, size: Size, corpus: Corpus, place: Place) -> Result | None:
+def recorded(setting: Setting, size: Size, corpus: Corpus, place: StudyPlace) -> StudyResult | None:
     """The finished run of this setting. Raises StudyError if its folder holds another's."""
     folder = run_folder(setting, size, place)
-    result = Result.read(folder)
+    result = StudyResult.read(folder)
     if result is not None and result.identity != identity(setting, size, corpus, place):
         raise StudyError(
             f"{folder} holds a run of another size, corpus, device or number of threads: "
@@ -94,7 +93,7 @@ def ran(
     settings: list[Setting],
     size: Size,
     corpus: Corpus,
-    place: Place,
+    place: StudyPlace,
     jobs: int,
     prepare: Callable[[], None] | None,
 ) -> Iterable[Setting]:

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from openk2.synthesis.phrasings import Exchange, phrasing
+from openk2.synthesis.phrasings import Exchange, phrasing, sentence
 from openk2.synthesis.values import Split
 
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -39,55 +39,76 @@ def arithmetic(rng: Random, split: Split) -> Exchange:
 
 def number_question(rng: Random, split: Split) -> Exchange:
     """Doubles, halves, squares, neighbours, even or odd, the larger of two."""
+    kind = rng.choice((_multiple, _multiple, _next_number, _parity, _larger))
+    return kind(rng, split)
+
+
+def _multiple(rng: Random, split: Split) -> Exchange:
     number = rng.randint(1, 20)
-    kind = rng.choice(("double", "half", "after", "before", "parity", "larger", "square"))
-    if kind in ("double", "half", "square"):
-        start = {"half": 2 * number, "square": number % 10 + 1}.get(kind, number)
-        result = {"double": 2 * start, "half": start // 2, "square": start * start}[kind]
-        noun = {"double": "double", "half": "half of", "square": "the square of"}[kind]
-        asked = ("What is {}?", "How much is {}?", "Tell me {}.", "Calculate {}.", "What's {}?")
-        shown = f"{noun} {start}"
-        text = f"{shown[0].upper()}{shown[1:]} is {result}."
-        return phrasing(rng, split, asked).format(shown), text
-    if kind in ("after", "before"):
-        other = number + 1 if kind == "after" else number - 1
-        asked = ("Which number comes {} {}?", "What number is {} {}?", "What comes {} {}?",
-                 "Counting up, what number comes {} {}?",
-                 "Tell me the number that comes {} {}.")  # fmt: skip
-        return phrasing(rng, split, asked).format(kind, number), f"{other} comes {kind} {number}."
-    if kind == "parity":
-        word = "odd" if number % 2 else "even"
-        asked = ("Is {} even or odd?", "Is {} odd or even?", "Is the number {} even or odd?",
-                 "{}: even or odd?", "Tell me if {} is even or odd.")  # fmt: skip
-        return phrasing(rng, split, asked).format(number), f"{number} is {word}."
+    kinds = (("double", number, 2 * number), ("half of", 2 * number, number),
+             ("the square of", number % 10 + 1, (number % 10 + 1) ** 2))  # fmt: skip
+    noun, start, result = rng.choice(kinds)
+    asked = ("What is {}?", "How much is {}?", "Tell me {}.", "Calculate {}.", "What's {}?")
+    shown = f"{noun} {start}"
+    return phrasing(rng, split, asked).format(shown), sentence(f"{shown} is {result}")
+
+
+def _next_number(rng: Random, split: Split) -> Exchange:
+    number, (side, step) = rng.randint(1, 20), rng.choice((("after", 1), ("before", -1)))
+    asked = ("Which number comes {} {}?", "What number is {} {}?", "What comes {} {}?",
+             "Counting up, what number comes {} {}?",
+             "Tell me the number that comes {} {}.")  # fmt: skip
+    return phrasing(rng, split, asked).format(
+        side, number
+    ), f"{number + step} comes {side} {number}."
+
+
+def _parity(rng: Random, split: Split) -> Exchange:
+    number = rng.randint(1, 20)
+    asked = ("Is {} even or odd?", "Is {} odd or even?", "Is the number {} even or odd?",
+             "{}: even or odd?", "Tell me if {} is even or odd.")  # fmt: skip
+    return phrasing(rng, split, asked).format(number), f"{number} is {('even', 'odd')[number % 2]}."
+
+
+def _larger(rng: Random, split: Split) -> Exchange:
     one, two = rng.sample(range(1, 101), 2)
     asked = ("Which is larger, {} or {}?", "What is bigger, {} or {}?", "Is {} or {} larger?",
              "Which number is greater: {} or {}?", "Tell me the larger of {} and {}.")  # fmt: skip
-    text = f"{max(one, two)} is larger than {min(one, two)}."
-    return phrasing(rng, split, asked).format(one, two), text
+    question = phrasing(rng, split, asked).format(one, two)
+    return question, f"{max(one, two)} is larger than {min(one, two)}."
 
 
 def calendar(rng: Random, split: Split) -> Exchange:
     """The day or month before or after, the n-th of them, the length of a month."""
+    kind = rng.choice((_neighbour, _neighbour, _nth, _length))
+    return kind(rng, split)
+
+
+def _neighbour(rng: Random, split: Split) -> Exchange:
     names, noun = rng.choice(((_DAYS, "day"), (_MONTHS, "month")))
-    number, kind = rng.randrange(len(names)), rng.choice(("next", "next", "nth", "length"))
-    name = names[number]
-    if kind == "next":
-        side, step = rng.choice((("after", 1), ("before", -1)))
-        other = names[(number + step) % len(names)]
-        asked = ("What {0} comes {1} {2}?", "Which {0} is {1} {2}?", "What {0} is {1} {2}?",
-                 "Which {0} comes {1} {2}?", "Tell me the {0} {1} {2}.",
-                 "What is the {0} {1} {2}?")  # fmt: skip
-        question = phrasing(rng, split, asked).format(noun, side, name)
-        return question, f"The {noun} {side} {name} is {other}."
-    whole = "week" if noun == "day" else "year"
-    if kind == "nth" or noun == "day":
-        asked = ("What is the {0} {1} of the {2}?", "Which is the {0} {1} of the {2}?",
-                 "Name the {0} {1} of the {2}.", "Which {1} is the {0} of the {2}?",
-                 "Tell me the {0} {1} of the {2}.")  # fmt: skip
-        question = phrasing(rng, split, asked).format(_ORDINALS[number], noun, whole)
-        start = "Counting from Monday, the" if noun == "day" else "The"
-        return question, f"{start} {_ORDINALS[number]} {noun} of the {whole} is {name}."
+    number, (side, step) = rng.randrange(len(names)), rng.choice((("after", 1), ("before", -1)))
+    asked = ("What {0} comes {1} {2}?", "Which {0} is {1} {2}?", "What {0} is {1} {2}?",
+             "Which {0} comes {1} {2}?", "Tell me the {0} {1} {2}.",
+             "What is the {0} {1} {2}?")  # fmt: skip
+    question = phrasing(rng, split, asked).format(noun, side, names[number])
+    other = names[(number + step) % len(names)]
+    return question, f"The {noun} {side} {names[number]} is {other}."
+
+
+def _nth(rng: Random, split: Split) -> Exchange:
+    names, noun, whole, start = rng.choice(
+        ((_DAYS, "day", "week", "Counting from Monday, the"), (_MONTHS, "month", "year", "The"))
+    )
+    number = rng.randrange(len(names))
+    asked = ("What is the {0} {1} of the {2}?", "Which is the {0} {1} of the {2}?",
+             "Name the {0} {1} of the {2}.", "Which {1} is the {0} of the {2}?",
+             "Tell me the {0} {1} of the {2}.")  # fmt: skip
+    question = phrasing(rng, split, asked).format(_ORDINALS[number], noun, whole)
+    return question, f"{start} {_ORDINALS[number]} {noun} of the {whole} is {names[number]}."
+
+
+def _length(rng: Random, split: Split) -> Exchange:
+    name = rng.choice(_MONTHS)
     asked = ("How many days does {} have?", "How many days are in {}?", "How long is {}?",
              "How many days are there in {}?", "Tell me how many days {} has.")  # fmt: skip
     leap = ", or 29 in a leap year" if name == "February" else ""

@@ -1,1 +1,28 @@
-"""Training: one step loop for pre-training and supervised fine-tuning."""
+"""Training: a recipe to a checkpoint, in one step loop for pre-training and fine-tuning."""
+
+from openk2.train.loop import Progress, join, train
+from openk2.train.loss import IGNORED, StepLoss
+from openk2.train.passes import MicroBatches, loss_of, micro_batches
+from openk2.train.recipe import Memory, Recipe, Shape
+from openk2.train.resume import StateError
+from openk2.train.start import fresh_config
+from openk2.train.step import StepReport, TrainingError, train_step
+
+__all__ = [
+    "IGNORED",
+    "Memory",
+    "MicroBatches",
+    "Progress",
+    "Recipe",
+    "Shape",
+    "StateError",
+    "StepLoss",
+    "StepReport",
+    "TrainingError",
+    "fresh_config",
+    "join",
+    "loss_of",
+    "micro_batches",
+    "train",
+    "train_step",
+]

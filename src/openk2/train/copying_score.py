@@ -34,7 +34,7 @@ class CopyingScore:
     matching_head: tuple[int, int]
 
 
-class HeadWeights(Observation):
+class CopyingHeads(Observation):
     """Means over the queries of the second half of repeated rows: float32 [layers, heads]."""
 
     def __init__(self, config: ModelConfig, device: torch.device | str, half: int) -> None:
@@ -61,7 +61,7 @@ def copying_score(
     half = min(HALF, model.config.max_position_embeddings // 2)
     rows = torch.randint(0, ids, (ROWS, half), generator=torch.Generator().manual_seed(0))
     tokens = torch.cat((rows, rows), dim=1).to(device)
-    seen = HeadWeights(model.config, device, half)
+    seen = CopyingHeads(model.config, device, half)
     with torch.autocast(torch.device(device).type, products, enabled=products is not None):
         logits = model.lm_head(model(tokens, observation=seen)[:, half:-1]).float()
     wanted = tokens[:, half + 1 :]

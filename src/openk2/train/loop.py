@@ -15,14 +15,11 @@ from openk2.architecture import ModelConfig
 from openk2.chat import Tokenizer
 from openk2.checkpoint import export_tensors
 from openk2.config import RecipeError
-from openk2.data import DataError, open_rows
-from openk2.data.mixture import Mixture
+from openk2.data import DataError, Mixture, open_rows
 from openk2.model import K2Model
 from openk2.optim import MuonClip, ownership_table
-from openk2.parallel import Fleet, Sharding
-from openk2.parallel.pipeline import Pipeline, check_micro_batches
-from openk2.record.lock import hold_folder
-from openk2.record.metrics import MetricsLog
+from openk2.parallel import Fleet, Pipeline, Sharding, check_micro_batches
+from openk2.record import MetricsLog, hold_folder
 from openk2.train.copying_score import copying_score
 from openk2.train.identity import Identity
 from openk2.train.memory import keep_activations, passes_in

@@ -6,9 +6,7 @@ from collections.abc import Callable
 import torch
 
 from openk2.config import RecipeError
-from openk2.model import K2Model
-from openk2.model.activations import Keeping
-from openk2.model.experts import Experts
+from openk2.model import Experts, K2Model, Keeping
 from openk2.train.passes import Passes
 from openk2.train.recipe import Memory
 from openk2.train.working_copy import WorkingCopy, narrow

@@ -11,9 +11,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from openk2.data.mixture import Batch
+from openk2.data import Batch
 from openk2.model import K2Model, Observation
-from openk2.parallel.pipeline import Pipeline
+from openk2.parallel import Pipeline
 from openk2.train.loss import StepLoss
 
 

@@ -36,7 +36,8 @@ class Readings:
         parts = first, nll_by_role, violations, idle
         numbers = iter(torch.cat(parts).tolist())
         told, nll, by_layer, idle_by_layer = (tuple(islice(numbers, len(part))) for part in parts)
-        return cls(*told, nll, by_layer, tuple(map(int, idle_by_layer)))
+        mean, balance, size, largest = told
+        return cls(mean, balance, size, largest, nll, by_layer, tuple(map(int, idle_by_layer)))
 
 
 def load_statistics(load: Tensor) -> tuple[Tensor, Tensor]:

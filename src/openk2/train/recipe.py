@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from openk2.architecture import ModelConfig, Yarn
-from openk2.model.copying_start import Circuit
+from openk2.model import Circuit
 from openk2.optim import WarmupStableDecay
 from openk2.parallel import Layout
 from openk2.train.loss_weights import LossWeights

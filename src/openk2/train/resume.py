@@ -25,7 +25,7 @@ from torch import Tensor
 
 from openk2.optim import MuonClip
 from openk2.parallel import Fleet, Sharding
-from openk2.record.atomic import write_folder_atomically
+from openk2.record import write_folder_atomically
 from openk2.train.identity import Identity
 
 T = TypeVar("T")

@@ -7,15 +7,11 @@ import torch
 
 from openk2.architecture import ModelConfig
 from openk2.chat import Tokenizer
-from openk2.checkpoint.load import read_rows
-from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
+from openk2.checkpoint import StoredCheckpoint, open_checkpoint, read_rows
 from openk2.config import RecipeError
-from openk2.model import K2Model
-from openk2.model.copying_start import CopyingStart
+from openk2.model import CopyingStart, K2Model
 from openk2.model.initial import start
-from openk2.parallel import Fleet, Sharding, shard
-from openk2.parallel.sharding import Held
-from openk2.parallel.stage import keep_parts, parts_of
+from openk2.parallel import Fleet, HeldRows, Sharding, keep_parts, parts_of, shard
 from openk2.train.recipe import Recipe, Shape
 
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
@@ -49,7 +45,7 @@ class Fresh:
             else:
                 self.draw(held)
 
-    def draw(self, held: Held) -> None:
+    def draw(self, held: HeldRows) -> None:
         """Draw the rows that are here, and write what `copying` has to write into them."""
         deviation = self.embedding_std if held.name == EMBEDDING else self.config.initializer_range
         if self.copying is None or not self.copying.writes(held.name):

@@ -13,11 +13,11 @@ from safetensors import safe_open
 from torch import Tensor
 
 from openk2.architecture import ModelConfig
-from openk2.checkpoint.names import PublishedTensor
+from openk2.checkpoint import PublishedTensor
 
 
 @dataclass(frozen=True)
-class Run:
+class StoredRows:
     """Rows first .. first + count - 1 of a tensor, all of its rows where `path` has it."""
 
     path: Path
@@ -33,20 +33,20 @@ class StateTensors:
     folder: Path
 
     @cached_property
-    def runs(self) -> dict[str, list[Run]]:
+    def runs(self) -> dict[str, list[StoredRows]]:
         """For each stored tensor its runs of rows, in order."""
         from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
         from torch.distributed.checkpoint.metadata import MetadataIndex, TensorStorageMetadata
 
         metadata = HuggingFaceStorageReader(str(self.folder)).read_metadata()
-        runs: dict[str, list[Run]] = {}
+        runs: dict[str, list[StoredRows]] = {}
         for name, tensor in metadata.state_dict_metadata.items():
             assert isinstance(tensor, TensorStorageMetadata)
             for chunk in sorted(tensor.chunks, key=lambda chunk: tuple(chunk.offsets)):
                 if not chunk.sizes:
                     continue  # a scalar of the optimizer's
                 stored = metadata.storage_data[MetadataIndex(name, chunk.offsets)]
-                run = Run(Path(stored.relative_path), chunk.offsets[0], chunk.sizes[0])
+                run = StoredRows(Path(stored.relative_path), chunk.offsets[0], chunk.sizes[0])
                 runs.setdefault(name, []).append(run)
         return runs
 
@@ -60,7 +60,7 @@ class StateTensors:
             matrix: Tensor = file.get_slice(name)[published.expert - run.first]
         return matrix
 
-    def read(self, name: str, run: Run) -> Tensor:
+    def read(self, name: str, run: StoredRows) -> Tensor:
         """A run of rows."""
         with safe_open(run.path, framework="pt") as file:
             tensor: Tensor = file.get_tensor(name)

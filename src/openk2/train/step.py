@@ -4,16 +4,13 @@ Report 2.1 (MuonClip) and DeepSeek-V3 section 2.1.2 (balance without an auxiliar
 """
 
 import math
-import operator
 from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
 
-from openk2.data import Role
-from openk2.data.mixture import Batch
-from openk2.model import K2Model, Observation
-from openk2.model.experts import MixtureOfExperts
+from openk2.data import Batch, Role
+from openk2.model import K2Model, MixtureOfExperts, Observation
 from openk2.optim import LatentHeads, MuonClip
 from openk2.parallel import ALONE, Fleet, Sharding
 from openk2.train.loss import StepLoss
@@ -137,7 +134,7 @@ def weight_of(counts: list[int], weights: LossWeights) -> float:
     """The weight of all the step's learned tokens. Raises TrainingError if it is 0."""
     if not any(counts[1:]):
         raise TrainingError("no learned token in the batch: check the data's loss mask")
-    total = sum(map(operator.mul, counts, weights.by_role))
+    total = sum(count * weight for count, weight in zip(counts, weights.by_role, strict=True))
     if not total:
         raise TrainingError(
             "every learned token in the batch has loss weight 0: raise the weights in [loss], or "

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from openk2.data.mixture import Batch
+from openk2.data import Batch
 from openk2.model import Observation
 from openk2.train.loss import StepLoss
 from openk2.train.passes import Passes

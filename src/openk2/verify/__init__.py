@@ -6,10 +6,10 @@ outside like any other.
 
 from openk2.verify.arguments import argument_problem, read_json, schema_problem
 from openk2.verify.checks import CHECKS, Check
-from openk2.verify.outcome import Outcome, Report, Result
+from openk2.verify.outcome import CheckOutcome, CheckResult, Report
 from openk2.verify.page import html_page
 from openk2.verify.requests_file import (
-    Request,
+    RecordedRequest,
     RequestsFileError,
     read_requests,
     requests_check,
@@ -22,14 +22,14 @@ from openk2.verify.wire.probe import Probe
 __all__ = [
     "CHECKS",
     "Check",
+    "CheckOutcome",
+    "CheckResult",
     "Endpoint",
     "EndpointFault",
-    "Outcome",
     "Probe",
+    "RecordedRequest",
     "Report",
-    "Request",
     "RequestsFileError",
-    "Result",
     "UnusableEndpointError",
     "argument_problem",
     "find_model",

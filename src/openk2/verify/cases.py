@@ -6,11 +6,11 @@ from typing import Any
 
 from openk2.chat import call_id
 
-Tool = dict[str, Any]
-Message = dict[str, Any]
+ToolJson = dict[str, Any]
+MessageJson = dict[str, Any]
 
 
-def tool(name: str, description: str, properties: Mapping[str, Any], **fields: Any) -> Tool:
+def tool(name: str, description: str, properties: Mapping[str, Any], **fields: Any) -> ToolJson:
     """A function tool, all of its properties required. fields: of the function, such as strict."""
     parameters = {
         "type": "object",
@@ -21,7 +21,7 @@ def tool(name: str, description: str, properties: Mapping[str, Any], **fields: A
     return with_schema(name, description, parameters, **fields)
 
 
-def with_schema(name: str, description: str, schema: Mapping[str, Any], **fields: Any) -> Tool:
+def with_schema(name: str, description: str, schema: Mapping[str, Any], **fields: Any) -> ToolJson:
     """A function tool with these parameters."""
     function = {"name": name, "description": description, "parameters": dict(schema), **fields}
     return {"type": "function", "function": function}
@@ -53,12 +53,12 @@ ERRANDS = (
 )
 
 
-def user(content: Any) -> Message:
+def user(content: Any) -> MessageJson:
     """A user's turn."""
     return {"role": "user", "content": content}
 
 
-def called(name: str, identity: str, arguments: Mapping[str, Any]) -> Message:
+def called(name: str, identity: str, arguments: Mapping[str, Any]) -> MessageJson:
     """A call of an assistant's turn."""
     written = json.dumps(arguments, ensure_ascii=False)
     return {
@@ -68,12 +68,12 @@ def called(name: str, identity: str, arguments: Mapping[str, Any]) -> Message:
     }
 
 
-def result(identity: str, content: Any) -> Message:
+def result(identity: str, content: Any) -> MessageJson:
     """A tool's turn."""
     return {"role": "tool", "tool_call_id": identity, "content": content}
 
 
-def weather_history(identities: Sequence[str] | None = None, calls: int = 2) -> list[Message]:
+def weather_history(identities: Sequence[str] | None = None, calls: int = 2) -> list[MessageJson]:
     """A conversation that asked for the weather of cities, a call each, and asks once more.
 
     identities: of the calls; K2's own by default.

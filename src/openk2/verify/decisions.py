@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from openk2.verify.cases import TOOLS, Tool
+from openk2.verify.cases import TOOLS, ToolJson
 
 _CITIES = ("Paris", "Nairobi", "Lima", "Osaka", "Oslo", "Hanoi", "Toronto", "Cairo")
 _PEOPLE = ("Maria", "Wei", "Omar", "Ingrid", "Tunde", "Sofia")
@@ -35,7 +35,7 @@ class Decision:
     """A question, the tools beside it, and whether one of them is to be called."""
 
     question: str
-    tools: tuple[Tool, ...]
+    tools: tuple[ToolJson, ...]
     call: bool
 
 

@@ -10,7 +10,7 @@ SHOWN_FAULTS = 5
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CheckOutcome:
     """What a check found.
 
     figure: the measure, short enough for a table. seen: what was seen, and the remedy, in words.
@@ -31,7 +31,7 @@ def judged(
     passed: str,
     remedy: str,
     measures: Mapping[str, float] | None = None,
-) -> Outcome:
+) -> CheckOutcome:
     """A pass if nothing was wrong in `total` trials, else a fail that names the first fault.
 
     total counts trials, of which one can have several faults. passed: what was seen if all is well.
@@ -41,22 +41,24 @@ def judged(
         return skipped("the endpoint gave nothing to judge; other checks say why")
     figure = f"{max(total - len(faults), 0)}/{total}"
     if faults:
-        return Outcome("fail", figure, f"{faults[0]}. {remedy}.", tuple(faults), measures or {})
-    return Outcome("pass", figure, f"{passed}.", (), measures or {})
+        return CheckOutcome(
+            "fail", figure, f"{faults[0]}. {remedy}.", tuple(faults), measures or {}
+        )
+    return CheckOutcome("pass", figure, f"{passed}.", (), measures or {})
 
 
-def skipped(reason: str) -> Outcome:
+def skipped(reason: str) -> CheckOutcome:
     """Nothing could be judged."""
-    return Outcome("skip", "-", f"{reason}.")
+    return CheckOutcome("skip", "-", f"{reason}.")
 
 
 @dataclass(frozen=True)
-class Result:
+class CheckResult:
     """The outcome of a check. name: as in --only; title: what it holds an endpoint to."""
 
     name: str
     title: str
-    outcome: Outcome
+    outcome: CheckOutcome
     seconds: float
 
     def to_json(self) -> dict[str, Any]:
@@ -84,7 +86,7 @@ class Report:
     version: str
     seconds: float
     requests: int
-    results: tuple[Result, ...]
+    results: tuple[CheckResult, ...]
 
     @property
     def passed(self) -> bool:

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from openk2.verify.outcome import SHOWN_FAULTS, Report, Result
+from openk2.verify.outcome import SHOWN_FAULTS, CheckResult, Report
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem;
@@ -58,7 +58,7 @@ def html_page(report: Report) -> str:
 """
 
 
-def _row(result: Result) -> str:
+def _row(result: CheckResult) -> str:
     outcome = result.outcome
     more = outcome.faults[1 : 1 + SHOWN_FAULTS] if outcome.status == "fail" else ()
     items = "".join(f"<li>{escape(fault)}</li>" for fault in more)

@@ -8,7 +8,7 @@ from typing import Any
 
 from openk2.verify.arguments import argument_problem, schema_problem
 from openk2.verify.checks import Check
-from openk2.verify.outcome import Outcome, judged
+from openk2.verify.outcome import CheckOutcome, judged
 from openk2.verify.wire.endpoint import EndpointFault
 from openk2.verify.wire.probe import CHAT, Probe, accepted, all_of
 from openk2.verify.wire.reply import Reply, read_stream, read_whole
@@ -21,7 +21,7 @@ class RequestsFileError(ValueError):
 
 
 @dataclass(frozen=True)
-class Request:
+class RecordedRequest:
     """One line of a file. where: FILE:LINE. parameters: of its tools, by name."""
 
     where: str
@@ -29,7 +29,7 @@ class Request:
     parameters: Mapping[str, Any]
 
 
-def read_requests(path: Path) -> list[Request]:
+def read_requests(path: Path) -> list[RecordedRequest]:
     """The requests of a file. Raises RequestsFileError."""
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
@@ -43,7 +43,7 @@ def read_requests(path: Path) -> list[Request]:
     return asked
 
 
-def _read(line: str, where: str) -> Request:
+def _read(line: str, where: str) -> RecordedRequest:
     try:
         body = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -58,20 +58,20 @@ def _read(line: str, where: str) -> Request:
     for name, schema in parameters.items():
         if problem := schema_problem(schema):
             raise RequestsFileError(f"{where}: parameters of {name} are no schema: {problem}")
-    return Request(where, body, parameters)
+    return RecordedRequest(where, body, parameters)
 
 
-def requests_check(path: Path, requests: list[Request]) -> Check:
+def requests_check(path: Path, requests: list[RecordedRequest]) -> Check:
     """A check of all requests of a file."""
 
-    async def run(probe: Probe) -> Outcome:
+    async def run(probe: Probe) -> CheckOutcome:
         pairs = await all_of(_ask(probe, request) for request in requests)
         return _judge(requests, pairs)
 
     return Check(f"requests:{path.name}", f"{len(requests)} requests of {path.name}", run)
 
 
-async def _ask(probe: Probe, request: Request) -> tuple[Reply | str, Reply | str]:
+async def _ask(probe: Probe, request: RecordedRequest) -> tuple[Reply | str, Reply | str]:
     """Whole and streamed; a text is why there is no answer."""
     body = {**request.body, "model": probe.model}
     streaming = {"stream": True, "stream_options": {"include_usage": True}}
@@ -88,7 +88,9 @@ async def _ask(probe: Probe, request: Request) -> tuple[Reply | str, Reply | str
     return whole, streamed
 
 
-def _judge(requests: list[Request], pairs: list[tuple[Reply | str, Reply | str]]) -> Outcome:
+def _judge(
+    requests: list[RecordedRequest], pairs: list[tuple[Reply | str, Reply | str]]
+) -> CheckOutcome:
     faults: list[str] = []
     calls = valid = same = 0
     for request, pair in zip(requests, pairs, strict=True):

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from rich.progress import Progress
 
 from openk2.verify.checks import Check
-from openk2.verify.outcome import Outcome, Report, Result, skipped
+from openk2.verify.outcome import CheckOutcome, CheckResult, Report, skipped
 from openk2.verify.wire.endpoint import Endpoint, EndpointFault
 from openk2.verify.wire.probe import Probe, UncountedError, all_of
 
@@ -23,17 +23,17 @@ async def verify_endpoint(
     started, clock = datetime.now(UTC), time.monotonic()
     bar = None if progress is None else progress.add_task("Checks", total=len(checks))
 
-    async def run(check: Check) -> Result:
+    async def run(check: Check) -> CheckResult:
         begun = time.monotonic()
         try:
             outcome = await check.run(probe)
         except EndpointFault as fault:
-            outcome = Outcome("fail", "-", f"{fault}.", (str(fault),))
+            outcome = CheckOutcome("fail", "-", f"{fault}.", (str(fault),))
         except UncountedError as error:
             outcome = skipped(str(error))
         if progress is not None and bar is not None:
             progress.advance(bar)
-        return Result(check.name, check.title, outcome, time.monotonic() - begun)
+        return CheckResult(check.name, check.title, outcome, time.monotonic() - begun)
 
     results = await all_of([run(check) for check in checks])
     return Report(

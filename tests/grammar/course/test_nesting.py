@@ -38,9 +38,7 @@ def plainly(text: str) -> int:
 
 
 @given(VALUES, st.integers(0, 2**32))
-def test_pieces_of_any_length_count_levels_outside_of_strings(
-    value: object, seed: int
-) -> None:
+def test_pieces_of_any_length_count_levels_outside_of_strings(value: object, seed: int) -> None:
     text, chooser = json.dumps(value), random.Random(seed)
     nesting, position = Nesting(), 0
     while position < len(text):

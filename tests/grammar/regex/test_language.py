@@ -16,14 +16,18 @@ from openk2.grammar.regex import Language, PatternError, string_terminal
 TEXTS = ["".join(letters) for n in range(5) for letters in itertools.product('ab"', repeat=n)]
 
 _ATOMS = st.sampled_from(["a", "b", ".", "[ab]", "[^a]", '"', "", r"\w", r"\W", "c", r"\x61"])
-_ASSERTIONS = st.sampled_from(["^", "$", r"\b", r"\B", "(?=a)", "(?!a)", "(?!.*b)", "(?=..$)", "(?!^a)"])
+_ASSERTIONS = st.sampled_from(
+    ["^", "$", r"\b", r"\B", "(?=a)", "(?!a)", "(?!.*b)", "(?=..$)", "(?!^a)"]
+)
 _QUANTIFIERS = st.sampled_from(["", "*", "+", "?", "{2}", "{1,2}", "{0,1}", "{1,}", "*?"])
 
 
 def _grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     group = st.tuples(inner, _QUANTIFIERS).map(lambda pair: f"(?:{pair[0]}){pair[1]}")
     either = st.tuples(inner, inner).map(lambda pair: f"({'|'.join(pair)})")
-    look = st.tuples(st.sampled_from(["(?=", "(?!"]), inner).map(lambda pair: f"{pair[0]}{pair[1]})")
+    look = st.tuples(st.sampled_from(["(?=", "(?!"]), inner).map(
+        lambda pair: f"{pair[0]}{pair[1]})"
+    )
     return st.one_of(st.lists(inner, min_size=1, max_size=3).map("".join), group, either, look)
 
 

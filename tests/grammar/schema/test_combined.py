@@ -1,5 +1,6 @@
 """Keywords that ask for opposites, overlaps and tuples: a mask takes what the validator accepts."""
 
+import contextlib
 import json
 import time
 from typing import Any
@@ -114,7 +115,9 @@ TUPLES: dict[str, Any] = {
 
 def taken(enforcer: Enforcer, tokenizer: Tokenizer, schema: Any, values: list[Any]) -> list[Any]:
     texts = [json.dumps(value, ensure_ascii=False) for value in values]
-    return [v for v, t in zip(values, texts, strict=True) if accepts(enforcer, tokenizer, schema, t)]
+    return [
+        v for v, t in zip(values, texts, strict=True) if accepts(enforcer, tokenizer, schema, t)
+    ]
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -196,23 +199,23 @@ HOSTILE: dict[str, Any] = {
             for i in range(1, 3_000)
         },
     },
-    "deep not": {"allOf": [{"not": {"anyOf": [{"minimum": i}, {"maxLength": i}]}} for i in range(9)]},
-    "optional names": {"type": "object", "properties": dict.fromkeys(_MANY, {"type": "null"})},
+    "deep not": {
+        "allOf": [{"not": {"anyOf": [{"minimum": i}, {"maxLength": i}]}} for i in range(9)]
+    },
+    "optional names": {"type": "object", "properties": {name: {"type": "null"} for name in _MANY}},
 }
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_large_schema_takes_bounded_work(enforcer: Enforcer, name: str) -> None:
     started = time.process_time()
-    try:
-        enforcer.shortest(JsonContent(HOSTILE[name]))
-    except GrammarError as error:
-        assert len(str(error)) < 400
+    with contextlib.suppress(GrammarError):
+        assert enforcer.shortest(JsonContent(HOSTILE[name])) > 0
     assert time.process_time() - started < 2
 
 
 def test_a_thousand_optional_properties_can_be_written(
     enforcer: Enforcer, tokenizer: Tokenizer
 ) -> None:
-    value = {name: None for name in _MANY[::250]}
+    value = dict.fromkeys(_MANY[::250])
     assert taken(enforcer, tokenizer, HOSTILE["optional names"], [value]) == [value]

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from openk2.data.corpus.plan import Item
 from openk2.data.corpus.recipe import CorpusRecipe
-from openk2.data.sources import Text
+from openk2.data.sources import TextDocument
 
 
-def item_texts(recipe: CorpusRecipe, item: Item) -> Iterator[Text]:
+def item_texts(recipe: CorpusRecipe, item: Item) -> Iterator[TextDocument]:
     """The documents of an item in order, those without a visible character left out.
 
     A document's place in this order is its number: signatures and shards agree on it.

@@ -3,7 +3,7 @@
 from pathlib import Path
 from uuid import uuid4
 
-from openk2.record.atomic import write_file_atomically
+from openk2.record import write_file_atomically
 
 
 def write_output(path: Path, content: bytes | str, work: Path | None = None) -> None:

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from openk2.config.recipe import build
+from openk2.config import build
 from openk2.data.corpus.output import write_output
 from openk2.data.corpus.recipe import CorpusRecipe, SourceTable
 from openk2.data.error import DataError
-from openk2.data.sources import Span
+from openk2.data.sources import SourceSpan
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Item:
 
     number: int
     source: int
-    spans: tuple[Span, ...]
+    spans: tuple[SourceSpan, ...]
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,10 @@ def find_inputs(recipe: CorpusRecipe) -> tuple[Input, ...]:
     return tuple(found)
 
 
-def group_spans(cuts: Sequence[tuple[Input, Sequence[Span]]], size: int) -> tuple[Item, ...]:
+def group_spans(cuts: Sequence[tuple[Input, Sequence[SourceSpan]]], size: int) -> tuple[Item, ...]:
     """Neighbouring spans of one source together, up to about `size` bytes an item."""
     items: list[Item] = []
-    held: list[Span] = []
+    held: list[SourceSpan] = []
     source = bytes_held = 0
     for place, spans in cuts:
         for span in spans:

@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save
 
 from openk2.chat import Tokenizer
 from openk2.cluster import Job, Workers, finish_jobs
-from openk2.config.recipe import convert
+from openk2.config import convert
 from openk2.data.corpus.duplicates import PairJob, join_pairs, write_pairs
 from openk2.data.corpus.output import write_output
 from openk2.data.corpus.plan import (
@@ -42,9 +42,8 @@ from openk2.data.corpus.signatures import (
 from openk2.data.corpus.summary import CorpusSummary, DomainSummary, read_summary
 from openk2.data.error import DataError
 from openk2.data.manifest import Manifest
-from openk2.data.sources import Span
-from openk2.record.atomic import write_file_atomically
-from openk2.record.lock import hold_folder
+from openk2.data.sources import SourceSpan
+from openk2.record import hold_folder, write_file_atomically
 
 WORK = ".work"
 DUPLICATES = "duplicates.jsonl"
@@ -54,7 +53,7 @@ J = TypeVar("J", bound=Job)
 
 
 @dataclass(frozen=True)
-class Progress:
+class CorpusProgress:
     """Where a run is: `done` of `total` jobs of a step."""
 
     step: str
@@ -63,13 +62,13 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Run:
+class CorpusRun:
     """One run of a recipe, and what its steps share."""
 
     recipe: CorpusRecipe
     out: Path
     workers: Workers
-    show: Callable[[Progress], None]
+    show: Callable[[CorpusProgress], None]
 
     @property
     def work(self) -> Path:
@@ -81,7 +80,10 @@ class Run:
         for parent in {job.output.parent for job in jobs}:
             parent.mkdir(parents=True, exist_ok=True)
         finish_jobs(
-            self.workers, function, jobs, lambda done, total: self.show(Progress(step, done, total))
+            self.workers,
+            function,
+            jobs,
+            lambda done, total: self.show(CorpusProgress(step, done, total)),
         )
 
 
@@ -89,7 +91,7 @@ def prepare_corpus(
     recipe: CorpusRecipe,
     out: Path,
     workers: Workers,
-    show: Callable[[Progress], None] = lambda _: None,
+    show: Callable[[CorpusProgress], None] = lambda _: None,
 ) -> CorpusSummary:
     """Make the corpus of `recipe` in `out`, or go on with it; return what it holds.
 
@@ -100,7 +102,7 @@ def prepare_corpus(
     tokenizer = Tokenizer.load(recipe.tokenizer).digest()
     settings = recipe.digest(FORMAT, tokenizer, minhash_version(recipe.duplicates))
     check_folder(out)
-    run = Run(recipe, out, workers, show)
+    run = CorpusRun(recipe, out, workers, show)
     with hold_folder(out):
         summary = read_summary(out)
         if summary is None:
@@ -125,7 +127,7 @@ def check_folder(out: Path) -> None:
         raise DataError(f"{out} holds other files, such as {min(held)}: name a new folder")
 
 
-def cut_inputs(run: Run, settings: str) -> tuple[Item, ...]:
+def cut_inputs(run: CorpusRun, settings: str) -> tuple[Item, ...]:
     """The corpus's items. Raises DataError if it was begun with another recipe or other inputs."""
     inputs = find_inputs(run.recipe)
     path = run.work / "begun.json"
@@ -146,11 +148,13 @@ def cut_inputs(run: Run, settings: str) -> tuple[Item, ...]:
         for n, place in enumerate(inputs)
     ]
     run.finish("cutting", cut_place, jobs)
-    spans = [convert(tuple[Span, ...], json.loads(job.output.read_text()), "") for job in jobs]
+    spans = [
+        convert(tuple[SourceSpan, ...], json.loads(job.output.read_text()), "") for job in jobs
+    ]
     return group_spans(list(zip(inputs, spans, strict=True)), size)
 
 
-def sign_items(run: Run, items: Sequence[Item]) -> tuple[Path, ...]:
+def sign_items(run: CorpusRun, items: Sequence[Item]) -> tuple[Path, ...]:
     """The items' signature files, in order; none if no duplicates are looked for."""
     if not run.recipe.duplicates.wanted:
         return ()
@@ -162,7 +166,7 @@ def sign_items(run: Run, items: Sequence[Item]) -> tuple[Path, ...]:
     return tuple(job.output for job in jobs)
 
 
-def find_duplicates(run: Run, files: tuple[Path, ...]) -> Path | None:
+def find_duplicates(run: CorpusRun, files: tuple[Path, ...]) -> Path | None:
     """The file of the documents that go, int64 [n, 2] with the one that stays; None if unasked."""
     settings = run.recipe.duplicates
     if not files:
@@ -182,7 +186,7 @@ def find_duplicates(run: Run, files: tuple[Path, ...]) -> Path | None:
 
 
 def pack_items(
-    run: Run, items: Sequence[Item], files: tuple[Path, ...], gone: Path | None
+    run: CorpusRun, items: Sequence[Item], files: tuple[Path, ...], gone: Path | None
 ) -> list[tuple[Item, PackJob]]:
     """Pack every item; its shard is named by its number, in its domain's folder."""
     sizes = [len(Signatures(file)) for file in files] or [0] * len(items)
@@ -205,7 +209,7 @@ def pack_items(
     return list(zip(items, jobs, strict=True))
 
 
-def write_duplicates(run: Run, files: tuple[Path, ...], gone: Path | None) -> None:
+def write_duplicates(run: CorpusRun, files: tuple[Path, ...], gone: Path | None) -> None:
     """One line a document that went: its name, the name of the one that stayed, whether equal."""
     if gone is None:
         return
@@ -230,7 +234,7 @@ def write_duplicates(run: Run, files: tuple[Path, ...], gone: Path | None) -> No
 
 
 def write_manifests(
-    run: Run, settings: str, tokenizer: str, jobs: Sequence[tuple[Item, PackJob]]
+    run: CorpusRun, settings: str, tokenizer: str, jobs: Sequence[tuple[Item, PackJob]]
 ) -> CorpusSummary:
     """A manifest a domain, then the summary. Raises DataError if nothing was left."""
     domains = []

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from openk2.chat import Tokenizer
-from openk2.config.recipe import build
+from openk2.config import build
 from openk2.data.corpus.items import item_texts
 from openk2.data.corpus.output import write_output
 from openk2.data.corpus.plan import Item

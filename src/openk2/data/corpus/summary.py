@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from openk2.config import RecipeError
-from openk2.config.recipe import build
+from openk2.config import RecipeError, build
 from openk2.data.error import DataError
-from openk2.record.atomic import write_file_atomically
+from openk2.record import write_file_atomically
 
 NAME = "corpus.json"
 

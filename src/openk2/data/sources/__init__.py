@@ -7,7 +7,7 @@ from openk2.data.error import DataError
 from openk2.data.sources.huggingface import HuggingFaceSource
 from openk2.data.sources.jsonl import JsonlSource, read_conversations, read_rows
 from openk2.data.sources.parquet import ParquetSource
-from openk2.data.sources.source import Source, Span, Text
+from openk2.data.sources.source import Source, SourceSpan, TextDocument
 from openk2.data.sources.text import TextSource
 from openk2.data.sources.texts import is_plain_text, read_texts
 
@@ -17,8 +17,8 @@ __all__ = [
     "JsonlSource",
     "ParquetSource",
     "Source",
-    "Span",
-    "Text",
+    "SourceSpan",
+    "TextDocument",
     "TextSource",
     "is_plain_text",
     "read_conversations",

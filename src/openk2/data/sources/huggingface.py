@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from openk2.data.error import DataError
-from openk2.data.sources.source import Span, Text
+from openk2.data.sources.source import SourceSpan, TextDocument
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class HuggingFaceSource:
         """The fingerprint that `datasets` gives this table."""
         return str(self._open()._fingerprint)
 
-    def cut(self, place: str, size: int) -> list[Span]:
+    def cut(self, place: str, size: int) -> list[SourceSpan]:
         """Spans of equally many rows, from the mean size of a row."""
         table = self._open()
         total = len(table)
@@ -40,11 +40,11 @@ class HuggingFaceSource:
         rows = max(1, size // row_bytes)
         begins = range(0, total, rows)
         return [
-            Span(place, begin, min(begin + rows, total), begin, row_bytes * rows)
+            SourceSpan(place, begin, min(begin + rows, total), begin, row_bytes * rows)
             for begin in begins
         ]
 
-    def read(self, span: Span) -> Iterator[Text]:
+    def read(self, span: SourceSpan) -> Iterator[TextDocument]:
         """The texts of a span's rows, memory-mapped."""
         table = self._open()
         for number in range(span.begin, span.end):
@@ -54,7 +54,7 @@ class HuggingFaceSource:
                     f"{self.dataset} row {number + 1}: column {self.field!r} is "
                     f"{type(value).__name__}, not a string"
                 )
-            yield Text(f"{self.dataset}:{number + 1}", value)
+            yield TextDocument(f"{self.dataset}:{number + 1}", value)
 
     def _open(self) -> Any:
         try:

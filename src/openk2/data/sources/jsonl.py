@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from openk2.data.error import DataError
-from openk2.data.sources.source import Span, Text, file_state, find_files, text_field
+from openk2.data.sources.source import SourceSpan, TextDocument, file_state, find_files, text_field
 from openk2.data.sources.stream import BLOCK, open_stream, skip
 
 
@@ -27,12 +27,12 @@ class JsonlSource:
         """Size and time of change."""
         return file_state(place)
 
-    def cut(self, place: str, size: int) -> list[Span]:
+    def cut(self, place: str, size: int) -> list[SourceSpan]:
         """Spans of whole lines; the file is read through once, to count them.
 
         A compressed file is decompressed by each span up to its end: a file of n spans n / 2 times.
         """
-        spans: list[Span] = []
+        spans: list[SourceSpan] = []
         begin = position = first = lines = 0
         with open_stream(Path(place)) as stream:
             while block := stream.read(BLOCK):
@@ -43,20 +43,20 @@ class JsonlSource:
                         break
                     lines += block.count(b"\n", counted, newline + 1)
                     counted, end = newline + 1, position + newline + 1
-                    spans.append(Span(place, begin, end, first, end - begin))
+                    spans.append(SourceSpan(place, begin, end, first, end - begin))
                     begin, first = end, lines
                 lines += block.count(b"\n", counted)
                 position += len(block)
         if position > begin:
-            spans.append(Span(place, begin, position, first, position - begin))
+            spans.append(SourceSpan(place, begin, position, first, position - begin))
         return spans
 
-    def read(self, span: Span) -> Iterator[Text]:
+    def read(self, span: SourceSpan) -> Iterator[TextDocument]:
         """The texts of a span's lines; empty lines are passed over."""
         rows = numbered_rows(Path(span.place), span.begin, span.end, span.first)
         for number, row in rows:
             name = f"{span.place} line {number}"
-            yield Text(f"{span.place}:{number}", text_field(row, self.field, name))
+            yield TextDocument(f"{span.place}:{number}", text_field(row, self.field, name))
 
 
 def numbered_rows(

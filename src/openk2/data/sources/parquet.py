@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from openk2.data.error import DataError
-from openk2.data.sources.source import Span, Text, file_state, find_files
+from openk2.data.sources.source import SourceSpan, TextDocument, file_state, find_files
 
 ROWS_AT_ONCE = 512
 
@@ -27,21 +27,21 @@ class ParquetSource:
         """Size and time of change."""
         return file_state(place)
 
-    def cut(self, place: str, size: int) -> list[Span]:
+    def cut(self, place: str, size: int) -> list[SourceSpan]:
         """Spans of whole row groups, which is what parquet can read apart."""
         file = self._open(place)
-        spans: list[Span] = []
+        spans: list[SourceSpan] = []
         begin = first = rows = held = 0
         for group in range(file.metadata.num_row_groups):
             metadata = file.metadata.row_group(group)
             held += self._bytes(metadata)
             rows += metadata.num_rows
             if held >= size or group == file.metadata.num_row_groups - 1:
-                spans.append(Span(place, begin, group + 1, first, held))
+                spans.append(SourceSpan(place, begin, group + 1, first, held))
                 begin, first, held = group + 1, rows, 0
         return spans
 
-    def read(self, span: Span) -> Iterator[Text]:
+    def read(self, span: SourceSpan) -> Iterator[TextDocument]:
         """The texts of a span's rows, a few hundred in memory at once."""
         file = self._open(span.place)
         number = span.first
@@ -55,7 +55,7 @@ class ParquetSource:
                             f"{span.place} row {number}: column {self.field!r} is "
                             f"{type(value).__name__}, not a string"
                         )
-                    yield Text(f"{span.place}:{number}", value)
+                    yield TextDocument(f"{span.place}:{number}", value)
         except OSError as error:
             raise DataError(f"{span.place} is damaged: {error}; copy it again") from error
 

@@ -9,7 +9,7 @@ from openk2.data.error import DataError
 
 
 @dataclass(frozen=True)
-class Text:
+class TextDocument:
     """One document. name: where it stands, the same in every run, such as `books.jsonl:17`."""
 
     name: str
@@ -17,7 +17,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Span:
+class SourceSpan:
     """The documents of `place` that one worker reads.
 
     begin, end: in the source's own unit (bytes of a JSONL file, row groups, rows).
@@ -40,10 +40,10 @@ class Source(Protocol):
     def state(self, place: str) -> str:
         """What changes when the content of `place` changes; cheap to ask for."""
 
-    def cut(self, place: str, size: int) -> list[Span]:
+    def cut(self, place: str, size: int) -> list[SourceSpan]:
         """`place` in spans of about `size` bytes of text. Raises DataError for damage it meets."""
 
-    def read(self, span: Span) -> Iterator[Text]:
+    def read(self, span: SourceSpan) -> Iterator[TextDocument]:
         """The documents of a span. Raises DataError naming file, document and what is wrong."""
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openk2.data.error import DataError
-from openk2.data.sources.source import Span, Text, file_state, find_files
+from openk2.data.sources.source import SourceSpan, TextDocument, file_state, find_files
 from openk2.data.sources.stream import open_stream
 
 
@@ -24,17 +24,17 @@ class TextSource:
         """Size and time of change."""
         return file_state(place)
 
-    def cut(self, place: str, size: int) -> list[Span]:
+    def cut(self, place: str, size: int) -> list[SourceSpan]:
         """The whole file: a document is never cut."""
         bytes_on_disk = Path(place).stat().st_size
-        return [Span(place, 0, 1, 0, bytes_on_disk)]
+        return [SourceSpan(place, 0, 1, 0, bytes_on_disk)]
 
-    def read(self, span: Span) -> Iterator[Text]:
+    def read(self, span: SourceSpan) -> Iterator[TextDocument]:
         """The file's text, line ends as they are."""
         with open_stream(Path(span.place)) as stream:
             content = stream.read()
         try:
-            yield Text(span.place, content.decode("utf-8"))
+            yield TextDocument(span.place, content.decode("utf-8"))
         except UnicodeDecodeError as error:
             line = content.count(b"\n", 0, error.start) + 1
             raise DataError(f"{span.place} line {line} is not UTF-8: {error.reason}") from error

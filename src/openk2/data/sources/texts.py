@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from openk2.data.sources.jsonl import numbered_rows
-from openk2.data.sources.source import Span, text_field
+from openk2.data.sources.source import SourceSpan, text_field
 from openk2.data.sources.text import TextSource
 
 COMPRESSED = (".xz", ".gz", ".zst")
@@ -22,7 +22,7 @@ def read_texts(path: Path) -> Iterator[str]:
     Raises DataError naming the file and line.
     """
     if is_plain_text(path):
-        for text in TextSource(path).read(Span(str(path), 0, 1, 0, 0)):
+        for text in TextSource(path).read(SourceSpan(str(path), 0, 1, 0, 0)):
             yield text.text
         return
     for number, row in numbered_rows(path):

@@ -1,13 +1,13 @@
-"""Content that is one JSON value, as a course: the value, then a stop token."""
+"""`ContentCourse`: content that is one JSON value, then a stop token."""
 
 from openk2.grammar.course.nesting import Nesting
 from openk2.grammar.course.open_value import OpenValue
 from openk2.grammar.course.value_grammar import ValueGrammar
-from openk2.grammar.matcher import TokenVocabulary, Words
+from openk2.grammar.matcher import MaskWords, TokenVocabulary
 
 
 class ContentCourse:
-    """A `Course` of one value."""
+    """The `Course` of one value."""
 
     def __init__(self, vocabulary: TokenVocabulary, grammar: ValueGrammar) -> None:
         self._vocabulary, self._grammar = vocabulary, grammar
@@ -19,7 +19,7 @@ class ContentCourse:
         """See `Course`."""
         return self._value.nesting
 
-    def fill(self, words: Words) -> None:
+    def fill(self, words: MaskWords) -> None:
         """See `Course`."""
         ends = True
         if self._stopped:

@@ -1,9 +1,9 @@
-"""`Course`: an output being written, whatever its length."""
+"""`Course`: an output in progress, without regard to its length."""
 
 from typing import Protocol
 
 from openk2.grammar.course.nesting import Nesting
-from openk2.grammar.matcher import Words
+from openk2.grammar.matcher import MaskWords
 
 
 class Course(Protocol):
@@ -14,8 +14,8 @@ class Course(Protocol):
         """Where in JSON the output is; None where it is in none."""
         ...
 
-    def fill(self, words: Words) -> None:
-        """Write the ids that may come next into zeroed or used words."""
+    def fill(self, words: MaskWords) -> None:
+        """Write the ids that may come next into a mask int32 [words], whatever it contains."""
         ...
 
     def take(self, token_id: int) -> None:
@@ -27,6 +27,8 @@ class Course(Protocol):
         ...
 
     def remainder(self) -> str | None:
-        """A Lark grammar of what is missing of the value, or the id of a call, that is being
-        written; None where none is, or where that cannot be written."""
+        """A Lark grammar of what is missing of the current value or call id.
+
+        None if there is none, or if it has no such grammar.
+        """
         ...

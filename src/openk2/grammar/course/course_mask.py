@@ -2,7 +2,7 @@
 
 from openk2.grammar.course.course import Course
 from openk2.grammar.course.nesting import Nesting
-from openk2.grammar.matcher import TokenVocabulary, Words
+from openk2.grammar.matcher import MaskWords, TokenVocabulary
 
 # Lists and objects in one another. Whoever reads or checks the output recurses: validators take
 # some ten frames a level, of the thousand that Python allows.
@@ -19,7 +19,7 @@ class CourseMask:
     def __init__(self, vocabulary: TokenVocabulary, course: Course) -> None:
         self._vocabulary, self._course = vocabulary, course
 
-    def fill(self, allowed: Words) -> bool:
+    def fill(self, allowed: MaskWords) -> bool:
         """See `TokenMask`."""
         allowed[self._vocabulary.words :] = 0
         words = allowed[: self._vocabulary.words]
@@ -38,7 +38,7 @@ class CourseMask:
         """See `Course`."""
         return self._course.remainder()
 
-    def _forbid_deeper(self, words: Words, nesting: Nesting) -> None:
+    def _forbid_deeper(self, words: MaskWords, nesting: Nesting) -> None:
         """Take away the ids that nest deeper than MAX_NESTING, unless all of them do."""
         before = words.copy()
         for token_id in self._vocabulary.openers:

@@ -1,4 +1,4 @@
-"""`Nesting`: how deep a text that begins JSON is nested, piece by piece."""
+"""`Nesting`: how deeply JSON text is nested so far, piece by piece."""
 
 import re
 
@@ -6,7 +6,7 @@ _MARKS = re.compile(rb'["\\{}\[\]]')
 
 
 class Nesting:
-    """Where in JSON a text ends.
+    """The state of JSON text so far.
 
     depth: lists and objects that are open.
     """

@@ -2,7 +2,7 @@
 
 from openk2.grammar.course.nesting import Nesting
 from openk2.grammar.course.value_grammar import ValueGrammar
-from openk2.grammar.matcher import TokenVocabulary, Words
+from openk2.grammar.matcher import MaskWords, TokenVocabulary
 
 
 class OpenValue:
@@ -14,10 +14,11 @@ class OpenValue:
         self._text = bytearray()
         self.nesting = Nesting()
 
-    def fill(self, words: Words) -> bool:
-        """Write the ids that may come next, without the end; whether the end may come.
+    def fill(self, words: MaskWords) -> bool:
+        """Write the ids that may come next into a mask int32 [words], without the end.
 
-        Raises RuntimeError if the library gave up, for example over a pattern's cost.
+        Returns whether the end may come. Raises RuntimeError if the library gave up, for example
+        because of a pattern's cost.
         """
         self._matcher.unsafe_compute_mask_ptr(words.ctypes.data, words.nbytes)
         if self._matcher.is_error():
@@ -25,7 +26,7 @@ class OpenValue:
         return self._vocabulary.forbid(words, self._vocabulary.call_end)
 
     def take(self, token_id: int) -> None:
-        """Append an id whose bytes may come next. Raises ValueError for another, and the end."""
+        """Append an id. Raises ValueError for one that may not come here, and for the end."""
         end = token_id == self._vocabulary.call_end
         if end or self._matcher.try_consume_tokens([token_id]) != 1:
             raise ValueError(f"token {token_id} is not allowed here")
@@ -39,5 +40,5 @@ class OpenValue:
         return self._matcher.is_accepting()
 
     def remainder(self) -> str | None:
-        """What is missing of the value: see `Remainder.grammar`."""
+        """A grammar of what is missing of the value: see `Remainder.grammar`."""
         return self._grammar.remainder(bytes(self._text))

@@ -1,4 +1,4 @@
-"""K2's tool section as a course: header, arguments, markers, one call after another.
+"""`ToolSection`: K2's tool section: markers, ids and arguments, one call after another.
 
     <|tool_calls_section_begin|> ( <|tool_call_begin|> functions.NAME:IDX
     <|tool_call_argument_begin|> ARGUMENTS <|tool_call_end|> )+ <|tool_calls_section_end|>
@@ -15,7 +15,7 @@ from openk2.grammar.course.nesting import Nesting
 from openk2.grammar.course.open_value import OpenValue
 from openk2.grammar.course.value_grammar import ValueGrammar
 from openk2.grammar.lark import literal
-from openk2.grammar.matcher import TokenVocabulary, Words
+from openk2.grammar.matcher import MaskWords, TokenVocabulary
 
 
 class SectionStage(Enum):
@@ -42,7 +42,7 @@ class _State:
 
 
 class ToolSection:
-    """A `Course` of tool calls. grammars: the declared tools' arguments, by name."""
+    """The `Course` of tool calls. grammars: those of the declared tools' arguments, by name."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class ToolSection:
         value = self._state.value
         return value.nesting if value is not None else None
 
-    def fill(self, words: Words) -> None:
+    def fill(self, words: MaskWords) -> None:
         """See `Course`."""
         state, ids = self._state, self._vocabulary
         if state.stage is SectionStage.FREE:
@@ -108,13 +108,13 @@ class ToolSection:
         return None if value is None else value.remainder()
 
     def _headers(self, header: bytes) -> list[tuple[str, bytes]]:
-        """The tools that a header may still name, with what is missing of it."""
+        """The tools that a call id may still name, each with what is missing of the id."""
         number = self._first + self._state.calls
         whole = [(name, call_id(name, number).encode()) for name in self._grammars]
         return [(n, text[len(header) :]) for n, text in whole if text.startswith(header)]
 
     def _usual(self) -> Sequence[int]:
-        """The markers; where a header has one way to go on, the usual first id of it."""
+        """`_markers`, but for a call id with one possible rest only its usual first id."""
         if self._state.stage is SectionStage.HEADER:
             rest, *others = self._rests()
             if rest and not others:
@@ -125,7 +125,7 @@ class ToolSection:
         return [rest for _, rest in self._headers(self._state.header)]
 
     def _markers(self) -> Sequence[int]:
-        """The ids that may come where neither text nor arguments are written."""
+        """The ids that may come outside text and arguments."""
         state, ids = self._state, self._vocabulary
         if state.stage is SectionStage.HEADER:
             rests = self._rests()

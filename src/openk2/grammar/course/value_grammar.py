@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ValueGrammar:
-    """What a value of one schema may look like. Immutable; values are begun with `matcher`.
+    """What a value of one schema may look like. Immutable; `matcher` starts a value.
 
     least_ids: of the shortest value. left: places of keywords that are left to the model.
     size: bytes that it takes, roughly.
@@ -27,7 +27,9 @@ class ValueGrammar:
         reading: Reading = read(schema)
         self._shapes = Shapes(reading.nodes, reading.root_node)
         self._least = Least(self._shapes)
-        lark = LarkRules(self._shapes, self._least, portable=False).grammar(value(reading.root_node))
+        lark = LarkRules(self._shapes, self._least, portable=False).grammar(
+            value(reading.root_node)
+        )
         try:
             self._start = compiled(vocabulary.trie, lark)
         except ValueError as error:
@@ -36,7 +38,7 @@ class ValueGrammar:
         self.size = BYTES_PER_CHARACTER * len(lark)
 
     def matcher(self) -> "LLMatcher":
-        """A matcher at the beginning of a value."""
+        """A matcher at the start of a value."""
         return self._start.deep_copy()
 
     @cached_property
@@ -44,7 +46,7 @@ class ValueGrammar:
         return Remainder(self._shapes, self._least)
 
     def remainder(self, text: bytes) -> str | None:
-        """What is missing of a value of which this is the beginning: see `Remainder.grammar`."""
+        """A grammar of what a value starting with `text` lacks: see `Remainder.grammar`."""
         return self._remainder.grammar(text)
 
 

@@ -1,4 +1,4 @@
-"""Which alternatives a list or an object that was begun may be, and what of it may come next."""
+"""Which alternatives an open array or object still fits, and which members may come next."""
 
 from collections.abc import Iterator
 
@@ -8,13 +8,13 @@ from openk2.grammar.shapes import Alternatives, ArrayShape, ObjectShape, Shapes
 
 
 def arrays(shapes: Shapes, union: Alternatives, level: OpenArray) -> list[ArrayShape]:
-    """The lists of a union that hold the items so far."""
+    """The arrays among the alternatives that the items so far fit."""
     found = [shape for shape in union if isinstance(shape, ArrayShape)]
     return found if len(found) == 1 else [one for one in found if _holds(shapes, one, level)]
 
 
 def objects(shapes: Shapes, union: Alternatives, level: OpenObject) -> list[ObjectShape]:
-    """The objects of a union that hold the members so far."""
+    """The objects among the alternatives that the members so far fit."""
     found = [shape for shape in union if isinstance(shape, ObjectShape)]
     if len(found) == 1:
         return found
@@ -28,8 +28,10 @@ def objects(shapes: Shapes, union: Alternatives, level: OpenObject) -> list[Obje
 
 
 def place(shape: ObjectShape, level: OpenObject) -> tuple[int, int]:
-    """Position of the last named member, -1 before the first, and the number of further ones;
-    a member counts from when its key is whole."""
+    """The position of the last named member (-1: none yet) and the number of other keys.
+
+    A member counts as soon as its key is complete.
+    """
     positions = {name: position for position, (name, _) in enumerate(shape.properties)}
     keys = [name for name, _ in level.members] + ([] if level.key is None else [level.key])
     extras = sum(key not in positions for key in keys)
@@ -40,7 +42,7 @@ def place(shape: ObjectShape, level: OpenObject) -> tuple[int, int]:
 def next_named(
     shapes: Shapes, shape: ObjectShape, last: int, extras: int
 ) -> Iterator[tuple[int, str, int]]:
-    """The named members that may come now, up to the next required one: position, name, node."""
+    """Position, name and node of named members that may come next, up to a required one."""
     for position in range(last + 1, len(shape.properties) if not extras else 0):
         name, node = shape.properties[position]
         if shapes.node(node):

@@ -1,4 +1,4 @@
-"""The shortest value of every node: its size for all, its text for those that are wanted."""
+"""`Least`: the shortest value of every node: all sizes at once, texts on demand."""
 
 import json
 import math
@@ -28,7 +28,7 @@ MAX_BYTES = 200_000
 class Least:
     """Shortest values of the nodes of one schema.
 
-    Raises GrammarError if a leaf cannot be enforced, or if nothing satisfies the schema.
+    Raises GrammarError if a string or number cannot be enforced, or if no value is valid.
     """
 
     def __init__(self, shapes: Shapes) -> None:
@@ -48,14 +48,14 @@ class Least:
                 self._sizes[number] = size
                 pending += parents[number]
         if self.size(shapes.root) == math.inf:
-            raise GrammarError("is satisfied by no value that can be written")
+            raise GrammarError("has no value that can be generated")
 
     def size(self, node: int) -> float:
-        """Bytes of the shortest value; infinite if there is none."""
+        """How many bytes the shortest value has; infinite if there is none."""
         return math.inf if node == NEVER else self._sizes[node]
 
     def text(self, node: int, depth: int = 0) -> bytes:
-        """The shortest value's JSON. Raises GrammarError if it is longer or deeper than may be."""
+        """The shortest value's JSON. Raises GrammarError if it is too long or too deep."""
         if depth > MAX_DEPTH or self.size(node) > MAX_BYTES:
             raise GrammarError(
                 f"has no value of less than {MAX_BYTES:,} bytes and {MAX_DEPTH} levels"
@@ -75,9 +75,9 @@ class Least:
         return least
 
     def members(self, record: ObjectShape, after: int, extras: int, depth: int = 0) -> list[bytes]:
-        """The members still owed: required ones behind position `after`, then further keys.
+        """The members still missing: required ones after position `after`, then other keys.
 
-        extras: how many further keys there are.
+        extras: how many other keys there are already.
         """
         owed = [
             self.member(name, node, depth)
@@ -95,7 +95,7 @@ class Least:
         return quoted(name) + b":" + self.text(node, depth + 1)
 
     def extra(self, record: ObjectShape, depth: int = 0) -> bytes | None:
-        """The shortest further member; None if there can be none."""
+        """The shortest member with another key; None if there can be none."""
         choices = self._extras(record)
         if not choices:
             return None
@@ -115,7 +115,7 @@ class Least:
         return [choice for choice in self._keys[id(record)] if self.size(choice[1]) < math.inf]
 
     def size_of(self, shape: ValueShape) -> float:
-        """Bytes of the shortest value of one alternative; infinite if there is none."""
+        """How many bytes the shortest value of one alternative has; infinite if there is none."""
         if isinstance(shape, LiteralShape):
             return min(len(text.encode()) for text in shape.texts)
         if isinstance(shape, ArrayShape) and shape.unique:
@@ -143,12 +143,12 @@ class Least:
 
 
 def quoted(name: str) -> bytes:
-    """A key as it is written."""
+    """A key's JSON."""
     return json.dumps(name, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def _joined(sizes: Sequence[float], more: int, each: float) -> float:
-    """Bytes of members with commas between: these, and `more` of one size."""
+    """Bytes of members with commas between them: these, and `more` of size `each`."""
     count = len(sizes) + more
     return sum(sizes) + (more * each if more else 0) + max(0, count - 1)
 

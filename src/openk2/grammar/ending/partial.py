@@ -1,4 +1,4 @@
-"""Reading JSON that is not finished: what is open, and the scalar that it breaks off in."""
+"""`Partial`: unfinished JSON: what is open, and the scalar that the text breaks off in."""
 
 import json
 import re
@@ -11,7 +11,7 @@ _WORD = re.compile(rb"[-+.0-9a-zA-Z]+")
 
 @dataclass
 class OpenArray:
-    """items: those that are whole. after: what the text ends behind."""
+    """An open array. items: the complete ones. after: what the text ends with at this level."""
 
     items: list[Any] = field(default_factory=list)
     after: Literal["start", "value", "comma"] = "start"
@@ -19,7 +19,7 @@ class OpenArray:
 
 @dataclass
 class OpenObject:
-    """members: those that are whole, in order. key: of the one that is not; None before it."""
+    """An open object. members: the complete ones, in order. key: that of the unfinished one."""
 
     members: list[tuple[str, Any]] = field(default_factory=list)
     key: str | None = None
@@ -28,10 +28,10 @@ class OpenObject:
 
 @dataclass(frozen=True)
 class Partial:
-    """The beginning of one value.
+    """The first part of one value.
 
-    levels: what is open, outermost first. begun: the scalar, or key, that the text ends in, if it
-    may go on. whole: whether the value is complete; a number at the end never is, but is `begun`.
+    levels: the open arrays and objects, outermost first. begun: the unfinished scalar or key that
+    the text ends in. whole: whether the value is complete; a number at the end never is.
     """
 
     levels: tuple[OpenArray | OpenObject, ...]
@@ -40,7 +40,7 @@ class Partial:
 
 
 def read_partial(text: bytes) -> Partial:
-    """The state of a text that is the beginning of JSON; no other may be given."""
+    """Read the first part of a JSON text; the text must be one."""
     levels: list[OpenArray | OpenObject] = []
     position, whole = 0, False
     while position < len(text):
@@ -73,7 +73,7 @@ def read_partial(text: bytes) -> Partial:
 
 
 def _put(levels: list[OpenArray | OpenObject], value: Any) -> bool:
-    """Add a whole value to the innermost level; True if it is the outermost itself."""
+    """Add a complete value to the innermost level; True if it is the outermost value."""
     if not levels:
         return True
     level = levels[-1]

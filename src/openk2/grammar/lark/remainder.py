@@ -1,4 +1,4 @@
-"""What is missing of a value that was begun, as a grammar for engines that others run."""
+"""`Remainder`: what is missing of an unfinished value, as a grammar for other engines."""
 
 from collections.abc import Iterator
 
@@ -31,8 +31,8 @@ from openk2.grammar.shapes import (
 class Remainder:
     """The remainders of one schema's values.
 
-    A string with a pattern or format is ended as any string, a number with bounds as any number:
-    there the remainder is wider than the mask.
+    A string with a pattern or format is finished like any string, and a number with bounds like any
+    number: there the remainder is wider than the mask.
     """
 
     def __init__(self, shapes: Shapes, least: Least) -> None:
@@ -40,10 +40,10 @@ class Remainder:
         self._rules = LarkRules(shapes, least, portable=True)
 
     def grammar(self, begun: bytes) -> str | None:
-        """A Lark grammar of what may follow, to the end of the value; of a whole value, if
-        nothing was begun.
+        """A Lark grammar of what may follow `begun`, to the end of the value.
 
-        None where that is nothing, inside a character, and inside a value that is one scalar.
+        None if nothing may follow, inside a UTF-8 character, and inside a value that is a single
+        scalar.
         """
         partial = read_partial(begun)
         if partial.whole or (partial.begun is not None and not partial.levels):
@@ -103,7 +103,7 @@ class Remainder:
     def _from_key(
         self, shape: ObjectShape, number: int, begun: bytes, last: int, extras: int
     ) -> Iterator[str]:
-        """Inside a key: a named one, up to the next that is required, or else a further one."""
+        """Inside a key: named ones up to the next required one, or else another key."""
         named = False
         for position, name, node in next_named(self._shapes, shape, last, extras):
             if quoted(name).startswith(begun) and self._rules.has(node):
@@ -134,7 +134,7 @@ def escapes(body: str) -> int:
 
 
 def scalar_rests(shape: ValueShape, begun: bytes) -> Iterator[str]:
-    """What may follow a scalar that was begun, to its end."""
+    """What may follow the first bytes of a scalar, to its end."""
     is_text = begun[:1] == b'"'
     if isinstance(shape, LiteralShape):
         for whole in map(str.encode, shape.texts):
@@ -147,7 +147,7 @@ def scalar_rests(shape: ValueShape, begun: bytes) -> Iterator[str]:
 
 
 def string_rest(shape: StringShape, begun: bytes) -> str:
-    """The rest of a string. begun: with its quote, and not inside a character."""
+    """The rest of a string. begun: its first bytes with the quote, not inside a character."""
     body = begun[1:].decode()
     is_escape = (len(body) - len(body.rstrip("\\"))) % 2
     count = len(body) - escapes(body) + is_escape
@@ -158,7 +158,7 @@ def string_rest(shape: StringShape, begun: bytes) -> str:
 
 
 def number_rest(shape: NumberShape, begun: str) -> str:
-    """The rest of a number, which may be none."""
+    """The rest of a number, which may be empty."""
     whole, point, fraction = begun.lstrip("-").partition(".")
     fractions = r"\.[0-9]+"
     ways = [] if shape.integer else [fractions]

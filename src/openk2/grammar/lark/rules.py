@@ -32,8 +32,8 @@ MAX_RULES = 16_000
 
 
 class LarkRules:
-    """The rules of one schema's values: `value` names those of a node, the others say what may
-    follow inside a list or an object.
+    """The rules of one schema: `value` names a node's rule; the methods name those of what may
+    follow inside an array or object.
 
     portable: narrower than the masks: beside named properties, further keys are written only if
     some are owed. Wider: a further key may be any, a string with assertions or forbidden patterns
@@ -57,26 +57,25 @@ class LarkRules:
         return text.replace("::=", r"\u003a:=")
 
     def has(self, node: int) -> bool:
-        """Whether a node has values at all."""
+        """Whether a node has any value."""
         return self._least.size(node) < math.inf
 
     def may_follow(self, shape: ObjectShape, number: int, place: int, extras: int) -> str:
-        """Behind a member, to the end of the object.
+        """What follows a member, to the end of the object.
 
-        place: of the next named property. extras: how many further keys there are.
+        place: the position of the next named property. extras: how many other keys there are.
         """
         if extras:
             return self._more(shape, extras)
         return f"{self._places(shape, number)}_end{place}"
 
     def member(self, shape: ObjectShape, number: int, place: int, extras: int) -> str | None:
-        """From the beginning of a member that must come to the end of the object; None if none
-        that is written may come."""
+        """One more member and what follows it, to the end of the object; None if none may come."""
         if extras:
             return self._extra(shape, extras)
         if self._goes_on(shape, place):
             return f"{self._places(shape, number)}_member{place}"
-        # Whoever wrote the comma meant a key that is not written otherwise.
+        # After a comma only another key is left, though rules alone would not add one.
         return self._extra(shape, 0) if self.has_extras(shape) else None
 
     def has_extras(self, shape: ObjectShape) -> bool:
@@ -89,7 +88,7 @@ class LarkRules:
         return one_of([value(node) for node in nodes if self.has(node)])
 
     def items(self, shape: ArrayShape, number: int, count: int) -> str:
-        """Behind `count` items, to the end of the list."""
+        """What follows `count` items, to the end of the array."""
         if count <= len(shape.prefix):
             return f"{self._places(shape, number)}_items{count}"
         return self._more_items(shape, count)
@@ -136,7 +135,7 @@ class LarkRules:
         return f'"[" {name}_left_{"_".join(map(str, range(len(every))))}'
 
     def _items(self, shape: ArrayShape, number: int, count: int) -> list[str]:
-        """The ways to go on behind `count` items, of which each has its own place."""
+        """The ways to continue after `count` items, each with its own position."""
         item = shape.item(count)
         if (shape.max_items is not None and count >= shape.max_items) or not self.has(item):
             return ['"]"']
@@ -146,14 +145,14 @@ class LarkRules:
         return [f"{comma}{value(item)} {self.items(shape, number, count + 1)}", *ends]
 
     def _more_items(self, shape: ArrayShape, count: int) -> str:
-        """Behind `count` items, all that may follow being alike."""
+        """What follows `count` items when all that may follow have one node."""
         most = None if shape.max_items is None else max(0, shape.max_items - count)
         most = most if self.has(shape.rest) else 0
         least = max(0, shape.min_items - count)
         return f'{times(f"COMMA {value(shape.rest)}", least, most)} "]"'
 
     def _members(self, shape: ObjectShape, number: int, place: int) -> list[str]:
-        """The ways to go on with a member at this place or one behind it."""
+        """The ways to continue with a member at this position or a later one."""
         if place == len(shape.properties):
             return [self._extra(shape, 0)]
         name, node = shape.properties[place]
@@ -166,7 +165,7 @@ class LarkRules:
         return ways
 
     def _goes_on(self, shape: ObjectShape, place: int) -> bool:
-        """Whether a member that is written may come at this place or behind it."""
+        """Whether a rule has a member at this position or a later one."""
         for name, node in shape.properties[place:]:
             if self.has(node) or name in shape.required:
                 return True
@@ -190,7 +189,7 @@ class LarkRules:
         return f"{self._another(shape)} {self._more(shape, extras + 1)}"
 
     def _more(self, shape: ObjectShape, extras: int) -> str:
-        """What may follow behind a further key's value."""
+        """What may follow the value of another key."""
         most = None if shape.max_extra is None else max(0, shape.max_extra - extras)
         another = f"COMMA {self._another(shape)}"
         return f'{times(another, max(0, shape.min_extra - extras), most)} "}}"'
@@ -205,7 +204,7 @@ class LarkRules:
 
 
 def last_owed(shape: ObjectShape) -> int:
-    """The place of the last member that an object must have; -1 if it may be empty."""
+    """The position of the last member that an object must have; -1 if it may be empty."""
     if shape.min_extra:
         return len(shape.properties)
     places = (at for at, (name, _) in enumerate(shape.properties) if name in shape.required)
@@ -213,7 +212,7 @@ def last_owed(shape: ObjectShape) -> int:
 
 
 def value(number: int) -> str:
-    """The rule of a node's values."""
+    """The name of a node's rule."""
     return f"v{number}"
 
 
@@ -223,7 +222,7 @@ def one_of(ways: list[str]) -> str:
 
 
 def times(each: str, least: int, most: int | None) -> str:
-    """So many of them in a row; empty for none."""
+    """`least` to `most` repetitions; empty if there are none."""
     if most == 0:
         return ""
     if most is not None:

@@ -1,7 +1,7 @@
 """Strings, numbers and literals in Lark: exactly, for masks, or as every engine reads them."""
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from fractions import Fraction
 from typing import Any, Protocol
 

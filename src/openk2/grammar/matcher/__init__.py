@@ -1,6 +1,6 @@
 """What llguidance compiles and matches: vocabularies and grammars."""
 
 from openk2.grammar.matcher.library import compiled
-from openk2.grammar.matcher.vocabulary import TokenVocabulary, Words
+from openk2.grammar.matcher.vocabulary import MaskWords, TokenVocabulary
 
-__all__ = ["TokenVocabulary", "Words", "compiled"]
+__all__ = ["MaskWords", "TokenVocabulary", "compiled"]

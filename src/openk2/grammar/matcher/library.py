@@ -1,6 +1,6 @@
 """llguidance, behind the few calls that this package makes of it.
 
-The library is imported inside functions: whoever only starts the command does not load it.
+The library is imported inside functions, so that starting the command does not load it.
 """
 
 import threading
@@ -28,7 +28,7 @@ _starting = threading.Lock()
 
 
 class _Words:
-    """A vocabulary in the form that the library reads."""
+    """A vocabulary in the form that the library expects."""
 
     bos_token_id = None
 
@@ -54,10 +54,10 @@ def vocabulary(
     end: int,
     encode: Callable[[bytes], list[int]],
 ) -> "LLTokenizer":
-    """The library's view of a vocabulary: a trie, seconds of work for 163,840 tokens.
+    """The library's trie of a vocabulary; takes seconds for 163,840 tokens.
 
-    specials: ids that no text ever stands for. end: the one that ends a value. encode: the ids of
-    a text; where only one text may follow, its own ids are all that a mask allows.
+    specials: ids that no text is encoded to. end: the one that ends a value. encode: text to ids;
+    where only one text may follow, a mask allows only its ids.
     """
     from llguidance import LLTokenizer
     from llguidance._tokenizer import TokenizerWrapper

@@ -1,4 +1,4 @@
-"""A tokenizer as this room sees it: bytes to ids, sets of ids as words of bits."""
+"""`TokenVocabulary`: bytes to token ids, and sets of ids as bit masks."""
 
 from collections.abc import Iterable
 from functools import cached_property
@@ -13,11 +13,14 @@ from openk2.grammar.matcher.library import vocabulary
 if TYPE_CHECKING:
     from llguidance import LLTokenizer
 
-Words = NDArray[np.int32]
+MaskWords = NDArray[np.int32]
 
 
 class TokenVocabulary:
-    """The ids of one tokenizer. Safe to share between threads once `trie` was asked for."""
+    """The ids of one tokenizer. Threads may share it once `trie` was read.
+
+    words: int32 words of a mask, one bit an id.
+    """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
@@ -29,7 +32,7 @@ class TokenVocabulary:
         self.call_end = special("<|tool_call_end|>")
         self.stop = special("<|im_end|>")
         self.stops = tuple(sorted(tokenizer.stop_ids))
-        # Only a section gives sense to them.
+        # They have a meaning only inside a section.
         self.inner = frozenset(
             (self.section_end, self.call_begin, self.argument_begin, self.call_end)
         )
@@ -37,7 +40,7 @@ class TokenVocabulary:
 
     @cached_property
     def trie(self) -> "LLTokenizer":
-        """The library's view; `call_end` is what ends a value in it. Seconds for a large one."""
+        """The library's trie, in which `call_end` ends a value. A large one takes seconds."""
         tokenizer = self._tokenizer
         names = sorted(tokenizer.specials, key=tokenizer.special)
         specials = [tokenizer.special(name) for name in names]
@@ -53,8 +56,8 @@ class TokenVocabulary:
         return max(map(len, self._tokenizer.tokens))
 
     @cached_property
-    def free(self) -> Words:
-        """Every id but the inner ones."""
+    def free(self) -> MaskWords:
+        """A mask of every id but the inner ones: int32 [words]."""
         free = np.zeros(self.words, dtype=np.int32)
         self.allow(free, (i for i in range(self._tokenizer.vocab_size) if i not in self.inner))
         return free
@@ -71,14 +74,14 @@ class TokenVocabulary:
         tokens = (self._tokenizer.tokens[i] for i in self.openers)
         return max((token.count(b"[") + token.count(b"{") for token in tokens), default=0)
 
-    def allow(self, words: Words, ids: Iterable[int]) -> None:
+    def allow(self, words: MaskWords, ids: Iterable[int]) -> None:
         """Set the bits of these ids."""
         bits = words.view(np.uint32)
         for token_id in ids:
             bits[token_id // 32] |= np.uint32(1 << token_id % 32)
 
-    def forbid(self, words: Words, token_id: int) -> bool:
-        """Clear the bit of an id; whether it was set."""
+    def forbid(self, words: MaskWords, token_id: int) -> bool:
+        """Clear the bit of an id; returns whether it was set."""
         bits, bit = words.view(np.uint32), np.uint32(1 << token_id % 32)
         was = bool(bits[token_id // 32] & bit)
         bits[token_id // 32] &= ~bit
@@ -89,12 +92,12 @@ class TokenVocabulary:
         return self._tokenizer.tokens[token_id]
 
     def beginnings(self, text: bytes) -> list[int]:
-        """The tokens that a text may begin with."""
+        """The ids of the tokens that the text starts with."""
         lengths = range(1, min(len(text), self._longest) + 1)
         return [self._ids[text[:n]] for n in lengths if text[:n] in self._ids]
 
     def encode(self, text: bytes) -> list[int]:
-        """Ids of a text, which may begin inside a character."""
+        """The ids of a text, which may start inside a UTF-8 character."""
         start = 0
         while start < len(text) and text[start] & 0xC0 == 0x80:
             start += 1

@@ -227,7 +227,9 @@ class _Parser:
         else:
             characters = DIGITS if lower == "d" else WORD
             if wide:
-                others = of_category("Nd") if lower == "d" else union(of_category("L"), of_category("N"))
+                others = (
+                    of_category("Nd") if lower == "d" else union(of_category("L"), of_category("N"))
+                )
                 characters = union(characters, others)
         return complement(characters) if letter.isupper() else characters
 

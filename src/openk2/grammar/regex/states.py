@@ -53,9 +53,7 @@ def _explored(tree: Node, absent: bool) -> tuple[dict[tuple[int, int], str], lis
             pair = (numbers[state], numbers[after])
             masks[pair] = masks.get(pair, 0) | 1 << symbol
     accepting = [n for state, n in numbers.items() if automaton.accepts_end(state) != absent]
-    edges = {
-        pair: quoted_set(program.alphabet.characters(mask)) for pair, mask in masks.items()
-    }
+    edges = {pair: quoted_set(program.alphabet.characters(mask)) for pair, mask in masks.items()}
     return edges, accepting
 
 

@@ -211,4 +211,3 @@ def _either(texts: list[str]) -> str:
 def _is_regex(text: str) -> bool:
     # No slash is written inside of a regular expression: `quoted` spells it by its number.
     return text.startswith("/") and text.count("/") == 2 and text.endswith("/")
-

@@ -1,4 +1,4 @@
-"""A JSON Schema, read: keywords, branches and types -> `Shapes`, exactly or not at all."""
+"""Reads a JSON Schema into shapes, exactly, or refuses it by keyword."""
 
 from openk2.grammar.schema.admits import admits, disjoint, node_of
 from openk2.grammar.schema.least_scalar import least_size, least_text

@@ -1,10 +1,10 @@
-"""Whether a shape holds a whole value, and whether two unions can hold one together."""
+"""Whether a whole value fits a shape, and whether two nodes have a value in common."""
 
 from typing import Any
 
 from openk2.grammar.regex import PatternError
-from openk2.grammar.schema.patterns import shortest
 from openk2.grammar.schema.least_scalar import MAX_COUNTED
+from openk2.grammar.schema.patterns import shortest
 from openk2.grammar.schema.scalars import admits_scalar
 from openk2.grammar.shapes import (
     NEVER,
@@ -19,12 +19,12 @@ from openk2.grammar.shapes import (
     identity,
 )
 
-# A proof that goes deeper is given up: the branches are then taken to overlap.
+# Deeper proofs are given up, and the branches are assumed to overlap.
 MAX_PROOF_DEPTH = 8
 
 
 def admits(shapes: Shapes, union: Alternatives, value: Any) -> bool:
-    """Whether one of the alternatives holds the value."""
+    """Whether the value fits one of the alternatives."""
     return any(_holds(shapes, shape, value) for shape in union)
 
 
@@ -38,7 +38,7 @@ def node_of(record: ObjectShape, name: str) -> int:
 
 
 def disjoint(shapes: Shapes, first: Alternatives, second: Alternatives, depth: int = 0) -> bool:
-    """Whether it is sure that no value is in both."""
+    """Whether it is certain that no value fits both; False if it cannot be proved."""
     return all(_apart(shapes, one, other, depth) for one in first for other in second)
 
 
@@ -56,16 +56,21 @@ def _holds(shapes: Shapes, shape: ValueShape, value: Any) -> bool:
             )
         )
     if isinstance(shape, ObjectShape):
-        return (
-            isinstance(value, dict)
-            and shape.required <= value.keys()
-            and len(value) >= len(shape.required) + shape.min_extra
-            and all(
-                admits(shapes, shapes.node(node_of(shape, name)), item)
-                for name, item in value.items()
-            )
-        )
+        return isinstance(value, dict) and _holds_members(shapes, shape, value)
     return admits_scalar((shape,), value)
+
+
+def _holds_members(shapes: Shapes, shape: ObjectShape, members: dict[str, Any]) -> bool:
+    extras = len(members.keys() - {name for name, _ in shape.properties})
+    return (
+        shape.required <= members.keys()
+        and shape.min_extra <= extras
+        and (shape.max_extra is None or extras <= shape.max_extra)
+        and all(
+            admits(shapes, shapes.node(node_of(shape, name)), item)
+            for name, item in members.items()
+        )
+    )
 
 
 def _apart(shapes: Shapes, one: ValueShape, other: ValueShape, depth: int) -> bool:

@@ -1,7 +1,7 @@
-"""Combining keywords spelt out: a conjunction of schemas becomes a choice of plain conjunctions.
+"""Expands combining keywords: a conjunction of schemas becomes alternatives without them.
 
-`$ref` and `allOf` add schemas to a conjunction, `anyOf` and its like split it. What comes out has
-no such keyword left to obey, so its assertions can be collected type by type (`reading`).
+`$ref` and `allOf` add schemas to a conjunction; `anyOf`, `oneOf`, `not` and the dependent keywords
+split it. The assertions of each alternative can then be collected type by type (`reading`).
 """
 
 import json
@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from openk2.grammar.schema.denial import Option, denials, denied
 from openk2.grammar.schema.keywords import UNENFORCEABLE, Subschema, escaped, referred
 
-# More than this many ways to satisfy one schema is an attack or a mistake.
+# More combinations of branches than this are an attack or a mistake.
 MAX_CHOICES = 256
-# Schemas reached from one another without going into the value.
+# How many schemas may lead to one another without descending into the value.
 MAX_CHAIN = 500
 
 
@@ -55,7 +55,7 @@ def choices(
             raise subschema.refused("$ref", "leads back to itself")
         if len(above) > MAX_CHAIN or len(partial.choice.subschemas) > MAX_CHAIN:
             raise subschema.refused(
-                _splitting(subschema), f"is the end of {MAX_CHAIN} schemas in one"
+                _splitting(subschema), f"is nested in more than {MAX_CHAIN} schemas for one value"
             )
         if subschema.schema is False:
             continue
@@ -151,7 +151,7 @@ def _depending(subschema: Subschema, keyword: str, name: str) -> list[Option]:
 
 
 def _idle(subschema: Subschema, keyword: str) -> bool:
-    """Whether a keyword that cannot be enforced says nothing here."""
+    """Whether an unenforceable keyword has no effect here."""
     if keyword == "if":
         parts = (subschema.get(keyword) for keyword in ("then", "else"))
         return subschema.get("if") is None or all(part is None for part in parts)

@@ -54,7 +54,7 @@ def _of_type(root: Subschema, inner: Subschema) -> list[Option]:
     types = inner.types() or frozenset()
     left = [name for name in TYPES if name not in types]
     if "integer" in types and "number" in left:
-        left.remove("number")  # Nothing says "a number that is not an integer".
+        raise inner.refused("type", 'with "integer" cannot be denied: no type is left for 2.5')
     return [_made(inner, "type", {"type": left})] if left else []
 
 

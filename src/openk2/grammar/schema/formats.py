@@ -2,9 +2,7 @@
 
 _DAY = r"(?:0[1-9]|1\d|2[0-8])"
 _YEAR = r"(?:000[1-9]|00[1-9]\d|0[1-9]\d\d|[1-9]\d{3})"
-_LEAP = (
-    r"(?:\d\d(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)"
-)
+_LEAP = r"(?:\d\d(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)"
 _DATE = (
     rf"(?:{_YEAR}-(?:(?:0[1-9]|1[0-2])-{_DAY}|(?:0[13-9]|1[0-2])-(?:29|30)"
     rf"|(?:0[13578]|1[02])-31)|{_LEAP}-02-29)"
@@ -29,7 +27,9 @@ _DAYS = r"(?:\d+Y(?:\d+M(?:\d+D)?)?|\d+M(?:\d+D)?|\d+D)"
 _ESCAPE = "%[0-9A-Fa-f]{2}"
 _SAFE = r"A-Za-z0-9._~!$&'()*+,;="
 _PATH = rf"(?:[{_SAFE}:@-]|{_ESCAPE})"
-_AUTHORITY = rf"(?:(?:[{_SAFE}:-]|{_ESCAPE})*@)?(?:\[(?:{_IPV6})\]|(?:[{_SAFE}-]|{_ESCAPE})*)(?::\d*)?"
+_AUTHORITY = (
+    rf"(?:(?:[{_SAFE}:-]|{_ESCAPE})*@)?(?:\[(?:{_IPV6})\]|(?:[{_SAFE}-]|{_ESCAPE})*)(?::\d*)?"
+)
 
 # Draft 2020-12 makes `format` an annotation, so leaving any other to the model obeys the schema,
 # and enforcing these is more than it asks.

@@ -1,6 +1,6 @@
-"""Reading the keywords of a JSON Schema: their names, their types, where a `$ref` leads.
+"""`Subschema`: one schema in a document, its keywords with their types checked, and `$ref`.
 
-Draft 2020-12. A name that the specification does not know is an annotation there, and is one here.
+Draft 2020-12. Unknown names are annotations, as in the specification.
 """
 
 import math
@@ -15,7 +15,7 @@ from openk2.grammar.error import GrammarError
 DENIED = "not "
 TYPES = ("null", "boolean", "number", "string", "array", "object")
 
-# Assertions that cannot be enforced token by token. Each is refused by its name.
+# Assertions that cannot be enforced token by token; each is refused by name.
 UNENFORCEABLE = (
     "contains",
     "unevaluatedItems",
@@ -29,7 +29,7 @@ STRUCTURED = frozenset(
         *("propertyNames", "required", "minProperties", "maxProperties"),
     )
 )
-# A schema that says none of these says nothing about a value.
+# A schema with none of these allows every value.
 ASSERTIONS = frozenset(
     (
         *("type", "enum", "const", "minLength", "maxLength", "pattern", "format"),
@@ -78,11 +78,11 @@ class Subschema:
             )
 
     def get(self, keyword: str) -> Any:
-        """The keyword's value, None if it is not there."""
+        """The keyword's value; None if it is absent."""
         return self.schema.get(keyword) if isinstance(self.schema, Mapping) else None
 
     def keywords(self) -> frozenset[str]:
-        """The keywords that are there; none of a boolean."""
+        """The keywords that are present; none for a boolean schema."""
         return frozenset(self.schema) if isinstance(self.schema, Mapping) else frozenset()
 
     @property
@@ -92,7 +92,7 @@ class Subschema:
         return self.schema is False or bool(said or self.excluded or self.absent is not None)
 
     def below(self, *steps: str | int) -> "Subschema":
-        """The schema at these steps, which must be there."""
+        """The subschema at these steps, which must exist."""
         pointer, found = self.pointer, self.schema
         for step in steps:
             pointer = f"{pointer}/{escaped(str(step))}"
@@ -100,7 +100,7 @@ class Subschema:
         return Subschema(pointer, found)
 
     def made(self, name: str, schema: Mapping[str, Any] | bool) -> "Subschema":
-        """A schema that another keyword stands for."""
+        """A schema derived from one of this schema's keywords."""
         return Subschema(f"{self.pointer}/{name}", schema)
 
     def refused(self, keyword: str, problem: str) -> GrammarError:
@@ -111,15 +111,16 @@ class Subschema:
         return GrammarError(problem, pointer=pointer, keyword=keyword)
 
     def count(self, keyword: str) -> int | None:
-        """A length: an integer from 0 on."""
+        """The keyword as an integer of at least 0. Raises GrammarError for another value."""
         value = self.number(keyword)
         if value is None:
             return None
         if value < 0 or value != int(value):
-            raise self.refused(keyword, f"is {value}: it must be an integer from 0 on")
+            raise self.refused(keyword, f"is {value}: it must be an integer of at least 0")
         return int(value)
 
     def number(self, keyword: str) -> int | float | None:
+        """The keyword as a finite number. Raises GrammarError for another value."""
         value = self.get(keyword)
         if value is None:
             return None
@@ -132,13 +133,14 @@ class Subschema:
         return value
 
     def text(self, keyword: str) -> str | None:
+        """The keyword as a string. Raises GrammarError for another value."""
         value = self.get(keyword)
         if value is not None and not isinstance(value, str):
             raise self.refused(keyword, f"is of type {type(value).__name__}: it must be a string")
         return value
 
     def names(self, keyword: str) -> tuple[str, ...]:
-        """A list of strings; empty if the keyword is not there."""
+        """The keyword as a list of strings; empty if it is absent."""
         value = self.get(keyword)
         if value is None:
             return ()
@@ -153,7 +155,7 @@ class Subschema:
         return Subschema(f"{self.pointer}/{keyword}", self.mapping(keyword)).names(name)
 
     def schemas(self, keyword: str) -> "tuple[Subschema, ...]":
-        """A list of schemas; empty if the keyword is not there."""
+        """The keyword as a list of schemas; empty if it is absent."""
         value = self.get(keyword)
         if value is None:
             return ()
@@ -164,7 +166,7 @@ class Subschema:
         return tuple(self.below(keyword, index) for index in range(len(value)))
 
     def mapping(self, keyword: str) -> Mapping[str, Any]:
-        """An object; empty if the keyword is not there."""
+        """The keyword as an object; empty if it is absent."""
         value = self.get(keyword)
         if value is None:
             return {}
@@ -196,7 +198,7 @@ class Subschema:
         return found
 
     def types(self) -> frozenset[str] | None:
-        """The types that `type` allows; "integer" beside the six; None if it is not there."""
+        """The types that `type` allows, of the six and "integer"; None if it is absent."""
         value = self.get("type")
         if value is None:
             return None
@@ -217,7 +219,7 @@ def referred(root: Subschema, subschema: Subschema) -> Subschema | None:
     fragment = unquote(target.removeprefix("#"))
     if target and not target.startswith("#"):
         raise subschema.refused(
-            "$ref", f"leads to {reference!r}: only the schema itself is looked at"
+            "$ref", f"points to {reference!r}: only references into the schema are allowed"
         )
     if fragment and not fragment.startswith("/"):
         return _anchored(root, subschema, fragment)
@@ -228,7 +230,9 @@ def referred(root: Subschema, subschema: Subschema) -> Subschema | None:
         try:
             value = value[int(name)] if isinstance(value, list) else value[name]  # type: ignore[index]
         except (KeyError, IndexError, ValueError, TypeError):
-            raise subschema.refused("$ref", f"leads to {reference!r}, which is not there") from None
+            raise subschema.refused(
+                "$ref", f"points to {reference!r}, which does not exist"
+            ) from None
     return Subschema(pointer, value)
 
 
@@ -244,7 +248,7 @@ def _anchored(root: Subschema, subschema: Subschema, anchor: str) -> Subschema:
 
 
 def escaped(step: str) -> str:
-    """A step of a JSON pointer."""
+    """One step of a JSON pointer, escaped."""
     return step.replace("~", "~0").replace("/", "~1")
 
 

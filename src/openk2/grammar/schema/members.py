@@ -1,4 +1,4 @@
-"""Which schemas an item of a list or a property of an object has to satisfy."""
+"""Which schemas an item of an array or a property of an object must satisfy."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ from openk2.grammar.schema.scalars import (
 )
 from openk2.grammar.shapes import NEVER, ObjectShape, StringShape
 
-# An array of more items is not compiled: every item costs.
+# Arrays with more items are not compiled: every counted item costs.
 MAX_ITEMS = 4_096
 # What patterns cost, in nodes: a pattern looked for in a text, a text looked for of patterns.
 MATCHES_A_UNIT, UNITS_A_PATTERN = 10, 4
@@ -30,7 +30,7 @@ MAX_SELECTIONS = 64
 
 
 def items_at(subschemas: Subschemas, index: int) -> Iterator[Subschema]:
-    """The schemas of one item of a list."""
+    """The schemas of one item of an array."""
     for subschema in subschemas:
         prefix, rest = subschema.items()
         if index < len(prefix):
@@ -171,13 +171,13 @@ class Fields:
 def counted(
     record: ObjectShape, least: int, most: int | None, subschemas: Subschemas
 ) -> Iterator[ObjectShape]:
-    """The records that together have from `least` to `most` properties."""
+    """The objects that together have from `least` to `most` properties."""
     for one in _at_least(record, least - len(record.required), subschemas):
         yield from _at_most(one, most, subschemas)
 
 
 def _at_least(record: ObjectShape, missing: int, subschemas: Subschemas) -> Iterator[ObjectShape]:
-    """missing: how many properties beyond the required ones."""
+    """missing: how many properties are needed beyond the required ones."""
     optional = _optional(record)
     if missing <= 0:
         yield record
@@ -189,7 +189,7 @@ def _at_least(record: ObjectShape, missing: int, subschemas: Subschemas) -> Iter
             yield replace(record, required=record.required | {name})
         yield replace(_without(record, optional), min_extra=1)
     else:
-        # Nothing in a grammar keeps two further keys apart.
+        # A grammar cannot keep two other keys apart.
         raise first_with(subschemas, "minProperties").refused(
             "minProperties", "above the required properties and one cannot be enforced here"
         )
@@ -216,7 +216,7 @@ def _at_most(
         yield replace(record, max_extra=room)
     else:
         raise first_with(subschemas, "maxProperties").refused(
-            "maxProperties", "cannot be enforced beside optional properties and further keys"
+            "maxProperties", "cannot be enforced beside optional properties and other keys"
         )
 
 
@@ -246,7 +246,7 @@ def _without(record: ObjectShape, names: Sequence[str]) -> ObjectShape:
 
 
 def _additional(subschema: Subschema) -> list[Subschema]:
-    """The schema of a key that a schema neither names nor has a pattern for."""
+    """The schema of a key that a schema has neither a name nor a pattern for."""
     if subschema.get("additionalProperties") is not None:
         return [subschema.below("additionalProperties")]
     if subschema.get("unevaluatedProperties") is None:

@@ -18,7 +18,9 @@ def found(pattern: str, text: str, inverted: bool = False) -> bool:
 
     Raises PatternError.
     """
-    return not language((), (pattern,)).holds(text) if inverted else language((pattern,)).holds(text)
+    return (
+        not language((), (pattern,)).holds(text) if inverted else language((pattern,)).holds(text)
+    )
 
 
 def finds(subschema: Subschema, keyword: str, pattern: str, text: str) -> bool:

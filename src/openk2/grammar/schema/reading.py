@@ -1,8 +1,8 @@
-"""JSON Schema (Draft 2020-12) -> `Shapes`, exactly, or an error that names the keyword.
+"""`Reading`: a JSON Schema (draft 2020-12) as shapes, exactly, or an error that names the keyword.
 
 A node is a conjunction of schemas; a child's schemas are those that any of them has for it. So
 `allOf`, `$ref` beside other keywords and `properties` of several schemas need no special merging,
-and a recursive schema meets its own conjunctions again.
+and a recursive schema reaches its own conjunctions again, so nodes are finite.
 """
 
 import json
@@ -52,7 +52,7 @@ _Key = tuple[Subschema, ...]
 
 
 class Reading:
-    """The shapes of one schema, and what its `oneOf` still owe.
+    """The shapes of one schema, and what must be proved of each `oneOf`.
 
     exclusive: pointers of `oneOf` of which each branch is read as denying the others.
     disjoint: pairs of unions that a `oneOf` keeps apart, with its pointer: a value in both would
@@ -140,9 +140,7 @@ class Reading:
             if any(isinstance(value, list | dict) for value in subschema.excluded):
                 raise subschema.refused("not", "of lists or objects cannot be enforced")
 
-    def _leaf(
-        self, shapes: Sequence[ScalarShape], subschemas: Subschemas
-    ) -> list[ScalarShape]:
+    def _leaf(self, shapes: Sequence[ScalarShape], subschemas: Subschemas) -> list[ScalarShape]:
         """The shapes that hold a value. Raises GrammarError, at the subschema's place, for a shape
         that cannot be enforced."""
         try:
@@ -155,7 +153,7 @@ class Reading:
     def _of_values(
         self, subschemas: Subschemas, types: frozenset[str], values: list[Valued]
     ) -> Alternatives:
-        """`enum` and `const`: the values that the other keywords admit too."""
+        """`enum` and `const`: the values that the other keywords allow too."""
         scalars: list[ScalarShape] = []
         if types & {"number", "integer"}:
             scalars += self._leaf(
@@ -163,7 +161,9 @@ class Reading:
             )
         if "string" in types:
             scalars += self._leaf(text_shapes(subschemas, formats=False), subschemas)
-        patterns = sum(len(s.patterns) + len(s.absent) for s in scalars if isinstance(s, StringShape))
+        patterns = sum(
+            len(s.patterns) + len(s.absent) for s in scalars if isinstance(s, StringShape)
+        )
         self._spend(len(values) * patterns // MATCHES_A_UNIT)
         kept: list[Any] = []
         union: list[ValueShape] = []

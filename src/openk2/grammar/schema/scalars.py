@@ -1,4 +1,4 @@
-"""What the scalar keywords of a conjunction of schemas leave: types, values, strings, numbers."""
+"""The scalar keywords of a conjunction of schemas: types, values, strings and numbers."""
 
 import math
 import re
@@ -6,8 +6,8 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
-from openk2.grammar.schema.keywords import TYPES, Subschema
 from openk2.grammar.schema.formats import format_pattern
+from openk2.grammar.schema.keywords import TYPES, Subschema
 from openk2.grammar.schema.least_scalar import exact
 from openk2.grammar.schema.patterns import found
 from openk2.grammar.shapes import NumberShape, ScalarShape, StringShape, ValueShape, identity
@@ -18,7 +18,7 @@ Valued = tuple[Subschema, Any]
 # Beyond this a reader that takes numbers as doubles, as most do, loses digits (RFC 7493).
 MAX_INTEGER = 2**53 - 1
 MAX_NUMBER = 1e15
-# How near a number comes to a bound that it may not reach.
+# How close a number may come to an exclusive bound.
 OPEN_BOUND_GAP = 1e-9
 # The library counts the remainders of a step one by one.
 MAX_DECIMALS, MAX_COEFFICIENT = 9, 10_000
@@ -27,7 +27,7 @@ MAX_PIECES = 64
 
 
 def common_types(subschemas: Subschemas) -> frozenset[str]:
-    """The types that all schemas allow; "integer" stands for number where only integers may be."""
+    """The types that all schemas allow; "integer" instead of "number" if only integers are left."""
     left = frozenset(TYPES)
     for subschema in subschemas:
         types = subschema.types()
@@ -41,7 +41,7 @@ def common_types(subschemas: Subschemas) -> frozenset[str]:
 
 
 def common_values(subschemas: Subschemas) -> list[Valued] | None:
-    """The values that every `enum` and `const` names, with the schema; None without either."""
+    """The values in every `enum` and `const`, each with its schema; None if there is neither."""
     left: list[Valued] | None = None
     for subschema in subschemas:
         for keyword in ("const", "enum"):
@@ -67,7 +67,7 @@ def excluded(subschemas: Subschemas) -> frozenset[Hashable]:
 
 
 def type_of(value: Any) -> str:
-    """The name of a JSON value's type; "integer" for 1.0 too, as the draft has it."""
+    """The name of a JSON value's type; "integer" also for 1.0, as in the draft."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -80,15 +80,15 @@ def type_of(value: Any) -> str:
 
 
 def writable(subschema: Subschema, value: Any) -> Any:
-    """The scalar as it is written: 2.0 as 2. Raises GrammarError if no text of it is allowed."""
+    """The scalar as it is generated: 2.0 as 2. Raises GrammarError if it cannot be generated."""
     if isinstance(value, str) and any(c < " " and c not in "\b\f\n\r\t" for c in value):
         keyword = "const" if "const" in subschema.keywords() else "enum"
-        raise subschema.refused(keyword, f"has {value!r}: control characters cannot be written")
+        raise subschema.refused(keyword, f"has {value!r}: control characters cannot be generated")
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def exactly(value: Any) -> Any:
-    """A schema that this value alone satisfies."""
+    """A schema that only this value satisfies."""
     if isinstance(value, list):
         return {
             "type": "array",
@@ -107,7 +107,7 @@ def exactly(value: Any) -> Any:
 
 
 def bounds(subschemas: Subschemas, low: str, high: str) -> tuple[int, int | None]:
-    """The tightest of two counting keywords over all schemas."""
+    """The tightest lower and upper count over all schemas; None if there is no upper one."""
     least = max((subschema.count(low) or 0 for subschema in subschemas), default=0)
     most = [count for subschema in subschemas if (count := subschema.count(high)) is not None]
     return least, min(most, default=None)
@@ -140,7 +140,7 @@ def whole_words(texts: Iterable[str]) -> str:
 
 
 def number_shapes(subschemas: Subschemas, integer: bool) -> list[ScalarShape]:
-    """The numbers that all schemas allow; none if their bounds exclude each other."""
+    """The numbers that all schemas allow; none if their bounds contradict each other."""
     multiple = _multiple(subschemas)
     limit = MAX_INTEGER if integer or multiple is not None else MAX_NUMBER
     lows = [
@@ -170,15 +170,15 @@ def number_shapes(subschemas: Subschemas, integer: bool) -> list[ScalarShape]:
     return [NumberShape(integer, *piece, multiple) for piece in pieces]
 
 
-def _around(
-    low: float, high: float, value: float, integer: bool
-) -> Iterator[tuple[float, float]]:
+def _around(low: float, high: float, value: float, integer: bool) -> Iterator[tuple[float, float]]:
     """A range without one value."""
     if not low <= value <= high:
         yield low, high
         return
     gap = 1 if integer else max(OPEN_BOUND_GAP, math.ulp(float(value)) * 2)
-    below, above = (math.ceil(value) - 1, math.floor(value) + 1) if integer else (value - gap, value + gap)
+    below, above = (
+        (math.ceil(value) - 1, math.floor(value) + 1) if integer else (value - gap, value + gap)
+    )
     if low <= below:
         yield low, below
     if above <= high:
@@ -196,7 +196,7 @@ def first_with(subschemas: Subschemas, *keywords: str) -> Subschema:
 
 
 def admits_scalar(shapes: Iterable[ValueShape], value: Any) -> bool:
-    """Whether one of these shapes holds a string or a number."""
+    """Whether a string or number fits one of these shapes."""
     return any(
         _in_text(shape, value) if isinstance(shape, StringShape) else _in_number(shape, value)
         for shape in shapes
@@ -227,7 +227,7 @@ def _in_number(shape: NumberShape, value: Any) -> bool:
 def _closed(
     subschema: Subschema, closed: str, excluded: str, integer: bool, inward: int
 ) -> int | float | None:
-    """One schema's bound on one side, as a bound that may be reached. inward: 1 for a lower."""
+    """One schema's bound on one side, made inclusive. inward: 1 for a lower one, else -1."""
     found: list[int | float] = []
     value = subschema.number(closed)
     if value is not None:
@@ -236,7 +236,7 @@ def _closed(
     if value is not None and integer:
         found.append(math.floor(value) + 1 if inward > 0 else math.ceil(value) - 1)
     elif value is not None:
-        # The nearest double would do, but its digits fill a page near 0.
+        # The next double would do, but near 0 it has hundreds of digits.
         gap = max(OPEN_BOUND_GAP, math.ulp(float(value)) * 2)
         found.append(value + inward * gap)
     if not found:
@@ -258,7 +258,7 @@ def _multiple(subschemas: Subschemas) -> Fraction | None:
         if digits.denominator != 1 or _coefficient(common) > MAX_COEFFICIENT:
             raise subschema.refused(
                 "multipleOf",
-                f"is {step}: at most {MAX_DECIMALS} decimals and {MAX_COEFFICIENT:,} can be counted",
+                f"is {step}: only {MAX_DECIMALS} decimals and {MAX_COEFFICIENT:,} can be counted",
             )
     return common
 

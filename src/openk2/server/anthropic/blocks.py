@@ -13,8 +13,9 @@ from typing import Any
 from openk2.server.anthropic.ids import call_id_of
 from openk2.server.refusals import invalid
 
-Block = Mapping[str, Any]
-Placed = tuple[str, Block]  # a block and where it stands in the body, such as messages[0].content
+ContentBlock = Mapping[str, Any]
+# A block and where it stands in the body, such as messages[0].content.
+Placed = tuple[str, ContentBlock]
 
 ROLES = ("user", "assistant", "system")
 # A coding agent puts a fresh hash here on every request, which would spoil the reuse of the whole
@@ -22,7 +23,7 @@ ROLES = ("user", "assistant", "system")
 BILLING_HEADER = "x-anthropic-billing-header:"
 
 
-def chat_messages(system: Any, messages: Sequence[Block]) -> list[dict[str, Any]]:
+def chat_messages(system: Any, messages: Sequence[ContentBlock]) -> list[dict[str, Any]]:
     """The conversation. Raises ApiError 400 with the place of what cannot be understood."""
     instructions = [] if system is None else [read_blocks(system, "system")]
     turns = system_turns(instructions)
@@ -39,7 +40,7 @@ def chat_messages(system: Any, messages: Sequence[Block]) -> list[dict[str, Any]
     return turns
 
 
-def read_role(place: str, message: Block) -> str:
+def read_role(place: str, message: ContentBlock) -> str:
     """The message's role. Raises ApiError 400."""
     role = message.get("role")
     if role not in ROLES:
@@ -91,7 +92,7 @@ def user_turns(contents: Sequence[list[Placed]]) -> list[dict[str, Any]]:
     return [*results, {"role": "user", "content": said}] if said or not results else results
 
 
-def tool_turn(place: str, block: Block) -> dict[str, Any]:
+def tool_turn(place: str, block: ContentBlock) -> dict[str, Any]:
     """A tool's result; that it is an error is said in its text, as K2 has no other place for it."""
     content = block.get("content")
     blocks = [] if content is None else read_blocks(content, f"{place}.content")
@@ -123,7 +124,7 @@ def assistant_turns(contents: Sequence[list[Placed]]) -> list[dict[str, Any]]:
     return [{"role": "assistant", "content": said, **({"tool_calls": calls} if calls else {})}]
 
 
-def call(place: str, block: Block) -> dict[str, Any]:
+def call(place: str, block: ContentBlock) -> dict[str, Any]:
     """A tool_use block as OpenAI's tool call."""
     given = block.get("input")
     if not isinstance(given, Mapping):
@@ -137,7 +138,7 @@ def call(place: str, block: Block) -> dict[str, Any]:
     return {"id": call_id, "type": "function", "function": function}
 
 
-def read_text(place: str, block: Block, where: str, *others: str) -> str:
+def read_text(place: str, block: ContentBlock, where: str, *others: str) -> str:
     """A text block's text. Raises ApiError 400; others: what else `where` may hold."""
     kind = block.get("type")
     if kind != "text":
@@ -150,7 +151,7 @@ def read_text(place: str, block: Block, where: str, *others: str) -> str:
     return text
 
 
-def read_name(place: str, block: Block, field: str) -> str:
+def read_name(place: str, block: ContentBlock, field: str) -> str:
     """A field that must be a string and not empty. Raises ApiError 400."""
     value = block.get(field)
     if not isinstance(value, str) or not value:
@@ -158,7 +159,7 @@ def read_name(place: str, block: Block, field: str) -> str:
     return value
 
 
-def read_flag(place: str, block: Block, field: str) -> bool:
+def read_flag(place: str, block: ContentBlock, field: str) -> bool:
     """A field that is true, false or absent. Raises ApiError 400."""
     value = block.get(field)
     if value is not None and not isinstance(value, bool):

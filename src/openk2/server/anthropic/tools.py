@@ -36,7 +36,7 @@ class MessageToolChoice(BaseModel):
 
 def function_tools(tools: Sequence[MessageTool]) -> list[dict[str, Any]]:
     """The tools in OpenAI's form. Raises ApiError 400 for one of the server's, or a bad one."""
-    functions: dict[str, dict[str, Any]] = {}
+    functions: list[dict[str, Any]] = []
     for index, tool in enumerate(tools):
         place = f"tools[{index}]"
         if tool.type not in (None, "custom"):
@@ -44,10 +44,8 @@ def function_tools(tools: Sequence[MessageTool]) -> list[dict[str, Any]]:
             raise invalid(f"{place}.type", problem)
         if tool.name is None:
             raise invalid(f"{place}.name", "is missing: name the tool")
-        if tool.name in functions:
-            raise invalid(f"{place}.name", f"is {tool.name!r}, which is declared twice")
-        functions[tool.name] = function_of(tool, place)
-    return [{"type": "function", "function": function} for function in functions.values()]
+        functions.append(function_of(tool, place))
+    return [{"type": "function", "function": function} for function in functions]
 
 
 def function_of(tool: MessageTool, place: str) -> dict[str, Any]:
@@ -61,16 +59,14 @@ def function_of(tool: MessageTool, place: str) -> dict[str, Any]:
     return {"name": tool.name, **described, "parameters": schema, **strict}
 
 
-def chosen(choice: MessageToolChoice | None, names: Sequence[str]) -> ToolChoice:
-    """The choice. Raises ApiError 400 for one that the tools' names do not allow."""
-    if choice is None or choice.type in ("auto", "none"):
-        return "none" if choice is not None and choice.type == "none" else "auto"
+def read_tool_choice(choice: MessageToolChoice | None) -> ToolChoice:
+    """The choice. Raises ApiError 400 for a named tool without a name."""
+    if choice is None or choice.type == "auto":
+        return "auto"
+    if choice.type == "none":
+        return "none"
     if choice.type == "any":
-        if not names:
-            raise invalid("tool_choice", 'is "any", but there are no tools: declare one')
         return "required"
     if choice.name is None:
         raise invalid("tool_choice.name", 'is missing: type "tool" needs the name of one')
-    if choice.name not in names:
-        raise invalid("tool_choice.name", f"is {choice.name!r}: declare it in tools")
     return NamedTool(choice.name)

@@ -17,9 +17,8 @@ from openk2.server.openai.chat_answer import answer_json, chunk_events
 from openk2.server.openai.fields import GenerationFields, TopLogprobs
 from openk2.server.openai.tools import (
     AnyToolChoice,
+    FunctionTool,
     ResponseFormat,
-    Tool,
-    check_tools,
     read_response_format,
     read_tool_choice,
 )
@@ -91,14 +90,14 @@ MESSAGE_SCHEMA = {
     ],
 }
 
-Message = Annotated[dict[str, Any], WithJsonSchema(MESSAGE_SCHEMA)]
+ChatMessage = Annotated[dict[str, Any], WithJsonSchema(MESSAGE_SCHEMA)]
 
 
 class ChatCompletionBody(GenerationFields):
     """The body of POST /v1/chat/completions. Messages are checked where they are rendered."""
 
-    messages: list[Message] = Field(min_length=1)
-    tools: list[Tool] | None = None
+    messages: list[ChatMessage] = Field(min_length=1)
+    tools: list[FunctionTool] | None = None
     tool_choice: AnyToolChoice = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
@@ -108,20 +107,17 @@ class ChatCompletionBody(GenerationFields):
     top_logprobs: TopLogprobs | None = None
 
     def requests(self) -> list[ChatRequest]:
-        """A request for each choice. Raises ApiError 400 naming a field that is not supported."""
+        """A request for each choice. Raises ApiError 400 naming a field that is not supported,
+        and what `ChatRequest` raises."""
         refuse_unsupported(self.model_extra, CHAT_NEUTRAL)
         self.refuse_in_messages()
-        tools = self.tools or []
-        check_tools(tools)
-        choice = read_tool_choice(self.tool_choice, tools)
-        calls = bool(tools) and choice != "none"
         limits = [n for n in (self.max_tokens, self.max_completion_tokens) if n is not None]
         request = ChatRequest(
             messages=[as_rendered(message) for message in self.messages],
-            tools=[tool.model_dump(exclude_unset=True) for tool in tools],
-            tool_choice=choice,
+            tools=[tool.model_dump(exclude_unset=True) for tool in self.tools or ()],
+            tool_choice=read_tool_choice(self.tool_choice),
             parallel_tool_calls=self.parallel_tool_calls is not False,
-            response_format=read_response_format(self.response_format, calls=calls),
+            response_format=read_response_format(self.response_format),
             max_tokens=min(limits, default=None),
             logprobs=self.checked_logprobs(),
             **self.settings(),

@@ -63,7 +63,7 @@ async def chunk_events(
     `choices[0].usage` of a choice's last chunk, where the vendor's checks look, is always there.
     """
     no_usage = {"usage": None} if include_usage else {}
-    writers = [ChoiceWriter(index) for index in range(choices)]
+    writers = [ChatChoiceWriter(index) for index in range(choices)]
     finishes: list[ChatFinish] = []
     async with aclosing(events):
         async for index, event in events:
@@ -76,7 +76,7 @@ async def chunk_events(
     yield DONE
 
 
-class ChoiceWriter:
+class ChatChoiceWriter:
     """The events of one choice -> the `choices` entries of its chunks."""
 
     def __init__(self, index: int) -> None:

@@ -85,7 +85,7 @@ async def chunk_events(
     include_usage: send a last chunk with `usage` and no choice.
     """
     no_usage = {"usage": None} if include_usage else {}
-    writers = [ChoiceWriter(index) for index in range(choices)]
+    writers = [CompletionChoiceWriter(index) for index in range(choices)]
     finishes: dict[int, ChatFinish] = {}
     async with aclosing(events):
         async for index, event in events:
@@ -99,7 +99,7 @@ async def chunk_events(
     yield DONE
 
 
-class ChoiceWriter:
+class CompletionChoiceWriter:
     """The events of one choice -> the `choices` entries of its chunks."""
 
     def __init__(self, index: int) -> None:

@@ -1,29 +1,37 @@
 """`GenerationFields`: what the bodies of chat and raw completions share, as pydantic reads it."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
-from openk2.protocol import MAX_LOGPROBS
+from openk2.protocol import MAX_LOGPROBS, SAMPLING_SETTINGS, Sampling, bounds_of
 
 MAX_CHOICES = 128
 MAX_STOPS = 16
 MAX_BIAS = 100
-# SamplingParams' settings under OpenAI's and vLLM's names, which are the same.
-SETTINGS = (
-    "temperature",
-    "top_p",
-    "min_p",
-    "presence_penalty",
-    "frequency_penalty",
-    "repetition_penalty",
-    "seed",
-)
 
 TokenIdText = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
 Bias = Annotated[float, Field(ge=-MAX_BIAS, le=MAX_BIAS)]
 Stop = Annotated[str, Field(min_length=1)]
 Stops = Annotated[list[Stop], Field(max_length=MAX_STOPS)]
+TopLogprobs = Annotated[int, Field(ge=0, le=MAX_LOGPROBS)]
+
+# The settings whose JSON is not their Python value: clients of vLLM switch top_k off with -1, keys
+# of a JSON object are strings, and a seed must fit the 64 bits of torch's generators.
+JSON_FORMS: dict[str, Any] = {
+    "top_k": (int | None, Field(None, ge=-1, lt=2**31)),
+    "logit_bias": (dict[TokenIdText, Bias] | None, None),
+    "seed": (int | None, Field(None, ge=-(2**63), lt=2**63)),
+}
+
+
+def sampling_field(name: str) -> tuple[Any, Any]:
+    """A setting of `Sampling` as pydantic takes it: its type or null, and its bounds."""
+    bounds = bounds_of(name)
+    if bounds is None:
+        raise TypeError(f"{name} of Sampling has no bounds: give it some, or a form in JSON_FORMS")
+    declared = get_type_hints(Sampling)[name]
+    return declared | None, Field(None, ge=bounds.least, le=bounds.most, gt=bounds.above)
 
 
 def as_list(value: Any) -> Any:
@@ -39,22 +47,24 @@ class StreamOptions(BaseModel):
     include_usage: bool | None = None
 
 
-class GenerationFields(BaseModel):
+if TYPE_CHECKING:
+    SamplingFields = BaseModel
+else:
+    # One field per setting of `Sampling`, under OpenAI's and vLLM's names, which are the same.
+    SamplingFields = create_model(
+        "SamplingFields",
+        # Strict: "false" is not false, and true is not 1 token.
+        __config__=ConfigDict(extra="allow", strict=True),
+        **{name: JSON_FORMS.get(name) or sampling_field(name) for name in SAMPLING_SETTINGS},
+    )
+
+
+class GenerationFields(SamplingFields):
     """null, which some clients send for "not set", means the default everywhere."""
 
-    # Strict: "false" is not false, and true is not 1 token.
     model_config = ConfigDict(extra="allow", strict=True)
 
     model: str
-    temperature: float | None = Field(None, ge=0, le=2)
-    top_p: float | None = Field(None, gt=0, le=1)
-    top_k: int | None = Field(None, ge=-1, lt=2**31)
-    min_p: float | None = Field(None, ge=0, le=1)
-    presence_penalty: float | None = Field(None, ge=-2, le=2)
-    frequency_penalty: float | None = Field(None, ge=-2, le=2)
-    repetition_penalty: float | None = Field(None, gt=0, le=2)
-    logit_bias: dict[TokenIdText, Bias] | None = None
-    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
     stop: Annotated[
         Stops | None, BeforeValidator(as_list, json_schema_input_type=Stop | Stops | None)
     ] = None
@@ -64,22 +74,20 @@ class GenerationFields(BaseModel):
 
     def settings(self) -> dict[str, Any]:
         """The fields of `GenerationSettings` that the client set, logprobs excepted."""
-        named = {name: getattr(self, name) for name in SETTINGS}
-        named["top_k"] = None if self.top_k is None else max(self.top_k, 0)
-        named["stop"] = None if self.stop is None else tuple(self.stop)
-        if self.logit_bias is not None:
-            named["logit_bias"] = {int(token): bias for token, bias in self.logit_bias.items()}
-        return {name: value for name, value in named.items() if value is not None}
+        given = {name: getattr(self, name) for name in SAMPLING_SETTINGS}
+        if given["top_k"] == -1:
+            given["top_k"] = 0
+        if given["logit_bias"] is not None:
+            given["logit_bias"] = {int(key): bias for key, bias in given["logit_bias"].items()}
+        given["stop"] = None if self.stop is None else tuple(self.stop)
+        return {name: value for name, value in given.items() if value is not None}
 
     def choice_seeds(self) -> list[int | None]:
         """A seed for each of the n choices: they differ, and each can be had alone."""
-        n = self.n or 1
-        return [None] * n if self.seed is None else [self.seed + i for i in range(n)]
+        n, seed = self.n or 1, self.settings().get("seed")
+        return [None] * n if seed is None else [seed + i for i in range(n)]
 
     @property
     def include_usage(self) -> bool:
         """Whether a stream ends with a chunk of its usage."""
         return bool(self.stream_options and self.stream_options.include_usage)
-
-
-TopLogprobs = Annotated[int, Field(ge=0, le=MAX_LOGPROBS)]

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from openk2.generation import PromptCoder
 from openk2.server.errors import ANSWERS
-from openk2.server.openai.chat import Message, as_rendered
-from openk2.server.openai.tools import Tool
+from openk2.server.openai.chat import ChatMessage, as_rendered
+from openk2.server.openai.tools import FunctionTool
 from openk2.server.refusals import Neutral, invalid, refuse_unsupported
 from openk2.server.served import ServedNames
 
@@ -30,8 +30,8 @@ class TokenizeBody(BaseModel):
 
     model: str | None = None
     prompt: str | None = None
-    messages: list[Message] | None = Field(None, min_length=1)
-    tools: list[Tool] | None = None
+    messages: list[ChatMessage] | None = Field(None, min_length=1)
+    tools: list[FunctionTool] | None = None
     add_special_tokens: bool | None = None
     add_generation_prompt: bool | None = None
     return_token_strs: bool | None = None

@@ -1,7 +1,6 @@
 """What a chat request says about tools and about the form of its answer, as pydantic reads it."""
 
 import reprlib
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
@@ -39,7 +38,7 @@ class Function(BaseModel):
     strict: bool | None = None
 
 
-class Tool(BaseModel):
+class FunctionTool(BaseModel):
     """A tool that the model may call."""
 
     model_config = ConfigDict(extra="allow")
@@ -82,25 +81,13 @@ class ResponseFormat(BaseModel):
 AnyToolChoice = Annotated[Any, WithJsonSchema(TOOL_CHOICE_SCHEMA)]
 
 
-def check_tools(tools: Sequence[Tool]) -> None:
-    """Raise for two tools of a name."""
-    names: set[str] = set()
-    for index, tool in enumerate(tools):
-        name = tool.function.name
-        if name in names:
-            raise invalid(f"tools[{index}].function.name", f"is {name!r}, which is declared twice")
-        names.add(name)
-
-
-def read_tool_choice(choice: Any, tools: Sequence[Tool]) -> ToolChoice:
-    """The choice. Raises ApiError 400 for one that is none, or that the tools do not allow."""
-    if choice is None:
+def read_tool_choice(choice: Any) -> ToolChoice:
+    """The choice. Raises ApiError 400 for a value that is not one."""
+    if choice is None or choice == "auto":
         return "auto"
-    if choice in ("auto", "none"):
-        return "auto" if choice == "auto" else "none"
+    if choice == "none":
+        return "none"
     if choice == "required":
-        if not tools:
-            raise invalid("tool_choice", 'is "required", but there are no tools: declare one')
         return "required"
     if isinstance(choice, dict) and choice.get("type") in ("allowed_tools", "custom"):
         raise unsupported("tool_choice", choice)
@@ -110,20 +97,13 @@ def read_tool_choice(choice: Any, tools: Sequence[Tool]) -> ToolChoice:
     except ValidationError as error:
         wanted = 'it must be "auto", "none", "required" or {"type": "function", "function": '
         raise invalid("tool_choice", f'is {shown}: {wanted}{{"name": ...}}}}') from error
-    if name not in [tool.function.name for tool in tools]:
-        raise invalid("tool_choice", f"names the tool {name!r}: declare it in tools")
     return NamedTool(name)
 
 
-def read_response_format(wanted: ResponseFormat | None, *, calls: bool) -> JsonFormat | None:
-    """The form; None is text. calls: whether the answer may hold calls. Raises ApiError 400."""
+def read_response_format(wanted: ResponseFormat | None) -> JsonFormat | None:
+    """The form of the content; None is text. Raises ApiError 400 for a schema that is missing."""
     if wanted is None or wanted.type == "text":
         return None
-    if calls:
-        raise invalid(
-            "response_format",
-            f'is {wanted.type!r} beside tools: send one of the two, or tool_choice "none"',
-        )
     if wanted.type == "json_object":
         return JsonFormat()
     if wanted.json_schema is None or wanted.json_schema.schema_ is None:

@@ -16,7 +16,7 @@ from openk2.verify.checks import (
     text,
     usage,
 )
-from openk2.verify.outcome import Outcome
+from openk2.verify.outcome import CheckOutcome
 from openk2.verify.wire.probe import Probe
 
 
@@ -26,7 +26,7 @@ class Check:
 
     name: str
     title: str
-    run: Callable[[Probe], Awaitable[Outcome]]
+    run: Callable[[Probe], Awaitable[CheckOutcome]]
 
 
 CHECKS = (

@@ -5,7 +5,7 @@ from typing import Any
 from openk2.verify.arguments import argument_problem
 from openk2.verify.cases import user, with_schema
 from openk2.verify.decisions import agreement, decisions
-from openk2.verify.outcome import Outcome, judged, skipped
+from openk2.verify.outcome import CheckOutcome, judged, skipped
 from openk2.verify.schemas import KINDS, schemas
 from openk2.verify.wire.probe import Probe, all_of
 from openk2.verify.wire.reply import Reply
@@ -14,7 +14,7 @@ SCHEMAS = len(KINDS)
 SCHEMA_TOKENS = 400
 
 
-async def trigger(probe: Probe) -> Outcome:
+async def trigger(probe: Probe) -> CheckOutcome:
     """F1 of "did it call a tool", the vendor's trigger similarity.
 
     It measures the weights more than the endpoint, so it fails only below --min-f1.
@@ -31,15 +31,15 @@ async def trigger(probe: Probe) -> Outcome:
         if bool(reply.calls) != case.call
     )
     if probe.min_f1 is None:
-        return Outcome("pass", figure, f"{seen}; judged with --min-f1 only.", wrong, measures)
+        return CheckOutcome("pass", figure, f"{seen}; judged with --min-f1 only.", wrong, measures)
     if score.f1 < probe.min_f1:
         remedy = "compare the prompt with the template, and the weights with the published ones"
         seen = f"{seen}: less than --min-f1 {probe.min_f1:g}; {remedy}"
-        return Outcome("fail", figure, f"{seen}.", wrong, measures)
-    return Outcome("pass", figure, f"{seen}.", wrong, measures)
+        return CheckOutcome("fail", figure, f"{seen}.", wrong, measures)
+    return CheckOutcome("pass", figure, f"{seen}.", wrong, measures)
 
 
-async def schema(probe: Probe) -> Outcome:
+async def schema(probe: Probe) -> CheckOutcome:
     """Arguments of required, strict calls validate against the declared schema."""
     cases = schemas(probe.seed, SCHEMAS)
     pairs = await all_of(probe.both([user("Fill in the form.")], **form(case)) for case in cases)

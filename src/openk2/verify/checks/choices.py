@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from openk2.verify.cases import ERRANDS, SMALL_TALK, TOOLS, user
-from openk2.verify.outcome import Outcome, judged
+from openk2.verify.outcome import CheckOutcome, judged
 from openk2.verify.wire.endpoint import shown
 from openk2.verify.wire.probe import Probe, all_of
 from openk2.verify.wire.reply import Reply
@@ -23,7 +23,7 @@ async def ask_both(probe: Probe, questions: Sequence[str], **fields: Any) -> lis
     return [reply for pair in pairs for reply in pair]
 
 
-async def required(probe: Probe) -> Outcome:
+async def required(probe: Probe) -> CheckOutcome:
     """tool_choice "required" gives a call of a declared tool, also where none is wanted."""
     replies = await ask_both(probe, SMALL_TALK, tools=TOOLS, tool_choice="required")
     faults = []
@@ -39,7 +39,7 @@ async def required(probe: Probe) -> Outcome:
     )
 
 
-async def named_tool(probe: Probe) -> Outcome:
+async def named_tool(probe: Probe) -> CheckOutcome:
     """A named tool_choice gives a call of that tool and of no other."""
     asked = [(question, name) for question in (*SMALL_TALK[:1], ERRANDS[0]) for name in NAMES]
     pairs = await all_of(
@@ -60,7 +60,7 @@ async def named_tool(probe: Probe) -> Outcome:
     )
 
 
-async def none(probe: Probe) -> Outcome:
+async def none(probe: Probe) -> CheckOutcome:
     """tool_choice "none" gives text, also where a call is wanted; none without tools works."""
     replies = await ask_both(probe, ERRANDS, tools=TOOLS, tool_choice="none")
     replies += await ask_both(probe, SMALL_TALK[:1], tool_choice="none")
@@ -73,7 +73,7 @@ async def none(probe: Probe) -> Outcome:
     )
 
 
-async def auto(probe: Probe) -> Outcome:
+async def auto(probe: Probe) -> CheckOutcome:
     """ "auto" calls declared tools or none, is the default, and works without tools."""
     replies = await ask_both(probe, ERRANDS, tools=TOOLS, tool_choice="auto")
     default = await ask_both(probe, ERRANDS, tools=TOOLS)
@@ -98,7 +98,7 @@ def undeclared(reply: Reply) -> list[str]:
     ]
 
 
-async def single_call(probe: Probe) -> Outcome:
+async def single_call(probe: Probe) -> CheckOutcome:
     """parallel_tool_calls false gives one call at most."""
     fields: dict[str, Any] = {"tools": TOOLS, "parallel_tool_calls": False}
     replies = await ask_both(probe, ERRANDS, tool_choice="required", **fields)
@@ -122,7 +122,7 @@ INVALID_CHOICES: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 
 
-async def invalid_choice(probe: Probe) -> Outcome:
+async def invalid_choice(probe: Probe) -> CheckOutcome:
     """A tool_choice that cannot be obeyed is refused with a 400."""
     responses = await all_of(probe.raw([user("Hello!")], **fields) for _, fields in INVALID_CHOICES)
     faults = [

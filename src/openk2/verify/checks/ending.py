@@ -5,7 +5,7 @@ from typing import Any
 
 from openk2.verify.cases import ERRANDS, SMALL_TALK, TOOLS, user
 from openk2.verify.checks.choices import ask_both
-from openk2.verify.outcome import Outcome, judged, skipped
+from openk2.verify.outcome import CheckOutcome, judged, skipped
 from openk2.verify.wire.probe import Probe, all_of
 from openk2.verify.wire.reply import Reply
 
@@ -19,13 +19,13 @@ LONG_ENOUGH = 512
 STOP_LENGTH = 3
 
 
-async def stop_tokens(probe: Probe) -> Outcome:
+async def stop_tokens(probe: Probe) -> CheckOutcome:
     """An answer to small talk ends by itself."""
     replies = await ask_both(probe, SMALL_TALK, max_tokens=LONG_ENOUGH)
     ended = [reply for reply in replies if reply.finish_reason != "length"]
     if ended:
         seen = f"{len(ended)} of {len(replies)} answers to small talk end by themselves."
-        return Outcome("pass", f"{len(ended)}/{len(replies)}", seen)
+        return CheckOutcome("pass", f"{len(ended)}/{len(replies)}", seen)
     return judged(
         len(replies),
         [f"no answer to small talk ends within {LONG_ENOUGH} tokens"] * len(replies),
@@ -34,7 +34,7 @@ async def stop_tokens(probe: Probe) -> Outcome:
     )
 
 
-async def special_text(probe: Probe) -> Outcome:
+async def special_text(probe: Probe) -> CheckOutcome:
     """The text of no special token leaks into content, names or arguments."""
     replies = await ask_both(probe, SMALL_TALK)
     replies += await ask_both(probe, ERRANDS, tools=TOOLS)
@@ -55,7 +55,7 @@ def visible(reply: Reply) -> str:
     return "\n".join([reply.content, *calls])
 
 
-async def finish_reason(probe: Probe) -> Outcome:
+async def finish_reason(probe: Probe) -> CheckOutcome:
     """ "tool_calls" if and only if there are calls; "length" at max_tokens; "stop" otherwise."""
     called = await ask_both(probe, ERRANDS, tools=TOOLS, tool_choice="required")
     talked = await ask_both(probe, SMALL_TALK)
@@ -83,7 +83,7 @@ def wrong_reason(reply: Reply) -> str | None:
     return f"finish_reason is {reply.finish_reason!r} with {len(reply.calls)} calls"
 
 
-async def stop_strings(probe: Probe) -> Outcome:
+async def stop_strings(probe: Probe) -> CheckOutcome:
     """An answer ends before a string of `stop`, whole and streamed, with finish_reason "stop"."""
     bases = await all_of(probe.whole([user(question)]) for question in SMALL_TALK)
     asked = [

@@ -3,7 +3,7 @@
 from typing import Any
 
 from openk2.verify.cases import user
-from openk2.verify.outcome import Outcome, judged, skipped
+from openk2.verify.outcome import CheckOutcome, judged, skipped
 from openk2.verify.wire.endpoint import EndpointFault, Response
 from openk2.verify.wire.probe import CHAT, Probe, all_of
 from openk2.verify.wire.reply import read_whole
@@ -12,7 +12,7 @@ from openk2.verify.wire.reply import read_whole
 WORDS = 300_000
 
 
-async def error_shape(probe: Probe) -> Outcome:
+async def error_shape(probe: Probe) -> CheckOutcome:
     """What is no request gets a 4xx with OpenAI's error object."""
     good = probe.body([user("Hello!")])
     bodies: list[tuple[str, Any]] = [
@@ -50,7 +50,7 @@ def refusal_problem(response: Response) -> str | None:
     return f"an error without {', '.join(missing)}" if missing else None
 
 
-async def context_overflow(probe: Probe) -> Outcome:
+async def context_overflow(probe: Probe) -> CheckOutcome:
     """A prompt that is too long gets a 400 with code context_length_exceeded, and is not cut."""
     response = await probe.raw([user("hello " * WORDS)], max_tokens=1)
     if response.status == 200:

@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterator
 
 from openk2.chat import call_id
-from openk2.verify.cases import ERRANDS, TOOLS, Message, result, user, weather_history
-from openk2.verify.outcome import Outcome, judged
+from openk2.verify.cases import ERRANDS, TOOLS, MessageJson, result, user, weather_history
+from openk2.verify.outcome import CheckOutcome, judged
 from openk2.verify.wire.endpoint import EndpointFault
 from openk2.verify.wire.probe import Probe, all_of
-from openk2.verify.wire.reply import Call, Reply
+from openk2.verify.wire.reply import Reply, ReplyCall
 
 CANONICAL = re.compile(r"functions\..+:\d+")
 COUNTER = re.compile(r":(\d+)$")
@@ -22,7 +22,7 @@ FOREIGN = {
 }
 
 
-async def call_ids(probe: Probe) -> Outcome:
+async def call_ids(probe: Probe) -> CheckOutcome:
     """The ids of a first answer are functions.NAME:IDX, IDX from 0."""
     pairs = await all_of(
         probe.both([user(q)], tools=TOOLS, tool_choice="required") for q in ERRANDS
@@ -45,7 +45,7 @@ def id_faults(reply: Reply) -> Iterator[str]:
             yield f"an id is {call.id!r}, not {wanted!r}"
 
 
-async def id_echo(probe: Probe) -> Outcome:
+async def id_echo(probe: Probe) -> CheckOutcome:
     """Ids that are sent back are accepted, and the counter goes on over the conversation."""
     judged_ids, faults = 0, []
     for streamed in (False, True):
@@ -62,8 +62,8 @@ async def id_echo(probe: Probe) -> Outcome:
 
 async def echoed(probe: Probe, streamed: bool) -> tuple[int, list[str]]:
     """How many ids a conversation of forced calls had, and what was wrong with their numbers."""
-    messages: list[Message] = [user(ERRANDS[0])]
-    calls: list[Call] = []
+    messages: list[MessageJson] = [user(ERRANDS[0])]
+    calls: list[ReplyCall] = []
     faults: list[str] = []
     ask = probe.streamed if streamed else probe.whole
     for turn in range(TURNS):
@@ -81,7 +81,7 @@ async def echoed(probe: Probe, streamed: bool) -> tuple[int, list[str]]:
     return len(calls), faults
 
 
-async def foreign_ids(probe: Probe) -> Outcome:
+async def foreign_ids(probe: Probe) -> CheckOutcome:
     """Ids of other makes in the history are accepted and not continued."""
     fresh = await probe.whole([user(ERRANDS[0])], tools=TOOLS, tool_choice="required")
     canonical = all(CANONICAL.fullmatch(call.id) for call in fresh.calls)

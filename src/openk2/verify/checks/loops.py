@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from openk2.verify.cases import ERRANDS, TOOLS, Message, result, user
-from openk2.verify.outcome import Outcome, judged
+from openk2.verify.cases import ERRANDS, TOOLS, MessageJson, result, user
+from openk2.verify.outcome import CheckOutcome, judged
 from openk2.verify.wire.endpoint import EndpointFault
 from openk2.verify.wire.probe import Probe, all_of
 
@@ -16,7 +16,7 @@ RESULTS: tuple[Any, ...] = (
 )
 
 
-async def tool_loop(probe: Probe) -> Outcome:
+async def tool_loop(probe: Probe) -> CheckOutcome:
     """A call's turn is accepted back with its results, and the model goes on."""
     pairs = zip(ERRANDS, RESULTS, strict=True)
     asked = [(question, content, way) for question, content in pairs for way in (False, True)]
@@ -32,7 +32,7 @@ async def tool_loop(probe: Probe) -> Outcome:
 async def loop_fault(probe: Probe, question: str, content: Any, streamed: bool) -> str | None:
     """What is wrong with one loop of a forced call, its results, and a free answer."""
     ask = probe.streamed if streamed else probe.whole
-    messages: list[Message] = [user(question)]
+    messages: list[MessageJson] = [user(question)]
     first = await ask(messages, tools=TOOLS, tool_choice="required")
     results = [result(call.id, content) for call in first.calls]
     try:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from openk2.verify.cases import ERRANDS, SMALL_TALK, TOOLS
-from openk2.verify.outcome import Outcome, judged, skipped
+from openk2.verify.outcome import CheckOutcome, judged, skipped
 from openk2.verify.wire.endpoint import EndpointFault, Response
 from openk2.verify.wire.events import read_events
 from openk2.verify.wire.message_events import message_faults, tool_id_faults
@@ -29,7 +29,7 @@ def message_body(probe: Probe, question: str, **fields: Any) -> dict[str, Any]:
     return {**settings, "messages": said, **fields}
 
 
-async def anthropic_stream(probe: Probe) -> Outcome:
+async def anthropic_stream(probe: Probe) -> CheckOutcome:
     """/v1/messages streams its events in Anthropic's order; ids and stop reasons are right."""
     probing = await probe.endpoint.post(MESSAGES, message_body(probe, SMALL_TALK[0]))
     if probing.status in ABSENT:

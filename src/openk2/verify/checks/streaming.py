@@ -3,7 +3,7 @@
 from typing import Any
 
 from openk2.verify.cases import ERRANDS, SMALL_TALK, TOOLS, user, weather_history
-from openk2.verify.outcome import Outcome, judged, skipped
+from openk2.verify.outcome import CheckOutcome, judged, skipped
 from openk2.verify.wire.probe import Probe, all_of
 from openk2.verify.wire.reply import Reply
 
@@ -19,27 +19,27 @@ def kinds_of_request() -> list[tuple[list[dict[str, Any]], dict[str, Any]]]:
     ]
 
 
-async def answer_form(probe: Probe) -> Outcome:
+async def answer_form(probe: Probe) -> CheckOutcome:
     """Whole answers have OpenAI's form."""
     asked = kinds_of_request()
     replies = await all_of(probe.whole(messages, **fields) for messages, fields in asked)
     return form_outcome(replies, "every answer has OpenAI's form", "OpenAI's chat completion")
 
 
-async def stream_form(probe: Probe) -> Outcome:
+async def stream_form(probe: Probe) -> CheckOutcome:
     """Streams have OpenAI's form: first and later deltas, one finish_reason, [DONE]."""
     asked = kinds_of_request()
     replies = await all_of(probe.streamed(messages, **fields) for messages, fields in asked)
     return form_outcome(replies, "every stream has OpenAI's form", "OpenAI's chunks")
 
 
-def form_outcome(replies: list[Reply], passed: str, wanted: str) -> Outcome:
+def form_outcome(replies: list[Reply], passed: str, wanted: str) -> CheckOutcome:
     """One fault a reply, at most, and what it is."""
     faults = [reply.faults[0] for reply in replies if reply.faults]
     return judged(len(replies), faults, passed=passed, remedy=f"clients need {wanted} exactly")
 
 
-async def stream_equals_whole(probe: Probe) -> Outcome:
+async def stream_equals_whole(probe: Probe) -> CheckOutcome:
     """At temperature 0, content, calls and finish reason are the same either way."""
     asked = kinds_of_request()
     differences = await all_of(difference(probe, *one) for one in asked)

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from openk2.chat import DEFAULT_SYSTEM_PROMPT, Tokenizer, canonical_history, encode_chat
-from openk2.verify.cases import TOOLS, Message, Tool, called, result, user, weather_history
-from openk2.verify.outcome import Outcome, judged, skipped
+from openk2.verify.cases import TOOLS, MessageJson, ToolJson, called, result, user, weather_history
+from openk2.verify.outcome import CheckOutcome, judged, skipped
 from openk2.verify.wire.probe import Probe, all_of
 
 MARKUP = (
@@ -25,7 +25,7 @@ def part(text: str) -> dict[str, str]:
     return {"type": "text", "text": text}
 
 
-def after_call(content: Any) -> list[Message]:
+def after_call(content: Any) -> list[MessageJson]:
     """A history whose assistant's turn has a call and this content."""
     call = called("get_weather", "functions.get_weather:0", {"city": "Paris"})
     assistant = {"role": "assistant", "content": content, "tool_calls": [call]}
@@ -33,7 +33,7 @@ def after_call(content: Any) -> list[Message]:
     return [user("What is the weather in Paris?"), assistant, answer]
 
 
-async def template_content(probe: Probe) -> Outcome:
+async def template_content(probe: Probe) -> CheckOutcome:
     """No content is null, "" or an empty part; a list of parts is its texts joined."""
     empty = (None, "", [part("")])
     counts = await all_of(probe.prompt_tokens(after_call(content), TOOLS) for content in empty)
@@ -55,7 +55,7 @@ async def template_content(probe: Probe) -> Outcome:
     )
 
 
-async def template_system(probe: Probe) -> Outcome:
+async def template_system(probe: Probe) -> CheckOutcome:
     """Without a system message K2's own is put first, and one newline after it."""
     system = {"role": "system", "content": DEFAULT_SYSTEM_PROMPT}
     question = user("Hello!")
@@ -75,7 +75,7 @@ async def template_system(probe: Probe) -> Outcome:
     )
 
 
-async def template_tools(probe: Probe) -> Outcome:
+async def template_tools(probe: Probe) -> CheckOutcome:
     """Tools are declared to the model, their JSON's keys in one order; none declares none."""
     question = [user("Hello!")]
     forward, backward, bare, silent = await all_of(
@@ -104,7 +104,7 @@ def reversed_keys(value: Any) -> Any:
     return [reversed_keys(item) for item in value] if isinstance(value, list) else value
 
 
-async def template_results(probe: Probe) -> Outcome:
+async def template_results(probe: Probe) -> CheckOutcome:
     """What a tool returned, and what the assistant called, are in the prompt."""
     plain = after_call(None)
     returned = [*plain[:2], result("functions.get_weather:0", "It rains. " * 40)]
@@ -126,7 +126,7 @@ async def template_results(probe: Probe) -> Outcome:
     )
 
 
-async def injection(probe: Probe) -> Outcome:
+async def injection(probe: Probe) -> CheckOutcome:
     """The text of a special token in a user's words or a tool's result is ordinary text."""
     around = [f"a {markup} b" for markup in MARKUP]
     base = await probe.prompt_tokens([user("a  b")])
@@ -151,12 +151,12 @@ async def injection(probe: Probe) -> Outcome:
     )
 
 
-async def template_exact(probe: Probe) -> Outcome:
+async def template_exact(probe: Probe) -> CheckOutcome:
     """With --tokenizer: prompts have exactly the size that the published template gives."""
     tokenizer = probe.tokenizer
     if tokenizer is None:
         return skipped("exact sizes need the endpoint's tokenizer: give --tokenizer FOLDER")
-    asked: list[tuple[list[Message], Sequence[Tool] | None]] = [
+    asked: list[tuple[list[MessageJson], Sequence[ToolJson] | None]] = [
         ([user("hi")], None),
         ([{"role": "system", "content": "Be brief."}, user("雪 and 🌧️, \n\n  twice")], None),
         ([user("Hello!")], TOOLS),
@@ -186,7 +186,7 @@ async def template_exact(probe: Probe) -> Outcome:
 
 
 def exact(
-    tokenizer: Tokenizer, messages: list[Message], tools: Sequence[Mapping[str, Any]] | None
+    tokenizer: Tokenizer, messages: list[MessageJson], tools: Sequence[Mapping[str, Any]] | None
 ) -> int:
     """Tokens of the prompt."""
     history = canonical_history(messages).messages

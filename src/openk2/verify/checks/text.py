@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from openk2.verify.cases import TOOLS, Message, called, result, user, with_schema
-from openk2.verify.outcome import Outcome, judged
+from openk2.verify.cases import TOOLS, MessageJson, called, result, user, with_schema
+from openk2.verify.outcome import CheckOutcome, judged
 from openk2.verify.wire.endpoint import EndpointFault
 from openk2.verify.wire.probe import CHAT, Probe, accepted, all_of
 from openk2.verify.wire.reply import Reply, read_stream, read_whole
@@ -22,7 +22,7 @@ SENTENCE = "The river was wide and the water was cold in the morning. "
 LONG_ARGUMENT = 300
 
 
-async def unicode(probe: Probe) -> Outcome:
+async def unicode(probe: Probe) -> CheckOutcome:
     """Text of every script goes in and comes out unbroken, in arguments too."""
     accepted_faults = await all_of(history_fault(probe, text) for text in TEXTS)
     copied = await all_of(copy_faults(probe, text) for text in TEXTS)
@@ -82,7 +82,7 @@ def argument_faults(reply: Reply, text: str) -> list[str]:
     return faults
 
 
-def history_with(said: str, argument: str, returned: str) -> list[Message]:
+def history_with(said: str, argument: str, returned: str) -> list[MessageJson]:
     """A conversation with these texts in its places."""
     identity = "functions.translate_text:0"
     call = called("translate_text", identity, {"text": argument, "language": "fr"})
@@ -94,7 +94,7 @@ def history_with(said: str, argument: str, returned: str) -> list[Message]:
     ]
 
 
-async def long_text(probe: Probe) -> Outcome:
+async def long_text(probe: Probe) -> CheckOutcome:
     """10 kB in a question, in arguments or in a result are taken whole; long arguments come out."""
     places = (("a question", 0), ("arguments", 1), ("a result", 2))
     short = await probe.prompt_tokens(history_with("", "", ""), TOOLS)

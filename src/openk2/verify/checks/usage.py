@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from openk2.verify.cases import ERRANDS, SMALL_TALK, TOOLS, user
-from openk2.verify.outcome import Outcome, judged
+from openk2.verify.outcome import CheckOutcome, judged
 from openk2.verify.wire.probe import Probe, all_of
 from openk2.verify.wire.reply import Reply
 
 
-async def usage(probe: Probe) -> Outcome:
+async def usage(probe: Probe) -> CheckOutcome:
     """Whole answers and the last chunk of streams have usage; `choices[0].usage` is looked for."""
     asked: list[tuple[str, dict[str, Any]]] = [(SMALL_TALK[0], {}), (ERRANDS[0], {"tools": TOOLS})]
     pairs = await all_of(probe.both([user(question)], **fields) for question, fields in asked)
@@ -28,7 +28,7 @@ async def usage(probe: Probe) -> Outcome:
     )
     if found.status == "pass" and not all(streamed.choice_usage for _, streamed in pairs):
         seen = "choices[0].usage, where the vendor's checks read it, is missing: send it too."
-        return Outcome("warn", found.figure, seen)
+        return CheckOutcome("warn", found.figure, seen)
     return found
 
 

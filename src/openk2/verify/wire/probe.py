@@ -9,7 +9,7 @@ from openk2.chat import Tokenizer
 from openk2.verify.wire.endpoint import Endpoint, EndpointFault, Response, shown
 from openk2.verify.wire.reply import Reply, read_stream, read_whole
 
-Message = Mapping[str, Any]
+JsonObject = Mapping[str, Any]
 T = TypeVar("T")
 
 CHAT = "/chat/completions"
@@ -29,34 +29,36 @@ class Probe:
     min_f1: float | None = None
     tokenizer: Tokenizer | None = None
 
-    def body(self, messages: Sequence[Message], **fields: Any) -> dict[str, Any]:
+    def body(self, messages: Sequence[JsonObject], **fields: Any) -> dict[str, Any]:
         """A request; a field that is None is left out."""
         settings = {"temperature": 0, "seed": self.seed, "max_tokens": DEFAULT_MAX_TOKENS}
         body = {"model": self.model, "messages": list(messages), **settings, **fields}
         return {name: value for name, value in body.items() if value is not None}
 
-    async def raw(self, messages: Sequence[Message], **fields: Any) -> Response:
+    async def raw(self, messages: Sequence[JsonObject], **fields: Any) -> Response:
         """The response, whatever its status."""
         return await self.endpoint.post(CHAT, self.body(messages, **fields))
 
-    async def whole(self, messages: Sequence[Message], **fields: Any) -> Reply:
+    async def whole(self, messages: Sequence[JsonObject], **fields: Any) -> Reply:
         """A whole answer. Raises EndpointFault if there is none."""
         return read_whole(accepted(await self.raw(messages, **fields)))
 
-    async def streamed(self, messages: Sequence[Message], **fields: Any) -> Reply:
+    async def streamed(self, messages: Sequence[JsonObject], **fields: Any) -> Reply:
         """A streamed answer. Raises EndpointFault if there is none."""
         options = {"include_usage": True}
         sent = await self.raw(messages, stream=True, stream_options=options, **fields)
         return read_stream(accepted(sent))
 
-    async def both(self, messages: Sequence[Message], **fields: Any) -> tuple[Reply, Reply]:
+    async def both(self, messages: Sequence[JsonObject], **fields: Any) -> tuple[Reply, Reply]:
         """Whole and streamed."""
         asked = (self.whole(messages, **fields), self.streamed(messages, **fields))
         whole, streamed = await all_of(asked)
         return whole, streamed
 
     async def prompt_tokens(
-        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None = None
+        self,
+        messages: Sequence[JsonObject],
+        tools: Sequence[JsonObject] | None = None,
     ) -> int:
         """The size of the prompt, as the endpoint counts it. Raises UncountedError."""
         reply = await self.whole(messages, tools=tools, max_tokens=1)

@@ -14,7 +14,7 @@ from openk2.verify.wire.forms import stream_faults, whole_faults
 
 
 @dataclass(frozen=True)
-class Call:
+class ReplyCall:
     """A tool call; arguments as text."""
 
     id: str
@@ -30,7 +30,7 @@ class Reply:
     """
 
     content: str
-    calls: tuple[Call, ...]
+    calls: tuple[ReplyCall, ...]
     finish_reason: str | None
     usage: Mapping[str, Any] | None = None
     choice_usage: Mapping[str, Any] | None = None
@@ -38,7 +38,7 @@ class Reply:
     chunks: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
     @property
-    def said(self) -> tuple[str, tuple[Call, ...], str | None]:
+    def said(self) -> tuple[str, tuple[ReplyCall, ...], str | None]:
         """What must be the same however the answer is sent."""
         return self.content, self.calls, self.finish_reason
 
@@ -111,14 +111,14 @@ def _joined(chunks: Sequence[Mapping[str, Any]], faults: tuple[str, ...]) -> Rep
                 call[2] += _text(function.get("arguments"))
             reason = choice.get("finish_reason") or reason
             choice_usage = _counts(choice.get("usage")) or choice_usage
-    calls = tuple(Call(*parts) for parts in joined.values())
+    calls = tuple(ReplyCall(*parts) for parts in joined.values())
     text = "".join(content)
     return Reply(text, calls, reason, usage, choice_usage, faults, tuple(chunks))
 
 
-def _call(entry: Mapping[str, Any]) -> Call:
+def _call(entry: Mapping[str, Any]) -> ReplyCall:
     function = entry["function"]
-    return Call(str(entry.get("id")), str(function["name"]), _text(function.get("arguments")))
+    return ReplyCall(str(entry.get("id")), str(function["name"]), _text(function.get("arguments")))
 
 
 def _counts(value: Any) -> Mapping[str, Any] | None:

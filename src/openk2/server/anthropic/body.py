@@ -1,0 +1,182 @@
+"""The bodies of Anthropic's Messages routes as pydantic reads them, and the request they make."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from openk2.generation import ChatRequest, JsonFormat, RequestError
+from openk2.protocol import SAMPLING_SETTINGS, Sampling
+from openk2.server.anthropic.blocks import chat_messages
+from openk2.server.anthropic.errors import message_error
+from openk2.server.anthropic.tools import (
+    MessageTool,
+    MessageToolChoice,
+    function_tools,
+    read_tool_choice,
+)
+from openk2.server.errors import ApiError
+from openk2.server.openai.fields import Stops
+from openk2.server.refusals import Neutral, invalid, refuse_unsupported, unsupported
+
+# Kimi-K2's README: real_temperature = request_temperature * 0.6, so that 1.0, the default of this
+# interface, is the temperature that the model is recommended at.
+TEMPERATURE_SCALE = 0.6
+MESSAGES_NEUTRAL: Neutral = {
+    "compaction": (),
+    "container": (),
+    "mcp_servers": ([],),
+    "output_format": (),
+}
+
+TEXT_BLOCK_SCHEMA = {
+    "type": "object",
+    "required": ["type", "text"],
+    "properties": {"type": {"const": "text"}, "text": {"type": "string"}},
+}
+TEXTS_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "array", "items": TEXT_BLOCK_SCHEMA}]}
+MESSAGE_SCHEMA = {
+    "type": "object",
+    "description": "Blocks are text, tool_use, tool_result, thinking and redacted_thinking.",
+    "required": ["role", "content"],
+    "properties": {
+        "role": {"enum": ["user", "assistant", "system"]},
+        "content": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]},
+    },
+}
+InputMessage = Annotated[dict[str, Any], WithJsonSchema(MESSAGE_SCHEMA)]
+System = Annotated[Any, WithJsonSchema({"anyOf": [*TEXTS_SCHEMA["anyOf"], {"type": "null"}]})]
+
+
+class OutputFormat(BaseModel):
+    """`output_config.format`."""
+
+    type: Literal["json_schema"]
+    schema_: dict[str, Any] = Field(alias="schema")
+
+
+class OutputConfig(BaseModel):
+    """`output_config`. effort, among the rest, is of models that think."""
+
+    model_config = ConfigDict(extra="allow")
+
+    format: OutputFormat | None = None
+
+
+class Thinking(BaseModel):
+    """`thinking`. It decides whether a model's thoughts are shown; K2-Instruct has none."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+
+
+class PromptBody(BaseModel):
+    """What makes the prompt: the body of POST /v1/messages/count_tokens."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    model: str
+    messages: list[InputMessage] = Field(min_length=1)
+    system: System = None
+    tools: list[MessageTool] | None = None
+    tool_choice: MessageToolChoice | None = None
+    thinking: Thinking | None = None
+    output_config: OutputConfig | None = None
+    context_management: dict[str, Any] | None = None
+    thread: dict[str, Any] | None = None
+
+    def request(self, **settings: Any) -> ChatRequest:
+        """The request. Raises ApiError 400 naming a field that is not supported."""
+        refuse_unsupported(self.model_extra, MESSAGES_NEUTRAL)
+        self.refuse_thread()
+        self.refuse_edits()
+        single = self.tool_choice is not None and self.tool_choice.disable_parallel_tool_use
+        try:
+            return ChatRequest(
+                messages=chat_messages(self.system, self.messages),
+                tools=function_tools(self.tools or ()),
+                tool_choice=read_tool_choice(self.tool_choice),
+                parallel_tool_calls=not single,
+                response_format=self.json_format(),
+                **settings,
+            )
+        except RequestError as error:
+            raise message_error(error) from error
+
+    def refuse_thread(self) -> None:
+        """Raise for a conversation that the server would have to keep.
+
+        The official client's tool runner asks for one, and takes this refusal as the request to
+        send the whole history each time.
+        """
+        if self.thread is not None:
+            message = "thread: this server keeps no conversations; send all messages, without it"
+            details = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
+            raise ApiError(400, message, param="thread", details=details)
+
+    def refuse_edits(self) -> None:
+        """Raise for edits of the context, but for those of thoughts, which no prompt holds."""
+        edits = (self.context_management or {}).get("edits") or ()
+        if not isinstance(edits, list | tuple):
+            raise invalid("context_management.edits", "is no list: leave it out")
+        for index, edit in enumerate(edits):
+            if not (isinstance(edit, dict) and str(edit.get("type")).startswith("clear_thinking_")):
+                raise unsupported(f"context_management.edits[{index}]", edit)
+
+    def json_format(self) -> JsonFormat | None:
+        """What the answer must obey; None is text."""
+        if self.output_config is None or self.output_config.format is None:
+            return None
+        return JsonFormat(self.output_config.format.schema_)
+
+    @property
+    def ends_with_the_assistant(self) -> bool:
+        """Whether the last message is the beginning of the answer."""
+        return bool(self.messages[-1].get("role") == "assistant")
+
+
+class MessagesBody(PromptBody):
+    """The body of POST /v1/messages."""
+
+    max_tokens: int = Field(ge=1)
+    temperature: float | None = Field(None, ge=0, le=1)
+    top_p: float | None = Field(None, gt=0, le=1)
+    top_k: int | None = Field(None, ge=0, lt=2**31)
+    stop_sequences: Stops | None = None
+    stream: bool | None = None
+
+    def generation(self) -> ChatRequest:
+        """The request. Raises ApiError 400 naming a field that is not supported."""
+        if self.ends_with_the_assistant:
+            problem = "is of the assistant: answers cannot be prefilled here; end with the user"
+            raise invalid(f"messages[{len(self.messages) - 1}]", problem)
+        refuse_unsupported(self.model_extra, SAMPLING_NEUTRAL)
+        return self.request(
+            max_tokens=self.max_tokens,
+            stop=tuple(self.stop_sequences or ()),
+            **self.settings(),
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """The fields of `Sampling` that the client set, the temperature scaled to K2's."""
+        given = {
+            name: getattr(self, name)
+            for name in SAMPLING_SETTINGS
+            if name in type(self).model_fields
+        }
+        temperature = 1.0 if self.temperature is None else self.temperature
+        given["temperature"] = temperature * TEMPERATURE_SCALE
+        return {name: value for name, value in given.items() if value is not None}
+
+    @property
+    def show_thinking(self) -> bool:
+        """Whether the client wants to see thoughts."""
+        return self.thinking is not None and self.thinking.type != "disabled"
+
+
+# Anthropic's interface has three of the sampling settings; the others are refused unless off.
+SAMPLING_NEUTRAL: Neutral = {
+    name: (default,)
+    for name, default in Sampling().settings().items()
+    if name not in MessagesBody.model_fields
+}

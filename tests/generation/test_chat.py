@@ -1,0 +1,37 @@
+"""What a chat request refuses about itself, before anything reads it."""
+
+import pytest
+
+from openk2.generation import ChatRequest, JsonFormat, NamedTool, RequestError
+
+MESSAGES = [{"role": "user", "content": "hi"}]
+TOOLS = [{"type": "function", "function": {"name": name}} for name in ("f", "g")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "message"),
+    [
+        ({"tool_choice": "required"}, "tool_choice", '"required", but there are no tools'),
+        ({"tool_choice": NamedTool("f")}, "tool_choice", "names the tool 'f': declare it"),
+        ({"tools": TOOLS, "tool_choice": NamedTool("h")}, "tool_choice", "names the tool 'h'"),
+        ({"tools": TOOLS, "response_format": JsonFormat()}, "response_format", "beside tools"),
+        ({"tools": [*TOOLS, TOOLS[0]]}, "tools[2].function.name", "'f', which is declared twice"),
+    ],
+)
+def test_a_request_that_contradicts_itself_is_refused_with_its_field(fields, param, message):
+    with pytest.raises(RequestError, match=message) as caught:
+        ChatRequest(MESSAGES, **fields)
+    assert caught.value.param == param
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tools": TOOLS, "tool_choice": NamedTool("g")},
+        {"tools": TOOLS, "tool_choice": "none", "response_format": JsonFormat()},
+        {"response_format": JsonFormat()},
+        {"tools": [{"type": "function"}]},  # left to the renderer, which names what is missing
+    ],
+)
+def test_a_request_that_can_be_obeyed_is_not(fields):
+    assert ChatRequest(MESSAGES, **fields).messages == MESSAGES
