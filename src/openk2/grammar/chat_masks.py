@@ -17,6 +17,10 @@ class ChatMasks:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._enforcer = Enforcer(tokenizer)
 
+    def stats(self) -> Mapping[str, float]:
+        """Counts for metrics."""
+        return self._enforcer.stats()
+
     def mask(
         self, request: ChatRequest, *, max_tokens: int, first_number: int
     ) -> CourseMask | None:
@@ -48,7 +52,8 @@ def demand_of(request: ChatRequest) -> Demand | None:
 def declared(tool: Mapping[str, Any]) -> DeclaredTool:
     """An OpenAI tool as a `DeclaredTool`."""
     function = tool["function"]
-    return DeclaredTool(function["name"], function.get("parameters"))
+    strict = function.get("strict") is True
+    return DeclaredTool(function["name"], function.get("parameters"), strict=strict)
 
 
 def field_of(error: GrammarError, tools: Sequence[Mapping[str, Any]]) -> str:

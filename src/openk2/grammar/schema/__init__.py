@@ -2,6 +2,7 @@
 
 from openk2.grammar.schema.admits import admits, disjoint, node_of
 from openk2.grammar.schema.least_scalar import least_size, least_text
+from openk2.grammar.schema.loosening import loosen
 from openk2.grammar.schema.reading import Reading, read
 from openk2.grammar.schema.scalars import MAX_INTEGER, MAX_NUMBER, whole_words
 
@@ -13,6 +14,7 @@ __all__ = [
     "disjoint",
     "least_size",
     "least_text",
+    "loosen",
     "node_of",
     "read",
     "whole_words",
