@@ -118,9 +118,11 @@ class Enforcer:
                     )
                 known = ValueGrammar(self._vocabulary, json.loads(text))
                 self._cache.put(text, known, known.size)
-            except (GrammarError, RecursionError) as error:
-                deep = isinstance(error, RecursionError)
-                known = GrammarError("nests too deep") if deep else error
+            except GrammarError as error:
+                known = error
+                self._cache.put(text, error, 2_000)
+            except RecursionError:
+                known = GrammarError("nests too deep")
                 self._cache.put(text, known, 2_000)
         if isinstance(known, GrammarError):
             raise known.again()

@@ -32,7 +32,7 @@ def loosen(schema: Any, error: GrammarError) -> str | None:
         else:
             break
         pointer = f"{pointer}/{escaped(name)}"
-    if isinstance(found, MutableMapping) and error.keyword in found:
+    if isinstance(found, MutableMapping) and error.keyword is not None and error.keyword in found:
         return _without(found, error.keyword, pointer)
     if path:
         owner, name = path[-1]
