@@ -181,7 +181,9 @@ class Reading:
                 raise beside.refused(keyword, "of lists or objects cannot stand beside others")
             keyword = "const" if "const" in subschema.keywords() else "enum"
             if len(value) > MAX_PREFIX:
-                raise subschema.refused(keyword, f"has {len(value):,} items: at most {MAX_PREFIX:,}")
+                raise subschema.refused(
+                    keyword, f"has {len(value):,} items: at most {MAX_PREFIX:,}"
+                )
             self._spend(json.dumps(value).count(",") * 2)
             exact = (subschema.made(f"{keyword} {len(self.nodes)} {len(union)}", exactly(value)),)
             union += self._arrays(exact) if isinstance(value, list) else self._objects(exact)
