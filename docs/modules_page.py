@@ -14,7 +14,7 @@ SOURCE, PAGE = ROOT / "src/openk2", ROOT / "docs/modules.md"
 
 HEAD = """# Modules
 
-One sentence a module, from its docstring. `make modules` writes this page, and `make lint` checks it.
+One sentence a module, from its docstring. `make modules` writes this page, `make lint` checks it.
 Packages and the directions of imports: [ARCHITECTURE.md](../ARCHITECTURE.md).
 """
 

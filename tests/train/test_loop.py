@@ -23,9 +23,10 @@ from openk2.record.lock import hold_folder
 from openk2.record.metrics import read_metrics
 from openk2.synthesis import generate
 from openk2.train.identity import Identity
-from openk2.train.loop import SLOW_PRODUCTS, open_mixture, train
+from openk2.train.loop import SLOW_PRODUCTS, train
 from openk2.train.loss_weights import LossWeights
-from openk2.train.recipe import Part, Recipe
+from openk2.train.mixture import open_mixture
+from openk2.train.recipe import DataPart, Recipe
 from openk2.train.resume import STATE, StateError, list_states
 
 
@@ -88,7 +89,7 @@ def test_a_run_with_loss_weights_resumes_bit_exactly_and_with_no_other_weights(
     calls = [{"messages": [m]} for chat in chats for m in chat if m.get("tool_calls")]
     rows = pack_whole(chat_documents(calls, tokenizer), 96, tokenizer.special("[PAD]"))
     rows.save(tmp_path / "calls.safetensors")
-    plain = recipe_of(material, data=(Part(tmp_path / "calls.safetensors", 1.0),))
+    plain = recipe_of(material, data=(DataPart(tmp_path / "calls.safetensors", 1.0),))
     recipe = dataclasses.replace(plain, loss=LossWeights(names=2.0, keys=1.5, values=4.0))
     shorter = dataclasses.replace(recipe.schedule, decay=0)
     train(dataclasses.replace(recipe, schedule=shorter), tmp_path / "parts")
@@ -162,7 +163,7 @@ def test_the_digest_of_a_recipe_is_what_saved_states_hold() -> None:
     identity = Identity.of(
         Recipe(
             tokenizer=Path("t"),
-            data=(Part(Path("d"), 1.0),),
+            data=(DataPart(Path("d"), 1.0),),
             schedule=WarmupStableDecay(1e-2, 1e-3, 1, 2, 3),
             rows=4,
             micro_rows=2,
@@ -238,7 +239,7 @@ def test_rows_that_do_not_fit_the_recipe_are_refused_by_name(
         (rows, swapped, r"bad\S* was packed with another tokenizer than \S+tokenizer"),
     ):
         wrong.save(bad, tokenizer)
-        parts = (*recipe_of(material).data, Part(bad, 1.0))
+        parts = (*recipe_of(material).data, DataPart(bad, 1.0))
         with pytest.raises(DataError, match=message):
             train(recipe_of(material, data=parts), tmp_path / "out")
     short = dataclasses.replace(recipe_of(material).shape, max_position_embeddings=64)

@@ -1,4 +1,4 @@
-"""`openk2 serve`: a local model, or engines that others run, behind our server."""
+"""`openk2 serve`: serve a local model, or engines that others run, over HTTP."""
 
 import errno
 import logging
@@ -123,7 +123,7 @@ def serve(
 
 
 def was_given(context: typer.Context, option: str) -> bool:
-    """Whether the option stands on the command line."""
+    """Whether the option was given on the command line."""
     source = context.get_parameter_source(option)
     return source is not None and source.name == "COMMANDLINE"
 

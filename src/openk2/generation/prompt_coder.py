@@ -1,4 +1,4 @@
-"""`PromptCoder`: prompts as token ids, for clients that count or cut them themselves."""
+"""`PromptCoder`: prompts as token ids, for clients that count or truncate them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from openk2.generation.request_error import RequestError
 
 
 class PromptCoder:
-    """What the model would be given, and back to text.
+    """Encodes what the model would be given, and decodes ids to text.
 
     context_length: prompt plus output tokens that one request may hold.
     """
@@ -24,7 +24,7 @@ class PromptCoder:
         self.context_length = context_length
 
     def encode_text(self, prompt: str) -> list[int]:
-        """Ids of a raw prompt, in which the names of specials mean the specials."""
+        """Ids of a raw prompt, in which the name of a special token stands for that token."""
         return self.tokenizer.encode_markup(prompt)
 
     def encode_chat(
@@ -45,12 +45,12 @@ class PromptCoder:
         return encoded.token_ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of the ids, specials by name. Raises RequestError for an id that does not exist."""
+        """Text of the ids, special tokens by name. Raises RequestError for an unknown id."""
         try:
             return self.tokenizer.decode(ids)
         except ValueError as error:
             raise RequestError(str(error), "tokens") from error
 
     def info(self) -> dict[str, Any]:
-        """What a checkpoint's tokenizer_config.json says, and its chat template."""
+        """The content of a checkpoint's tokenizer_config.json, and its chat template."""
         return {**tokenizer_config(self.context_length), "chat_template": CHAT_TEMPLATE}

@@ -96,9 +96,9 @@ def owned_by_muon(
         if several:
             pattern = f"*{name.removesuffix('.weight').split('.')[-1]}*"
             raise ValueError(
-                f"{name} {list(shape)} is several matrices by its name, which Muon takes one by "
-                f"one: say in `fused` how they lie in it, as in {{{pattern!r}: {several}}} for so "
-                "many of one size (see `Fused` for others), or 1 if it is one"
+                f"{name} {list(shape)} is several matrices by its name, and Muon updates each by "
+                f"itself: list it in `fused`, as in {{{pattern!r}: {several}}} for {several} of "
+                "one size (see `Fused` for others), or 1 for a single matrix"
             )
         return Ownership(name, shape, "muon", kind)
     try:

@@ -1,9 +1,9 @@
-"""What one layer, or the head, keeps for its backward pass: the real one, run on fake tensors.
+"""What one layer, or the head, saves for its backward pass: the real one, run on fake tensors.
 
 Fake tensors have shapes, dtypes and lifetimes but no memory, so a layer of K2 is measured on any
-machine. No formula can drift from the code: what is counted is what the layer leaves alive, in the
-way that the recipe's `[memory]` has it kept. Two things depend on values, and are assumed: every
-expert receives as many rows as any other, and every token is learned.
+machine. No formula can drift from the code: what is counted is what the layer leaves alive, under
+the recipe's `[memory]`. Two things depend on values and are assumed: every expert receives the same
+number of rows, and every token is learned.
 """
 
 from collections import Counter
@@ -89,9 +89,9 @@ class Pass:
 
 
 class Assumed(TorchDispatchMode):
-    """Answers what fake tensors cannot: where the non-zero ones are, and how many there are.
+    """Answers what fake tensors cannot: which elements are non-zero, and how many.
 
-    Everything is non-zero. Counts are zeros: nothing depends on them but `Evenly`, which does not.
+    Everything is non-zero. Counts are zeros, which only a dispatch reads, and `Evenly` does not.
     """
 
     def __torch_dispatch__(

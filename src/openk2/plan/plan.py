@@ -1,4 +1,4 @@
-"""What a recipe costs on so many GPUs: bytes a rank, messages, time. Nothing is run but fakes."""
+"""What a recipe costs on N GPUs: bytes a rank, messages, time. Only fake tensors run."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -98,7 +98,7 @@ class Plan:
 
         Without overlap a micro-batch computes, sends and waits in turn. With it experts' rows and
         hidden states share one way, offloading has another, and the slowest of the three decides.
-        The end (gradients, Newton-Schulz, weights) is hidden behind nothing either way.
+        The end (gradients, Newton-Schulz, weights) overlaps with nothing either way.
         """
         layout = self.recipe.layout
         bubble = bubble_fraction(layout.pipeline, layout.virtual, self.micro_batches)

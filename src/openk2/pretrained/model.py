@@ -1,4 +1,4 @@
-"""`open_model`: from a path or a name to something that answers."""
+"""`open_model`: from a path or a name to a running engine and chat."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +97,7 @@ def open_model(
     check_vocabulary(folder, config, tokenizer)
     stop_ids = read_stop_ids(folder, tokenizer)
 
-    # Imported here: it takes seconds, and what is wrong so far should not.
+    # Imported here, because it takes seconds and the errors above should not.
     from openk2.checkpoint import CheckpointError, load_model
     from openk2.engine import Engine
     from openk2.kernels import native

@@ -1,4 +1,4 @@
-"""`create_app`: the ASGI application over one model."""
+"""`create_app`: the ASGI application that serves one model."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -17,8 +17,8 @@ from openk2.server.openai.completions import completion_routes
 from openk2.server.openai.tokenization import token_routes
 from openk2.server.served import ServedNames, model_routes
 
-# A full context of 131,072 tokens is some 0.5 MB of text, six times that in JSON's escapes. More
-# would only stall the answers in flight: JSON is read at some 100 MB/s, on the event loop.
+# A full context of 131,072 tokens is about 0.5 MB of text, six times that if JSON escapes every
+# character. A larger body would stall answers in flight: the event loop parses JSON at 100 MB/s.
 MAX_BODY_BYTES = 8 * 1024 * 1024
 
 
@@ -37,13 +37,13 @@ def create_app(
 ) -> FastAPI:
     """The server's application.
 
-    model: the name that clients ask for; aliases: others that mean it too.
-    completion: for /v1/completions. coder: for /tokenize and its kin, and for counting tokens of
-        messages. Without them these routes do not exist.
-    api_keys: clients need one of them, but for /health; without any they need none.
+    model: the name that clients request; aliases: other names for it.
+    completion: for /v1/completions. coder: for /tokenize, /detokenize, /tokenizer_info and for
+        counting tokens of messages. Without them these routes do not exist.
+    api_keys: clients need one of them, except for /health; if empty, none is needed.
     engine_stats: numbers for /metrics, by name.
-    healthy: whether requests can be answered, for /health, which is 503 otherwise.
-    loopback: only programs of this machine can connect, so web pages of others are refused too.
+    healthy: whether requests can be answered; /health is 503 if not.
+    loopback: the server is for this machine only, so web pages of other hosts are refused.
     max_body_bytes: larger requests get a 413.
     """
     guards = [Depends(refuse_pages_of_others)] if loopback else []
@@ -63,7 +63,7 @@ def create_app(
         app.include_router(count_routes(coder, names))
     app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
     if api_keys:
-        app.add_middleware(KeyGuard, keys=api_keys)  # the last one added is the outermost
+        app.add_middleware(KeyGuard, keys=api_keys)  # the last middleware added is the outermost
     answer_errors(app)
 
     @app.get("/health", responses=ANSWERS)

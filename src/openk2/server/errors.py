@@ -62,7 +62,7 @@ ANSWERS = described(ErrorBody)
 MESSAGE_ANSWERS = described(MessageErrorBody)
 
 MESSAGES_PATH = "/v1/messages"
-OVERLOADED = 529  # Anthropic's status where others have 503
+OVERLOADED = 529  # Anthropic's status for what is 503 elsewhere
 MESSAGE_KINDS = {
     401: "authentication_error",
     403: "permission_error",
@@ -109,8 +109,8 @@ class ApiError(Exception):
 
     def message_body(self) -> dict[str, Any]:
         """The JSON object of the response on the Messages routes."""
-        foreseen = "invalid_request_error" if self.status < 500 else "api_error"
-        kind = MESSAGE_KINDS.get(self.status, foreseen)
+        default = "invalid_request_error" if self.status < 500 else "api_error"
+        kind = MESSAGE_KINDS.get(self.status, default)
         details = {} if self.details is None else {"details": dict(self.details)}
         return {"type": "error", "error": {"type": kind, "message": str(self), **details}}
 
@@ -123,7 +123,7 @@ class ApiError(Exception):
 
 
 def as_api_error(error: Exception) -> ApiError:
-    """What the client is told. Of an error nobody foresaw it learns nothing: the log has it."""
+    """The error that the client sees. An unexpected one is a plain 500; the log has the details."""
     match error:
         case ApiError():
             return error
@@ -163,14 +163,14 @@ def validation_error(error: RequestValidationError) -> ApiError:
 
 def field_path(place: Sequence[str | int]) -> str:
     """("tools", 0, "function") -> "tools[0].function"."""
-    # "[key]" is pydantic's word for "the key, not its value".
+    # pydantic writes "[key]" for "the key, not its value".
     named = [step for step in place if step != "[key]"]
     steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in named)
     return "".join(steps).removeprefix(".")
 
 
 async def error_response(request: Request, error: Exception) -> JSONResponse:
-    """Answer any exception. Unforeseen ones are logged by the server that runs the app."""
+    """Answer any exception. Unexpected ones are logged by the server that runs the app."""
     shown = as_api_error(error)
     headers = dict(getattr(error, "headers", None) or {})
     if shown.status == 503:
@@ -179,12 +179,12 @@ async def error_response(request: Request, error: Exception) -> JSONResponse:
 
 
 def error_event(error: Exception) -> bytes:
-    """The error as a server-sent event, for an answer that has already begun."""
+    """The error as a server-sent event, for an answer that has already started."""
     return f"data: {json.dumps(as_api_error(error).body())}\n\n".encode()
 
 
 def answer_errors(app: FastAPI) -> None:
-    """Make every error of the app one of its route's shape."""
+    """Answer every error of the app in the shape of its route."""
     for kind in (
         ApiError,
         RenderError,

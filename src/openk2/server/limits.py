@@ -1,4 +1,4 @@
-"""What a request must not be: larger than the limit, or sent by a web page from elsewhere."""
+"""Requests that are refused unread: bodies over the limit, and web pages of other hosts."""
 
 import re
 
@@ -13,11 +13,11 @@ THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 
 
 def refuse_pages_of_others(request: Request) -> None:
-    """Raise ApiError 403 for a request by a web page that is not of this machine.
+    """Raise ApiError 403 for a request from a web page that is not of this machine.
 
-    A page whose host name is made to mean 127.0.0.1 (DNS rebinding) is, to the browser, of this
-    server's own origin, and no rule about other origins stops it. Browsers name the page in
-    `Origin`; programs send none.
+    A page whose host name is made to resolve to 127.0.0.1 (DNS rebinding) has this server's origin
+    to the browser, so rules about other origins do not stop it. Browsers name the page's host in
+    `Origin`; programs send no such header.
     """
     page = PAGE.match(request.headers.get("origin", ""))
     if page and page[1] not in THIS_MACHINE:

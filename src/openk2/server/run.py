@@ -1,4 +1,4 @@
-"""Run the application on a bound socket, and say when it answers."""
+"""Run the application on a bound socket, and report when it accepts connections."""
 
 import socket
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 import uvicorn
 from fastapi import FastAPI
 
-SHUTDOWN_SECONDS = 5  # that answers in flight have to end before they are cut off
+SHUTDOWN_SECONDS = 5  # for answers in flight to end before they are cut off
 
 
 class AnnouncedServer(uvicorn.Server):
@@ -23,7 +23,7 @@ class AnnouncedServer(uvicorn.Server):
 
 
 def run_app(app: FastAPI, listener: socket.socket, ready: Callable[[], None]) -> None:
-    """Serve until the process is told to stop. Raises OSError if it cannot listen."""
+    """Serve until the process gets a signal to stop. Raises OSError if it cannot listen."""
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -36,4 +36,4 @@ def run_app(app: FastAPI, listener: socket.socket, ready: Callable[[], None]) ->
     try:
         server.run(sockets=[listener])
     except KeyboardInterrupt:
-        return  # uvicorn has shut down and raises the signal again, for who runs it
+        return  # uvicorn has shut down and raises the signal again for its caller

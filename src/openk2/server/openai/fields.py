@@ -1,6 +1,6 @@
 """`GenerationFields`: what the bodies of chat and raw completions share, as pydantic reads it."""
 
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
@@ -45,6 +45,8 @@ class StreamOptions(BaseModel):
     model_config = ConfigDict(strict=True)
 
     include_usage: bool | None = None
+    # vLLM's usage in every chunk. Only false can be kept, so pydantic refuses true by name.
+    continuous_usage_stats: Literal[False] | None = None
 
 
 if TYPE_CHECKING:

@@ -114,7 +114,8 @@ def phrase(rng: Random, fact: Fact) -> str:
         return f"with the {words} {said}"
     forms = ("with {w} {}", "with the {w} {}", "with {w} {}", "using {} as the {w}",
              "with {} as the {w}", "where the {w} {is} {}", "and {w} {}", "({w}: {})",
-             "whose {w} {is} {}", "for {w} {}", "with {w} set to {}", "{w} {}", "{w}={}")  # fmt: skip
+             "whose {w} {is} {}", "for {w} {}", "with {w} set to {}",
+             "with {w}={}")  # fmt: skip
     be = "are" if is_plural(words.split()[-1]) else "is"
     return rng.choice(forms).replace("{w}", words).replace("{is}", be).replace("{}", said)
 
