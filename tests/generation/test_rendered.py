@@ -62,14 +62,14 @@ def test_an_answer_does_not_depend_on_how_its_tokens_arrive(
         ("Sunny." + END, "stop", "stop", 0),
         ("Sun", "length", "length", 0),
         (SECTION + END, "stop", "tool_calls", 1),
-        ("«<|tool_calls_section_begin|>»" + CALL, "length", "tool_calls", 1),
+        ("«<|tool_calls_section_begin|>»" + CALL, "length", "length", 1),
         ("«<|tool_calls_section_begin|>»" + CUT_CALL, "length", "length", 0),
         ("«<|tool_calls_section_begin|>»" + CALL + CUT_CALL, "length", "length", 1),
         ("«<|tool_calls_section_begin|>»" + CUT_CALL + END, "stop", "stop", 0),
         ("«<|tool_calls_section_begin|>»" + CALL + CUT_CALL + END, "stop", "tool_calls", 1),
     ],
 )
-def test_the_finish_is_tool_calls_only_if_a_call_is_complete_and_none_cut_by_the_limit(
+def test_the_finish_is_tool_calls_only_if_a_call_is_complete_and_nothing_cut_by_the_limit(
     tokenizer, scripted_tokens, encode_output, output, ended, reason, calls
 ):
     result = answer(tokenizer, scripted_tokens(encode_output(output), ended), tools=TOOLS)

@@ -7,9 +7,9 @@ split it. The assertions of each alternative can then be collected type by type 
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from openk2.grammar.schema.keywords import UNENFORCEABLE, Subschema, referred
+from openk2.grammar.schema.denial import Option, denials, denied
+from openk2.grammar.schema.keywords import UNENFORCEABLE, Subschema, escaped, referred
 
 # More combinations of branches than this are an attack or a mistake.
 MAX_CHOICES = 256
@@ -34,9 +34,12 @@ class _Partial:
     pending: tuple[tuple[Subschema, frozenset[Subschema]], ...]
 
 
-def choices(root: Subschema, conjunction: Iterable[Subschema]) -> list[Choice]:
+def choices(
+    root: Subschema, conjunction: Iterable[Subschema], exclusive: frozenset[str] = frozenset()
+) -> list[Choice]:
     """Every way to satisfy all of these schemas.
 
+    exclusive: pointers of `oneOf` of which each branch denies the others.
     Raises GrammarError for a keyword that cannot be enforced, a reference that leads nowhere or
     to itself, and for more than MAX_CHOICES ways.
     """
@@ -49,8 +52,8 @@ def choices(root: Subschema, conjunction: Iterable[Subschema]) -> list[Choice]:
             continue
         (subschema, above), *rest = partial.pending
         if subschema in above:
-            raise subschema.refused("$ref", "points back to itself")
-        if len(above) > MAX_CHAIN:
+            raise subschema.refused("$ref", "leads back to itself")
+        if len(above) > MAX_CHAIN or len(partial.choice.subschemas) > MAX_CHAIN:
             raise subschema.refused(
                 _splitting(subschema), f"is nested in more than {MAX_CHAIN} schemas for one value"
             )
@@ -71,8 +74,10 @@ def choices(root: Subschema, conjunction: Iterable[Subschema]) -> list[Choice]:
                 tuple(rest),
             )
         ]
-        for options in _options(root, subschema):
+        for options in _options(root, subschema, exclusive):
             grown = [_with(one, option, above) for one in grown for option in options]
+            if len(grown) > MAX_CHOICES:
+                break
         partials += reversed(grown)
         if len(partials) + len(whole) > MAX_CHOICES:
             raise subschema.refused(
@@ -81,16 +86,7 @@ def choices(root: Subschema, conjunction: Iterable[Subschema]) -> list[Choice]:
     return whole
 
 
-@dataclass(frozen=True)
-class _Option:
-    """Schemas to add to a conjunction. one_of, branch: which branch of which `oneOf` this is."""
-
-    subschemas: tuple[Subschema, ...]
-    one_of: str | None = None
-    branch: int = 0
-
-
-def _with(partial: _Partial, option: _Option, above: frozenset[Subschema]) -> _Partial:
+def _with(partial: _Partial, option: Option, above: frozenset[Subschema]) -> _Partial:
     choice = partial.choice
     if option.one_of is not None:
         choice = replace(choice, branches={**choice.branches, option.one_of: option.branch})
@@ -98,82 +94,67 @@ def _with(partial: _Partial, option: _Option, above: frozenset[Subschema]) -> _P
     return _Partial(choice, (*added, *partial.pending))
 
 
-def _options(root: Subschema, subschema: Subschema) -> Iterable[list[_Option]]:
-    """For each combining keyword of a schema, the ways to satisfy it."""
+def _options(
+    root: Subschema, subschema: Subschema, exclusive: frozenset[str]
+) -> Iterable[list[Option]]:
+    """For each combining keyword of a schema the ways to satisfy it."""
     target = referred(root, subschema)
     if target is not None:
-        yield [_Option((target,))]
+        yield [Option((target,))]
     if subschema.get("allOf") is not None:
-        yield [_Option(subschema.schemas("allOf"))]
+        yield [Option(subschema.schemas("allOf"))]
     if subschema.get("anyOf") is not None:
-        yield [_Option((branch,)) for branch in subschema.schemas("anyOf")]
+        yield [Option((branch,)) for branch in subschema.schemas("anyOf")]
     if subschema.get("oneOf") is not None:
-        pointer = f"{subschema.pointer}/oneOf"
-        yield [
-            _Option((branch,), pointer, index)
-            for index, branch in enumerate(subschema.schemas("oneOf"))
-        ]
+        yield _one_of(subschema, exclusive)
     if subschema.get("not") is not None:
-        yield _denied(subschema)
-    for name in subschema.mapping("dependentRequired"):
-        others = subschema.below("dependentRequired").names(name)
-        yield _when_there(
-            subschema, f"dependentRequired/{name}", name, {"required": [name, *others]}
-        )
-    for name in subschema.mapping("dependentSchemas"):
-        yield [
-            _without(subschema, f"dependentSchemas/{name}", name),
-            _Option(
-                (
-                    subschema.made(f"dependentSchemas/{name} there", {"required": [name]}),
-                    subschema.below("dependentSchemas", name),
-                )
-            ),
-        ]
+        yield denials(root, subschema.below("not"))
+    if not _idle(subschema, "if"):
+        yield _conditions(subschema)
+    for keyword in ("dependentRequired", "dependentSchemas", "dependencies"):
+        for name in subschema.mapping(keyword):
+            yield _depending(subschema, keyword, name)
 
 
-def _when_there(
-    subschema: Subschema, label: str, name: str, schema: Mapping[str, Any]
-) -> list[_Option]:
-    return [_without(subschema, label, name), _Option((subschema.made(f"{label} there", schema),))]
+def _one_of(subschema: Subschema, exclusive: frozenset[str]) -> list[Option]:
+    pointer = f"{subschema.pointer}/oneOf"
+    branches = subschema.schemas("oneOf")
+    if pointer not in exclusive:
+        return [Option((branch,), pointer, index) for index, branch in enumerate(branches)]
+    return [
+        Option((branch, *(denied(other) for other in branches if other != branch)))
+        for branch in branches
+    ]
 
 
-def _without(subschema: Subschema, label: str, name: str) -> _Option:
-    return _Option((subschema.made(f"{label} absent", {"properties": {name: False}}),))
-
-
-def _denied(subschema: Subschema) -> list[_Option]:
-    """The ways to satisfy `not`, for the few schemas whose negation is a schema."""
-    inner = subschema.below("not")
-    if inner.schema is False:
-        return [_Option(())]
-    if inner.schema is True or not inner.schema:
-        return []
-    types = inner.types()
-    if set(inner.schema) == {"type"} and types is not None and "integer" not in types:
-        left = [
-            name
-            for name in ("null", "boolean", "number", "string", "array", "object")
-            if name not in types
-        ]
-        return [_Option((subschema.made("not", {"type": left}),))]
-    required = inner.names("required")
-    if set(inner.schema) == {"required"} and required:
-        return [
-            _Option(
-                (subschema.made(f"not {name}", {"type": "object", "properties": {name: False}}),)
-            )
-            for name in required
-        ]
-    raise subschema.refused(
-        "not", "cannot be enforced for this schema: describe what is allowed instead"
+def _conditions(subschema: Subschema) -> list[Option]:
+    """`if`: with `then`, or denied with `else`."""
+    condition = subschema.below("if")
+    then, other = (
+        (subschema.below(keyword),) if subschema.get(keyword) is not None else ()
+        for keyword in ("then", "else")
     )
+    return [Option((condition, *then)), Option((denied(condition), *other))]
+
+
+def _depending(subschema: Subschema, keyword: str, name: str) -> list[Option]:
+    """What a property demands beside it: it is absent, or there with that."""
+    label = f"{keyword}/{escaped(name)}"
+    # Of a value that is no object too: it has no properties.
+    absent = subschema.made(f"{label} absent", {"properties": {name: False}})
+    there = {"type": "object", "required": [name]}
+    if isinstance(subschema.mapping(keyword)[name], list):
+        there["required"] = [name, *subschema.below_names(keyword, name)]
+        return [Option((absent,)), Option((subschema.made(f"{label} there", there),))]
+    wanted = subschema.below(keyword, name)
+    return [Option((absent,)), Option((subschema.made(f"{label} there", there), wanted))]
 
 
 def _idle(subschema: Subschema, keyword: str) -> bool:
     """Whether an unenforceable keyword has no effect here."""
     if keyword == "if":
-        return subschema.get("then") is None and subschema.get("else") is None
+        parts = (subschema.get(keyword) for keyword in ("then", "else"))
+        return subschema.get("if") is None or all(part is None for part in parts)
     if keyword == "contains":
         return subschema.count("minContains") == 0 and subschema.get("maxContains") is None
     return keyword == "unevaluatedItems" and subschema.get(keyword) is True
@@ -186,5 +167,5 @@ def _is_resource(subschema: Subschema) -> bool:
 
 
 def _splitting(subschema: Subschema) -> str:
-    names = ("$ref", "anyOf", "oneOf", "dependentRequired", "dependentSchemas", "not")
+    names = ("$ref", "anyOf", "oneOf", "dependentRequired", "dependentSchemas", "not", "if")
     return next((name for name in names if subschema.get(name) is not None), "allOf")
