@@ -6,6 +6,7 @@ is another. What speaks text (`generation`, `server`) depends on this page alone
 
 from openk2.protocol.mask import TokenMask
 from openk2.protocol.sampling import (
+    BIAS_BOUNDS,
     MAX_LOGPROBS,
     SAMPLING_SETTINGS,
     Bounds,
@@ -23,6 +24,7 @@ from openk2.protocol.tokens import (
 )
 
 __all__ = [
+    "BIAS_BOUNDS",
     "MAX_LOGPROBS",
     "SAMPLING_SETTINGS",
     "Bounds",
