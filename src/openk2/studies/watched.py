@@ -40,21 +40,13 @@ class AdamWAlone(Watched):
     """
 
     def __init__(self, model: K2Model, weight_decay: float) -> None:
-        super().__init__(model.named_parameters(), tau=torch.inf)
-        matrices = [p for p in model.parameters() if p.ndim > 1]
-        vectors = [p for p in model.parameters() if p.ndim < 2]
-        self.adamw = torch.optim.AdamW(
-            [
-                {"params": matrices, "weight_decay": weight_decay},
-                {"params": vectors, "weight_decay": 0.0},
-            ],
+        super().__init__(
+            model.named_parameters(),
+            adamw=("*",),
+            weight_decay=weight_decay,
             betas=BETAS,
-            fused=True,
+            tau=torch.inf,
         )
-
-    def step(self) -> None:
-        """Update every parameter by AdamW."""
-        self.adamw.step()
 
 
 def make_optimizer(setting: Setting, size: Size, model: K2Model) -> Watched:
