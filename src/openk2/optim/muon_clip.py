@@ -27,7 +27,17 @@ from openk2.optim.saved_state import check_entry, load_checked, pack, placed
 from openk2.optim.shards import is_sharded, replicas
 
 Group = dict[str, Any]
-KEPT = ("muon", "owners", "tau", "copies", "adamw", "fused", "partial", "adamw_matrix_rate")
+KEPT = (
+    "muon",
+    "owners",
+    "tau",
+    "copies",
+    "adamw",
+    "fused",
+    "partial",
+    "adamw_matrix_rate",
+    "calls",
+)
 
 
 class MuonClip(torch.optim.Optimizer):
@@ -36,9 +46,10 @@ class MuonClip(torch.optim.Optimizer):
     One lr serves Muon and AdamW: Muon's update is scaled to AdamW's root mean square. Weight decay
     is decoupled and applies to matrices only, as in the report; norm weights do not decay.
 
-    `param_groups` has three: "muon", "adamw matrices" and "adamw vectors". Every step reads their
-    lr and weight_decay, Muon's momentum and nesterov, AdamW's betas and eps. Parameters of 16 bits
-    are rounded stochastically. Names lose `module.` and `_orig_mod.`, see `plain_name`.
+    `param_groups` are "muon", "adamw matrices" and "adamw vectors", without those that would be
+    empty. Every step reads their lr and weight_decay, Muon's momentum and nesterov, AdamW's betas
+    and eps. Parameters of 16 bits are rounded stochastically. Names lose `module.` and
+    `_orig_mod.`, see `plain_name`.
 
     adamw: shell patterns for matrices that are not hidden: the embedding and the head. Others whose
         name is an embedding's (`wte`, `wpe`) are AdamW's too, see `assign_owners`.
@@ -85,6 +96,7 @@ class MuonClip(torch.optim.Optimizer):
         self.adamw, self.fused, self.partial = tuple(adamw), dict(fused or {}), partial
         named = list(named_parameters)
         self.owners: list[Ownership] = []
+        self.calls = 0  # of add_param_group, the first from here
         self.copies = Copies(copies_of(named, copies))
         self.muon = Muon(
             [{"params": []}],
@@ -118,9 +130,12 @@ class MuonClip(torch.optim.Optimizer):
             "adamw vectors": vectors,
         }
         settings = {key: value for key, value in group.items() if key not in ("params", "name")}
-        before = len(getattr(self, "param_groups", ())) // len(parts)
-        prefix = group.get("name", f"group {before + 1}" if before else "")
+        self.calls += 1
+        prefix = group.get("name", f"group {self.calls}" if self.calls > 1 else "")
         for name, parameters in parts.items():
+            # torch.distributed.checkpoint takes one empty group at most; some group there must be.
+            if not parameters and (named or name != "muon"):
+                continue
             yield {
                 "params": list(parameters.values()),
                 "param_names": list(parameters),
@@ -132,7 +147,7 @@ class MuonClip(torch.optim.Optimizer):
             }
 
     def add_param_group(self, param_group: Group) -> None:
-        """Add named parameters, {"params": [(name, tensor), ...], "lr": ...}, as three groups.
+        """Add named parameters, {"params": [(name, tensor), ...], "lr": ...}: up to three groups.
 
         Owners follow from the patterns that the optimizer was made with. Raises ValueError as
         `assign_owners` does, and TypeError for parameters without names.

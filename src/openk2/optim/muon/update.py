@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import torch
@@ -49,7 +49,7 @@ class Stack:
     weights: Tensor
     gradient: Tensor
     momentum: Tensor
-    noise: torch.Generator | None = None
+    noise: torch.Generator | None = field(default=None, kw_only=True)
 
     def part(self, first: int, count: int) -> "Stack":
         """Matrices first .. first + count - 1; views."""
