@@ -108,7 +108,8 @@ def _options(
     if subschema.get("oneOf") is not None:
         yield _one_of(subschema, exclusive)
     if subschema.get("not") is not None:
-        yield denials(root, subschema.below("not"))
+        # A schema's own `not` was read exactly before any `oneOf` had to be told apart.
+        yield denials(root, subschema.below("not"), narrow=bool(exclusive))
     if not _idle(subschema, "if"):
         yield _conditions(subschema)
     for keyword in ("dependentRequired", "dependentSchemas", "dependencies"):
