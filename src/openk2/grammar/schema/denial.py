@@ -18,11 +18,15 @@ MAX_BRANCHES = 8
 
 @dataclass(frozen=True)
 class Option:
-    """Schemas to add to a conjunction; for a branch of a `oneOf`, which."""
+    """Schemas to add to a conjunction; for a branch of a `oneOf`, which.
+
+    denies: whether they come of a `not`.
+    """
 
     subschemas: tuple[Subschema, ...]
     one_of: str | None = None
     branch: int = 0
+    denies: bool = False
 
 
 def denied(subschema: Subschema) -> Subschema:
