@@ -104,6 +104,16 @@ CASES: dict[str, tuple[Any, list[Any]]] = {
         },
         OBJECTS,
     ),
+    "contains": ({"type": "array", "contains": {"type": "string"}}, ARRAYS),
+    "contains, counted": (
+        {"type": "array", "contains": {"type": "string"}, "minContains": 2, "maxContains": 2},
+        ARRAYS,
+    ),
+    "contains at most": (
+        {"contains": {"const": 1}, "minContains": 0, "maxContains": 1, "maxItems": 2},
+        [*ARRAYS, *SCALARS],
+    ),
+    "not items": ({"type": "array", "not": {"items": {"type": "string"}}}, ARRAYS),
     "unevaluated beside not": (
         {
             "type": "object",

@@ -190,8 +190,6 @@ def _idle(subschema: Subschema, keyword: str) -> bool:
     if keyword == "if":
         parts = (subschema.get(keyword) for keyword in ("then", "else"))
         return subschema.get("if") is None or all(part is None for part in parts)
-    if keyword == "contains":
-        return subschema.count("minContains") == 0 and subschema.get("maxContains") is None
     return False
 
 

@@ -110,6 +110,35 @@ def _of_properties(root: Subschema, inner: Subschema) -> list[Option]:
     ]
 
 
+def _of_items(root: Subschema, inner: Subschema) -> list[Option]:
+    """One item is wrong. Of earlier drafts' lists each item has its own way, and the others too."""
+    prefix, rest = inner.items()
+    ways = [
+        _made(
+            inner,
+            f"prefixItems/{index}",
+            {
+                "type": "array",
+                "minItems": index + 1,
+                "prefixItems": [*[True] * index, {"not": one.schema}],
+            },
+        )
+        for index, one in enumerate(prefix)
+    ]
+    if rest is not None and prefix:
+        raise inner.refused("items", "after prefixItems cannot be denied")
+    if rest is not None:
+        ways.append(_made(inner, "items", {"type": "array", "contains": {"not": rest.schema}}))
+    return ways
+
+
+def _of_contains(root: Subschema, inner: Subschema) -> list[Option]:
+    if inner.keywords() & {"minContains", "maxContains"}:
+        raise inner.refused("contains", "that is counted cannot be denied")
+    schema = {"type": "array", "items": {"not": inner.get("contains")}}
+    return [_made(inner, "contains", schema)]
+
+
 def _of_pattern(root: Subschema, inner: Subschema) -> list[Option]:
     pointer = f"{DENIED}{inner.pointer}/pattern"
     return [Option((Subschema(pointer, {"type": "string"}, absent=inner.text("pattern")),))]
@@ -168,6 +197,9 @@ _OPPOSITES: Mapping[str, Callable[[Subschema, Subschema], list[Option]]] = {
     "enum": _of_values,
     "required": _of_required,
     "properties": _of_properties,
+    "items": _of_items,
+    "prefixItems": _of_items,
+    "contains": _of_contains,
     "pattern": _of_pattern,
     "not": _of_not,
     "anyOf": _of_any,
@@ -177,6 +209,6 @@ _OPPOSITES: Mapping[str, Callable[[Subschema, Subschema], list[Option]]] = {
 }
 _IRREVERSIBLE = (
     ASSERTIONS
-    | {"if", "contains", "dependentRequired", "dependentSchemas", "dependencies"}
+    | {"if", "dependentRequired", "dependentSchemas", "dependencies"}
     | {"$dynamicRef", "$recursiveRef", "unevaluatedItems"}
 ) - {"format"}

@@ -17,14 +17,13 @@ TYPES = ("null", "boolean", "number", "string", "array", "object")
 
 # Assertions that cannot be enforced token by token; each is refused by name.
 UNENFORCEABLE = (
-    "contains",
     "$dynamicRef",
     "$recursiveRef",
 )
 STRUCTURED = frozenset(
     (
         *("prefixItems", "items", "additionalItems", "minItems", "maxItems", "uniqueItems"),
-        "unevaluatedItems",
+        *("unevaluatedItems", "contains"),
         *("properties", "patternProperties", "additionalProperties", "unevaluatedProperties"),
         *("propertyNames", "required", "minProperties", "maxProperties"),
     )

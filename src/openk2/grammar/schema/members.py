@@ -43,6 +43,8 @@ def items_at(subschemas: Subschemas, index: int, evaluators: Evaluators) -> Iter
     for subschema, beside in evaluators.items():
         if subschema.get("unevaluatedItems") is None:
             continue
+        if any(one.get("contains") is not None for one in beside):
+            raise subschema.refused("unevaluatedItems", "cannot be enforced beside contains")
         others = (one.get("unevaluatedItems") is not None for one in beside if one != subschema)
         spoken = any(index < len(p) or r is not None for p, r in (o.items() for o in beside))
         if not spoken and not any(others):

@@ -14,6 +14,7 @@ from typing import Any
 from openk2.grammar.error import GrammarError
 from openk2.grammar.schema.admits import disjoint
 from openk2.grammar.schema.choices import Choice, choices
+from openk2.grammar.schema.containing import placements
 from openk2.grammar.schema.keywords import STRUCTURED, UNEVALUATED, Subschema
 from openk2.grammar.schema.least_scalar import least_size
 from openk2.grammar.schema.members import (
@@ -204,36 +205,44 @@ class Reading:
         return (LiteralShape(tuple(kept)), *union) if kept else tuple(union)
 
     def _arrays(self, subschemas: Subschemas, evaluators: Evaluators) -> list[ValueShape]:
-        longest = max((len(subschema.items()[0]) for subschema in subschemas), default=0)
         least, most = bounds(subschemas, "minItems", "maxItems")
         if least > MAX_ITEMS:
             raise first_with(subschemas, "minItems").refused(
                 "minItems", f"is {least}: more than {MAX_ITEMS} cannot be enforced"
             )
-        if most is not None and most < least:
-            return []
+        longest = max((len(subschema.items()[0]) for subschema in subschemas), default=0)
         if longest > MAX_PREFIX:
             raise first_with(subschemas, "prefixItems", "items").refused(
                 "prefixItems", f"has {longest:,} schemas: at most {MAX_PREFIX:,}"
             )
-        prefix = [self._node(items_at(subschemas, index, evaluators)) for index in range(longest)]
-        rest = self._node(items_at(subschemas, longest, evaluators))
+        # An array that may be longer than any answer need not be counted to its end.
+        most = None if most is None else min(most, MAX_ITEMS)
+        unique = next((one for one in subschemas if one.get("uniqueItems") is True), None)
+        found: list[ValueShape] = []
+        for placement in placements(subschemas):
+            items = [
+                [*items_at(subschemas, index, evaluators), *placement.at(index)]
+                for index in range(max(longest, len(placement.first)) + 1)
+            ]
+            shape = self._array(items, max(least, placement.least), most)
+            if shape is not None and unique is not None and shape.max_items not in (0, 1):
+                shape = replace(shape, unique=True)
+                self.unique.append((shape, unique))
+            found += [] if shape is None else [shape]
+        return found
+
+    def _array(
+        self, items: Sequence[Sequence[Subschema]], least: int, most: int | None
+    ) -> ArrayShape | None:
+        """The array of these items, the last of which is every further one; None if none is."""
+        *prefix, rest = map(self._node, items)
         if NEVER in prefix:
             prefix, rest = prefix[: prefix.index(NEVER)], NEVER
         if rest == NEVER:
             most = len(prefix) if most is None else min(most, len(prefix))
-        # A list that may be longer than any answer need not be counted to its end.
-        most = None if most is None else min(most, MAX_ITEMS)
-        if most is not None:
-            prefix = prefix[:most]
-        if rest == NEVER and least > len(prefix):
-            return []
-        shape = ArrayShape(tuple(prefix), rest, least, most)
-        unique = next((one for one in subschemas if one.get("uniqueItems") is True), None)
-        if unique is not None and (most is None or most > 1):
-            shape = replace(shape, unique=True)
-            self.unique.append((shape, unique))
-        return [shape]
+        if most is not None and most < least:
+            return None
+        return ArrayShape(tuple(prefix if most is None else prefix[:most]), rest, least, most)
 
     def _objects(self, subschemas: Subschemas, evaluators: Evaluators) -> list[ValueShape]:
         fields = Fields(self.root, subschemas, evaluators, self._spend)
