@@ -54,10 +54,8 @@ def _of_one(subschema: Subschema) -> list[Placement]:
     least = 1 if least is None else least
     if least > FIRST:
         raise subschema.refused("minContains", f"is {least}: at most {FIRST} can be enforced")
-    if most is None:
-        counts, others = [least], ()
-    else:
-        counts, others = list(range(least, min(most, FIRST) + 1)), (denied(inner),)
+    others: tuple[Subschema, ...] = () if most is None else (denied(inner),)
+    counts = [least] if most is None else range(least, min(most, FIRST) + 1)
     found: list[Placement] = []
     for count in counts:
         for places in combinations(range(FIRST), count):
