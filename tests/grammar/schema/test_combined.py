@@ -93,6 +93,43 @@ CASES: dict[str, tuple[Any, list[Any]]] = {
         },
         OBJECTS,
     ),
+    "unevaluated properties": (
+        {
+            "type": "object",
+            "$defs": {"a": {"properties": {"a": {"type": "integer"}}}},
+            "allOf": [{"$ref": "#/$defs/a"}],
+            "if": {"properties": {"mode": {"const": "a"}}, "required": ["mode"]},
+            "then": {"properties": {"x": True}},
+            "unevaluatedProperties": False,
+        },
+        OBJECTS,
+    ),
+    "contains": ({"type": "array", "contains": {"type": "string"}}, ARRAYS),
+    "contains, counted": (
+        {"type": "array", "contains": {"type": "string"}, "minContains": 2, "maxContains": 2},
+        ARRAYS,
+    ),
+    "contains at most": (
+        {"contains": {"const": 1}, "minContains": 0, "maxContains": 1, "maxItems": 2},
+        [*ARRAYS, *SCALARS],
+    ),
+    "not items": ({"type": "array", "not": {"items": {"type": "string"}}}, ARRAYS),
+    "unevaluated beside not": (
+        {
+            "type": "object",
+            "not": {"not": {"properties": {"a": True}}},
+            "unevaluatedProperties": False,
+        },
+        OBJECTS,
+    ),
+    "unevaluated items": (
+        {
+            "type": "array",
+            "allOf": [{"prefixItems": [{"type": "integer"}]}],
+            "unevaluatedItems": {"type": "string"},
+        },
+        ARRAYS,
+    ),
     "a set": ({"type": "array", "items": {"enum": ["a", "b", "c"]}, "uniqueItems": True}, ARRAYS),
     "a bounded set": (
         {

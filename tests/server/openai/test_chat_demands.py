@@ -148,7 +148,7 @@ def tool(parameters, **more):
 SETS = {"type": "object", "properties": {"a": {"type": "array", "uniqueItems": True}}}
 
 
-FORMAT = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"contains": {}}}}
+FORMAT = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"uniqueItems": True}}}
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ FORMAT = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"contai
             "tools[0].function.parameters",
             "#/properties/a/uniqueItems",
         ),
-        ({"response_format": FORMAT}, "response_format.json_schema.schema", "contains"),
+        ({"response_format": FORMAT}, "response_format.json_schema.schema", "uniqueItems"),
         (
             {"response_format": {"type": "json_schema"}},
             "response_format.json_schema.schema",

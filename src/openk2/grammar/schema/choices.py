@@ -9,23 +9,55 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from openk2.grammar.schema.denial import Option, denials, denied
-from openk2.grammar.schema.keywords import UNENFORCEABLE, Subschema, escaped, referred
+from openk2.grammar.schema.keywords import (
+    UNENFORCEABLE,
+    UNEVALUATED,
+    Subschema,
+    escaped,
+    referred,
+)
 
 # More combinations of branches than this are an attack or a mistake.
 MAX_CHOICES = 256
 # How many schemas may lead to one another without descending into the value.
 MAX_CHAIN = 500
+# Among the schemas that one was reached from: it comes of a `not`.
+_DENIAL = Subschema("a denial", {})
 
 
 @dataclass(frozen=True)
 class Choice:
     """One way to satisfy a conjunction.
 
-    subschemas: its schemas. branches: the branch taken of each `oneOf`, by that keyword's pointer.
+    above: its schemas, each with those that it was reached from. branches: the branch taken of each
+    `oneOf`, by that keyword's pointer.
     """
 
-    subschemas: tuple[Subschema, ...] = ()
+    above: Mapping[Subschema, frozenset[Subschema]] = field(default_factory=dict)
     branches: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def subschemas(self) -> tuple[Subschema, ...]:
+        """Its schemas, in their order."""
+        return tuple(self.above)
+
+    def evaluators(self) -> dict[Subschema, tuple[Subschema, ...]]:
+        """Of each schema with `unevaluated...` itself and those that it applies to the value.
+
+        What a denied schema says of members and items does not count.
+        """
+        return {
+            one: tuple(self._applied_by(one)) for one in self.above if one.keywords() & UNEVALUATED
+        }
+
+    def _applied_by(self, subschema: Subschema) -> list[Subschema]:
+        found, pending = {subschema}, [subschema]
+        while pending:
+            source = pending.pop()
+            more = [s for s, above in self.above.items() if source in above and s not in found]
+            found |= set(more)
+            pending += more
+        return [s for s, above in self.above.items() if s in found and _DENIAL not in above]
 
 
 @dataclass(frozen=True)
@@ -53,27 +85,27 @@ def choices(
         (subschema, above), *rest = partial.pending
         if subschema in above:
             raise subschema.refused("$ref", "leads back to itself")
-        if len(above) > MAX_CHAIN or len(partial.choice.subschemas) > MAX_CHAIN:
+        if len(above) > MAX_CHAIN or len(partial.choice.above) > MAX_CHAIN:
             raise subschema.refused(
                 _splitting(subschema), f"is nested in more than {MAX_CHAIN} schemas for one value"
             )
         if subschema.schema is False:
             continue
-        if subschema.schema is True or subschema in partial.choice.subschemas:
-            partials.append(replace(partial, pending=tuple(rest)))
+        known = partial.choice.above
+        if subschema.schema is True or subschema in known:
+            if subschema in known:
+                known = {**known, subschema: known[subschema] | above}
+            choice = replace(partial.choice, above=known)
+            partials.append(_Partial(choice, tuple(rest)))
             continue
         for keyword in UNENFORCEABLE:
             if subschema.get(keyword) is not None and not _idle(subschema, keyword):
                 raise subschema.refused(keyword, "cannot be enforced: leave it out")
         if subschema.pointer != root.pointer and _is_resource(subschema):
             raise subschema.refused("$id", "within a schema that has a $ref below is not followed")
+        choice = replace(partial.choice, above={**known, subschema: above})
         above = above | {subschema}
-        grown = [
-            _Partial(
-                replace(partial.choice, subschemas=(*partial.choice.subschemas, subschema)),
-                tuple(rest),
-            )
-        ]
+        grown = [_Partial(choice, tuple(rest))]
         for options in _options(root, subschema, exclusive):
             grown = [_with(one, option, above) for one in grown for option in options]
             if len(grown) > MAX_CHOICES:
@@ -90,6 +122,7 @@ def _with(partial: _Partial, option: Option, above: frozenset[Subschema]) -> _Pa
     choice = partial.choice
     if option.one_of is not None:
         choice = replace(choice, branches={**choice.branches, option.one_of: option.branch})
+    above |= {_DENIAL} if option.denies else set()
     added = tuple((subschema, above) for subschema in option.subschemas)
     return _Partial(choice, (*added, *partial.pending))
 
@@ -108,7 +141,9 @@ def _options(
     if subschema.get("oneOf") is not None:
         yield _one_of(subschema, exclusive)
     if subschema.get("not") is not None:
-        yield denials(root, subschema.below("not"))
+        # A schema's own `not` was read exactly before any `oneOf` had to be told apart.
+        ways = denials(root, subschema.below("not"), narrow=bool(exclusive))
+        yield [replace(way, denies=True) for way in ways]
     if not _idle(subschema, "if"):
         yield _conditions(subschema)
     for keyword in ("dependentRequired", "dependentSchemas", "dependencies"):
@@ -155,9 +190,7 @@ def _idle(subschema: Subschema, keyword: str) -> bool:
     if keyword == "if":
         parts = (subschema.get(keyword) for keyword in ("then", "else"))
         return subschema.get("if") is None or all(part is None for part in parts)
-    if keyword == "contains":
-        return subschema.count("minContains") == 0 and subschema.get("maxContains") is None
-    return keyword == "unevaluatedItems" and subschema.get(keyword) is True
+    return False
 
 
 def _is_resource(subschema: Subschema) -> bool:

@@ -17,18 +17,18 @@ TYPES = ("null", "boolean", "number", "string", "array", "object")
 
 # Assertions that cannot be enforced token by token; each is refused by name.
 UNENFORCEABLE = (
-    "contains",
-    "unevaluatedItems",
     "$dynamicRef",
     "$recursiveRef",
 )
 STRUCTURED = frozenset(
     (
         *("prefixItems", "items", "additionalItems", "minItems", "maxItems", "uniqueItems"),
+        *("unevaluatedItems", "contains"),
         *("properties", "patternProperties", "additionalProperties", "unevaluatedProperties"),
         *("propertyNames", "required", "minProperties", "maxProperties"),
     )
 )
+UNEVALUATED = frozenset(("unevaluatedItems", "unevaluatedProperties"))
 # A schema with none of these allows every value.
 ASSERTIONS = frozenset(
     (

@@ -1,13 +1,13 @@
 """Which schemas an item of an array or a property of an object must satisfy."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from math import comb
 
 from openk2.grammar.regex import PatternError
 from openk2.grammar.schema.choices import choices
-from openk2.grammar.schema.keywords import APPLICATORS, Subschema
+from openk2.grammar.schema.keywords import Subschema
 from openk2.grammar.schema.patterns import finds, shortest
 from openk2.grammar.schema.scalars import (
     Subschemas,
@@ -29,14 +29,26 @@ MAX_KINDS = 32
 MAX_SELECTIONS = 64
 
 
-def items_at(subschemas: Subschemas, index: int) -> Iterator[Subschema]:
-    """The schemas of one item of an array."""
+Evaluators = Mapping[Subschema, Sequence[Subschema]]
+
+
+def items_at(subschemas: Subschemas, index: int, evaluators: Evaluators) -> Iterator[Subschema]:
+    """The schemas of one item of an array. evaluators: see `Choice`."""
     for subschema in subschemas:
         prefix, rest = subschema.items()
         if index < len(prefix):
             yield prefix[index]
         elif rest is not None:
             yield rest
+    for subschema, beside in evaluators.items():
+        if subschema.get("unevaluatedItems") is None:
+            continue
+        if any(one.get("contains") is not None for one in beside):
+            raise subschema.refused("unevaluatedItems", "cannot be enforced beside contains")
+        others = (one.get("unevaluatedItems") is not None for one in beside if one != subschema)
+        spoken = any(index < len(p) or r is not None for p, r in (o.items() for o in beside))
+        if not spoken and not any(others):
+            yield subschema.below("unevaluatedItems")
 
 
 class Fields:
@@ -44,13 +56,18 @@ class Fields:
 
     names: those that are named, in the order of the schemas.
     keys: what `propertyNames` lets a further key be; None: there is none.
-    spend: counts work, and raises when it is too much.
+    evaluators: see `Choice`. spend: counts work, and raises when it is too much.
     """
 
     def __init__(
-        self, root: Subschema, subschemas: Subschemas, spend: Callable[[int], None]
+        self,
+        root: Subschema,
+        subschemas: Subschemas,
+        evaluators: Evaluators,
+        spend: Callable[[int], None],
     ) -> None:
         self._root, self._subschemas, self._spend = root, subschemas, spend
+        self._evaluators = evaluators
         self.required = frozenset(
             name for subschema in subschemas for name in subschema.names("required")
         )
@@ -101,6 +118,12 @@ class Fields:
                 if pattern in patterns
             ]
             found += own or _additional(subschema)
+        for subschema, beside in self._evaluators.items():
+            if subschema.get("unevaluatedProperties") is None:
+                continue
+            others = (o.get("unevaluatedProperties") is not None for o in beside if o != subschema)
+            if not any(others) and not any(_evaluates(o, name, matching) for o in beside):
+                found.append(subschema.below("unevaluatedProperties"))
         return found
 
     def _kinds(self, keys: StringShape) -> list[tuple[str, ...]]:
@@ -247,10 +270,14 @@ def _without(record: ObjectShape, names: Sequence[str]) -> ObjectShape:
 
 def _additional(subschema: Subschema) -> list[Subschema]:
     """The schema of a key that a schema has neither a name nor a pattern for."""
-    if subschema.get("additionalProperties") is not None:
-        return [subschema.below("additionalProperties")]
-    if subschema.get("unevaluatedProperties") is None:
-        return []
-    if subschema.keywords() & {"if", *APPLICATORS}:
-        raise subschema.refused("unevaluatedProperties", "cannot be enforced beside other schemas")
-    return [subschema.below("unevaluatedProperties")]
+    has_other = subschema.get("additionalProperties") is not None
+    return [subschema.below("additionalProperties")] if has_other else []
+
+
+def _evaluates(subschema: Subschema, name: str | None, matching: Sequence[str]) -> bool:
+    """Whether a schema says something of the property of a name, or of a kind of keys."""
+    return (
+        subschema.get("additionalProperties") is not None
+        or (name is not None and name in subschema.mapping("properties"))
+        or not subschema.mapping("patternProperties").keys().isdisjoint(matching)
+    )

@@ -14,9 +14,17 @@ from typing import Any
 from openk2.grammar.error import GrammarError
 from openk2.grammar.schema.admits import disjoint
 from openk2.grammar.schema.choices import Choice, choices
-from openk2.grammar.schema.keywords import STRUCTURED, Subschema
+from openk2.grammar.schema.containing import placements
+from openk2.grammar.schema.keywords import STRUCTURED, UNEVALUATED, Subschema
 from openk2.grammar.schema.least_scalar import least_size
-from openk2.grammar.schema.members import MATCHES_A_UNIT, MAX_ITEMS, Fields, counted, items_at
+from openk2.grammar.schema.members import (
+    MATCHES_A_UNIT,
+    MAX_ITEMS,
+    Evaluators,
+    Fields,
+    counted,
+    items_at,
+)
 from openk2.grammar.schema.scalars import (
     Subschemas,
     Valued,
@@ -57,6 +65,7 @@ class Reading:
     exclusive: pointers of `oneOf` of which each branch is read as denying the others.
     disjoint: pairs of unions that a `oneOf` keeps apart, with its pointer: a value in both would
     be refused by the schema, so somebody has to prove that there is none.
+    entangled: pointers of `oneOf` beside `unevaluated...`, which have to be read as exclusive.
     unique: lists whose items differ, with their schema: their items have to be few literals.
     Raises GrammarError as `choices` does, and for a keyword here that cannot be enforced.
     """
@@ -66,6 +75,7 @@ class Reading:
     ) -> None:
         self._exclusive = exclusive
         self._work = 0
+        self.entangled: set[str] = set()
         self.unique: list[tuple[ArrayShape, Subschema]] = []
         self.root = Subschema("#", schema)
         self.nodes: list[Alternatives] = []
@@ -103,6 +113,9 @@ class Reading:
         self._spend(len(ways))
         unions = [self._of_choice(choice) for choice in ways]
         for index, way in enumerate(ways):
+            # What a branch leaves unevaluated says nothing of whether it overlaps another.
+            if any(one.keywords() & UNEVALUATED for one in way.above):
+                self.entangled |= way.branches.keys()
             for other in range(index):
                 for pointer, branch in way.branches.items():
                     if ways[other].branches.get(pointer, branch) != branch:
@@ -110,7 +123,7 @@ class Reading:
         return tuple(dict.fromkeys(shape for union in unions for shape in union))
 
     def _of_choice(self, choice: Choice) -> Alternatives:
-        subschemas = choice.subschemas
+        subschemas, evaluators = choice.subschemas, choice.evaluators()
         types, forbidden = common_types(subschemas), excluded(subschemas)
         values = common_values(subschemas)
         if values is not None:
@@ -130,9 +143,9 @@ class Reading:
         if types & {"array", "object"} and any(isinstance(one, tuple) for one in forbidden):
             self._check_excluded(subschemas)
         if "array" in types:
-            union += self._arrays(subschemas)
+            union += self._arrays(subschemas, evaluators)
         if "object" in types:
-            union += self._objects(subschemas)
+            union += self._objects(subschemas, evaluators)
         return tuple(union)
 
     def _check_excluded(self, subschemas: Subschemas) -> None:
@@ -186,43 +199,53 @@ class Reading:
                 )
             self._spend(json.dumps(value).count(",") * 2)
             exact = (subschema.made(f"{keyword} {len(self.nodes)} {len(union)}", exactly(value)),)
-            union += self._arrays(exact) if isinstance(value, list) else self._objects(exact)
+            union += (
+                self._arrays(exact, {}) if isinstance(value, list) else self._objects(exact, {})
+            )
         return (LiteralShape(tuple(kept)), *union) if kept else tuple(union)
 
-    def _arrays(self, subschemas: Subschemas) -> list[ValueShape]:
-        longest = max((len(subschema.items()[0]) for subschema in subschemas), default=0)
+    def _arrays(self, subschemas: Subschemas, evaluators: Evaluators) -> list[ValueShape]:
         least, most = bounds(subschemas, "minItems", "maxItems")
         if least > MAX_ITEMS:
             raise first_with(subschemas, "minItems").refused(
                 "minItems", f"is {least}: more than {MAX_ITEMS} cannot be enforced"
             )
-        if most is not None and most < least:
-            return []
+        longest = max((len(subschema.items()[0]) for subschema in subschemas), default=0)
         if longest > MAX_PREFIX:
             raise first_with(subschemas, "prefixItems", "items").refused(
                 "prefixItems", f"has {longest:,} schemas: at most {MAX_PREFIX:,}"
             )
-        prefix = [self._node(items_at(subschemas, index)) for index in range(longest)]
-        rest = self._node(items_at(subschemas, longest))
+        # An array that may be longer than any answer need not be counted to its end.
+        most = None if most is None else min(most, MAX_ITEMS)
+        unique = next((one for one in subschemas if one.get("uniqueItems") is True), None)
+        found: list[ValueShape] = []
+        for placement in placements(subschemas):
+            items = [
+                [*items_at(subschemas, index, evaluators), *placement.at(index)]
+                for index in range(max(longest, len(placement.first)) + 1)
+            ]
+            shape = self._array(items, max(least, placement.least), most)
+            if shape is not None and unique is not None and shape.max_items not in (0, 1):
+                shape = replace(shape, unique=True)
+                self.unique.append((shape, unique))
+            found += [] if shape is None else [shape]
+        return found
+
+    def _array(
+        self, items: Sequence[Sequence[Subschema]], least: int, most: int | None
+    ) -> ArrayShape | None:
+        """The array of these items, the last of which is every further one; None if none is."""
+        *prefix, rest = map(self._node, items)
         if NEVER in prefix:
             prefix, rest = prefix[: prefix.index(NEVER)], NEVER
         if rest == NEVER:
             most = len(prefix) if most is None else min(most, len(prefix))
-        # A list that may be longer than any answer need not be counted to its end.
-        most = None if most is None else min(most, MAX_ITEMS)
-        if most is not None:
-            prefix = prefix[:most]
-        if rest == NEVER and least > len(prefix):
-            return []
-        shape = ArrayShape(tuple(prefix), rest, least, most)
-        unique = next((one for one in subschemas if one.get("uniqueItems") is True), None)
-        if unique is not None and (most is None or most > 1):
-            shape = replace(shape, unique=True)
-            self.unique.append((shape, unique))
-        return [shape]
+        if most is not None and most < least:
+            return None
+        return ArrayShape(tuple(prefix if most is None else prefix[:most]), rest, least, most)
 
-    def _objects(self, subschemas: Subschemas) -> list[ValueShape]:
-        fields = Fields(self.root, subschemas, self._spend)
+    def _objects(self, subschemas: Subschemas, evaluators: Evaluators) -> list[ValueShape]:
+        fields = Fields(self.root, subschemas, evaluators, self._spend)
         named = tuple((name, self._node(fields.of(name))) for name in fields.names)
         if any(node == NEVER for name, node in named if name in fields.required):
             return []
@@ -260,6 +283,7 @@ def read(schema: Mapping[str, Any] | bool) -> Reading:
             for first, second, pointer in reading.disjoint
             if pointer not in exclusive and not disjoint(shapes, first, second)
         }
+        overlapping |= reading.entangled - exclusive
         if not overlapping:
             return reading
         # What is not seen to be apart is told apart: each branch without the others.
