@@ -1,7 +1,7 @@
 """Writes docs/modules.md: one sentence a module, taken from the module's own docstring.
 
-    python docs/modules_page.py            write the page
-    python docs/modules_page.py --check    exit with 1 if it is not what the code says
+python docs/modules_page.py            write the page
+python docs/modules_page.py --check    exit with 1 if it is not what the code says
 """
 
 import ast

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openk2.engine.sampler import choose, penalize, score, truncate
-from openk2.protocol import SAMPLING_SETTINGS, SamplingParams
+from openk2.engine.sampler import choose, hopeless_rows, penalize, score, truncate
+from openk2.protocol import SAMPLING_SETTINGS, SamplingParams, bounds_of
 
 # An even walk over [0, 1): each token is drawn as often as its probability says, give or take one.
 GRID = [(i + 0.5) / 4000 for i in range(4000)]
@@ -132,11 +132,54 @@ def test_the_ends_of_the_unit_interval_choose_tokens_that_are_kept(
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_logits_that_are_no_numbers_are_refused(value: float) -> None:
-    logits = torch.full((2, 5), 1.0)
+def test_rows_that_are_no_numbers_are_found(value: float) -> None:
+    logits = torch.full((3, 5), 1.0)
     logits[1] = value
-    with pytest.raises(ValueError, match="NaN or infinity"):
-        choose(logits, [SamplingParams(max_tokens=1)] * 2, [0.5, 0.5])
+    logits[2, 3] = -math.inf
+    assert hopeless_rows(logits) == [1]
+
+
+EXTREMES = [
+    (name, value)
+    for name in SAMPLING_SETTINGS
+    if (bounds := bounds_of(name)) is not None
+    for value in (bounds.least, bounds.most, 1e-300 if bounds.above is not None else None)
+    if value is not None
+]
+
+
+@pytest.mark.parametrize(("name", "value"), EXTREMES)
+@pytest.mark.parametrize("size", [1e-30, 1.0, 1e4, 1e30])
+def test_no_allowed_value_makes_infinity_of_finite_logits(
+    name: str, value: float, size: float
+) -> None:
+    logits = torch.tensor([-size, size, 0.5 * size, 0.0, -0.0])
+    given = {"temperature": 2.0, name: value}
+    params = SamplingParams(max_tokens=1, **given, logit_bias={0: 100.0, 1: -100.0})
+    penalized = penalize(logits, params, range(5), dict.fromkeys(range(5), 10**6))
+    assert penalized.isfinite().all()
+    assert not hopeless_rows(penalized[None])
+    [token] = choose(penalized[None], [params], [0.999])
+    assert 0 <= token < 5
+
+
+NEIGHBOURS = [1e-40, 1e-38, 5e-324, -1e-9, 1e39, 10**400, -(10**400), 2.1, math.nan, math.inf]
+
+
+@pytest.mark.parametrize("value", NEIGHBOURS)
+def test_a_number_out_of_bounds_is_refused_by_name(value: float) -> None:
+    for name in ("repetition_penalty", "presence_penalty", "frequency_penalty", "temperature",
+                 "min_p", "top_p", "top_k", "seed"):  # fmt: skip
+        bounds = bounds_of(name)
+        assert bounds is not None
+        if bounds.allow(value):
+            SamplingParams(max_tokens=1, **{name: value})
+            continue
+        with pytest.raises(ValueError, match=f"^{name} is .{{1,50}}: it must be"):
+            SamplingParams(max_tokens=1, **{name: value})
+    if not abs(value) <= 100:
+        with pytest.raises(ValueError, match="logit_bias of id 3 is"):
+            SamplingParams(max_tokens=1, logit_bias={3: value})
 
 
 def test_min_p_leaves_what_is_near_enough_to_the_likeliest() -> None:

@@ -10,11 +10,13 @@ from openk2.engine.scheduler import ScheduledChunk, Scheduler
 from openk2.protocol import EngineBusyError, SamplingParams
 
 
-def make(prompt: list[int], max_tokens: int, scores: bool = False) -> Request:
-    prompt_logprobs = 0 if scores else None
-    return Request(
-        tuple(prompt), SamplingParams(max_tokens=max_tokens, prompt_logprobs=prompt_logprobs)
+def make(
+    prompt: list[int], max_tokens: int, scores: bool = False, owner: str | None = None
+) -> Request:
+    params = SamplingParams(
+        max_tokens=max_tokens, prompt_logprobs=0 if scores else None, owner=owner
     )
+    return Request(tuple(prompt), params)
 
 
 class Cache:
@@ -69,11 +71,15 @@ class Cache:
 
 
 prompts = st.lists(st.integers(0, 1), min_size=1, max_size=14)
-arrivals = st.tuples(st.just("arrive"), prompts, st.integers(1, 8), st.booleans())
-cancellations = st.tuples(
-    st.sampled_from(["cancel", "cancel in step"]), st.integers(0, 30), st.just(0), st.just(0)
+arrivals = st.tuples(
+    st.just("arrive"), prompts, st.integers(1, 8), st.booleans(), st.sampled_from([None, "a", "b"])
 )
-steps = st.tuples(st.just("step"), st.just(0), st.just(0), st.just(0))
+cancellations = st.tuples(
+    st.sampled_from(["cancel", "cancel in step"]),
+    st.integers(0, 30),
+    *[st.just(0)] * 3,
+)
+steps = st.tuples(st.just("step"), *[st.just(0)] * 4)
 
 
 @settings(max_examples=300, deadline=None)
@@ -104,9 +110,9 @@ def test_whatever_comes_and_leaves_pages_are_whole_and_everything_finishes(
             scheduler.remove(requests[index])
             cancelled.add(requests[index])
 
-    for kind, first, second, third in events:
+    for kind, first, second, third, owner in events:
         if kind == "arrive":
-            requests.append(make(first, second, third))
+            requests.append(make(first, second, third, owner))
             scheduler.add(requests[-1])
         elif kind == "cancel":
             cancel(first)
@@ -216,22 +222,89 @@ def test_a_request_that_is_preempted_while_it_scores_its_prompt_scores_it_anew()
     assert len(second.prompt_scores) == len(second.prompt)
 
 
-def test_the_pages_that_only_one_request_writes_are_not_those_that_others_may_read() -> None:
+def test_allocated_pages_are_those_that_a_step_gave_out() -> None:
     scheduler = Scheduler(PagePool(100), 4, 10, 100, step_tokens=50)
     cache, first = Cache(scheduler), make(list(range(10)), 9)
     scheduler.add(first)
-    scheduler.schedule()
-    # Nothing is computed yet: a failure leaves none of these pages fit to be read.
-    assert scheduler.fresh_pages(first) == first.page_table
-    scheduler.remove(first)
-    first, second = make(list(range(10)), 9), make([*range(8), 7, 7, 7], 9)
-    scheduler.add(first)
     cache.step()
+    assert scheduler.allocated == first.page_table
+    second = make(list(range(10)), 9)
     scheduler.add(second)
     cache.step()
-    assert second.page_table[:2] == first.page_table[:2]
-    for request in (first, second):
-        assert scheduler.fresh_pages(request) == request.page_table[2:]
+    assert scheduler.allocated == second.page_table[2:]
+    cache.step()
+    assert scheduler.allocated == []
+
+
+def test_who_comes_later_gets_half_of_what_another_owner_had_alone() -> None:
+    scheduler = Scheduler(PagePool(200), 4, 8, 100)
+    cache = Cache(scheduler)
+    many = [make([1, index], 40, owner="many") for index in range(20)]
+    for request in many:
+        scheduler.add(request)
+    cache.step()
+    assert scheduler.running == many[:8]
+    one = make([2], 3, owner="one")
+    scheduler.add(one)
+    assert one in [chunk.request for chunk in cache.step()]
+    assert scheduler.running == [*many[:7], one], "the newest makes room"
+    others = [make([3, index], 40, owner="others") for index in range(20)]
+    for request in others:
+        scheduler.add(request)
+    for _ in range(4):
+        cache.step()
+    assert [r.owner for r in scheduler.running].count("many") == 4
+    assert [r.owner for r in scheduler.running].count("others") == 4
+
+
+def test_without_owners_nobody_loses_a_place() -> None:
+    scheduler = Scheduler(PagePool(200), 4, 4, 100)
+    cache, requests = Cache(scheduler), [make([1, index], 9) for index in range(20)]
+    for request in requests:
+        scheduler.add(request)
+    while cache.step():
+        pass
+    assert scheduler.num_preemptions == 0
+
+
+def test_a_place_is_not_taken_where_pages_would_still_be_missing() -> None:
+    scheduler = Scheduler(PagePool(8), 4, 4, 100, share_prefixes=False)
+    cache = Cache(scheduler)
+    many = [make([1] * 7, 9, owner="many") for _ in range(4)]
+    for request in many:
+        scheduler.add(request)
+    cache.step()
+    scheduler.add(make([2] * 31, 1, owner="long"))
+    cache.step()
+    assert scheduler.num_preemptions == 0 or many[0] in scheduler.running
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 12)), min_size=1, max_size=40),
+    st.integers(2, 6),
+)
+def test_no_owner_waits_while_another_has_two_places_more(
+    asked: list[tuple[str, int]], places: int
+) -> None:
+    scheduler = Scheduler(PagePool(400), 4, places, 100)
+    cache = Cache(scheduler)
+    for number, (owner, max_tokens) in enumerate(asked):
+        scheduler.add(make([number % 7, number], max_tokens, owner=owner))
+        cache.step()
+    while True:
+        step = scheduler.schedule()
+        held = [r.owner for r in scheduler.running]
+        for waiting in {r.owner for r in scheduler.waiting}:
+            assert max(map(held.count, held)) <= held.count(waiting) + 1
+        if not step:
+            break
+        for chunk in step:
+            complete = chunk.is_last
+            scheduler.mark_computed(chunk)
+            if complete and chunk.request.append(1):
+                scheduler.remove(chunk.request)
+    assert not scheduler.waiting
 
 
 def test_an_answer_is_found_again_when_the_next_turn_begins_with_it() -> None:

@@ -30,6 +30,7 @@ from openk2.optim import local
 from openk2.optim.muon import update
 from openk2.parallel import Layout, Sharding, shard
 from openk2.train import loop, setup, start
+from openk2.train.identity import Identity
 from openk2.train.recipe import Memory, Recipe
 from openk2.train.resume import StateError, list_states, load_state, save_state
 from openk2.train.step import TrainingError
@@ -103,7 +104,8 @@ def reshard(material: Path, out: Path, source: str, name: str) -> dict[str, Any]
     sharding = start.start_network(origin, recipe, "cpu", fleet)
     optimizer = setup.make_optimizer(recipe.optimization, sharding)
     path = list_states(out / source / "state")[-1]
-    identity = json.loads((path / "state.json").read_text())["recipe"]
+    record = json.loads((path / "state.json").read_text())
+    identity = Identity(record["recipe"], record["settings"])
     state = load_state(path, sharding, optimizer, identity)
     again = f"{source.strip('./').replace('/', '-')}-as-{name}"
     save_state(out / again / "state", sharding, optimizer, state)

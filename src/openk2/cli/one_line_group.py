@@ -14,7 +14,7 @@ class OneLineGroup(TyperGroup):
         from openk2.chat import TokenizerError
         from openk2.config import RecipeError
         from openk2.data import DataError
-        from openk2.synthesis.apis import ArchiveError, CatalogueError
+        from openk2.synthesis import ArchiveError, CatalogueError
 
         known = (ArchiveError, CatalogueError, DataError, OSError, RecipeError, TokenizerError,
                  UnicodeError)  # fmt: skip

@@ -34,6 +34,6 @@ def served_model(opened: "LocalModel") -> Iterator[Served]:
             local.chat,
             RawCompletion(local.tokenizer, engine, local.chat.stop_ids),
             PromptCoder(local.tokenizer, engine.context_length),
-            lambda: asdict(engine.stats()),
+            lambda: {**asdict(engine.stats()), **local.masks.stats()},
             lambda: engine.running,
         )

@@ -23,7 +23,7 @@ from openk2.engine.output_queue import Output, OutputQueue, deliver
 from openk2.engine.page_pool import PagePool
 from openk2.engine.request import Request
 from openk2.engine.scheduler import ScheduledChunk, Scheduler
-from openk2.engine.step import RequestOutput, StepRunner
+from openk2.engine.step import PassError, RequestOutput, StepRunner
 from openk2.model import K2Model
 from openk2.protocol import EngineError, SamplingParams, TokenChunk, TokenMask
 
@@ -32,6 +32,7 @@ from openk2.protocol import EngineError, SamplingParams, TokenChunk, TokenMask
 class EngineStats:
     """waiting to idle_pages are current values; the others count since the engine was created.
 
+    failed_steps: steps in which the model failed. failed_requests: those that ended with an error.
     free_pages: pages that no request uses. idle_pages: those of them in the prefix cache.
     cached_tokens: prompt tokens found in the prefix cache. preemptions: how often a running request
     lost its pages and went back to the waiting queue.
@@ -44,6 +45,7 @@ class EngineStats:
     idle_pages: int
     steps: int
     failed_steps: int
+    failed_requests: int
     preemptions: int
     prompt_tokens: int
     cached_tokens: int
@@ -98,7 +100,7 @@ class Engine:
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
         self._accepting = False
-        self._steps = self._failed_steps = 0
+        self._steps = self._failed_steps = self._failed_requests = 0
         self._prompt_tokens = self._cached_tokens = self._output_tokens = 0
 
     @property
@@ -140,6 +142,7 @@ class Engine:
                 idle_pages=scheduler.prefix_cache.num_idle,
                 steps=self._steps,
                 failed_steps=self._failed_steps,
+                failed_requests=self._failed_requests,
                 preemptions=scheduler.num_preemptions,
                 prompt_tokens=self._prompt_tokens,
                 cached_tokens=self._cached_tokens,
@@ -222,27 +225,23 @@ class Engine:
         return []
 
     def _step(self, step: list[ScheduledChunk]) -> None:
-        requests = [chunk.request for chunk in step]
-        try:
-            outputs = self._runner.run(step)
-        except Exception as error:
-            self._failed_steps += 1
-            # Before others may use the pages: see LatentPages on NaN.
-            with self._wake:
-                written = [p for r in requests for p in self._scheduler.fresh_pages(r)]
-            self._memory.clear(written)
-            self._end(requests, f"a step failed: {type(error).__name__}: {error}", error)
-        else:
-            self._advance(step, outputs)
+        if not self._model.packed:  # see LatentPages on NaN
+            self._memory.clear(self._scheduler.allocated)
+        self._advance(step, self._runner.run(step))
 
     def _advance(self, step: list[ScheduledChunk], outputs: dict[Request, RequestOutput]) -> None:
         """Record a finished step and send its tokens to the readers."""
         chosen = {r: chunk for r, chunk in outputs.items() if isinstance(chunk, TokenChunk)}
+        failed = {r: error for r, error in outputs.items() if isinstance(error, Exception)}
         deliveries: list[tuple[OutputQueue, Output]] = []
         with self._wake:
             self._steps += 1
+            self._failed_steps += any(isinstance(error, PassError) for error in failed.values())
+            self._failed_requests += len(failed)
             for scheduled in step:
-                self._scheduler.mark_computed(scheduled)
+                # Pages of a request that failed are not shared with others.
+                if scheduled.request not in failed:
+                    self._scheduler.mark_computed(scheduled)
             for request, chunk in chosen.items():
                 self._count(request, chunk)
                 for token in chunk.token_ids:
@@ -254,10 +253,8 @@ class Engine:
                         del self._queues[request]
                         self._scheduler.remove(request)
         self._send(deliveries)
-        for request, error in outputs.items():
-            if isinstance(error, Exception):
-                why = f"the output's mask failed: {type(error).__name__}: {error}"
-                self._end([request], why, error)
+        for request, error in failed.items():
+            self._end([request], str(error), error.__cause__ or error)
 
     def _count(self, request: Request, chunk: TokenChunk) -> None:
         if not request.num_output_tokens:
@@ -265,7 +262,7 @@ class Engine:
             self._cached_tokens += chunk.cached_tokens
         self._output_tokens += len(chunk.token_ids)
 
-    def _end(self, requests: Sequence[Request], why: str, cause: Exception | None) -> None:
+    def _end(self, requests: Sequence[Request], why: str, cause: BaseException | None) -> None:
         """Remove requests and raise an EngineError in their readers."""
         deliveries: list[tuple[OutputQueue, Output]] = []
         with self._wake:

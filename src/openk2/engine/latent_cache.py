@@ -18,8 +18,8 @@ from openk2.kernels import latent_attention
 class LatentPages:
     """The cache's memory: `latents` [layers, pages, page_size, latent_dim] of one dtype.
 
-    It starts as zeros and must stay finite: attention gives what lies past a sequence's end a
-    weight of zero, and zero times NaN is NaN.
+    It starts as zeros. Attention by matrix products gives what lies past a sequence's end a weight
+    of zero, and zero times NaN is NaN: a page must be cleared before such a sequence gets it.
 
     Raises MemoryError if the machine refuses the memory.
     """
@@ -52,7 +52,7 @@ class LatentPages:
         return torch.index_select(self.by_page[layer], 0, pages, out=out)
 
     def clear(self, pages: list[int]) -> None:
-        """Zero these pages in every layer; a failed step may have filled them with NaN."""
+        """Zero these pages in every layer; the request before may have left NaN in them."""
         self.latents[:, pages] = 0
 
 

@@ -20,16 +20,20 @@ THREADED_FROM = 1 << 16
 PENALTIES = np.where(np.arange(256)[:, None] >> np.arange(8) & 1, 0, -np.inf).astype(np.float32)
 
 
+class MaskError(RuntimeError):
+    """A mask failed, or allows no id; its own request ends, and no other."""
+
+
 @dataclass(frozen=True)
 class FilledMasks:
     """The masks of N rows.
 
-    words: int32 [N, ceil(V / 32)], one bit an id; all ones in a row without a mask. errors: what a
-    mask raised, by row; the words of such a row are meaningless.
+    words: int32 [N, ceil(V / 32)], one bit an id; all ones in a row without a mask, or with one
+    that failed. errors: why, by row.
     """
 
     words: NDArray[np.int32]
-    errors: Mapping[int, Exception]
+    errors: Mapping[int, MaskError]
 
 
 class MaskFiller:
@@ -65,14 +69,31 @@ class MaskFiller:
 def fill(masks: Sequence[TokenMask | None], width: int) -> FilledMasks:
     """Fill masks, one a row: words int32 [len(masks), width]."""
     words = np.full((len(masks), width), -1, dtype=np.int32)
-    errors: dict[int, Exception] = {}
+    errors: dict[int, MaskError] = {}
     for row, mask in enumerate(masks):
-        if mask is not None:
-            try:
-                mask.fill(words[row])
-            except Exception as error:
-                errors[row] = error
+        if mask is None:
+            continue
+        try:
+            mask.fill(words[row])
+        except BaseException as error:  # a panic of a library written in Rust is no Exception
+            errors[row] = mask_failed(error)
+            words[row] = -1
     return FilledMasks(words, errors)
+
+
+def accept(mask: TokenMask, token: int) -> bool:
+    """`TokenMask.accept`. Raises MaskError, whatever the mask raises."""
+    try:
+        return mask.accept(token)
+    except BaseException as error:  # as in `fill`
+        raise mask_failed(error) from error
+
+
+def mask_failed(cause: BaseException) -> MaskError:
+    """The error of a mask that raised `cause`."""
+    error = MaskError(f"the output's mask failed: {type(cause).__name__}: {cause}")
+    error.__cause__ = cause
+    return error
 
 
 def apply_masks(logits: Tensor, filled: FilledMasks) -> Tensor:

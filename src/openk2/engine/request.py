@@ -42,6 +42,11 @@ class Request:
         self.uniforms = Random(self.params.seed)
 
     @property
+    def owner(self) -> object:
+        """Whose part of the batch it takes."""
+        return self if self.params.owner is None else self.params.owner
+
+    @property
     def num_output_tokens(self) -> int:
         """How many tokens were generated."""
         return len(self.tokens) - len(self.prompt)

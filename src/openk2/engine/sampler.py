@@ -26,12 +26,10 @@ def choose(
     params: the settings of each row; a greedy row takes its likeliest token.
     uniforms: a number in [0, 1) a row. A row that is not greedy takes the first id, in vocabulary
         order, at which its cumulative probability exceeds the number.
-    Raises ValueError if a row's largest logit is NaN or infinite.
+    A row's largest logit must be finite: see `hopeless_rows`.
     """
     logits = logits.float()
     peaks, likeliest = logits.max(dim=-1)
-    if not bool(peaks.isfinite().all()):
-        raise ValueError("the model's logits hold NaN or infinity")
     if all(map(is_greedy, params)):
         return [int(token) for token in likeliest.tolist()]
     device = logits.device
@@ -49,6 +47,12 @@ def choose(
     drawn = draw(probabilities, torch.tensor(uniforms, device=device))
     greedy = torch.tensor([is_greedy(row) for row in params], device=device)
     return [int(token) for token in torch.where(greedy, likeliest, drawn).tolist()]
+
+
+def hopeless_rows(logits: Tensor) -> list[int]:
+    """The rows of `logits` [B, V] that `choose` cannot sample: the largest is NaN or infinite."""
+    unusable = ~logits.amax(dim=-1).isfinite()
+    return unusable.nonzero()[:, 0].tolist()
 
 
 def penalizes(params: SamplingParams) -> bool:

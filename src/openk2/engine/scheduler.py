@@ -2,15 +2,21 @@
 
 A step has a budget of tokens. Every decoding request gets one first; the rest is filled with
 chunks of prompts in order of arrival, so a long prompt does not stall decoding and decoding does
-not stall it. Requests are admitted in order of arrival and share the pages of common prefixes. A
-request waits while another computes the prefix it needs.
+not stall it. Requests share the pages of common prefixes, and wait while another computes the
+prefix they need.
+
+Requests are admitted in order of arrival, those first whose owner has the fewest places in the
+batch: all choices of one HTTP request have one owner. If no place is free, the newest request of
+the owner with most places is preempted, so long as it has at least two more. So a request of 128
+choices takes the whole batch while it is alone, and half of it beside another.
 
 Pages are allocated as tokens come. If none is free, idle pages of the prefix cache are evicted;
 after that the newest running request is preempted and recomputes its latents later. The oldest is
 never preempted for another, and the longest request fits into all pages, so everything finishes.
 """
 
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from openk2.engine.page_pool import PagePool
@@ -60,6 +66,7 @@ class Scheduler:
         self.prefix_cache = PrefixCache(page_size)
         self.waiting: deque[Request] = deque()
         self.running: list[Request] = []  # in order of arrival
+        self.allocated: list[int] = []  # by the last `schedule`; they hold what others left there
         self.num_preemptions = 0
 
     @property
@@ -76,12 +83,13 @@ class Scheduler:
     def schedule(self) -> list[ScheduledChunk]:
         """What to compute now; empty if there is no work. Call `mark_computed` afterwards."""
         step: dict[Request, int] = {}
+        self.allocated = []
         for request in [r for r in self.running if r.num_pending_tokens == 1]:
             self._schedule(step, request, 1)
         budget = max(self.step_tokens - len(step), 1)
         for request in [r for r in self.running if r.num_pending_tokens > 1]:
             budget -= self._schedule(step, request, min(request.num_pending_tokens, budget))
-        while budget > 0 and self._admit_next():
+        while budget > 0 and self._admit_next(step):
             request = self.running[-1]
             budget -= self._schedule(step, request, min(request.num_pending_tokens, budget))
         return [ScheduledChunk(request, count) for request, count in step.items()]
@@ -109,11 +117,6 @@ class Scheduler:
         elif request in self.waiting:
             self.waiting.remove(request)
 
-    def fresh_pages(self, request: Request) -> list[int]:
-        """The pages that only this request writes: all but computed, shared ones."""
-        shared = sum(node.computed for node in request.prefix_nodes)
-        return request.page_table[shared:]
-
     def _schedule(self, step: dict[Request, int], request: Request, count: int) -> int:
         """Put `count` tokens into the step and allocate their pages; returns how many fit."""
         if count < 1 or request not in self.running:  # preempted for an older one
@@ -128,7 +131,9 @@ class Scheduler:
                 return 0
         if missing > self.pool.num_free:
             self.pool.free(self.prefix_cache.evict(missing - self.pool.num_free))
-        request.page_table += self.pool.allocate(max(missing, 0))
+        fresh = self.pool.allocate(max(missing, 0))
+        request.page_table += fresh
+        self.allocated += fresh
         if self.share_prefixes:
             self._cache_uncomputed(request, end)
         step[request] = count
@@ -159,23 +164,62 @@ class Scheduler:
         request.prefix_nodes.append(node)
         return True
 
-    def _admit_next(self) -> bool:
-        """Run the request that has waited longest, if it can run now."""
-        if not self.waiting or len(self.running) >= self.max_running:
+    def _admit_next(self, step: dict[Request, int]) -> bool:
+        """Run the request that is next, if it can run now; its place may be another owner's."""
+        shares = Counter(request.owner for request in self.running)
+        request = self._next_waiting(shares)
+        if request is None:
             return False
-        request = self.waiting[0]
         # The last token is always computed: the next one is sampled from its output.
         last = len(request.tokens) - 1
         most = 0 if request.scores_prompt else last // self.page_size
         chain, being_computed = self.prefix_cache.match(request.tokens, most)
         if being_computed and not request.scores_prompt:
             return False
-        idle = sum(not node.ref_count for node in chain)
-        needed = -(-len(request.tokens) // self.page_size) - len(chain)
-        if self.num_available_pages - idle < needed:
+        new = -(-len(request.tokens) // self.page_size) - len(chain)
+        for victim in self._victims(request, shares, chain, new):
+            self._preempt(victim)
+            step.pop(victim, None)
+        needed = new + sum(not node.ref_count for node in chain)
+        if len(self.running) >= self.max_running or self.num_available_pages < needed:
             return False
-        self._admit(self.waiting.popleft(), chain)
+        self.waiting.remove(request)
+        self._admit(request, chain)
         return True
+
+    def _next_waiting(self, shares: Mapping[object, int]) -> Request | None:
+        """The request that has waited longest among owners with the fewest places."""
+        least: Request | None = None
+        for request in self.waiting:
+            if not shares[request.owner]:
+                return request
+            if least is None or shares[request.owner] < shares[least.owner]:
+                least = request
+        return least
+
+    def _victims(
+        self, request: Request, shares: Counter[object], chain: list[PrefixNode], new: int
+    ) -> list[Request]:
+        """Whom to preempt so that `request` has a place and, beside `chain`, `new` pages: the
+        newest requests of the owners with most places, as long as they keep more than its own.
+
+        Empty if it needs nobody's place, or if that would not be enough.
+        """
+        shares, kept = shares.copy(), set(chain)
+        places = self.max_running - len(self.running)
+        pages = self.num_available_pages - sum(not node.ref_count for node in chain)
+        victims: list[Request] = []
+        while places < 1 or pages < new:
+            owner, most = max(shares.items(), key=lambda pair: pair[1], default=(None, 0))
+            if most <= shares[request.owner] + 1:
+                return []
+            victim = [r for r in self.running if r.owner == owner][most - 1]
+            victims.append(victim)
+            shares[owner] -= 1
+            places += 1
+            staying = sum(n.ref_count > 1 or n in kept for n in victim.prefix_nodes)
+            pages += len(victim.page_table) - staying
+        return victims
 
     def _admit(self, request: Request, chain: list[PrefixNode]) -> None:
         for node in chain:

@@ -1,4 +1,9 @@
-"""`StepRunner`: one step's forward passes, and a sampled token for each request due one."""
+"""`StepRunner`: one step's forward passes, and a sampled token for each request due one.
+
+A failure ends as few requests as it can: what one row's logits, latents, settings or mask do ends
+that row; what the model raises ends the requests of that pass. Rows that failed stay in the batch
+until it is sampled, so the others have the bits that they would have had.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -6,16 +11,24 @@ import torch
 from torch import Tensor
 
 from openk2.engine.latent_cache import LatentPages
-from openk2.engine.masks import FilledMasks, MaskFiller, apply_masks
+from openk2.engine.masks import FilledMasks, MaskError, MaskFiller, accept, apply_masks
 from openk2.engine.model_input import flat_input, group_by_length, padded_input
 from openk2.engine.request import Request
-from openk2.engine.sampler import choose, penalize, penalizes, score
+from openk2.engine.sampler import choose, hopeless_rows, penalize, penalizes, score
 from openk2.engine.scheduler import ScheduledChunk
 from openk2.model import K2Model
 from openk2.protocol import TokenChunk
 
-# What a request gets from a step: its tokens with what was asked about them, or its mask's error.
+# What a request gets from a step: its tokens with what was asked about them, or why it failed.
 RequestOutput = TokenChunk | Exception
+
+
+class NotFiniteError(ArithmeticError):
+    """What the model computed for a request, or what its settings made of that, is no number."""
+
+
+class PassError(RuntimeError):
+    """The model failed in a forward pass, and with it every request of that pass."""
 
 
 class StepRunner:
@@ -26,28 +39,40 @@ class StepRunner:
         self._masks = MaskFiller(model.config.vocab_size)
 
     def run(self, step: Sequence[ScheduledChunk]) -> dict[Request, RequestOutput]:
-        """The output of each request whose last pending token the step computes.
+        """The output of each request whose last pending token the step computes, or its error.
 
-        Raises what the model raises.
+        A request whose chunk is not its last is there only if it failed. MaskError, NotFiniteError
+        and others: of this request; PassError: of all requests of its pass.
         """
-        passes = [step] if self._model.packed else group_by_length(step)
-        return {request: output for chunks in passes for request, output in self._pass(chunks)}
+        outputs: dict[Request, RequestOutput] = {}
+        for chunks in [step] if self._model.packed else group_by_length(step):
+            try:
+                outputs.update(self._pass(chunks))
+            except Exception as cause:
+                error = PassError(f"a step failed: {type(cause).__name__}: {cause}")
+                error.__cause__ = cause
+                outputs.update((chunk.request, error) for chunk in chunks)
+        return outputs
 
-    def _pass(self, chunks: Sequence[ScheduledChunk]) -> list[tuple[Request, RequestOutput]]:
+    def _pass(self, chunks: Sequence[ScheduledChunk]) -> dict[Request, RequestOutput]:
         requests = [chunk.request for chunk in chunks if chunk.is_last]
         filling = self._masks.begin([request.mask for request in requests])
         make_input = flat_input if self._model.packed else padded_input
         fed = make_input(chunks, self._memory)
-        hidden = self._model(fed.tokens, positions=fed.positions, cache=fed.cache)
-        by_chunk = hidden.flatten(0, 1).split([chunk.num_tokens for chunk in chunks])
+        hidden = self._model(fed.tokens, positions=fed.positions, cache=fed.cache).flatten(0, 1)
+        by_chunk = hidden.split([chunk.num_tokens for chunk in chunks])
+        failed = not_finite(chunks, hidden)
         for chunk, rows in zip(chunks, by_chunk, strict=True):
-            if chunk.request.scores_prompt:
-                self._score_prompt(chunk, rows)
+            if chunk.request.scores_prompt and chunk.request not in failed:
+                try:
+                    self._score_prompt(chunk, rows)
+                except NotFiniteError as error:
+                    failed[chunk.request] = error
         if not requests:
-            return []
+            return dict(failed)
         last = [rows[-1] for chunk, rows in zip(chunks, by_chunk, strict=True) if chunk.is_last]
         logits = self._model.lm_head(torch.stack(last))
-        return list(zip(requests, self._sample(requests, logits, filling), strict=True))
+        return {**self._sample(requests, logits, filling), **failed}
 
     def _score_prompt(self, chunk: ScheduledChunk, hidden: Tensor) -> None:
         """Record log-probabilities of the prompt tokens that follow `hidden` [T, hidden_size]."""
@@ -57,6 +82,8 @@ class StepRunner:
         if not start:
             request.prompt_scores.append(None)
         logits = self._model.lm_head(hidden[: len(following)])
+        if not bool(logits.isfinite().all()):
+            raise NotFiniteError("the model's logits of the prompt hold NaN or infinity")
         request.prompt_scores += score(logits, following, top)
 
     def _sample(
@@ -64,49 +91,89 @@ class StepRunner:
         requests: Sequence[Request],
         logits: Tensor,
         filling: Callable[[], FilledMasks] | None,
-    ) -> list[RequestOutput]:
-        """A token for each request from its row of `logits` [N, V], or its mask's error."""
-        adjusted = penalized(requests, logits)
+    ) -> dict[Request, RequestOutput]:
+        """A token for each request from its row of `logits` [N, V], or why it has none."""
+        errors: dict[int, Exception] = {}
+        adjusted = penalized(requests, logits, errors)
+        masked = adjusted
+        if filling is not None:
+            filled = filling()
+            errors |= filled.errors
+            masked = apply_masks(adjusted, filled)
+        for row in hopeless_rows(masked):
+            errors.setdefault(row, why_hopeless(logits[row], adjusted[row]))
+            masked = masked.index_fill(0, torch.tensor(row, device=masked.device), 0.0)
         params = [request.params for request in requests]
         uniforms = [request.uniforms.random() for request in requests]
-        if filling is None:
-            tokens = choose(adjusted, params, uniforms)
-            return [chunk_of(*row) for row in zip(requests, tokens, logits, strict=True)]
-        filled = filling()
-        for row in filled.errors:
-            filled.words[row] = -1  # sampled like the others, then dropped
-        tokens = choose(apply_masks(adjusted, filled), params, uniforms)
-        outputs: list[RequestOutput] = []
+        tokens = choose(masked, params, uniforms)
+        outputs: dict[Request, RequestOutput] = {}
         for row, request in enumerate(requests):
             try:
-                if error := filled.errors.get(row):
+                if error := errors.get(row):
                     raise error
-                if request.mask is not None and not request.mask.accept(tokens[row]):
+                if request.mask is not None and not accept(request.mask, tokens[row]):
                     tokens[row] = self._resample(request, adjusted[row], uniforms[row])
+                outputs[request] = chunk_of(request, tokens[row], logits[row])
             except Exception as error:
-                outputs.append(error)
-                continue
-            outputs.append(chunk_of(request, tokens[row], logits[row]))
+                outputs[request] = error
         return outputs
 
     def _resample(self, request: Request, logits: Tensor, uniform: float) -> int:
-        """A token from `logits` [V] after the mask refused the first. Raises what it raises."""
+        """A token from `logits` [V] after the mask refused the first. Raises MaskError."""
         assert request.mask is not None
         filled = self._masks.refill(request.mask)
         if error := filled.errors.get(0):
             raise error
-        [token] = choose(apply_masks(logits[None], filled), [request.params], [uniform])
-        if not request.mask.accept(token):
-            raise RuntimeError(f"the mask refuses token {token}, which it had allowed")
+        masked = apply_masks(logits[None], filled)
+        if hopeless_rows(masked):
+            raise MaskError("the output's mask failed: it allows no token")
+        [token] = choose(masked, [request.params], [uniform])
+        if not accept(request.mask, token):
+            raise MaskError(f"the output's mask failed: it refuses token {token}, which it allowed")
         return token
 
 
-def penalized(requests: Sequence[Request], logits: Tensor) -> Tensor:
-    """`logits` [N, V] after each request's penalties and bias; unchanged if there are none."""
+def not_finite(chunks: Sequence[ScheduledChunk], hidden: Tensor) -> dict[Request, Exception]:
+    """The requests of which a token's row of `hidden` [N, hidden_size] is no number.
+
+    A latent that is NaN or infinite makes its token's hidden state NaN, since a token attends to
+    itself; so pages of requests that are not here hold numbers.
+    """
+    usable = hidden.isfinite().all(dim=-1)
+    if bool(usable.all()):
+        return {}
+    by_chunk = usable.split([chunk.num_tokens for chunk in chunks])
+    return {
+        chunk.request: NotFiniteError("the model's hidden states hold NaN or infinity")
+        for chunk, rows in zip(chunks, by_chunk, strict=True)
+        if not bool(rows.all())
+    }
+
+
+def penalized(requests: Sequence[Request], logits: Tensor, errors: dict[int, Exception]) -> Tensor:
+    """`logits` [N, V] after each request's penalties and bias; unchanged if there are none.
+
+    A row whose settings fail is left as it is, and its error recorded.
+    """
     if not any(penalizes(request.params) for request in requests):
         return logits
-    rows = zip(logits, requests, strict=True)
-    return torch.stack([penalize(row, r.params, r.prompt, r.token_counts) for row, r in rows])
+    rows: list[Tensor] = []
+    for row, request in enumerate(requests):
+        try:
+            rows.append(penalize(logits[row], request.params, request.prompt, request.token_counts))
+        except Exception as error:
+            errors[row] = error
+            rows.append(logits[row].float())
+    return torch.stack(rows)
+
+
+def why_hopeless(logits: Tensor, adjusted: Tensor) -> Exception:
+    """Why one row cannot be sampled. logits [V]: the model's own; adjusted: with penalties."""
+    if hopeless_rows(logits[None]):
+        return NotFiniteError("the model's logits hold NaN or infinity")
+    if hopeless_rows(adjusted[None]):
+        return NotFiniteError("the request's penalties make infinity of the model's logits")
+    return MaskError("the output's mask failed: it allows no token")
 
 
 def chunk_of(request: Request, token: int, logits: Tensor) -> TokenChunk:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from openk2.chat import Tokenizer
 from openk2.generation import ChatRequest
-from openk2.grammar import BoundedMask, ChatMasks, JsonContent, JsonSchema, demand_of
+from openk2.grammar import ChatMasks, CourseMask, JsonContent, JsonSchema, demand_of
 
 
 class GuidedMask:
@@ -23,7 +23,7 @@ class GuidedMask:
 
     def __init__(
         self,
-        mask: BoundedMask,
+        mask: CourseMask,
         tokenizer: Tokenizer,
         schemas: Mapping[str, JsonSchema],
         content: JsonSchema | None = None,
@@ -57,7 +57,7 @@ class GuidedMask:
         return True
 
     def remainder(self) -> str | None:
-        """See `BoundedMask.remainder`."""
+        """See `CourseMask.remainder`."""
         return self._mask.remainder()
 
     def next_schema(self) -> JsonSchema | None:

@@ -107,8 +107,8 @@ def tool_names(tools: Sequence[Mapping[str, Any]]) -> list[str]:
 class ChatFinish:
     """The last event of an answer. Sizes in tokens, the stop token included.
 
-    reason: "tool_calls" if at least one call is complete and none was cut off by max_tokens.
-    cached_tokens: how many of the prompt's tokens came from the prefix cache.
+    reason: "tool_calls" if at least one call is complete and max_tokens did not cut the output.
+    cached_tokens: how many of the prompt's tokens were not computed anew.
     stop_string: the one that ended the answer; its tokens count.
     calls: counts of the calls the model began; zero for answers of a remote chat endpoint.
     """

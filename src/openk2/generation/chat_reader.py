@@ -73,8 +73,8 @@ class ChatReader:
 
     def _finish(self, reason: FinishReason) -> ChatFinish:
         self.finished = True
-        cut_off = reason == "length" and self._parser.counts.truncated > 0
-        called = self._parser.completed_calls > 0 and not cut_off
+        # Cut is cut: whole calls before the limit do not say that no other was to come.
+        called = self._parser.completed_calls > 0 and reason != "length"
         return ChatFinish(
             "tool_calls" if called else reason,
             self._prompt_tokens,

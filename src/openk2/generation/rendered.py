@@ -42,7 +42,10 @@ class RenderedChat:
         params = self.sampling(request, len(prompt))
         mask = await self.mask(request, params.max_tokens, call_count)
         names = argument_names(tools)
-        parser = OutputParser(self.tokenizer, names, argument_names=names, first_number=call_count)
+        # A marker is an id that the mask let through; text that spells one is text.
+        parser = OutputParser(
+            self.tokenizer, names, argument_names=names, first_number=call_count, spelt_calls=False
+        )
         reader = ChatReader(self.tokenizer, parser, request.stop, len(prompt))
         async with aclosing(token_chunks(self.token_generator, prompt, params, mask)) as chunks:
             has_begun = False

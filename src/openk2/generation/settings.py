@@ -13,11 +13,13 @@ class GenerationSettings(Sampling):
     stop: strings that end the output where its text contains one; the text stops before it. Only
         the content of a chat answer is searched, never a call.
     logprobs: None, or how many likeliest tokens to report beside each one.
+    owner: as in `SamplingParams`.
 
     Raises RequestError if stop is not a sequence of non-empty strings.
     """
 
     logprobs: int | None = None
+    owner: str | None = None
     stop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -46,6 +48,7 @@ class GenerationSettings(Sampling):
                 max_tokens=max_tokens,
                 logprobs=self.logprobs,
                 prompt_logprobs=prompt_logprobs,
+                owner=self.owner,
                 stop_token_ids=stop_token_ids,
             )
         except ValueError as error:

@@ -11,12 +11,13 @@ from torch import Tensor
 
 from openk2.kernels import native
 from openk2.kernels.linear import keep
-from openk2.kernels.native.shared_library import ATTENTION, TYPES, type_of
+from openk2.kernels.native.shared_library import ATTENTION, TYPES, refuse_empty, type_of
 
 REFUSALS = {
     1: "sequence holds a number that is no row of tables",
     2: "lengths holds a number below 0 or beyond what a row of tables reaches",
     3: "tables names a page that does not exist, within a query's length",
+    4: "there are no heads, or pages hold nothing",
 }
 
 
@@ -99,6 +100,8 @@ def check(
             f"q is {list(q.shape)}, pages {list(pages.shape)}: [T, H, D] and [P, page_size, D] are "
             "wanted, q dense in D"
         )
+    refuse_empty("q", q, 1)
+    refuse_empty("pages", pages, 1)
     if not 0 < rank <= q.shape[2]:
         raise ValueError(f"rank is {rank}: latents are {q.shape[2]} wide")
     if not pages.is_contiguous():

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from openk2.kernels import native
-from openk2.kernels.native.shared_library import TYPES
+from openk2.kernels.native.shared_library import TYPES, refuse_empty
 
 FP8_BLOCK = (128, 128)
 E4M3_MAX = torch.finfo(torch.float8_e4m3fn).max
@@ -56,6 +56,9 @@ def dequantize(
     """
     rows, columns = block
     height, width = weight.shape
+    if min(rows, columns) < 1:
+        raise ValueError(f"blocks are {rows} x {columns}: both must be at least 1")
+    refuse_empty("weight", weight)
     wanted = (-(-height // rows), -(-width // columns))
     if scale_inv.shape != wanted:
         raise ValueError(

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from openk2.kernels import native
 from openk2.kernels.linear import keep, linear_twin
-from openk2.kernels.native.shared_library import EXPERTS, EXPERTS_CALL, type_of
+from openk2.kernels.native.shared_library import EXPERTS, EXPERTS_CALL, refuse_empty, type_of
 from openk2.kernels.panels import pack_panels
 
 
@@ -20,6 +20,7 @@ class PackedExperts:
 
     def __init__(self, gate: Tensor, up: Tensor, down: Tensor, isa: str | None = None) -> None:
         """See `pack`."""
+        refuse_empty("gate", gate)
         self.count, self.inner, self.hidden = gate.shape
         if up.shape != gate.shape or down.shape != (self.count, self.hidden, self.inner):
             raise ValueError(

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from openk2.kernels import native
 from openk2.kernels.linear import keep
-from openk2.kernels.native.shared_library import LINEAR, type_of
+from openk2.kernels.native.shared_library import LINEAR, refuse_empty, type_of
 from openk2.kernels.panels import pack_panels
 
 
@@ -14,6 +14,7 @@ class PackedHeads:
 
     def __init__(self, weight: Tensor, isa: str | None = None) -> None:
         """See `pack`."""
+        refuse_empty("weight", weight)
         self.heads, self.columns, self.k = weight.shape
         self._library = native.library() if weight.is_cpu else None
         if self._library is None:

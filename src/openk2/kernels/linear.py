@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from openk2.kernels import native
-from openk2.kernels.native.shared_library import LINEAR, type_of
+from openk2.kernels.native.shared_library import LINEAR, refuse_empty, type_of
 from openk2.kernels.panels import pack_panels
 
 
@@ -19,6 +19,7 @@ class PackedLinear:
 
     def __init__(self, weight: Tensor, isa: str | None = None) -> None:
         """See `pack`."""
+        refuse_empty("weight", weight)
         self.columns, self.k = weight.shape
         self._library = native.library() if weight.is_cpu else None
         if self._library is None:
@@ -39,8 +40,9 @@ class PackedLinear:
     def pack(cls, weight: Tensor, isa: str | None = None) -> "PackedLinear":
         """Pack weight [N, K], float32 or bfloat16; the weight itself is not needed afterwards.
 
-        isa: an instruction set by name (default: the best here). Raises TypeError for another
-        dtype, NativeError for an instruction set that does not run here.
+        isa: an instruction set by name (default: the best here). Raises ValueError for a
+        weight without rows or columns, TypeError for another dtype, NativeError for an instruction
+        set that does not run here.
         """
         return cls(weight, isa)
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from openk2.kernels import native
-from openk2.kernels.native.shared_library import NEWTON_SCHULZ
+from openk2.kernels.native.shared_library import NEWTON_SCHULZ, refuse_empty
 
 # The longest chain where the result is wanted in float32, and where it may be rounded to bfloat16.
 LONGEST = {torch.float32: 3, torch.bfloat16: 5}
@@ -42,6 +42,7 @@ def iterate_newton_schulz(
     Each matrix's bits depend on itself alone, not on the batch nor on the number of threads.
     Raises ValueError for shapes and chains that do not fit, TypeError for another dtype.
     """
+    refuse_empty("x", x, 1)
     if x.dim() != 3 or x.shape[1] > x.shape[2] or not x.is_contiguous():
         raise ValueError(f"x is {list(x.shape)}: contiguous [B, n, m] with n <= m is wanted")
     if sum(chains) != len(polynomials) or min(chains, default=1) < 1:

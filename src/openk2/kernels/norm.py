@@ -6,7 +6,7 @@ from torch import Tensor
 
 from openk2.kernels import native
 from openk2.kernels.linear import keep
-from openk2.kernels.native.shared_library import type_of
+from openk2.kernels.native.shared_library import refuse_empty, type_of
 
 
 def rms_norm(
@@ -23,6 +23,7 @@ def rms_norm(
     x and weight are float32 or bfloat16. x and out may be parts of wider rows, and the same ones.
     Raises ValueError for shapes that do not fit, TypeError for other dtypes.
     """
+    refuse_empty("weight", weight)
     if x.dim() != 2 or weight.shape != x.shape[1:]:
         raise ValueError(f"x is {list(x.shape)}, weight {list(weight.shape)}: [M, N] and [N]")
     if out is not None and (out.shape != x.shape or out.stride(1) != 1):

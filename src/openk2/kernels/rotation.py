@@ -5,7 +5,7 @@ from torch import Tensor
 
 from openk2.kernels import native
 from openk2.kernels.linear import keep
-from openk2.kernels.native.shared_library import type_of
+from openk2.kernels.native.shared_library import refuse_empty, type_of
 
 
 def rotate(
@@ -23,6 +23,7 @@ def rotate(
     `rotation_twin`. x and out may be parts of wider rows, and the same ones. Raises ValueError for
     shapes that do not fit, TypeError for other dtypes.
     """
+    refuse_empty("x", x, 1)
     if x.dim() != 3 or cos.shape != (x.shape[0], x.shape[2] / 2) or sin.shape != cos.shape:
         raise ValueError(
             f"x is {list(x.shape)}, cos {list(cos.shape)}, sin {list(sin.shape)}: [T, H, 2n], "

@@ -51,7 +51,10 @@ class SwiGLU(nn.Module):
 
 
 class Router(nn.Module):
-    """Chooses num_experts_per_tok experts a token. Scores are float32 whatever x is."""
+    """Chooses num_experts_per_tok experts a token (DeepSeek-V3, equations 13 to 16).
+
+    Scores are float32 whatever x is.
+    """
 
     e_score_correction_bias: Tensor
 
@@ -157,7 +160,7 @@ def gated(gate: Tensor, up: Tensor) -> Tensor:
 
 
 class MixtureOfExperts(nn.Module):
-    """Routed experts plus the shared one."""
+    """Routed experts plus the shared one (DeepSeek-V3, equation 12, without the residual)."""
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()

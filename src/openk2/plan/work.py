@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from openk2.architecture import ModelConfig, head_flops, layer_flops, newton_schulz_flops
 from openk2.optim import Matrices, divide_work
 from openk2.parallel import Part
-from openk2.plan.activations import Pass
 from openk2.plan.machine import Machine
+from openk2.plan.network import Pass
 from openk2.plan.states import HeldParameter
 from openk2.train import Memory
 

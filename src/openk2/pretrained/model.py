@@ -41,6 +41,7 @@ class LocalModel:
     cache: CachePlan
     parameters: int
     dtype: "torch.dtype"
+    masks: ChatMasks
 
     @property
     def summary(self) -> str:
@@ -125,11 +126,14 @@ def open_model(
         raise LocalModelError(str(error)) from error
     except MemoryError as error:
         raise LocalModelError(f"{folder}: {error}: lower the cache budget") from error
-    chat = RenderedChat(tokenizer, engine, stop_ids, ChatMasks(tokenizer))
+    masks = ChatMasks(tokenizer)
+    chat = RenderedChat(tokenizer, engine, stop_ids, masks)
     engine.start()
     parameters = sum(parameter.numel() for parameter in model.parameters())
     name = folder.resolve().name
-    return LocalModel(name, folder, config, tokenizer, engine, chat, cache, parameters, dtype)
+    return LocalModel(
+        name, folder, config, tokenizer, engine, chat, cache, parameters, dtype, masks
+    )
 
 
 def check_vocabulary(folder: Path, config: ModelConfig, tokenizer: Tokenizer) -> None:

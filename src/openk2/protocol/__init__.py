@@ -7,6 +7,7 @@ the engine.
 
 from openk2.protocol.mask import TokenMask
 from openk2.protocol.sampling import (
+    BIAS_BOUNDS,
     MAX_LOGPROBS,
     SAMPLING_SETTINGS,
     Bounds,
@@ -24,6 +25,7 @@ from openk2.protocol.tokens import (
 )
 
 __all__ = [
+    "BIAS_BOUNDS",
     "MAX_LOGPROBS",
     "SAMPLING_SETTINGS",
     "Bounds",

@@ -24,8 +24,7 @@ class TokenMask(Protocol):
         """Append the chosen id. Returns False if the id is refused after all: call `fill` again
         and choose from the new words; an id chosen from those is accepted.
 
-        `fill` does not look at the token limit, so an id that leaves too few tokens to end the
-        output properly is found only here.
+        A mask does not know the token limit: an output that reaches it stops where it is.
         Where only one text may follow, `fill` allows the tokenizer's own ids for it, but other ids
         that spell the same text are accepted too.
         Raises ValueError if no valid output starts this way; the state is unchanged.

@@ -4,17 +4,21 @@ Every setting is declared once, in `Sampling`. The request types, the server's b
 HTTP client and the gateway read its fields, so a setting added here reaches them all.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 MAX_LOGPROBS = 20
+MAX_BIAS = 100
+INT64 = 2**63
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """The values that a number may have. least, most: inclusive; above: exclusive."""
+    """The values that a number may have. least, most: inclusive; above: exclusive.
+
+    Values inside never overflow in float32, whatever finite logits they meet.
+    """
 
     least: float | None = None
     most: float | None = None
@@ -36,7 +40,10 @@ class Bounds:
         return " and ".join(f"{words} {limit}" for words, limit in limits if limit is not None)
 
 
-def bounded(default: float, bounds: Bounds) -> Any:
+BIAS_BOUNDS = Bounds(least=-MAX_BIAS, most=MAX_BIAS)
+
+
+def bounded(default: float | None, bounds: Bounds) -> Any:
     """A dataclass field of `Sampling` with bounds, which `bounds_of` returns."""
     return field(default=default, metadata={"bounds": bounds})
 
@@ -54,8 +61,8 @@ class Sampling:
     frequency_penalty: subtracted from it as often as the id occurs there.
     repetition_penalty: divides positive and multiplies negative logits of ids in prompt or output
         (CTRL, arXiv 1909.05858); 1 changes nothing.
-    logit_bias: id -> what is added to its logit.
-    seed: None draws from the operating system's entropy.
+    logit_bias: id -> what is added to its logit, within BIAS_BOUNDS.
+    seed: 64 bits; None draws from the operating system's entropy.
 
     A field needs a default that changes nothing (temperature excepted); one that is a number needs
     bounds. `check` is separate from construction because a remote server may allow more than we do.
@@ -63,13 +70,13 @@ class Sampling:
 
     temperature: float = bounded(0.6, Bounds(least=0, most=2))
     top_p: float = bounded(1.0, Bounds(least=0, most=1))
-    top_k: int = bounded(0, Bounds(least=0))
+    top_k: int = bounded(0, Bounds(least=0, most=2**31 - 1))
     min_p: float = bounded(0.0, Bounds(least=0, most=1))
     presence_penalty: float = bounded(0.0, Bounds(least=-2, most=2))
     frequency_penalty: float = bounded(0.0, Bounds(least=-2, most=2))
-    repetition_penalty: float = bounded(1.0, Bounds(above=0, most=2))
+    repetition_penalty: float = bounded(1.0, Bounds(least=0.01, most=2))
     logit_bias: Mapping[int, float] = field(default_factory=dict)
-    seed: int | None = None
+    seed: int | None = bounded(None, Bounds(least=-INT64, most=INT64 - 1))
 
     def settings(self) -> dict[str, Any]:
         """Every sampling setting by name; the fields of subclasses are left out."""
@@ -84,11 +91,19 @@ class Sampling:
         """Raise ValueError, naming the field, for a value that is out of bounds."""
         for name, value in self.settings().items():
             bounds = bounds_of(name)
-            if bounds is not None and not bounds.allow(value):
-                raise ValueError(f"{name} is {value}: it must be {bounds}")
+            if bounds is None or (value is None and getattr(Sampling, name) is None):
+                continue
+            if not bounds.allow(value):
+                raise ValueError(f"{name} is {shown(value)}: it must be {bounds}")
         for token, bias in self.logit_bias.items():
-            if not math.isfinite(bias):
-                raise ValueError(f"logit_bias of id {token} is {bias}: it must be a finite number")
+            if not BIAS_BOUNDS.allow(bias):
+                problem = f"is {shown(bias)}: it must be {BIAS_BOUNDS}"
+                raise ValueError(f"logit_bias of id {token} {problem}")
+
+
+def shown(value: float) -> str:
+    """A number for a message: Python refuses to write an integer of thousands of digits."""
+    return "too large" if isinstance(value, int) and abs(value) > 10**40 else str(value)
 
 
 SAMPLING_SETTINGS = tuple(setting.name for setting in fields(Sampling))
@@ -110,6 +125,8 @@ class SamplingParams(Sampling):
         model's own distribution: before temperature, penalties and bias.
     prompt_logprobs: the same for the prompt's tokens.
     stop_token_ids: ids that end the output; the stop id is the last id that is generated.
+    owner: requests of one owner share its part of the batch while others wait; None: this one
+        alone.
 
     Raises ValueError naming the field when a value is out of range.
     """
@@ -118,6 +135,7 @@ class SamplingParams(Sampling):
     logprobs: int | None = None
     prompt_logprobs: int | None = None
     stop_token_ids: frozenset[int] = frozenset()
+    owner: str | None = None
 
     def __post_init__(self) -> None:
         least = 1 if self.prompt_logprobs is None else 0

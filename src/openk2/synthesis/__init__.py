@@ -4,7 +4,7 @@
 trajectories; here each stage is a small grammar, so that every call is right by construction.
 """
 
-from openk2.synthesis.apis import Catalogue, Tally, collect
+from openk2.synthesis.apis import ArchiveError, Catalogue, CatalogueError, Tally, collect
 from openk2.synthesis.generate import generate
 
-__all__ = ["Catalogue", "Tally", "collect", "generate"]
+__all__ = ["ArchiveError", "Catalogue", "CatalogueError", "Tally", "collect", "generate"]

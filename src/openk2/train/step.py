@@ -171,7 +171,10 @@ def latent_heads(model: K2Model) -> list[LatentHeads]:
 
 @torch.no_grad()
 def balance(model: K2Model, load: Tensor, speed: float) -> None:
-    """Raise the bias of experts below their layer's mean load, lower it above, by `speed`."""
+    """Raise the bias of experts below their layer's mean load, lower it above, by `speed`.
+
+    load: float32 [layers, experts]. DeepSeek-V3, section 2.1.2: gamma, the bias update speed.
+    """
     for layer in model.decoder_layers:
         if isinstance(layer.mlp, MixtureOfExperts):
             counts = load[layer.mlp.layer]

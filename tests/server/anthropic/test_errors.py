@@ -106,11 +106,12 @@ def test_what_cannot_be_obeyed_is_refused_by_name(anthropic, serve, scripted, fi
 
 
 def test_a_schema_that_no_grammar_keeps_is_named_as_the_client_wrote_it(serve, scripted, masks):
-    tools = [{"name": "f", "input_schema": {**OBJECT, "properties": {"a": {"contains": {}}}}}]
+    schema = {**OBJECT, "properties": {"a": {"uniqueItems": True}}}
+    tools = [{"name": "f", "input_schema": schema, "strict": True}]
     answer = post(serve(scripted(END), masks), tools=tools)
     assert answer.status_code == 400
     assert "tools[0].input_schema" in answer.json()["error"]["message"]
-    config = {"format": {"type": "json_schema", "schema": {"contains": {}}}}
+    config = {"format": {"type": "json_schema", "schema": {"uniqueItems": True}}}
     answer = post(serve(scripted(END), masks), output_config=config)
     assert "output_config.format.schema" in answer.json()["error"]["message"]
 

@@ -25,7 +25,7 @@ struct Attention {
   int32_t query_type, latent_type, output_type;
 };
 
-enum Refusal : int { NONE = 0, SEQUENCE = 1, LENGTH = 2, PAGE = 3 };
+enum Refusal : int { NONE = 0, SEQUENCE = 1, LENGTH = 2, PAGE = 3, EMPTY = 4 };
 
 namespace {
 
@@ -39,6 +39,7 @@ struct Part {
 
 // Whether what the call names exists: a table's entries that no query reaches may hold anything.
 Refusal check(const Attention& call) {
+  if (call.heads < 1 || call.page_size < 1) return EMPTY;
   for (int64_t row = 0; row < call.rows;) {
     const int64_t sequence = call.sequence[row];
     if (sequence < 0 || sequence >= call.sequences) return SEQUENCE;

@@ -114,7 +114,7 @@ class Iteration {
 
   // Groups of panels whose rows are taken together.
   Groups groups(int64_t panel_steps) const {
-    const int64_t together = ROWS_TOGETHER / (panel_steps * STEP_BYTES);
+    const int64_t together = ROWS_TOGETHER / std::max<int64_t>(1, panel_steps * STEP_BYTES);
     return Groups(panels_, shared_ ? 1 : std::max<int64_t>(1, together));
   }
 

@@ -9,7 +9,7 @@ namespace openk2 {
 namespace {
 
 // Rows of an item: enough values that another thread is worth its while.
-int64_t rows_of_item(int64_t width) { return std::max<int64_t>(1, (16 << 10) / width); }
+int64_t rows_of_item(int64_t width) { return (16 << 10) / std::clamp<int64_t>(width, 1, 16 << 10); }
 
 // body(row) for all rows.
 template <class Body>

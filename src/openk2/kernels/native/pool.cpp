@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -145,7 +146,8 @@ struct Space {
 
 int threads() { return pool().threads(); }
 
-void set_threads(int count) { pool().set_threads(count); }
+// Callers keep MOST_THREADS entries on the stack, one a thread.
+void set_threads(int count) { pool().set_threads(std::clamp(count, 1, MOST_THREADS)); }
 
 void run(int64_t count, Item item, void* context) { pool().run(count, item, context); }
 

@@ -1,7 +1,7 @@
 """`Library`: the compiled kernels, loaded and checked; its functions as ctypes sees them.
 
 ctypes releases the interpreter's lock during a call. The library has its own threads, as many as
-torch is set to when it is loaded, until `set_threads`.
+torch is set to when it is loaded, MOST_THREADS at most, until `set_threads`.
 """
 
 import ctypes
@@ -20,6 +20,8 @@ INSTRUCTION_SETS = ("avx512_bf16", "avx512", "avx2", "portable")
 
 # How the library names the dtypes that it takes: interface.h.
 TYPES = {torch.float32: 0, torch.bfloat16: 1}
+
+MOST_THREADS = 256  # of a call: pool.h
 
 REBUILD = "run `python -m openk2.kernels.native.build`"
 
@@ -127,7 +129,7 @@ def library() -> Library | None:
             error,
         )
         return None
-    found.handle.openk2_set_threads(torch.get_num_threads())
+    found.handle.openk2_set_threads(min(torch.get_num_threads(), MOST_THREADS))
     return found
 
 
@@ -152,11 +154,17 @@ def threads() -> int:
 
 def set_threads(count: int) -> None:
     """Let a call use `count` threads, the calling one among them. It changes no bit of a result."""
-    if not 1 <= count <= 256:
-        raise ValueError(f"{count} threads: 1 to 256 are possible")
+    if not 1 <= count <= MOST_THREADS:
+        raise ValueError(f"{count} threads: 1 to {MOST_THREADS} are possible")
     found = library()
     if found is not None:
         found.handle.openk2_set_threads(count)
+
+
+def refuse_empty(name: str, tensor: Tensor, first: int = 0) -> None:
+    """Raise ValueError if a dimension from `first` on is 0: the kernels divide work by widths."""
+    if 0 in tensor.shape[first:]:
+        raise ValueError(f"{name} is {list(tensor.shape)}: no dimension of it may be 0")
 
 
 def type_of(tensor: Tensor, name: str) -> int:

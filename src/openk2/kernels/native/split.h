@@ -20,10 +20,10 @@ constexpr int64_t LEAST_BYTES = 32 << 10;
 inline int64_t panels_of_item(int64_t panels, int64_t blocks, int64_t rows, int64_t panel_bytes) {
   const int64_t shares = threads() == 1 ? 1 : 4 * threads();
   const int64_t even = (panels * blocks + shares - 1) / shares;
-  const int64_t cost = panel_bytes * (1 + rows / 8);
+  const int64_t cost = std::max<int64_t>(1, panel_bytes * (1 + rows / 8));
   const int64_t least = (LEAST_BYTES + cost - 1) / cost;
   // The sums of an item, 128 bytes a row and panel, stay in the second-level cache.
-  const int64_t most = std::max<int64_t>(1, (256 << 10) / (rows * STEP_BYTES));
+  const int64_t most = std::max<int64_t>(1, (256 << 10) / std::max<int64_t>(1, rows * STEP_BYTES));
   const int64_t wanted = std::max(even, least);
   // Products of few rows take four panels at a time.
   const int64_t fours = rows <= 2 ? (wanted + 3) / 4 * 4 : wanted;

@@ -1,6 +1,7 @@
 """Answers in Anthropic's format: the events of a stream, and the message they add up to."""
 
 import json
+import re
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import Any
@@ -13,6 +14,7 @@ from openk2.server.anthropic.ids import tool_use_id
 from openk2.server.stream import data_event
 
 Event = dict[str, Any]
+_LAST_NUMBER = re.compile(r"-?\d[-+.\deE]*$")
 
 
 async def message_events(
@@ -169,8 +171,7 @@ def fill(block: dict[str, Any], text: str) -> None:
 def input_object(arguments: str) -> dict[str, Any]:
     """A call's input; {} if the arguments are not a JSON object.
 
-    If the arguments break off, it has the complete members, as the official client does when it
-    joins a stream.
+    Of arguments that break off it holds the members that are whole.
     """
     try:
         value = read_json(arguments)
@@ -185,4 +186,5 @@ def read_json(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        return from_json(text, allow_partial=True)
+        # Of a number that ends the text nobody knows whether it is whole.
+        return from_json(_LAST_NUMBER.sub("", text), allow_partial=True)
