@@ -25,6 +25,7 @@ from openk2.data.mixture import Mixture
 from openk2.optim import WarmupStableDecay
 from openk2.record.metrics import read_metrics
 from openk2.train.loop import Progress, train
+from openk2.train.loss_weights import LossWeights
 from openk2.train.recipe import Part, Recipe
 
 UNSEEN = "unseen-512.safetensors"
@@ -53,9 +54,9 @@ def prepare(out: Path) -> None:
 
 
 def recipe_of(arguments: argparse.Namespace) -> Recipe:
-    """nano's first recipe, with what the arguments say."""
+    """nano's recipe, with what the arguments say."""
     out: Path = arguments.out
-    recipe = read_recipe(RECIPES / "copying.toml", Recipe)
+    recipe = read_recipe(RECIPES / "pretrain.toml", Recipe)
     optimization = dataclasses.replace(
         recipe.optimization, products="float32", full_precision_newton_schulz=True
     )
@@ -69,6 +70,7 @@ def recipe_of(arguments: argparse.Namespace) -> Recipe:
         checkpoint_every=arguments.steps,
         copying_score_every=10,
         seed=1,
+        loss=LossWeights(),
         optimization=optimization,
         schedule=WarmupStableDecay(
             arguments.rate, arguments.rate, warmup, arguments.steps - warmup, 0

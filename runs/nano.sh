@@ -29,48 +29,52 @@ mkdir -p "$made"
 # once FILE COMMAND...: run the command unless FILE is there.
 once() { local file="$1"; shift; [[ -e "$file" ]] || "$@"; }
 
+synthesize() { "$openk2" data synthesize "$@"; }
+apis=()
+if [[ -n "$data" && -d "$data/apis" ]]; then
+    once "$made/apis.jsonl" "$openk2" data apis "$data"/apis/* --out "$made/apis.jsonl"
+    apis=(--apis "$made/apis.jsonl")
+    once "$made/held-out.jsonl" synthesize "${apis[@]}" --api-share 1 --split held_out \
+        --count 3000 --seed 12 --out "$made/held-out.jsonl"
+fi
 once "$made/generated.jsonl" \
-    "$openk2" data synthesize --count 60000 --seed 1 --out "$made/generated.jsonl"
-chats=("$made/generated.jsonl")
+    synthesize ${apis[@]+"${apis[@]}"} --count 60000 --seed 11 --out "$made/generated.jsonl"
+once "$made/talk.jsonl" synthesize --talk-share 1 --count 7000 --seed 13 --out "$made/talk.jsonl"
 texts=()
+recipe=recipes/nano/pretrain-procedural.toml
 if [[ -n "$data" ]]; then
-    once "$made/sgd.jsonl" "$openk2" data dialogues "$data/dialogues/sgd-train.jsonl.xz" \
-        "$data/dialogues/sgd-train-schema.json" --max-chars 3000 --max-results 1 --out "$made/sgd.jsonl"
-    once "$made/sgd-dev.jsonl" "$openk2" data dialogues "$data/dialogues/sgd-dev.jsonl.xz" \
-        "$data/dialogues/sgd-dev-schema.json" --max-chars 3000 --max-results 1 \
-        --out "$made/sgd-dev.jsonl"
-    chats+=("$made/sgd.jsonl")
+    recipe=recipes/nano/pretrain.toml
+    for split in train dev; do
+        once "$made/sgd-$split.jsonl" "$openk2" data dialogues \
+            "$data/dialogues/sgd-$split.jsonl.xz" "$data/dialogues/sgd-$split-schema.json" \
+            --max-chars 3000 --max-results 1 --out "$made/sgd-$split.jsonl"
+    done
     texts=("$data/text/classic-books.jsonl.xz" "$data/text/tldr-pages.jsonl.xz"
         "$data/text/openstax-physics.jsonl.xz")
 fi
-once "$tokenizer/tiktoken.model" \
-    "$openk2" data tokenizer "${chats[@]}" ${texts[@]+"${texts[@]}"} --megabytes 6 --out "$tokenizer"
+sources=("$made/generated.jsonl" ${texts[@]+"${texts[@]}"})
+if [[ -n "$data" ]]; then sources+=("$made/sgd-train.jsonl"); fi
+once "$tokenizer/tiktoken.model" "$openk2" data tokenizer "${sources[@]}" --megabytes 6 \
+    --vocab-size 4096 --out "$tokenizer"
 
-pack() { "$openk2" data pack --tokenizer "$tokenizer" "$@"; }
-recipe=recipes/nano/pretrain-procedural.toml
-chat_flags=()
-for file in "${chats[@]}"; do
-    chat_flags+=(--chat "$file")
-    packed="$made/$(basename "$file" .jsonl)-all-512.safetensors"
-    once "$packed" pack --chat "$file" --learn-all --length 512 --out "$packed"
-done
+# pack NAME FLAGS...: rows of 1,024 tokens.
+pack() {
+    local file="$made/$1-1024.safetensors"; shift
+    once "$file" "$openk2" data pack --tokenizer "$tokenizer" --length 1024 "$@" --out "$file"
+}
+pack sft --chat "$made/generated.jsonl" --chat "$made/talk.jsonl" --shuffle-seed 1
+pack generated-all --chat "$made/generated.jsonl" --learn-all --shuffle-seed 2 --limit 20000
+if [[ -n "$data" ]]; then pack sgd-sft --chat "$made/sgd-train.jsonl" --shuffle-seed 3; fi
 for file in ${texts[@]+"${texts[@]}"}; do
-    recipe=recipes/nano/pretrain.toml
-    packed="$made/$(basename "$file" .jsonl.xz)-512.safetensors"
-    once "$packed" pack --text "$file" --length 512 --out "$packed"
+    pack "$(basename "$file" .jsonl.xz)" --text "$file"
 done
-once "$made/sft-1024.safetensors" \
-    pack "${chat_flags[@]}" --length 1024 --shuffle-seed 1 --out "$made/sft-1024.safetensors"
-for length in 512 1024; do
-    once "$made/drills-$length.safetensors" "$openk2" data drills --tokenizer "$tokenizer" \
-        --count 60000 --length "$length" --seed "$length" --out "$made/drills-$length.safetensors"
-done
+once "$made/drills-1024.safetensors" "$openk2" data drills --tokenizer "$tokenizer" \
+    --count 60000 --length 1024 --out "$made/drills-1024.safetensors"
 
 train() {
     OMP_NUM_THREADS="$((cores / processes))" "$bin/torchrun" --standalone \
         --nproc-per-node "$processes" --no-python "$openk2" "$@"
 }
-train pretrain recipes/nano/copying.toml --out "$out/nano/copying"
 train pretrain "$recipe" --out "$out/nano/base"
 train sft recipes/nano/sft.toml --out "$out/nano/instruct"
 
@@ -81,5 +85,7 @@ train sft recipes/nano/sft.toml --out "$out/nano/instruct"
     --dtype block-fp8
 
 "$openk2" eval weather --runs 100
-"$openk2" eval tools
-if [[ -n "$data" ]]; then "$openk2" eval tools "$made/sgd-dev.jsonl"; fi
+"$openk2" eval weather --variations
+"$openk2" eval everyday
+if [[ -n "${apis[*]-}" ]]; then "$openk2" eval tools "$made/held-out.jsonl" --limit 1000; fi
+if [[ -n "$data" ]]; then "$openk2" eval tools "$made/sgd-dev.jsonl" --limit 1000; fi
