@@ -43,7 +43,7 @@ $(VENV)/.installed: pyproject.toml setup.py constraints.txt $(wildcard src/openk
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet $(TORCH)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[train]"
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed

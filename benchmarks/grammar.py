@@ -83,13 +83,11 @@ def openk2_side(tokenizer: Tokenizer) -> Side:
 
 def llguidance_side() -> Side:
     """llguidance with a schema as it is."""
-    from llguidance import LLMatcher
-
-    from openk2.grammar.matcher.library import byte_vocabulary
+    from llguidance import LLMatcher, LLTokenizer
 
     def compiled(schema: Any) -> Accepts:
         grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema))
-        start = LLMatcher(byte_vocabulary(), grammar, log_level=0)
+        start = LLMatcher(LLTokenizer("byte"), grammar, log_level=0)
         if start.is_error():
             raise ValueError(start.get_error())
 

@@ -1,6 +1,7 @@
 import os
 import re
 import signal
+import sys
 import tomllib
 import typing
 from dataclasses import fields, is_dataclass, replace
@@ -10,6 +11,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+import openk2
 from openk2.cli.main import app
 from openk2.config import read_recipe
 from openk2.train.recipe import Recipe
@@ -82,3 +84,25 @@ def test_a_device_that_is_not_there_is_one_line(
     result = CliRunner().invoke(app, [*command, "--device", device])
     assert result.exit_code == 1
     assert re.fullmatch(rf"error: --device {device}: .*({said}).*\n", result.stderr)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["pretrain", "{material}/pretrain.toml", "--out", "made"],
+        ["data", "tokenizer", "novel.txt", "--out", "made"],
+        ["checkpoint", "export", "{model}", "made"],
+    ],
+)
+def test_a_missing_tokenizers_library_is_one_line_before_anything_is_done(
+    material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    monkeypatch.chdir(tmp_path)
+    Path("novel.txt").write_text("a word and another word " * 100)
+    model = Path(openk2.__file__).parent / "assets" / "openk2-nano"
+    named = [part.format(material=material, model=model) for part in command]
+    result = CliRunner().invoke(app, named)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1), result.output
+    assert "pip install 'openk2[train]'" in result.stderr
+    assert not Path("made").exists()

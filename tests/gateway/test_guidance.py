@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
-from llguidance import LLMatcher
+from llguidance import LLMatcher, LLTokenizer
 
 import openk2
 from openk2.chat import Tokenizer
 from openk2.gateway import GuidedMasks
 from openk2.generation import ChatRequest, JsonFormat, NamedTool
 from openk2.grammar import ChatMasks
-from openk2.grammar.matcher.library import byte_vocabulary
 
 from .test_mask_walk import BEGIN, END, GOOD, HEAD, SCHEMA, TOOLS, masks, request
 from .test_tokens import MESSAGES, ask
@@ -60,7 +59,7 @@ class Obedient:
 
     def __call__(self, done, body):
         grammar = LLMatcher.grammar_from_lark(body["structured_outputs"]["grammar"])
-        matcher = LLMatcher(byte_vocabulary(), grammar, log_level=0)
+        matcher = LLMatcher(LLTokenizer("byte"), grammar, log_level=0)
         assert not matcher.is_error(), matcher.get_error()
         said = []
         while not matcher.is_accepting():

@@ -61,7 +61,7 @@ def test_restored_state_continues_bit_equal() -> None:
     step(first, one, 1)
     for name, parameter in second.items():
         parameter.data.copy_(first[name].data)
-    two.load_state_tensors(one.state_tensors())
+    two.load_state_dict(one.state_dict())
     step(first, one, 2)
     step(second, two, 2)
     for name in first:

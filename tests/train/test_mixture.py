@@ -47,6 +47,13 @@ def test_rows_that_do_not_fit_the_recipe_are_refused_by_name(
         train(recipe_of(material, shape=short), tmp_path / "out")
 
 
+def test_a_row_length_that_the_data_do_not_have_is_refused_with_both(material: Path) -> None:
+    tokenizer = Tokenizer.load(material / "tokenizer")
+    assert open_mixture(recipe_of(material, row_length=96), tokenizer).length == 96
+    with pytest.raises(RecipeError, match=r"row_length is 64, \S+ has rows of 96 .* --length 64"):
+        open_mixture(recipe_of(material, row_length=64), tokenizer)
+
+
 def test_a_part_is_not_read_more_often_than_it_may(material: Path) -> None:
     tokenizer = Tokenizer.load(material / "tokenizer")
     text, chat = recipe_of(material).data

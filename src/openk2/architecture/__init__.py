@@ -6,6 +6,7 @@ from openk2.architecture.flops import (
     head_flops,
     layer_flops,
     newton_schulz_flops,
+    training_flops,
 )
 from openk2.architecture.parameters import ParameterCount, count_parameters, layer_parameters
 
@@ -20,4 +21,5 @@ __all__ = [
     "layer_flops",
     "layer_parameters",
     "newton_schulz_flops",
+    "training_flops",
 ]

@@ -57,6 +57,16 @@ def head_flops(config: ModelConfig) -> float:
     return 2.0 * config.hidden_size * config.vocab_size
 
 
+def training_flops(config: ModelConfig, length: int) -> float:
+    """One token's forward and backward pass, the backward counted as two forward passes.
+
+    What MFU counts: recomputation is left out. length: see `layer_flops`.
+    """
+    layers = range(config.num_hidden_layers)
+    forward = sum(layer_flops(config, layer, length).total for layer in layers)
+    return 3 * (forward + head_flops(config))
+
+
 def newton_schulz_flops(rows: int, columns: int, steps: int) -> float:
     """Of one matrix: a step is X X^T, its square, and their product with X."""
     short, long = sorted((rows, columns))

@@ -1,5 +1,6 @@
 """Messages to token ids and back: the tokenizer, its training and K2's conversation format."""
 
+from openk2.chat.byte_level import require_tokenizers
 from openk2.chat.call_ids import argument_names, call_id
 from openk2.chat.events import (
     CallArguments,
@@ -67,6 +68,7 @@ __all__ = [
     "parse_output",
     "parse_output_text",
     "render",
+    "require_tokenizers",
     "tokenizer_config",
     "train_tokenizer",
 ]

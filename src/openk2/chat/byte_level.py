@@ -1,14 +1,25 @@
 """Byte-level BPE for the `tokenizers` library, with K2's pre-tokenization.
 
-That library is imported inside functions, because serving never needs it.
+That library is imported inside functions, because serving never needs it: extra `train`.
 """
 
 from typing import TYPE_CHECKING
 
-from openk2.chat.tokenizer import PATTERN
+from openk2.chat.tokenizer import PATTERN, TokenizerError
 
 if TYPE_CHECKING:
     from tokenizers.pre_tokenizers import PreTokenizer
+
+
+def require_tokenizers() -> None:
+    """Raise TokenizerError if the `tokenizers` library is not installed."""
+    try:
+        import tokenizers  # noqa: F401
+    except ImportError as error:
+        raise TokenizerError(
+            "vocabularies are trained and exported with the tokenizers library: "
+            "pip install 'openk2[train]'"
+        ) from error
 
 
 def byte_characters() -> dict[str, int]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from openk2.chat.byte_level import byte_characters, byte_level_splitter
+from openk2.chat.byte_level import byte_characters, byte_level_splitter, require_tokenizers
 from openk2.chat.template import CHAT_TEMPLATE
 from openk2.chat.tokenizer import Tokenizer
 
@@ -20,6 +20,7 @@ def export_tokenizer(tokenizer: Tokenizer, folder: str | Path, *, context_length
     """Write the tokenizer files into the folder, replacing existing ones.
 
     context_length: how many tokens the model supports, written as `model_max_length`.
+    Raises TokenizerError without the `tokenizers` library.
     """
     folder = Path(folder)
     tokenizer.save(folder)
@@ -44,6 +45,7 @@ def tokenizer_config(context_length: int) -> dict[str, Any]:
 
 def tokenizer_json(tokenizer: Tokenizer) -> str:
     """The content of `tokenizer.json`: the same ids for any text without names of specials."""
+    require_tokenizers()
     from tokenizers import AddedToken, decoders, models
     from tokenizers import Tokenizer as FastTokenizer
 

@@ -12,7 +12,7 @@ was never learned cannot be merged.
 
 from collections.abc import Iterable
 
-from openk2.chat.byte_level import byte_characters, byte_level_splitter
+from openk2.chat.byte_level import byte_characters, byte_level_splitter, require_tokenizers
 from openk2.chat.tokenizer import SPECIAL_COUNT, Tokenizer
 
 # Words (letters with their marks), other ASCII, and the rest. ASCII is separate because characters
@@ -26,13 +26,13 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
 
     vocab_size: the number of all ids: 256 single bytes, the learned merges and 256 specials.
     Raises ValueError if vocab_size has no room for bytes and specials, or if the texts have too few
-    repeated pairs to fill it.
+    repeated pairs to fill it, TokenizerError without the `tokenizers` library.
     """
     ranks = vocab_size - SPECIAL_COUNT
     if ranks < 256:
         raise ValueError(f"vocab_size is {vocab_size}: it must be at least {256 + SPECIAL_COUNT}")
 
-    # Imported here because serving never trains a vocabulary.
+    require_tokenizers()
     from tokenizers import Regex, models, pre_tokenizers, trainers
     from tokenizers import Tokenizer as FastTokenizer
 

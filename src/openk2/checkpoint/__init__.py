@@ -9,6 +9,7 @@ from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.export import export_checkpoint, export_model, export_tensors
 from openk2.checkpoint.load import load_model, read_rows
 from openk2.checkpoint.names import PublishedTensor
+from openk2.checkpoint.room import available_memory, resident_bytes
 from openk2.checkpoint.save import Format, ModelTensors, TensorSource, save_model, write_tensors
 from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
 from openk2.checkpoint.verify import CheckpointInfo, verify_checkpoint
@@ -21,12 +22,14 @@ __all__ = [
     "PublishedTensor",
     "StoredCheckpoint",
     "TensorSource",
+    "available_memory",
     "export_checkpoint",
     "export_model",
     "export_tensors",
     "load_model",
     "open_checkpoint",
     "read_rows",
+    "resident_bytes",
     "save_model",
     "verify_checkpoint",
     "write_tensors",

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from openk2.architecture import ModelConfig
-from openk2.chat import Tokenizer, TokenizerError, export_tokenizer
+from openk2.chat import Tokenizer, TokenizerError, export_tokenizer, require_tokenizers
 from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.save import (
     MAX_SHARD_BYTES,
@@ -55,10 +55,11 @@ def export_checkpoint(
 ) -> None:
     """`export_model` of a checkpoint on disk, tensor by tensor: the model is never in memory.
 
-    Raises CheckpointError if the source is broken or has no tokenizer.
+    Raises CheckpointError if the source is broken or has no tokenizer, or `tokenizers` is missing.
     """
     checkpoint = open_checkpoint(Path(source))
     try:
+        require_tokenizers()
         tokenizer = Tokenizer.load(checkpoint.folder)
     except TokenizerError as error:
         raise CheckpointError(str(error)) from error

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.names import published_tensors
+from openk2.checkpoint.room import available_memory, resident_bytes
 from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
 from openk2.model import K2Model
 
@@ -23,9 +24,11 @@ def load_model(
 
     Parameters are in `dtype`, the router's bias in float32. The checkpoint is verified before
     anything is allocated; memory stays near the model plus its largest tensor. The model's
-    config says quantization None: its weights are plain. Raises CheckpointError.
+    config says quantization None: its weights are plain. Raises CheckpointError, also for a model
+    that the device has no memory for.
     """
     checkpoint = open_checkpoint(Path(folder))
+    check_room(checkpoint, dtype, device)
     with torch.device("meta"):
         model = K2Model(replace(checkpoint.config, quantization=None))
     buffers = {name for name, _ in model.named_buffers()}
@@ -45,6 +48,20 @@ def load_model(
     read_rows(checkpoint, {name: (tensor, 0) for name, tensor in state.items()})
     model.load_state_dict(state, assign=True)
     return model
+
+
+def check_room(
+    checkpoint: StoredCheckpoint, dtype: torch.dtype, device: torch.device | str
+) -> None:
+    """Raise CheckpointError if the network in `dtype` takes more than `device` has left."""
+    needed, available = resident_bytes(checkpoint.config, dtype), available_memory(device)
+    if available is not None and needed > available:
+        stored = sum(tensor.spec.bytes for tensor in checkpoint.tensors.values())
+        raise CheckpointError(
+            f"{checkpoint.folder}: {stored:,} bytes on disk take {needed:,} in {dtype}, and "
+            f"{device} has {available:,} left: use a smaller model, a narrower dtype or a larger "
+            "machine"
+        )
 
 
 @torch.no_grad()

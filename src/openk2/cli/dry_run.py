@@ -4,12 +4,22 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 
-RATES = {"nvlink": 1e9, "network": 1e9, "host": 1e9, "flops": 1e12}
+from openk2.cli.device import require_device
+
+if TYPE_CHECKING:
+    from openk2.plan import Machine
+
+UNITS = {
+    **dict.fromkeys(("nvlink", "network", "host", "memory", "ram"), 1e9),
+    "flops": 1e12,
+    "efficiency": 1,
+}
+MEASURED = "measured"
 
 
 @dataclass(frozen=True)
@@ -21,7 +31,7 @@ class DryRun:
     length: int | None = None
     shape_of: Path | None = None
     machine: str = ""
-    fused_attention: bool = False
+    plain_attention: bool = False
     as_json: bool = False
 
     def set_aside(self) -> list[str]:
@@ -32,50 +42,60 @@ class DryRun:
             if getattr(self, field.name) != field.default
         ]
 
-    def run(self, file: Path) -> None:
+    def run(self, file: Path, device: str) -> None:
         """`show`; what is wrong is one line and exit status 1."""
         from openk2.chat import TokenizerError
         from openk2.data import DataError
 
         try:
-            self.show(file)
+            self.show(file, device)
         except (DataError, OSError, TokenizerError, ValueError) as error:
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(1) from error
 
-    def show(self, file: Path) -> None:
-        """Plan the recipe in `file` and print. Raises RecipeError, ConfigError or ValueError."""
+    def show(self, file: Path, device: str) -> None:
+        """Plan the recipe in `file` and print. Raises RecipeError, ConfigError or ValueError.
+
+        The kind of attention that is not planned gets its verdict too: what a recipe needs with
+        the kernel it should have, and with the operations that training has.
+        """
         from openk2.config import read_recipe
         from openk2.plan import (
-            Machine,
             Planner,
             as_dict,
             find_subject,
             heading,
             memory_table,
             time_table,
+            verdict,
         )
         from openk2.train import Recipe
 
         recipe = read_recipe(file, Recipe)
         counts = read_counts(self.gpus)
-        machine = dataclasses.replace(Machine(), **read_rates(self.machine, Machine()))
+        machine = read_machine(self.machine, device)
         shape = None if self.shape_of is None else read_recipe(self.shape_of, Recipe).shape
         if self.shape_of is not None and shape is None:
             raise ValueError(f"{self.shape_of} has no [shape]: name the recipe that has")
         subject = find_subject(recipe, vocabulary=self.vocabulary, length=self.length, shape=shape)
-        planner = Planner(
-            recipe, subject.config, subject.length, machine, fused=self.fused_attention
+        planner, other = (
+            Planner(recipe, subject.config, subject.length, machine, fused=fused)
+            for fused in (not self.plain_attention, self.plain_attention)
         )
         plans = [planner.plan(count) for count in counts]
+        others = [other.plan(count) for count in counts]
         if self.as_json:
-            typer.echo(json.dumps({"assumed": subject.assumed, "plans": list(map(as_dict, plans))}))
+            dicts = [
+                as_dict(plan) | {"fits_other_attention": it.fits}
+                for plan, it in zip(plans, others, strict=True)
+            ]
+            typer.echo(json.dumps({"assumed": subject.assumed, "plans": dicts}))
             return
         console = Console(width=None if Console().is_terminal else 100, highlight=False)
         for line in subject.assumed:
             typer.echo(f"assumed: {line}")
-        for plan in plans:
-            typer.echo(f"\n{heading(plan)}\n")
+        for plan, it in zip(plans, others, strict=True):
+            typer.echo(f"\n{heading(plan)}\n{verdict(plan)}\n{verdict(it)}\n")
             console.print(memory_table(plan))
             console.print(time_table(plan))
 
@@ -91,19 +111,39 @@ def read_counts(text: str) -> list[int]:
     return counts
 
 
-def read_rates(text: str, default: object) -> dict[str, Any]:
-    """`nvlink=160,flops=989` -> a machine's fields; rates are in GB/s and TFLOP/s.
+def read_machine(text: str, device: str) -> "Machine":
+    """`measured,nvlink=160,memory=141` -> a machine; rates in GB/s and TFLOP/s, memory in GB.
 
-    Raises ValueError naming what is no field or no number.
+    measured: the rate and memory of this machine's `device`. Raises ValueError naming what is no
+    key or no number.
     """
-    known = {field.name: field.type for field in dataclasses.fields(default)}  # type: ignore[arg-type]
+    from openk2.plan import Machine, measured
+
+    machine = Machine()
+    parts = [part for part in text.split(",") if part]
+    if MEASURED in parts:
+        from openk2.checkpoint import available_memory
+
+        require_device(device)
+        machine = measured(machine, device, available_memory(device))
+        parts.remove(MEASURED)
+    given = read_rates(parts)
+    if not given.keys().isdisjoint(("flops", "memory")):
+        given["source"] = f"{machine.source}; others by --machine"
+    return dataclasses.replace(machine, **given)
+
+
+def read_rates(parts: list[str]) -> dict[str, Any]:
+    """`nvlink=160`, `flops=989` -> fields of a machine. Raises ValueError."""
     rates: dict[str, Any] = {}
-    for part in filter(None, text.split(",")):
+    for part in parts:
         name, _, value = part.partition("=")
-        if name not in known:
-            raise ValueError(f"--machine has {name!r}: it knows {', '.join(known)}")
+        if name not in (*UNITS, "node"):
+            raise ValueError(
+                f"--machine has {name!r}: it knows {MEASURED}, {', '.join(UNITS)}, node"
+            )
         try:
-            rates[name] = int(value) if name == "node" else float(value) * RATES.get(name, 1)
+            rates[name] = int(value) if name == "node" else float(value) * UNITS[name]
         except ValueError as error:
             raise ValueError(f"--machine has {part!r}: give a number, as in {name}=8") from error
     return rates

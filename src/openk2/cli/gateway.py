@@ -12,7 +12,12 @@ import typer
 from openk2.cli.serving import Served
 from openk2.pretrained import LocalModelError, assets_folder, built_in_names, read_stop_ids
 
-LOCAL_ONLY = {"model": "MODEL", "device": "--device", "max_batch": "--max-batch"}
+LOCAL_ONLY = {
+    "model": "MODEL",
+    "device": "--device",
+    "max_batch": "--max-batch",
+    "cache_memory": "--cache-memory",
+}
 UPSTREAM_ONLY = {
     "upstream_model": "--upstream-model",
     "upstream_key": "--upstream-key",

@@ -11,26 +11,38 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from openk2.cli.out_of_memory import memory_fault
+
 
 @dataclass(frozen=True)
 class Subcommand:
     """Where a subcommand is: `module` of openk2.cli, `name` in it, `help` for the overview.
 
-    A function becomes a command, a `typer.Typer` a group of commands.
+    A function becomes a command, a `typer.Typer` a group of commands. lighter: what makes it take
+    less memory, for the line that says there was not enough.
     """
 
     module: str
     name: str
     help: str
+    lighter: str = "use a smaller input or a larger machine"
 
+
+SMALLER = "use a smaller model or a larger machine"
+LESS_CACHE = "lower --cache-memory, --max-batch or --context-length"
+LESS_KEPT = "lower micro_rows, or set recompute, fp8_inputs or offload in [memory]"
 
 SUBCOMMANDS = {
-    "chat": Subcommand("chat", "chat", "Talk to a model in the terminal."),
-    "serve": Subcommand("serve", "serve", "Serve a model over HTTP, as OpenAI's clients expect."),
+    "chat": Subcommand("chat", "chat", "Talk to a model in the terminal.", SMALLER),
+    "serve": Subcommand(
+        "serve", "serve", "Serve a model over HTTP, as OpenAI's clients expect.", LESS_CACHE
+    ),
     "data": Subcommand("data", "app", "Make training data."),
-    "pretrain": Subcommand("train", "pretrain", "Train a fresh network on running text."),
-    "sft": Subcommand("train", "sft", "Fine-tune a checkpoint on conversations."),
-    "eval": Subcommand("eval", "app", "Measure tool calling."),
+    "pretrain": Subcommand(
+        "train", "pretrain", "Train a fresh network on running text.", LESS_KEPT
+    ),
+    "sft": Subcommand("train", "sft", "Fine-tune a checkpoint on conversations.", LESS_KEPT),
+    "eval": Subcommand("eval", "app", "Measure tool calling.", SMALLER),
     "verify": Subcommand("verify", "verify", "Check any OpenAI-compatible endpoint of Kimi K2."),
     "study": Subcommand("study", "study", "Small experiments on the report's claims."),
     "checkpoint": Subcommand("checkpoint", "app", "Verify, describe and convert checkpoints."),
@@ -58,6 +70,18 @@ class LazyGroup(TyperGroup):
         else:
             parent.command(cmd_name)(found)
         return typer.main.get_group(parent).commands[cmd_name]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the subcommand. Memory that ran out is one line and exit status 1."""
+        try:
+            return super().invoke(ctx)
+        except (MemoryError, RuntimeError) as error:
+            fault = memory_fault(error)
+            if fault is None:
+                raise
+            remedy = SUBCOMMANDS[ctx.invoked_subcommand].lighter
+            typer.echo(f"error: {fault}: {remedy}", err=True)
+            raise typer.Exit(1) from error
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """The overview, from the table alone."""

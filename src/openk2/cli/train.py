@@ -34,7 +34,7 @@ def pretrain(
         int | None, typer.Option(min=1, help="Dry run: ids, in place of the tokenizer's.")
     ] = None,
     length: Annotated[
-        int | None, typer.Option(min=1, help="Dry run: tokens a row, in place of the data's.")
+        int | None, typer.Option(min=1, help="Dry run: tokens a row, in place of the recipe's.")
     ] = None,
     shape_of: Annotated[
         Path | None, typer.Option(help="Dry run: the recipe whose network this one starts from.")
@@ -42,12 +42,17 @@ def pretrain(
     machine: Annotated[
         str,
         typer.Option(
-            help="Dry run: a GPU in GB/s and TFLOP/s; nvlink=160,network=50,host=50,flops=989,"
-            "efficiency=0.4,node=8 unless said otherwise."
+            help="Dry run: a GPU in GB/s, TFLOP/s and GB; nvlink=160,network=50,host=50,flops=989,"
+            "efficiency=0.4,node=8,memory=80,ram=2000 unless said otherwise. `measured` takes "
+            "flops and memory from --device of this machine."
         ),
     ] = "",
-    fused_attention: Annotated[
-        bool, typer.Option("--fused-attention", help="Dry run: attention as one kernel.")
+    plain_attention: Annotated[
+        bool,
+        typer.Option(
+            "--plain-attention/--fused-attention",
+            help="Dry run: attention in plain operations, as training has it, or as one kernel.",
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Dry run: one JSON object.")] = False,
     init: Annotated[
@@ -67,9 +72,9 @@ def pretrain(
         return
     if recipe is None:
         raise typer.BadParameter("RECIPE is missing: name a file, or write one with --init FILE")
-    plan = DryRun(gpus, vocabulary, length, shape_of, machine, fused_attention, as_json)
+    plan = DryRun(gpus, vocabulary, length, shape_of, machine, plain_attention, as_json)
     if dry_run:
-        plan.run(recipe)
+        plan.run(recipe, device)
         return
     if plan.set_aside():
         raise typer.BadParameter(f"{plan.set_aside()[0]} goes with --dry-run")

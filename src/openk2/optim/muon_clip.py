@@ -23,7 +23,7 @@ from openk2.optim.owners import (
     is_vector,
 )
 from openk2.optim.qk_clip import Heads, qk_clip
-from openk2.optim.saved_state import check_entry, load_checked, pack, placed
+from openk2.optim.saved_state import load_checked, pack
 from openk2.optim.shards import is_sharded, replicas
 
 Group = dict[str, Any]
@@ -269,24 +269,6 @@ class MuonClip(torch.optim.Optimizer):
             for name, parameter in self.named.items()
             for key, value in self.state.get(parameter, {}).items()
         }
-
-    def load_state_tensors(self, tensors: dict[str, Tensor]) -> None:
-        """Restore what `state_tensors` returned, in the dtype it has.
-
-        Raises KeyError for an unknown parameter and ValueError for another shape or a parameter
-        whose state is incomplete; then nothing has changed.
-        """
-        entries: dict[str, dict[str, Tensor]] = {}
-        for key, value in tensors.items():
-            name, _, state = key.rpartition(".")
-            entries.setdefault(plain_name(name), {})[state] = value
-        named = self.named
-        groups = {name: group for group in self.param_groups for name in group["param_names"]}
-        for name, entry in entries.items():
-            check_entry(name, named[name], entry, groups[name])
-        for name, entry in entries.items():
-            parameter, group = named[name], groups[name]
-            self.state[parameter] = {k: placed(k, v, parameter, group) for k, v in entry.items()}
 
 
 def copies_of(

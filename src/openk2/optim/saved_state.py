@@ -116,11 +116,9 @@ def called(group: dict[str, Any]) -> str:
     return repr(group.get("name", "of the optimizer"))
 
 
-def check_entry(
-    name: str, parameter: Tensor, entry: dict[str, Any], group: dict[str, Any] | None
-) -> None:
+def check_entry(name: str, parameter: Tensor, entry: dict[str, Any], group: dict[str, Any]) -> None:
     """Raise ValueError if `entry` is not the state of such a parameter."""
-    needed, allowed = STATE_OF[(group or {}).get("algorithm", "muon")]
+    needed, allowed = STATE_OF[group.get("algorithm", "muon")]
     for key in needed:
         if key not in entry:
             raise ValueError(f"{name} has no {key} in the state")

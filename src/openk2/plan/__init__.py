@@ -4,10 +4,11 @@
 """
 
 from openk2.plan.machine import Machine
+from openk2.plan.measured import measured
 from openk2.plan.plan import Plan
 from openk2.plan.planner import Planner
 from openk2.plan.subject import Subject, find_subject
-from openk2.plan.table import as_dict, heading, memory_table, time_table
+from openk2.plan.table import as_dict, heading, memory_table, time_table, verdict
 
 __all__ = [
     "Machine",
@@ -17,6 +18,8 @@ __all__ = [
     "as_dict",
     "find_subject",
     "heading",
+    "measured",
     "memory_table",
     "time_table",
+    "verdict",
 ]

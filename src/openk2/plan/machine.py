@@ -12,7 +12,8 @@ class Machine:
 
     node: GPUs that NVLink joins. nvlink, network, host: bytes a second to another GPU of the node,
     to one of another node, and to the host's memory. flops: bfloat16 products a second at best;
-    efficiency: the share of it that matrix products reach.
+    efficiency: the share of it that matrix products reach. memory, ram: bytes of a GPU, and of a
+    node's host. source: where flops and memory come from, in words.
     """
 
     node: int = 8
@@ -21,9 +22,12 @@ class Machine:
     host: float = 50 * GIGA
     flops: float = 989 * TERA
     efficiency: float = 0.4
+    memory: float = 80 * GIGA
+    ram: float = 2000 * GIGA
+    source: str = "an H800's, stated"
 
     def __post_init__(self) -> None:
-        for name in ("node", "nvlink", "network", "host", "flops", "efficiency"):
+        for name in ("node", "nvlink", "network", "host", "flops", "efficiency", "memory", "ram"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be above 0")
         if self.efficiency > 1:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from openk2.architecture import ModelConfig
+from openk2.architecture import ModelConfig, training_flops
 from openk2.parallel import bubble_fraction
 from openk2.plan.machine import Machine
 from openk2.plan.states import States
@@ -78,6 +78,32 @@ class Plan:
     def tokens(self) -> int:
         """Of a step."""
         return self.recipe.rows * self.length
+
+    @property
+    def flops_a_token(self) -> float:
+        """Of a forward and a backward pass, without what is recomputed."""
+        return training_flops(self.config, self.length)
+
+    def mfu(self, step: "StepTime") -> float:
+        """Model FLOPs utilization: what the tokens need over what all GPUs could do at best."""
+        needed = self.tokens * self.flops_a_token
+        return needed / (step.total * self.gpus * self.machine.flops)
+
+    @property
+    def device(self) -> int:
+        """Bytes on the GPU of the largest rank."""
+        return max(rank.device for rank in self.ranks)
+
+    @property
+    def on_host(self) -> int:
+        """Bytes that the ranks of one node keep in its host's memory, at most."""
+        largest = max(sum(rank.on_host.values()) for rank in self.ranks)
+        return largest * min(self.gpus, self.machine.node)
+
+    @property
+    def fits(self) -> bool:
+        """Whether the machine's memory holds it."""
+        return self.device <= self.machine.memory and self.on_host <= self.machine.ram
 
     def step(self, *, overlap: bool) -> StepTime:
         """How long a step takes.

@@ -35,7 +35,7 @@ def find_subject(
 ) -> Subject:
     """What `recipe` would train.
 
-    vocabulary: ids, in place of the tokenizer's. length: tokens a row, in place of the data's.
+    vocabulary: ids, in place of the tokenizer's. length: tokens a row, in place of the recipe's.
     shape: the network that `recipe.start` will hold, if it is not there.
     Raises RecipeError if the network cannot be known.
     """
@@ -73,9 +73,11 @@ def vocabulary_of(folder: Path, assumed: list[str]) -> int:
 
 
 def length_of(recipe: Recipe, config: ModelConfig, assumed: list[str]) -> int:
-    """Tokens a row of the data, or the window if there is none."""
+    """Tokens a row: the recipe's, else the data's, or the window if neither says."""
+    if recipe.row_length is not None:
+        return recipe.row_length
     path, window = recipe.data[0].path, config.max_position_embeddings
     if path.exists():
         return open_rows(path).length
-    assumed.append(f"rows of {window:,} tokens, the window: {path} is not there (--length)")
+    assumed.append(f"rows of {window:,} tokens, the window: {path} is not there (row_length)")
     return window

@@ -17,17 +17,38 @@ DAY = 86400.0
 def heading(plan: Plan) -> str:
     """What is planned, in a few lines."""
     recipe, layout, machine = plan.recipe, plan.recipe.layout, plan.machine
-    total = count_parameters(plan.config).total
+    count = count_parameters(plan.config)
     return (
         f"{plan.gpus:,} GPUs: pipeline {layout.pipeline} x data {plan.data}, of which expert "
         f"{layout.expert}; virtual {layout.virtual}, zero {layout.zero}\n"
-        f"{total:,} parameters; {plan.tokens:,} tokens a step ({recipe.rows:,} rows of "
+        f"{count.total:,} parameters, {count.active:,} active; "
+        f"{plan.flops_a_token / GIGA:,.1f} GFLOP a token (forward and backward, nothing twice)\n"
+        f"{plan.tokens:,} tokens a step ({recipe.rows:,} rows of "
         f"{plan.length:,}), {plan.micro_batches:,} micro-batches of {recipe.micro_rows} row(s) a "
         f"data rank; attention {'as one kernel' if plan.fused else 'in plain operations'}\n"
-        f"a GPU: {machine.flops / TERA:g} TFLOP/s at {machine.efficiency:.0%}, NVLink "
+        f"a GPU: {machine.flops / TERA:g} TFLOP/s and {machine.memory / GIGA:g} GB "
+        f"({machine.source}), products at {machine.efficiency:.0%} (assumed); NVLink "
         f"{machine.nvlink / GIGA:g}, network {machine.network / GIGA:g}, host "
-        f"{machine.host / GIGA:g} GB/s, nodes of {machine.node}"
+        f"{machine.host / GIGA:g} GB/s, nodes of {machine.node} "
+        f"with {machine.ram / GIGA:g} GB"
     )
+
+
+def verdict(plan: Plan) -> str:
+    """Whether the memory is enough, and what to change where it is not: one line."""
+    machine = plan.machine
+    node = min(plan.gpus, machine.node)
+    how = "attention as one kernel" if plan.fused else "attention in plain operations"
+    sizes = (
+        f"a GPU {plan.device / GIGA:,.1f} of {machine.memory / GIGA:,g} GB, the host of {node} "
+        f"GPU(s) {plan.on_host / GIGA:,.1f} of {machine.ram / GIGA:,g} GB"
+    )
+    if plan.fits:
+        return f"fits with {how}: {sizes}"
+    change = "more GPUs, fewer micro_rows, or in [memory] recompute, fp8_inputs, offload"
+    if plan.device <= machine.memory:
+        change = "without memory.offload, more GPUs, or fewer micro_rows"
+    return f"DOES NOT FIT with {how}: {sizes}; try {change}"
 
 
 def memory_table(plan: Plan) -> Table:
@@ -100,6 +121,7 @@ def time_table(plan: Plan) -> Table:
     ):
         table.add_row(name, "", f"{step.total:.2f}")
         table.add_row("  tokens/s", "", f"{plan.tokens / step.total:,.0f}")
+        table.add_row("  MFU", "", f"{plan.mfu(step):.1%}")
         table.add_row(f"  days for {plan.recipe.steps:,} steps", "", f"{days(plan, step):.1f}")
     bubble = plan.step(overlap=True).bubble
     table.add_row("bubble, share of the passes", "", f"{bubble:.1%}")
@@ -122,13 +144,18 @@ def as_dict(plan: Plan) -> dict[str, Any]:
     """All of a plan in plain values: bytes, seconds, and what they are for."""
     memory, layout = plan.recipe.memory, plan.recipe.layout
     weights, sums = state_dtypes(memory, layout.zero)
+    count = count_parameters(plan.config)
     return {
         "gpus": plan.gpus,
         "data_ranks": plan.data,
         "layout": dataclasses.asdict(layout),
         "memory": dataclasses.asdict(memory),
         "machine": dataclasses.asdict(plan.machine),
-        "parameters": count_parameters(plan.config).total,
+        "parameters": count.total,
+        "active_parameters": count.active,
+        "flops_a_token": plan.flops_a_token,
+        "fits": plan.fits,
+        "node_on_host": plan.on_host,
         "tokens_a_step": plan.tokens,
         "row_length": plan.length,
         "attention": "fused" if plan.fused else "plain",
@@ -155,5 +182,6 @@ def step_dict(plan: Plan, step: StepTime) -> dict[str, float]:
         **dataclasses.asdict(step),
         "total": step.total,
         "tokens_a_second": plan.tokens / step.total,
+        "mfu": plan.mfu(step),
         "days": days(plan, step),
     }

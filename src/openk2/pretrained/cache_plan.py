@@ -47,8 +47,8 @@ def plan_cache(
     tokens = affordable * PAGE_SIZE
     if tokens < (context_length or 1):
         raise LocalModelError(
-            f"the cache budget of {budget_bytes:,} bytes holds {tokens} tokens of "
-            f"{bytes_per_token:,} bytes: raise it to at least "
+            f"the cache memory of {budget_bytes:,} bytes holds {tokens} tokens of "
+            f"{bytes_per_token:,} bytes: raise it (--cache-memory) to at least "
             f"{-(-(context_length or 1) // PAGE_SIZE) * PAGE_SIZE * bytes_per_token:,} bytes"
         )
     context = context_length or min(longest, tokens)

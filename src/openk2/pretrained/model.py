@@ -12,6 +12,7 @@ from openk2.grammar import ChatMasks
 from openk2.pretrained.cache_plan import CachePlan, plan_cache
 from openk2.pretrained.error import LocalModelError
 from openk2.pretrained.folder import DEFAULT_MODEL, find_folder
+from openk2.pretrained.room import Room, packing_bytes
 from openk2.pretrained.stop_ids import read_stop_ids
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def open_model(
     *,
     context_length: int | None = None,
     max_batch: int = 32,
-    cache_bytes: int = 2 << 30,
+    cache_bytes: int | None = None,
     dtype: "torch.dtype | None" = None,
     device: "torch.device | str" = "cpu",
 ) -> LocalModel:
@@ -84,9 +85,11 @@ def open_model(
 
     context_length: of one request (default: the model's, or what cache_bytes hold if that is less).
     max_batch: requests that run together; others wait.
-    cache_bytes: memory for cached latents at most; the system hands it over as pages are used.
+    cache_bytes: memory for cached latents at most; a CPU's system hands it over as pages are used.
+        Default: a share of what the device has left, see `cache_budget`.
     dtype: of weights and cache (default: float32 for small models on a CPU, bfloat16 otherwise).
-    Raises LocalModelError, one line, for a path or files that cannot be used.
+    Raises LocalModelError, one line, for a path or files that cannot be used, or memory that is
+    not there: nothing has been read then.
     """
     folder = find_folder(path_or_name)
     try:
@@ -98,22 +101,28 @@ def open_model(
     stop_ids = read_stop_ids(folder, tokenizer)
 
     # Imported here, because it takes seconds and the errors above should not.
-    from openk2.checkpoint import CheckpointError, load_model
+    from openk2.checkpoint import CheckpointError, available_memory, load_model, resident_bytes
     from openk2.engine import Engine
     from openk2.kernels import native
 
     device = usable_device(device)
     dtype = dtype or default_dtype(folder, device)
+    packs = device.type == "cpu" and native.available()
+    weights = resident_bytes(config, dtype)
+    if packs:
+        weights += packing_bytes(config, dtype.itemsize)
+    room = Room(folder, weights, available_memory(device), device.type)
     cache = plan_cache(
         config,
         value_bytes=dtype.itemsize,
-        budget_bytes=cache_bytes,
+        budget_bytes=room.cache_budget() if cache_bytes is None else cache_bytes,
         max_batch=max_batch,
         context_length=context_length,
     )
+    room.check(cache.bytes)
     try:
         model = load_model(folder, dtype=dtype, device=device).eval()
-        if device.type == "cpu" and native.available():
+        if packs:
             model.pack()
         engine = Engine(
             model,
@@ -125,7 +134,9 @@ def open_model(
     except CheckpointError as error:
         raise LocalModelError(str(error)) from error
     except MemoryError as error:
-        raise LocalModelError(f"{folder}: {error}: lower the cache budget") from error
+        raise LocalModelError(
+            f"{folder}: {error}: lower the cache memory (--cache-memory)"
+        ) from error
     masks = ChatMasks(tokenizer)
     chat = RenderedChat(tokenizer, engine, stop_ids, masks)
     engine.start()

@@ -4,6 +4,7 @@ Nothing here knows what is recorded. matplotlib is imported when a plot is drawn
 """
 
 from openk2.record.atomic import settled_folder, write_file_atomically, write_folder_atomically
+from openk2.record.host_memory import available_host_memory
 from openk2.record.lock import hold_folder
 from openk2.record.machine import describe_machine
 from openk2.record.metrics import MetricsLog, read_metrics
@@ -16,6 +17,7 @@ __all__ = [
     "Panel",
     "PlotError",
     "Table",
+    "available_host_memory",
     "describe_machine",
     "hold_folder",
     "read_metrics",

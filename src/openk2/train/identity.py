@@ -9,7 +9,15 @@ from typing import Any
 from openk2.train.loss_weights import LossWeights
 from openk2.train.recipe import Recipe
 
-FREE = ("checkpoint_every", "copying_score_every", "micro_rows", "schedule", "layout")
+# row_length changes nothing, since it must be what the data have.
+FREE = (
+    "checkpoint_every",
+    "copying_score_every",
+    "micro_rows",
+    "row_length",
+    "schedule",
+    "layout",
+)
 FREE_OF_MEMORY = ("recompute", "offload")
 ADDED: dict[str, Any] = {"loss": LossWeights(), "embedding_std": None, "copying_start": None}
 

@@ -10,11 +10,17 @@ from openk2.train.recipe import Recipe
 def open_mixture(recipe: Recipe, tokenizer: Tokenizer) -> Mixture:
     """The recipe's data parts, memory-mapped.
 
-    Raises DataError if they are not of one kind, RecipeError if one would be read too often.
+    Raises DataError if they are not of one kind, RecipeError if one would be read too often or is
+    not of the recipe's row_length.
     """
     parts = [open_rows(part.path) for part in recipe.data]
     digest = tokenizer.digest()
     first, length = recipe.data[0].path, parts[0].length
+    if recipe.row_length not in (None, length):
+        raise RecipeError(
+            f"row_length is {recipe.row_length}, {first} has rows of {length} tokens: set "
+            f"row_length = {length}, or pack with --length {recipe.row_length}"
+        )
     for part, rows in zip(recipe.data, parts, strict=True):
         if rows.length != length:
             raise DataError(

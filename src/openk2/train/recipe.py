@@ -158,6 +158,7 @@ class Recipe:
     """One run. Exactly one of `shape` (a fresh network) and `start` (a checkpoint) is given.
 
     tokenizer: folder with tiktoken.model. rows: rows a step; micro_rows: rows a forward pass.
+    row_length: tokens a row; the data's must have it. None: whatever the data's have.
     head_from_embedding: a fresh network's head starts as so many times its embedding, so that what
     attention copies is what the head reads; 0 draws it apart. embedding_std: a fresh network's
     embedding is drawn with this; None: as every matrix, with shape.initializer_range.
@@ -175,6 +176,7 @@ class Recipe:
     schedule: WarmupStableDecay
     rows: int
     micro_rows: int
+    row_length: int | None = None
     optimization: Optimization = field(default_factory=Optimization)
     memory: Memory = field(default_factory=Memory)
     loss: LossWeights = field(default_factory=LossWeights)
@@ -197,6 +199,8 @@ class Recipe:
         for name in ("rows", "micro_rows", "checkpoint_every", "steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        if self.row_length is not None and self.row_length < 1:
+            raise ValueError(f"row_length is {self.row_length}: it must be at least 1")
         if self.copying_score_every < 0:
             raise ValueError(
                 f"copying_score_every is {self.copying_score_every}: it must be 0 (never) or more"

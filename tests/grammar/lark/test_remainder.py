@@ -5,13 +5,12 @@ from itertools import chain
 from typing import Any
 
 import pytest
-from llguidance import LLMatcher
+from llguidance import LLMatcher, LLTokenizer
 
 from openk2.chat import Tokenizer
 from openk2.grammar import DeclaredTool, Enforcer, JsonContent, ToolCalls
 from openk2.grammar.course.open_value import OpenValue
 from openk2.grammar.course.value_grammar import ValueGrammar
-from openk2.grammar.matcher.library import byte_vocabulary
 from openk2.grammar.matcher.vocabulary import TokenVocabulary
 
 from ..conftest import SCHEMAS
@@ -63,7 +62,7 @@ EXACT: dict[str, Any] = {
 
 def matcher_of(lark: str) -> LLMatcher:
     """Of bytes."""
-    matcher = LLMatcher(byte_vocabulary(), LLMatcher.grammar_from_lark(lark), log_level=0)
+    matcher = LLMatcher(LLTokenizer("byte"), LLMatcher.grammar_from_lark(lark), log_level=0)
     assert not matcher.is_error(), matcher.get_error()
     return matcher
 

@@ -8,9 +8,8 @@ import time
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from llguidance import LLMatcher
+from llguidance import LLMatcher, LLTokenizer
 
-from openk2.grammar.matcher.library import byte_vocabulary
 from openk2.grammar.regex import Language, PatternError, string_terminal
 
 TEXTS = ["".join(letters) for n in range(5) for letters in itertools.product('ab"', repeat=n)]
@@ -98,7 +97,7 @@ def test_the_written_terminal_is_the_language(pattern: str, other: str) -> None:
         raise
     language = Language([pattern], [other])
     lark = f"start: TEXT\nTEXT: {terminal}"
-    matcher = LLMatcher(byte_vocabulary(), LLMatcher.grammar_from_lark(lark), log_level=0)
+    matcher = LLMatcher(LLTokenizer("byte"), LLMatcher.grammar_from_lark(lark), log_level=0)
     assert not matcher.is_error(), matcher.get_error()
     wanted = [text for text in TEXTS if language.holds(text) and text != "ab"]
     assert [text for text in TEXTS if accepts(matcher, text)] == wanted

@@ -5,7 +5,6 @@ The library is imported inside functions, so that starting the command does not 
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ LIMITS: Mapping[str, Any] = {
 # The library compiles rules that refer to one another by recursion, some 3 kB a rule.
 STACK = 128 * 2**20
 
-BYTE_END = 256
 _starting = threading.Lock()
 
 
@@ -102,10 +100,3 @@ def _on_large_stack(work: "Callable[[], LLMatcher]") -> "LLMatcher":
     if errors:
         raise errors[0]
     return results[0]
-
-
-@lru_cache(maxsize=1)
-def byte_vocabulary() -> "LLTokenizer":
-    """256 tokens of one byte, and an end: for following a text letter by letter."""
-    tokens = [bytes([byte]) for byte in range(256)] + [b"<end>"]
-    return vocabulary(tokens, [BYTE_END], BYTE_END, list)

@@ -1,0 +1,27 @@
+"""Whether a model fits the memory of its device, found out before a byte of it is read.
+
+Linux grants a CPU more memory than there is and kills the process that uses it, so an allocation
+that succeeds proves nothing.
+"""
+
+import torch
+
+from openk2.architecture import ModelConfig, count_parameters
+from openk2.record import available_host_memory
+
+
+def available_memory(device: torch.device | str) -> int | None:
+    """Bytes that can still be allocated on `device`; None if the system does not say."""
+    device = torch.device(device)
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        # What torch's allocator holds for later use counts as taken in the driver's figure.
+        return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
+    return available_host_memory()
+
+
+def resident_bytes(config: ModelConfig, dtype: torch.dtype) -> int:
+    """Bytes of a whole network in memory, as `load_model` makes it: routers' biases are float32."""
+    moe = sum(config.is_moe(layer) for layer in range(config.num_hidden_layers))
+    biases = moe * config.n_routed_experts
+    return (count_parameters(config).total - biases) * dtype.itemsize + 4 * biases
