@@ -8,6 +8,7 @@ from typing import Any
 from openk2.chat import OutputParser, Tokenizer, argument_names, canonical_history, encode_chat
 from openk2.generation.chat import ChatEvent, ChatRequest, OutputMasks, PromptRead
 from openk2.generation.chat_reader import ChatReader
+from openk2.generation.encoding import EncodingThreads, refuse_too_long, text_size
 from openk2.generation.request_error import ContextLengthError, RequestError
 from openk2.generation.token_stream import token_chunks
 from openk2.protocol import SamplingParams, TokenGenerator, TokenMask
@@ -31,6 +32,7 @@ class RenderedChat:
         self.token_generator = token_generator
         self.stop_ids = stop_ids
         self.masks = masks
+        self._threads = EncodingThreads()
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """See `ChatGenerator.stream`."""
@@ -38,7 +40,7 @@ class RenderedChat:
         # tools: the model is neither invited to call nor heard when it does.
         tools = () if request.tool_choice == "none" else request.tools
         # Off the event loop: encoding a prompt of 100,000 tokens takes a good part of a second.
-        prompt, call_count = await asyncio.to_thread(self.encode, request.messages, tools)
+        prompt, call_count = await self._threads.run(self.encode, request.messages, tools)
         params = self.sampling(request, len(prompt))
         mask = await self.mask(request, params.max_tokens, call_count)
         names = argument_names(tools)
@@ -70,7 +72,11 @@ class RenderedChat:
     def encode(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
     ) -> tuple[list[int], int]:
-        """The prompt's ids, and how many calls the history has."""
+        """The prompt's ids, and how many calls the history has.
+
+        Raises ContextLengthError for text that cannot fit whatever it says.
+        """
+        refuse_too_long(text_size(messages), self.tokenizer, self.token_generator.context_length)
         history = canonical_history(messages)
         return encode_chat(self.tokenizer, history.messages, tools).token_ids, history.call_count
 

@@ -1,27 +1,24 @@
 """`GenerationFields`: what the bodies of chat and raw completions share, as pydantic reads it."""
 
+import uuid
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
-from openk2.protocol import MAX_LOGPROBS, SAMPLING_SETTINGS, Sampling, bounds_of
-
-MAX_CHOICES = 128
-MAX_STOPS = 16
-MAX_BIAS = 100
+from openk2.protocol import BIAS_BOUNDS, MAX_LOGPROBS, SAMPLING_SETTINGS, Sampling, bounds_of
+from openk2.server.limits import MAX_CHOICES, MAX_STOPS
 
 TokenIdText = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
-Bias = Annotated[float, Field(ge=-MAX_BIAS, le=MAX_BIAS)]
+Bias = Annotated[float, Field(ge=BIAS_BOUNDS.least, le=BIAS_BOUNDS.most)]
 Stop = Annotated[str, Field(min_length=1)]
 Stops = Annotated[list[Stop], Field(max_length=MAX_STOPS)]
 TopLogprobs = Annotated[int, Field(ge=0, le=MAX_LOGPROBS)]
 
-# The settings whose JSON is not their Python value: clients of vLLM switch top_k off with -1, keys
-# of a JSON object are strings, and a seed must fit the 64 bits of torch's generators.
+# The settings whose JSON is not their Python value: clients of vLLM switch top_k off with -1, and
+# keys of a JSON object are strings.
 JSON_FORMS: dict[str, Any] = {
-    "top_k": (int | None, Field(None, ge=-1, lt=2**31)),
+    "top_k": (int | None, Field(None, ge=-1, le=bounds_of("top_k").most)),
     "logit_bias": (dict[TokenIdText, Bias] | None, None),
-    "seed": (int | None, Field(None, ge=-(2**63), lt=2**63)),
 }
 
 
@@ -32,6 +29,16 @@ def sampling_field(name: str) -> tuple[Any, Any]:
         raise TypeError(f"{name} of Sampling has no bounds: give it some, or a form in JSON_FORMS")
     declared = get_type_hints(Sampling)[name]
     return declared | None, Field(None, ge=bounds.least, le=bounds.most, gt=bounds.above)
+
+
+def wrapped(seed: int) -> int:
+    """The seed as a signed number of 64 bits."""
+    return (seed + 2**63) % 2**64 - 2**63
+
+
+def shared_owner(count: int) -> str | None:
+    """Who owns the `count` answers of one HTTP request: they share one part of the batch."""
+    return uuid.uuid4().hex if count > 1 else None
 
 
 def as_list(value: Any) -> Any:
@@ -85,7 +92,8 @@ class GenerationFields(SamplingFields):
     def choice_seeds(self) -> list[int | None]:
         """A seed for each of the n choices: they differ, and each can be had alone."""
         n, seed = self.n or 1, self.settings().get("seed")
-        return [None] * n if seed is None else [seed + i for i in range(n)]
+        # Around the end of the 64 bits: a seed there has others after it too.
+        return [None] * n if seed is None else [wrapped(seed + i) for i in range(n)]
 
     @property
     def include_usage(self) -> bool:
