@@ -42,7 +42,7 @@ SETTINGS = {"lr": 2e-4, "momentum": 0.95, "weight_decay": 0.1, "nesterov": True}
 
 def hidden_matrices(model: K2Model) -> list[Tensor]:
     named = dict(model.named_parameters())
-    owners = assign_owners(named.items(), ("*embed_tokens*", "lm_head*"))
+    owners = assign_owners(named.items())
     return [named[owner.name] for owner in owners if owner.owner == "muon"]
 
 

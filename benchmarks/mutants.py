@@ -3,11 +3,11 @@
     python benchmarks/mutants.py --count 60 [--seed 0] [--package grammar] [--limit 300]
     python benchmarks/mutants.py --known
 
-Samples mutants of chat, grammar, engine, model/attention.py, optim and checkpoint, equally many of
-each; `--known` takes those of known_mutants.toml instead, which once survived. Each mutant is
-tested in a scratch copy of src and tests, with the mirrored test file first, and stops at the first
-failure. A mutant is killed by a failing test or by the limit of processor time. The exit status is
-the number of survivors, 125 at most.
+Samples mutants of chat, grammar, engine, attention, optim and checkpoint, equally many of each;
+`--known` takes those of known_mutants.toml instead, which once survived. Each mutant is tested in a
+scratch copy of src and tests, with the mirrored test file first, and stops at the first failure. A
+mutant is killed by a failing test or by the limit of processor time. The exit status is the number
+of survivors, 125 at most.
 """
 
 import argparse
@@ -26,13 +26,16 @@ from mutations import ROOT, Mutant, mutants_of
 
 KNOWN = Path(__file__).with_name("known_mutants.toml")
 # Sources below src/openk2 -> the tests that have to notice.
-PACKAGES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "chat": ("chat", ("tests/chat",)),
-    "grammar": ("grammar", ("tests/grammar",)),
-    "engine": ("engine", ("tests/engine",)),
-    "attention": ("model/attention.py", ("tests/model", "tests/numerics")),
-    "optim": ("optim", ("tests/optim",)),
-    "checkpoint": ("checkpoint", ("tests/checkpoint",)),
+PACKAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "chat": (("chat",), ("tests/chat",)),
+    "grammar": (("grammar",), ("tests/grammar",)),
+    "engine": (("engine",), ("tests/engine",)),
+    "attention": (
+        ("model/attention.py", "model/core_attention.py"),
+        ("tests/model", "tests/numerics"),
+    ),
+    "optim": (("optim",), ("tests/optim",)),
+    "checkpoint": (("checkpoint",), ("tests/checkpoint",)),
 }
 
 
@@ -40,8 +43,8 @@ def sample(packages: list[str], count: int, seed: int) -> list[Mutant]:
     """`count` different mutants, as many of each package."""
     chosen: list[Mutant] = []
     for index, package in enumerate(packages):
-        place = ROOT / "src" / "openk2" / PACKAGES[package][0]
-        files = sorted(place.rglob("*.py")) if place.is_dir() else [place]
+        places = [ROOT / "src" / "openk2" / source for source in PACKAGES[package][0]]
+        files = [f for p in places for f in (sorted(p.rglob("*.py")) if p.is_dir() else [p])]
         makers = [maker for file in files for maker in mutants_of(package, file)]
         share = count // len(packages) + (index < count % len(packages))
         picked = random.Random(f"{seed} {package}").sample(makers, min(share, len(makers)))

@@ -101,6 +101,11 @@ class Sites(ast.NodeVisitor):
                 if isinstance(child, ast.AST):
                     self.visit(child)
 
+    def visit_keyword(self, node: ast.keyword) -> None:
+        # `strict=True` of zip is an assertion.
+        if node.arg != "strict":
+            self.generic_visit(node)
+
     def visit_Raise(self, node: ast.Raise) -> None: ...
 
     def visit_Assert(self, node: ast.Assert) -> None: ...

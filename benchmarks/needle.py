@@ -28,12 +28,12 @@ from openk2.pretrained import LocalModel, find_folder, open_model
 from openk2.protocol import SamplingParams
 from openk2.record.machine import describe_machine
 from openk2.train.loop import train
-from openk2.train.recipe import Optimization, Part, Recipe, Shape
+from openk2.train.recipe import DataPart, NetworkShape, Optimization, Recipe
 
 WINDOW = 512
 VALUES, HAY, MARK = 128, 1024, 1024  # ids below VALUES, then below HAY, then the mark itself
 DECOYS = 0.03  # of the hay: values that no mark precedes
-SHAPE = Shape(
+SHAPE = NetworkShape(
     hidden_size=128,
     num_hidden_layers=3,
     num_attention_heads=2,
@@ -75,7 +75,7 @@ def train_model(out: Path, steps: int, device: str) -> Path:
         pack_whole(documents(90 * steps, 1), WINDOW, pad).save(rows)
     recipe = Recipe(
         tokenizer=tokenizer,
-        data=(Part(rows, 1.0),),
+        data=(DataPart(rows, 1.0),),
         schedule=WarmupStableDecay(3e-3, 3e-4, 20, steps // 2, steps - 20 - steps // 2),
         rows=16,
         micro_rows=16,

@@ -124,16 +124,20 @@ async def judge(url: str, schemas: list[Any], options: argparse.Namespace) -> tu
                 async with slots:
                     try:
                         calls, reason, tokens = await (streamed if stream else whole)(http, sent)
-                        found = faults(calls, reason, schemas[number])
+                        cut = reason == "length"  # what was cut is not judged
+                        found = [] if cut else faults(calls, reason, schemas[number])
+                        seen["cut"] += cut
                         seen["tokens"] += tokens
                         seen["calls"] += len(calls)
                         seen["longest"] = max(seen["longest"], tokens)
                     except httpx.HTTPStatusError as error:
+                        cut = False
                         found = [f"{error.response.status_code}: {error.response.text[:200]}"]
                     except AnswerError as error:
+                        cut = False
                         found = [f"in the stream: {error}"]
                 seen["requests"] += 1
-                seen["valid"] += not found
+                seen["valid"] += not found and not cut
                 wrong.extend((number, stream, fault) for fault in found)
                 bar.advance(task)
 
@@ -173,7 +177,11 @@ def main() -> None:
     else:
         print(describe_machine())
         for name, row in results.items():
-            print(f"{name}: {row['valid']} of {row['requests']} requests valid,", end=" ")
+            print(
+                f"{name}: {row['valid']} of {row['requests']} requests valid, "
+                f"{row.get('cut', 0)} cut,",
+                end=" ",
+            )
             print(f"{row['calls']} calls, {row['tokens']} tokens, longest output {row['longest']},")
             print(f"  {row['seconds']:.0f} s")
             for number, stream, fault in row["wrong"]:

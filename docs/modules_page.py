@@ -1,7 +1,7 @@
 """Writes docs/modules.md: one sentence a module, taken from the module's own docstring.
 
-    python docs/modules_page.py            write the page
-    python docs/modules_page.py --check    exit with 1 if it is not what the code says
+python docs/modules_page.py            write the page
+python docs/modules_page.py --check    exit with 1 if it is not what the code says
 """
 
 import ast
@@ -14,7 +14,7 @@ SOURCE, PAGE = ROOT / "src/openk2", ROOT / "docs/modules.md"
 
 HEAD = """# Modules
 
-One sentence a module, from its docstring. `make modules` writes this page, and `make lint` checks it.
+One sentence a module, from its docstring. `make modules` writes this page, `make lint` checks it.
 Packages and the directions of imports: [ARCHITECTURE.md](../ARCHITECTURE.md).
 """
 

@@ -1,9 +1,11 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from openk2.architecture import ConfigError, ModelConfig, Yarn, count_parameters
+from openk2.architecture.config import TOKEN_IDS
 
 K2_0711 = {
     "architectures": ["DeepseekV3ForCausalLM"],
@@ -87,7 +89,6 @@ def test_written_configs_read_back_equal(tmp_path: Path) -> None:
         ("hidden_act", "gelu"),
         ("n_group", 8),
         ("attention_bias", True),
-        ("num_nextn_predict_layers", 1),
         ("model_type", "llama"),
         ("tie_word_embeddings", True),
         ("num_key_value_heads", 8),
@@ -117,7 +118,9 @@ def test_written_configs_read_back_equal(tmp_path: Path) -> None:
         ("rms_norm_eps", None),
         ("rms_norm_eps", float("nan")),
         ("rope_theta", -1.0),
-        ("eos_token_id", [163585, 163586]),
+        ("eos_token_id", [-1]),
+        ("eos_token_id", []),
+        ("rope_scaling", K2_0711["rope_scaling"] | {"truncate": False}),
         ("hidden_size", "7168"),
         ("num_experts_per_tok", 1000),
     ],
@@ -125,6 +128,25 @@ def test_written_configs_read_back_equal(tmp_path: Path) -> None:
 def test_values_that_change_the_mathematics_are_refused_by_name(field: str, value: object) -> None:
     with pytest.raises(ConfigError, match=field):
         ModelConfig.from_dict(K2_0711 | {field: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("num_nextn_predict_layers", 1),
+        ("pad_token_id", None),
+        ("bos_token_id", None),
+        ("eos_token_id", [163585, 163586]),
+        ("eos_token_id", None),
+        ("rope_scaling", K2_0711["rope_scaling"] | {"truncate": True}),
+    ],
+)
+def test_values_that_change_no_arithmetic_are_read(field: str, value: object) -> None:
+    published = ModelConfig.from_dict(K2_0711)
+    config = ModelConfig.from_dict(K2_0711 | {field: value})
+    same = replace(config, **{name: getattr(published, name) for name in TOKEN_IDS})
+    assert same == published
+    assert ModelConfig.from_dict(config.to_dict()) == config
 
 
 @pytest.mark.parametrize(

@@ -72,9 +72,9 @@ BUILT_IN = ["--tokenizer", "openk2-nano"]
     [
         (["--upstream-model", "k2"], "--upstream-model", "without --upstream"),
         (["--tokenizer", "x"], "--tokenizer", "without --upstream"),
-        (["openk2-nano", *UPSTREAM, *BUILT_IN], "MODEL", "beside --upstream"),
-        ([*UPSTREAM, *BUILT_IN, "--device", "cpu"], "--device", "beside --upstream"),
-        ([*UPSTREAM, *BUILT_IN, "--max-batch", "4"], "--max-batch", "beside --upstream"),
+        (["openk2-nano", *UPSTREAM, *BUILT_IN], "MODEL", "with --upstream"),
+        ([*UPSTREAM, *BUILT_IN, "--device", "cpu"], "--device", "with --upstream"),
+        ([*UPSTREAM, *BUILT_IN, "--max-batch", "4"], "--max-batch", "with --upstream"),
         (UPSTREAM, "--tokenizer", "is missing"),
         ([*UPSTREAM[:2], *BUILT_IN], "--upstream-model", "is missing"),
     ],

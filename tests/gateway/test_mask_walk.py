@@ -90,7 +90,7 @@ def test_what_breaks_the_schema_is_asked_for_again_behind_what_is_right(
 def test_an_upstream_that_never_obeys_is_given_up_with_a_reason(tokenizer, encode_output, masks):
     letter = encode_output("z")
     fake = FakeUpstream(tokenizer, lambda done, body: letter * 9)
-    with pytest.raises(UpstreamError, match=f"does not obey after {MAX_REPAIRS} corrections"):
+    with pytest.raises(UpstreamError, match=f"is still invalid after {MAX_REPAIRS} corrections"):
         ask(tokenizer, request(tool_choice="required"), fake, masks=masks)
     assert len(fake.bodies) <= MAX_REPAIRS + 1
 

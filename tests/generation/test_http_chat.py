@@ -101,14 +101,16 @@ def test_a_stream_is_read_the_same_however_its_bytes_are_cut(size):
     )
 
 
-def test_a_call_cut_by_the_limit_is_left_out_and_usage_is_read_from_the_last_chunk():
+def test_a_call_cut_by_the_limit_is_told_from_whole_ones_and_usage_is_read_from_the_last_chunk():
     body = events(
         call(0, '{"a"', id="functions.f:0", type="function"),
         delta({}, finish_reason="length"),
         {"choices": [], "usage": USAGE},
         "[DONE]",
     )
-    assert ask([head("200 OK") + body]) == ChatAnswer("", (), "length", 12, 5)
+    assert ask([head("200 OK") + body]) == ChatAnswer(
+        "", (), "length", 12, 5, cut_call=ToolCall("functions.f:0", "f", '{"a"')
+    )
 
 
 def test_the_request_holds_what_was_asked_and_nothing_that_was_not():

@@ -62,14 +62,14 @@ def test_an_answer_does_not_depend_on_how_its_tokens_arrive(
         ("Sunny." + END, "stop", "stop", 0),
         ("Sun", "length", "length", 0),
         (SECTION + END, "stop", "tool_calls", 1),
-        ("«<|tool_calls_section_begin|>»" + CALL, "length", "tool_calls", 1),
+        ("«<|tool_calls_section_begin|>»" + CALL, "length", "length", 1),
         ("«<|tool_calls_section_begin|>»" + CUT_CALL, "length", "length", 0),
         ("«<|tool_calls_section_begin|>»" + CALL + CUT_CALL, "length", "length", 1),
         ("«<|tool_calls_section_begin|>»" + CUT_CALL + END, "stop", "stop", 0),
         ("«<|tool_calls_section_begin|>»" + CALL + CUT_CALL + END, "stop", "tool_calls", 1),
     ],
 )
-def test_the_finish_is_tool_calls_only_if_a_call_is_complete_and_none_cut_by_the_limit(
+def test_the_finish_is_tool_calls_only_if_a_call_is_complete_and_nothing_cut_by_the_limit(
     tokenizer, scripted_tokens, encode_output, output, ended, reason, calls
 ):
     result = answer(tokenizer, scripted_tokens(encode_output(output), ended), tools=TOOLS)
@@ -122,7 +122,7 @@ def test_sampling_settings_reach_the_token_generator(tokenizer, scripted_tokens,
     [
         ({"logit_bias": {512: 1.0}}, "logit_bias has id 512"),
         ({"logit_bias": {-1: 1.0}}, "logit_bias has id -1"),
-        ({"top_p": 0.0}, "top_p is 0.0"),
+        ({"top_p": -0.1}, "top_p is -0.1"),
         ({"stop": "END"}, "stop is 'END'"),
         ({"stop": ("a", "")}, "stop is"),
     ],

@@ -6,7 +6,7 @@ import torch
 from openk2.architecture import ModelConfig
 from openk2.model import K2Model
 from openk2.model.copying_start import CopyingStart
-from openk2.model.initial import start
+from openk2.model.initial import initialise
 
 CONFIG = ModelConfig(
     vocab_size=1000,
@@ -32,7 +32,7 @@ def network(config: ModelConfig, circuit: CopyingStart) -> K2Model:
     model = K2Model(config)
     for name, parameter in model.named_parameters():
         deviation = STD if "embed_tokens" in name else config.initializer_range
-        start(name, parameter, 0, len(parameter), 0, deviation)
+        initialise(name, parameter, 0, len(parameter), 0, deviation)
         if circuit.writes(name):
             circuit.write(name, parameter)
     for buffer in model.buffers():

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from openk2.optim import LatentHeads, Muon, MuonClip
-from openk2.optim.reference import HeadWeights, muon_clip_step, newton_schulz
+from openk2.optim.reference import HeadViews, muon_clip_step, newton_schulz
 
 HEADS, NOPE, ROPE, VALUE = 3, 4, 2, 5
 SHAPES = {
@@ -22,11 +22,11 @@ def drawn(seed: int) -> dict[str, Tensor]:
     return {name: torch.randn(shape, generator=generator) for name, shape in SHAPES.items()}
 
 
-def head_views(weights: dict[str, Tensor]) -> list[HeadWeights]:
+def head_views(weights: dict[str, Tensor]) -> list[HeadViews]:
     """Of each head the rows that QK-Clip scales, as algorithm 1 names them."""
     query = weights["q_b_proj.weight"].unflatten(0, (HEADS, NOPE + ROPE))
     key = weights["kv_b_proj.weight"].unflatten(0, (HEADS, NOPE + VALUE))
-    return [HeadWeights(q[:NOPE], k[:NOPE], q[NOPE:]) for q, k in zip(query, key, strict=True)]
+    return [HeadViews(q[:NOPE], k[:NOPE], q[NOPE:]) for q, k in zip(query, key, strict=True)]
 
 
 def test_three_steps_of_muon_clip_are_those_of_algorithm_1() -> None:

@@ -23,12 +23,14 @@ from unittest.mock import patch
 import torch
 import torch.distributed as dist
 
+from openk2.chat import Tokenizer
 from openk2.config import read_recipe
 from openk2.model import K2Model
-from openk2.optim import update
-from openk2.optim.shards import local
+from openk2.optim import local
+from openk2.optim.muon import update
 from openk2.parallel import Layout, Sharding, shard
-from openk2.train import loop, start
+from openk2.train import loop, setup, start
+from openk2.train.identity import Identity
 from openk2.train.recipe import Memory, Recipe
 from openk2.train.resume import StateError, list_states, load_state, save_state
 from openk2.train.step import TrainingError
@@ -67,7 +69,7 @@ def train(material: Path, out: Path, layout: str) -> list[str]:
     """A run to its end; what it announced."""
     recipe = recipe_of(material, LAYOUTS[layout], MEMORY.get(layout, Memory()))
     said: list[str] = []
-    loop.train(recipe, out, fleet=loop.join(recipe, "cpu"), announce=said.append)
+    loop.train(recipe, out, fleet=setup.join(recipe, "cpu"), announce=said.append)
     return said
 
 
@@ -97,12 +99,13 @@ def reshard(material: Path, out: Path, source: str, name: str) -> dict[str, Any]
     """A state read in this layout, over other numbers, and written again."""
     recipe = recipe_of(material, LAYOUTS[name])
     recipe = dataclasses.replace(recipe, seed=recipe.seed + 1)
-    fleet = loop.join(recipe, "cpu")
-    origin = loop.origin_of(recipe, loop.Tokenizer.load(recipe.tokenizer))
-    sharding = loop.start_network(origin, recipe, "cpu", fleet)
-    optimizer = loop.make_optimizer(recipe.optimization, sharding)
+    fleet = setup.join(recipe, "cpu")
+    origin = start.origin_of(recipe, Tokenizer.load(recipe.tokenizer))
+    sharding = start.start_network(origin, recipe, "cpu", fleet)
+    optimizer = setup.make_optimizer(recipe.optimization, sharding)
     path = list_states(out / source / "state")[-1]
-    identity = json.loads((path / "state.json").read_text())["recipe"]
+    record = json.loads((path / "state.json").read_text())
+    identity = Identity(record["recipe"], record["settings"])
     state = load_state(path, sharding, optimizer, identity)
     again = f"{source.strip('./').replace('/', '-')}-as-{name}"
     save_state(out / again / "state", sharding, optimizer, state)

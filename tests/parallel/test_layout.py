@@ -8,8 +8,8 @@ import pytest
 
 from openk2.config import RecipeError, read_recipe
 from openk2.parallel import Fleet, Layout
-from openk2.train.loop import check_split, join
 from openk2.train.recipe import Recipe
+from openk2.train.setup import check_split, join
 
 
 @pytest.mark.parametrize(

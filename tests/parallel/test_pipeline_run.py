@@ -10,8 +10,9 @@ from openk2.checkpoint import load_model
 from openk2.config import RecipeError, read_recipe
 from openk2.parallel import Fleet, Layout
 from openk2.record.metrics import read_metrics
-from openk2.train.loop import check_split, train
+from openk2.train.loop import train
 from openk2.train.recipe import Memory, Recipe
+from openk2.train.setup import check_split
 
 EXACT = "full_precision_newton_schulz = true\n"
 

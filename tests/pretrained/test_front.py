@@ -98,7 +98,7 @@ def test_generate_stops_at_the_models_ends_and_fills_the_context(model) -> None:
     ("ask", "error"),
     [
         (lambda m: m.chat([{"role": "owl"}]), RenderError),
-        (lambda m: m.chat(MESSAGES, top_p=0.0), RequestError),
+        (lambda m: m.chat(MESSAGES, top_p=-0.5), RequestError),
         (lambda m: m.chat(MESSAGES, max_tokens=9999), RequestError),
         (lambda m: m.chat(MESSAGES, stop="END"), RequestError),
         (lambda m: m.chat(MESSAGES, temprature=1), TypeError),

@@ -14,11 +14,10 @@ from openk2.studies.corpus import Corpus
 from openk2.studies.error import StudyError
 from openk2.studies.heads import HeadsStudy
 from openk2.studies.result import StudyResult
-from openk2.studies.run import StudyPlace, run, run_folder, start_model, step_once
+from openk2.studies.run import StudyPlace, make_optimizer, run, run_folder, start_model, step_once
 from openk2.studies.setting import Setting, adamw, plain
 from openk2.studies.size import SMALL, quick
 from openk2.studies.study import collect
-from openk2.studies.watched import make_optimizer
 from openk2.train.step import StepReport, TrainingError
 
 QUICK = quick(SMALL)

@@ -48,5 +48,8 @@ def test_a_nan_is_read_as_one() -> None:
     ("layers", "line"), [((0, 0, 0), "0"), ((0, 3, 0), "3 in 1"), ((0, 1, 2), "3 in 1,2")]
 )
 def test_the_progress_line_says_where_experts_are_idle(layers: tuple[int, ...], line: str) -> None:
-    report = StepReport(1.0, 0.0, 1, 1.0, 1.0, 0, 0.0, 0, sum(layers), (0.0,) * 3, layers, {})
+    none = torch.empty(0, 2)
+    report = StepReport(
+        1.0, 0.0, 1, 1.0, 1.0, 0, 0.0, 0, sum(layers), (0.0,) * 3, layers, {}, none, none > 0
+    )
     assert idle(report) == line

@@ -19,7 +19,7 @@ from openk2.optim import WarmupStableDecay
 from openk2.record.metrics import read_metrics
 from openk2.synthesis import generate
 from openk2.train.loop import train
-from openk2.train.recipe import Context, Memory, Part, Recipe
+from openk2.train.recipe import Context, DataPart, Memory, Recipe
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 YARN = Yarn(4.0, 96, beta_fast=1.0, mscale=1.0, mscale_all_dim=1.0)
@@ -54,7 +54,7 @@ def stages(material: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
         anneal,
         start=out / "anneal" / "checkpoint",
         context=Context(256, Yarn(3.0, 96, beta_fast=1.0, mscale=1.0, mscale_all_dim=1.0)),
-        data=(Part(out / "long.safetensors", 1.0),),
+        data=(DataPart(out / "long.safetensors", 1.0),),
         schedule=WarmupStableDecay(3.5e-4, 3.5e-4, warmup=0, stable=2, decay=0),
     )
     yarn = dataclasses.replace(long, start=out / "long" / "checkpoint", context=Context(384, YARN))

@@ -13,7 +13,7 @@ from openk2.config import RecipeError, read_recipe
 from openk2.model import K2Model
 from openk2.model.copying_start import CopyingStart
 from openk2.parallel import ALONE, Sharding
-from openk2.parallel.sharding import Held
+from openk2.parallel.sharding import HeldRows
 from openk2.train.loop import train
 from openk2.train.recipe import Recipe
 from openk2.train.start import EMBEDDING, HEAD, Fresh
@@ -52,11 +52,11 @@ def test_ranks_that_hold_some_rows_start_with_the_whole_networks_numbers() -> No
     parts = {name: torch.empty_like(tensor) for name, tensor in whole.items()}
     edges = [0.0, 0.3, 0.31, 1.0]
 
-    def held() -> Iterator[Held]:
+    def held() -> Iterator[HeldRows]:
         for name, tensor in parts.items():
             cuts = [round(edge * len(tensor)) for edge in edges]
             for first, end in pairwise(cuts):
-                yield Held(name, tensor[first:end], first, len(tensor))
+                yield HeldRows(name, tensor[first:end], first, len(tensor))
 
     cut = SimpleNamespace(model=K2Model(CONFIG), held=held)
     FRESH.fill(cast(Sharding, cut))

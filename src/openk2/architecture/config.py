@@ -56,7 +56,6 @@ ONLY: dict[str, tuple[Any, ...]] = {
     "topk_group": (1,),
     "attention_bias": (False,),
     "tie_word_embeddings": (False,),
-    "num_nextn_predict_layers": (0,),
     "rope_interleave": (True,),
     "attention_dropout": (0, 0.0),
     "pretraining_tp": (1,),
@@ -82,6 +81,8 @@ SIZES = (
     "num_experts_per_tok",
     "max_position_embeddings",
 )
+# Ids that no arithmetic needs: null where a checkpoint has none.
+TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 POSITIVE = ("routed_scaling_factor", "rms_norm_eps", "rope_theta", "initializer_range")
 REQUIRED = (*SIZES, "first_k_dense_replace", "norm_topk_prob", *POSITIVE[:3])
 
@@ -91,6 +92,7 @@ class ModelConfig:
     """A K2-shaped network. Field names are config.json's; defaults are the published 0711 values.
 
     quantization: the `weight_block_size` of block-fp8 weights, None for plain bf16 weights.
+    eos_token_id: the first of several; all of them end an answer (`pretrained.stop_ids`).
     """
 
     vocab_size: int = 163840
@@ -116,17 +118,19 @@ class ModelConfig:
     rope_scaling: Yarn | None = None
     max_position_embeddings: int = 131072
     initializer_range: float = 0.02
-    bos_token_id: int = 163584
-    eos_token_id: int = 163585
-    pad_token_id: int = 163839
+    bos_token_id: int | None = 163584
+    eos_token_id: int | None = 163585
+    pad_token_id: int | None = 163839
     quantization: tuple[int, int] | None = None
     unread: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         for name in SIZES:
             require_whole(name, getattr(self, name), least=1)
-        for name in ("first_k_dense_replace", "bos_token_id", "eos_token_id", "pad_token_id"):
-            require_whole(name, getattr(self, name), least=0)
+        require_whole("first_k_dense_replace", self.first_k_dense_replace, least=0)
+        for name in TOKEN_IDS:
+            if getattr(self, name) is not None:
+                require_whole(name, getattr(self, name), least=0)
         for name in POSITIVE:
             require_number(name, getattr(self, name), above=0)
         if type(self.norm_topk_prob) is not bool:
@@ -210,6 +214,9 @@ class ModelConfig:
         values["rope_scaling"] = read_yarn(rope)
         values["quantization"] = read_quantization(read_object(data, "quantization_config"))
         data.pop("quantization_config", None)
+        for name in TOKEN_IDS:
+            if isinstance(values.get(name), list) and values[name]:
+                values[name] = values[name][0]
         missing = [name for name in REQUIRED if values.get(name) is None]
         if missing:
             raise ConfigError(f"config.json: {', '.join(missing)} missing or null")
@@ -239,7 +246,7 @@ class ModelConfig:
             "attention_bias": False,
             "attention_dropout": 0.0,
             "tie_word_embeddings": False,
-            "num_nextn_predict_layers": 0,
+            "num_nextn_predict_layers": 0,  # such layers are neither read nor written
             "seq_aux": True,
             "use_cache": True,
             "torch_dtype": "bfloat16",
@@ -280,6 +287,8 @@ def read_yarn(rope: dict[str, Any]) -> Yarn | None:
     """`rope_scaling` as published: empty, or YaRN. Any other kind is refused."""
     settings = {name: value for name, value in rope.items() if value is not None}
     settings.pop("rope_theta", None)
+    if settings.get("truncate") is True:  # whole pairs at the ends of the ramp, as computed here
+        settings.pop("truncate")
     kinds = {settings.pop(name) for name in ("rope_type", "type") if name in settings}
     if not settings and kinds <= {"default"}:
         return None

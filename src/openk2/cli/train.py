@@ -11,7 +11,7 @@ from openk2.cli.dry_run import DryRun
 from openk2.cli.interruption import interruptible
 
 if TYPE_CHECKING:
-    from openk2.train import Progress, StepReport
+    from openk2.train import StepProgress, StepReport
 
 RecipeFile = Annotated[Path, typer.Argument(help="Recipe, TOML; see recipes/.")]
 OutFolder = Annotated[Path, typer.Option("--out", help="Folder of the run; resumed if it exists.")]
@@ -145,7 +145,7 @@ def silence(_: str) -> None:
     """What all but the first process say."""
 
 
-def show(progress: "Progress") -> None:
+def show(progress: "StepProgress") -> None:
     """The progress line of one step."""
     report = progress.report
     typer.echo(

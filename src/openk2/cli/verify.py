@@ -131,7 +131,7 @@ def run(
 def chosen_checks(
     requests: Sequence[Path], only: Sequence[str], skip: Sequence[str]
 ) -> list["Check"]:
-    """The checks that the options leave; a usage error for a name of none and for bad files.
+    """The checks that the options select; a usage error for unknown names and bad files.
 
     Files of requests are checks of their own, `requests` all of them.
     """
@@ -154,7 +154,7 @@ def chosen_checks(
 
 
 def unknown(name: str, names: Sequence[str]) -> str:
-    """What to say about the name of no check."""
+    """The message for an unknown check."""
     near = get_close_matches(name, names, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
     return f"there is no check {name!r}: {hint}"
@@ -171,6 +171,6 @@ def read_tokenizer(folder: Path) -> "Tokenizer":
 
 
 def fail(message: str) -> NoReturn:
-    """One line, and the exit status of having checked nothing."""
+    """One line, and exit status 2: nothing was checked."""
     typer.echo(f"error: {' '.join(message.split())}", err=True)
     raise typer.Exit(UNUSABLE)

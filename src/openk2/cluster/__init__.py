@@ -3,13 +3,13 @@
 It knows neither what the items are nor what is done to them. Ray is imported in `on_ray` alone.
 """
 
-from openk2.cluster.jobs import Job, finish_jobs
+from openk2.cluster.jobs import FileJob, finish_jobs
 from openk2.cluster.local import LocalProcesses, ThisProcess
 from openk2.cluster.on_ray import RayCluster
 from openk2.cluster.workers import WorkerError, Workers
 
 __all__ = [
-    "Job",
+    "FileJob",
     "LocalProcesses",
     "RayCluster",
     "ThisProcess",

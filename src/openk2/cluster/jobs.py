@@ -1,4 +1,4 @@
-"""Jobs whose results are files: those that stand are not done again."""
+"""Jobs whose results are files: a job whose file exists is not run again."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -7,15 +7,15 @@ from typing import Any, Protocol, TypeVar
 from openk2.cluster.workers import WorkerError, Workers
 
 
-class Job(Protocol):
+class FileJob(Protocol):
     """One piece of work. It writes `output` last, and whole or not at all."""
 
     @property
     def output(self) -> Path:
-        """The file that says that the job is done."""
+        """The file whose existence says that the job is done."""
 
 
-J = TypeVar("J", bound=Job)
+J = TypeVar("J", bound=FileJob)
 
 
 def finish_jobs(
@@ -26,9 +26,9 @@ def finish_jobs(
 ) -> None:
     """Run `function(job)` for each job whose output is absent.
 
-    Killed at any moment and called again, it goes on with what is missing. show: is told how many
-    jobs are done, of how many. Raises what the function raises, and WorkerError if a worker says
-    that it is done but its output is not to be seen here.
+    Killed at any moment and called again, it continues with the missing ones. show: called with the
+    number of finished jobs and of all. Raises what the function raises, and WorkerError if a worker
+    finishes but its output is not visible here.
     """
     missing = [job for job in jobs if not job.output.exists()]
     done = len(jobs) - len(missing)

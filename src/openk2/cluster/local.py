@@ -1,4 +1,4 @@
-"""This machine: this process, or several."""
+"""Workers on this machine: this process, or several."""
 
 import multiprocessing
 import os

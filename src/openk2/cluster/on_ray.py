@@ -1,4 +1,4 @@
-"""The machines of a Ray cluster, which is started apart from us (`ray start`).
+"""Workers on a Ray cluster, which the user starts (`ray start`).
 
 Needs `openk2[cluster]`, on every node the same version of openk2, and paths that mean the same on
 every node (a shared file system).

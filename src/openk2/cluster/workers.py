@@ -1,4 +1,4 @@
-"""Who computes."""
+"""`Workers`: something that runs a function over items."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
@@ -8,7 +8,7 @@ R = TypeVar("R")
 
 
 class WorkerError(RuntimeError):
-    """Workers that cannot be had or that die each time; the message tells the remedy."""
+    """Workers that cannot be started or that die each time; the message gives the remedy."""
 
 
 class Workers(Protocol):

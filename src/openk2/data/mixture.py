@@ -1,8 +1,8 @@
-"""Which row comes when: a seeded mixture that is a pure function of the step.
+"""The order of rows in a run: a seeded mixture that is a pure function of the step.
 
-Nothing is kept from step to step and nothing is drawn: the n-th row of a run follows from the seed
+There is no state from step to step and no random draw: the n-th row of a run follows from the seed
 and n in constant memory, so a run of any length resumes at any step, on any number of processes,
-with no loader state to save. This module alone in its room needs torch.
+without loader state. Only this module of the package needs torch.
 """
 
 import math

@@ -168,7 +168,7 @@ def open_rows(path: Path) -> RowFile | RowFolder:
 
 @dataclass(frozen=True)
 class Checked:
-    """A shard whose content was read. fault: what is wrong, or None."""
+    """A shard whose content was read. fault: the error, or None."""
 
     path: Path
     shard: Shard

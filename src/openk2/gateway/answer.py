@@ -1,4 +1,4 @@
-"""`Answer`: one answer of upstreams on its way."""
+"""`Answer`: the state of one answer while upstreams generate it."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,10 +15,11 @@ from openk2.protocol import FinishReason, SamplingParams, TokenMask
 
 @dataclass
 class Answer:
-    """One request on its way.
+    """One request while it is answered.
 
-    ids: taken so far. received: whether any came from an upstream. guided: how many were taken when
-    an upstream was last told what to obey.
+    ids: accepted so far. received: whether any came from an upstream. guided: how many ids were
+    accepted when a grammar or schema was last sent. repairs: refused ids so far. counted: whether
+    cached tokens have been reported. failed: failures by upstream.
     """
 
     prompt: Sequence[int]
@@ -35,29 +36,32 @@ class Answer:
 
     @property
     def left(self) -> int:
-        """Tokens that may still come."""
+        """Tokens that may still be generated."""
         return self.params.max_tokens - len(self.ids)
 
     def next_schema(self) -> JsonSchema | None:
-        """Of the value that begins here, if it is guided from its beginning."""
+        """The schema of the value that starts here, if it is guided from its start."""
         return self.mask.next_schema() if isinstance(self.mask, GuidedMask) else None
 
     def guidance(self, upstream: Upstream) -> list[dict[str, Any]]:
-        """The ways to tell the upstream what is missing of the value that the output is in.
+        """The request fields that constrain the rest of the current value, most exact first.
 
-        None where being told in this very place did not help: an id was refused all the same, or
-        the upstream failed, perhaps over that.
+        Empty if constraints sent at this same position did not help: an id was refused anyway, or
+        the upstream failed, possibly because of them.
         """
-        told = self.guided == len(self.ids)
-        useless = told and (self.walk.went_wrong or self.failed[upstream] > 0)
+        sent_here = self.guided == len(self.ids)
+        useless = sent_here and (self.walk.went_wrong or self.failed[upstream] > 0)
         if useless or not isinstance(self.mask, GuidedMask):
             return []
         return guidance(upstream.owner, self.mask.remainder(), self.mask.next_schema())
 
     @property
     def can_resume(self) -> bool:
-        """Whether another upstream may go on with it. With a seed it would be another answer, and
-        penalties are counted from where a request begins."""
+        """Whether another upstream may continue it.
+
+        Not with a seed, which would give another answer, nor with penalties on the output, which
+        an upstream counts from where its own request starts.
+        """
         params = self.params
         resumable = params.seed is None and not (
             params.presence_penalty or params.frequency_penalty

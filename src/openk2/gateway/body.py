@@ -1,4 +1,4 @@
-"""Sampling settings in the words of /v1/completions."""
+"""The body of a request to /v1/completions, in the fields that engines know."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,8 +7,8 @@ from typing import Any
 from openk2.generation import ALWAYS_SENT, sampling_json
 from openk2.protocol import SamplingParams
 
-# By an engine's `owned_by`: these take what a request leaves out from the checkpoint's
-# generation_config.json, so they are told everything, and this is how they are told "no top_k".
+# By an engine's `owned_by`: these engines take settings that a request leaves out from the
+# checkpoint's generation_config.json, so every setting is sent. The value switches top_k off.
 NO_TOP_K = {"vllm": 0, "sglang": -1}
 
 
@@ -21,9 +21,10 @@ def fields(
     max_tokens: int,
     bias: Mapping[int, float],
 ) -> dict[str, Any]:
-    """What an upstream has to obey, or refuse.
+    """The fields that an upstream must obey or refuse.
 
-    owner: `owned_by` of its card of the model. bias: replaces that of the params for its ids.
+    owner: `owned_by` of its model card. max_tokens, bias: of this request; bias overrides that of
+    the params for its ids.
     """
     body: dict[str, Any] = {
         "model": model,
@@ -59,8 +60,10 @@ def is_set(value: Any) -> bool:
 
 
 def optional_fields(params: SamplingParams) -> dict[str, Any]:
-    """What an answer can be read without: ids beside the text, or all of the text, specials
-    spelt; and ending at stop ids, where the reader ends anyway."""
+    """The fields that an upstream may refuse, because the answer can be read without them.
+
+    They ask for token ids, for special tokens in the text, and for an end at the stop ids.
+    """
     optional: dict[str, Any] = {
         "return_token_ids": True,
         "skip_special_tokens": False,
@@ -73,17 +76,17 @@ def optional_fields(params: SamplingParams) -> dict[str, Any]:
 
 
 def can_guide(owner: str | None) -> bool:
-    """Whether engines of this `owned_by` enforce a grammar or a schema that they are handed."""
+    """Whether engines with this `owned_by` can enforce a grammar or a schema."""
     return owner in ("vllm", "sglang")
 
 
 def guidance(
     owner: str | None, grammar: str | None, schema: Mapping[str, Any] | bool | None
 ) -> list[dict[str, Any]]:
-    """How an engine is told what its output obeys, the exact way first; none if it cannot be told.
+    """The fields that constrain an engine's output, most exact first; empty if it takes none.
 
-    owner: `owned_by` of the engine's card of the model. grammar: in Lark. schema: a JSON Schema of
-    the same output, or of more.
+    owner: `owned_by` of the engine's model card. grammar: in Lark. schema: a JSON Schema of the
+    same output, possibly wider.
     """
     ways: list[dict[str, Any]] = []
     if owner == "vllm" and grammar is not None:
@@ -96,5 +99,5 @@ def guidance(
 
 
 def biases(params: SamplingParams, bias: Mapping[int, float]) -> dict[str, float]:
-    """`logit_bias`: that of the params, replaced for some ids."""
+    """`logit_bias` of the params, overridden for some ids."""
     return {str(token_id): value for token_id, value in {**params.logit_bias, **bias}.items()}

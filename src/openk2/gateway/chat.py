@@ -1,8 +1,7 @@
-"""`UpstreamChat`: upstreams that have chat completions only, passed through.
+"""`UpstreamChat`: pass requests through to upstreams that have chat completions only.
 
-The reduced mode. The prompt, the parsing and every promise about calls and JSON are the
-upstream's. What is left to do here: ids of calls in K2's form both ways, balancing, and a second
-try before the first event.
+The upstream renders the prompt, parses the output and enforces tools and JSON, or does not. This
+side converts call ids to K2's form both ways, balances, and retries before the first event.
 """
 
 import logging
@@ -41,8 +40,8 @@ class UpstreamChat:
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """See `ChatGenerator.stream`.
 
-        Raises RequestError for what the upstream refuses, UpstreamError; that too if a call was
-        demanded and none came.
+        Raises RequestError for what the upstream refuses, and UpstreamError, also if a call was
+        required and none came.
         """
         history = canonical_history(request.messages)
         request = replace(request, messages=history.messages)
@@ -64,7 +63,7 @@ class UpstreamChat:
     async def _answer(
         self, upstream: Upstream, request: ChatRequest, first_number: int
     ) -> AsyncGenerator[ChatEvent, None]:
-        """One upstream's answer, its calls numbered on from the history's."""
+        """One upstream's answer; its calls are numbered after the history's."""
         called = False
         upstream.outstanding += 1
         try:
@@ -76,7 +75,9 @@ class UpstreamChat:
                             number = first_number + event.index
                             yield replace(event, id=f"functions.{event.name}:{number}")
                         case ChatFinish() if not called and demands_call(request, event):
-                            raise UpstreamError("the upstream made no call, which tool_choice asks")
+                            raise UpstreamError(
+                                "the upstream made no call, but tool_choice requires one"
+                            )
                         case _:
                             yield event
         except EndpointError as error:
@@ -91,5 +92,5 @@ class UpstreamChat:
 
 
 def demands_call(request: ChatRequest, finish: ChatFinish) -> bool:
-    """Whether an answer without a call breaks what was asked; one cut off does not."""
+    """Whether an answer without a call breaks tool_choice; one cut off by max_tokens does not."""
     return request.tool_choice not in ("auto", "none") and finish.reason != "length"

@@ -1,8 +1,7 @@
-"""`GuidedMasks`: masks that can also be told to an upstream that enforces grammars itself.
+"""`GuidedMasks`: masks that can also be sent to an upstream, as a grammar or a JSON Schema.
 
-An upstream cannot be given a mask. What it can be given is a grammar of what is missing of the
-value that the output is in, or, where the value begins, its JSON Schema; the mask stays the judge
-of what it makes of it.
+An upstream cannot use a `TokenMask`. It can take a Lark grammar of the rest of the current value,
+or, at the start of a value, its JSON Schema. The mask still checks every token that comes back.
 """
 
 from collections.abc import Mapping
@@ -12,19 +11,19 @@ from numpy.typing import NDArray
 
 from openk2.chat import Tokenizer
 from openk2.generation import ChatRequest
-from openk2.grammar import BoundedMask, ChatMasks, JsonContent, JsonSchema, demand_of
+from openk2.grammar import ChatMasks, CourseMask, JsonContent, JsonSchema, demand_of
 
 
 class GuidedMask:
-    """A `TokenMask` that follows an output to the values in it.
+    """A `TokenMask` that knows which JSON value the output is in.
 
-    schemas: of the arguments that are guided from their beginning, by tool. content: of the
-    content, if that is JSON.
+    schemas: by tool, of the arguments that are guided from their start. content: of the content,
+    if that is JSON.
     """
 
     def __init__(
         self,
-        mask: BoundedMask,
+        mask: CourseMask,
         tokenizer: Tokenizer,
         schemas: Mapping[str, JsonSchema],
         content: JsonSchema | None = None,
@@ -47,7 +46,7 @@ class GuidedMask:
             return False
         self._next = None
         if token_id == self._begins_arguments:
-            # The mask lets only canonical ids of declared tools through.
+            # The mask allows only canonical ids of declared tools.
             call_id = self._tokenizer.decode(self._call_id).strip()
             name = call_id.removeprefix("functions.").rpartition(":")[0]
             self._next = self._schemas.get(name)
@@ -58,20 +57,20 @@ class GuidedMask:
         return True
 
     def remainder(self) -> str | None:
-        """See `BoundedMask.remainder`."""
+        """See `CourseMask.remainder`."""
         return self._mask.remainder()
 
     def next_schema(self) -> JsonSchema | None:
-        """Of the value that begins right here; None if none does, or it need not be guided."""
+        """The schema of the value that starts here; None if none does, or it is not guided."""
         return self._next
 
 
 class GuidedMasks:
     """The `OutputMasks` of upstreams.
 
-    Only what a request forces is guided from its beginning: where the model is free to call or
-    not, an answer would have to be broken off and asked for again at every call. Behind an id that
-    was refused it is asked for again anyway, and then guided.
+    Only forced values are guided from their start. Where the model may choose to call, guidance
+    would cost an extra request for every call. After a refused id a new request is needed anyway,
+    and that one is guided.
     """
 
     def __init__(self, masks: ChatMasks, tokenizer: Tokenizer) -> None:

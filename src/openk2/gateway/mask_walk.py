@@ -1,4 +1,4 @@
-"""`MaskWalk`: a `TokenMask` over ids that somebody else chose, who was never shown it."""
+"""`MaskWalk`: check a remote engine's tokens against a `TokenMask` the engine cannot see."""
 
 from collections.abc import Collection, Mapping
 
@@ -6,13 +6,13 @@ import numpy as np
 
 from openk2.protocol import TokenMask
 
-# Up to so many allowed ids are asked for by name; of more, the refused ones are warded off.
+# Up to this many allowed ids get a positive bias each; of more, the refused ids get a negative one.
 FEW = 64
 STRONGEST_BIAS = 100.0
 
 
 class MaskWalk:
-    """Takes what the mask allows, and says how to bias the next choice after it did not.
+    """Accepts ids that the mask allows, and after a refused one biases the next choice.
 
     mask: None allows everything. vocab_size: of the model.
     """
@@ -20,14 +20,14 @@ class MaskWalk:
     def __init__(self, mask: TokenMask | None, vocab_size: int) -> None:
         self._mask = mask
         self._words = np.zeros((vocab_size + 31) // 32, np.int32)
-        self._limits: bool | None = None  # what `fill` said of the words; None: to be asked
+        self._limits: bool | None = None  # what `fill` returned; None: call it again
         self._refused: set[int] = set()
 
     def take(self, token_id: int) -> bool:
-        """Whether the output may go on with this id; if so, it does.
+        """Append the id if the mask accepts it; returns whether it did.
 
-        `accept` is the judge and not `fill`, which where only one text may follow gives one way
-        to spell it: an upstream that knows the same grammar may choose another.
+        `accept` decides, not `fill`: where only one text may follow, `fill` allows one spelling of
+        it, and an upstream with the same grammar may choose another.
         """
         if self._mask is None:
             return True
@@ -44,11 +44,11 @@ class MaskWalk:
 
     @property
     def went_wrong(self) -> bool:
-        """Whether an id was refused in this place."""
+        """Whether an id was refused at this position."""
         return bool(self._refused)
 
     def only(self, ends: Collection[int] = (), end: int | None = None) -> int | None:
-        """The id, if only one may come next. Of several that all are `ends`, it is `end`."""
+        """The only id that may come next, or None. If all that may are in `ends`, it is `end`."""
         if self._mask is None or not self._fill():
             return None
         allowed = self._allowed(len(ends) + 2)
@@ -57,7 +57,7 @@ class MaskWalk:
         return allowed[0] if len(allowed) == 1 else None
 
     def bias(self) -> Mapping[int, float]:
-        """For a choice in a place where an id was refused; empty where none was."""
+        """The logit bias for the next choice at a position where an id was refused; else empty."""
         if not self._refused:
             return {}
         if self._fill():
@@ -77,7 +77,7 @@ class MaskWalk:
         return [i for i in ids if 0 <= i // 32 < size and self._words[i // 32] >> (i % 32) & 1]
 
     def _allowed(self, most: int) -> list[int]:
-        """The allowed ids, the first `most` of them."""
+        """The first `most` allowed ids."""
         allowed: list[int] = []
         for word in np.flatnonzero(self._words)[:most]:
             start = int(word) * 32

@@ -1,4 +1,4 @@
-"""`OutputReader`: the chunks of an upstream's completion -> token ids."""
+"""`OutputReader`: read token ids from the chunks of an upstream's completion."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,27 +13,27 @@ FINISH_REASONS: Mapping[str, FinishReason] = {"stop": "stop", "length": "length"
 
 
 class TokenNames:
-    """How engines write tokens in logprobs: `token_id:7`, `bytes:\\xe9`, or the text itself."""
+    """Reads token names in logprobs: `token_id:7`, `bytes:\\xe9`, or the text itself."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._ids = {token: token_id for token_id, token in enumerate(tokenizer.tokens)}
         self._ids |= {name.encode(): token_id for name, token_id in tokenizer.specials.items()}
 
     def id_of(self, name: str) -> int:
-        """Raises UpstreamError for a name that is no token of this vocabulary."""
+        """Raises UpstreamError for a name that is not a token of this vocabulary."""
         kind, _, rest = name.partition(":")
         if kind == "token_id" and rest.isdecimal():
             return int(rest)
         token = bytes.fromhex(rest.replace("\\x", "")) if kind == "bytes" else name.encode()
         if token not in self._ids:
-            message = "which the tokenizer does not have: leave logprobs out"
+            message = "which the tokenizer does not have: do not request logprobs"
             raise UpstreamError(f"the upstream scores the token {name!r}, {message}")
         return self._ids[token]
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Ids of an output. logprobs: one an id, if they were asked for. finish_reason: in the last."""
+    """Ids of an output. logprobs: one per id, if requested. finish_reason: in the last piece."""
 
     token_ids: tuple[int, ...]
     finish_reason: FinishReason | None = None
@@ -43,10 +43,10 @@ class Piece:
 class OutputReader:
     """Reads one request's chunks; make a fresh one per request.
 
-    The first chunk of the output shows how this upstream tells its tokens: `token_ids` beside
-    the text, or the text alone. If scores were asked for, they name the tokens.
-    names: given if scores were asked for; count: of likeliest tokens beside each.
-    cached_tokens: once a chunk said.
+    The first chunk shows whether this upstream sends `token_ids` beside the text. If scores were
+    requested, the tokens are read from them instead.
+    names: given if scores were requested; count: likeliest tokens per score.
+    cached_tokens: set when a chunk reports it.
     """
 
     def __init__(self, text: SpeltOutput, names: TokenNames | None, count: int) -> None:
@@ -56,7 +56,7 @@ class OutputReader:
         self._has_ids: bool | None = None
 
     def read(self, chunk: Mapping[str, Any]) -> Piece:
-        """What the chunk adds. Raises UpstreamError for what is no chunk of a completion."""
+        """What the chunk adds. Raises UpstreamError if it is not a chunk of a completion."""
         try:
             return self._read(chunk)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -87,12 +87,12 @@ class OutputReader:
 def read_scores(
     names: TokenNames, logprobs: Mapping[str, Any], count: int
 ) -> tuple[TokenLogprobs, ...]:
-    """Scores in the older form: lists with an entry a token."""
+    """Scores in the completions form: parallel lists with one entry per token."""
     tokens = logprobs.get("tokens") or []
     tops = logprobs.get("top_logprobs") or [None] * len(tokens)
     scores = []
     for token, logprob, top in zip(tokens, logprobs.get("token_logprobs") or (), tops, strict=True):
-        # Engines list the token itself too, behind the likeliest.
+        # Engines list the chosen token too, after the likeliest.
         listed = [(names.id_of(other), value) for other, value in (top or {}).items()]
         best = sorted(listed, key=lambda entry: -entry[1])[:count]
         scores.append(TokenLogprobs(names.id_of(token), logprob, tuple(best)))

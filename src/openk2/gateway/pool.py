@@ -7,15 +7,15 @@ from types import TracebackType
 from openk2.gateway.upstream import Upstream
 from openk2.protocol import EngineBusyError
 
-# Requests of one conversation begin alike; so far their prompts are compared.
+# Prompt ids that identify a conversation: its requests all start with the same ones.
 AFFINITY = 256
 PROBE_EVERY_SECONDS = 5.0
 
 
 class UpstreamPool:
-    """The healthy upstream with the fewest requests; of several, the one that conversations which
-    begin like this one went to, since it may hold their cache.
+    """Picks the healthy upstream with the fewest requests in flight.
 
+    Ties go to the same upstream for prompts that start alike, whose prefix it may have cached.
     A context manager: inside it, a thread probes every `probe_every` seconds.
     """
 
@@ -30,9 +30,10 @@ class UpstreamPool:
         self._thread = threading.Thread(target=self._probe, name="upstream-health", daemon=True)
 
     def pick(self, beginning: object, tried: Mapping[Upstream, int]) -> Upstream:
-        """The one to ask. beginning: hashable, the same for prompts that begin alike.
-        tried: how often each was asked for this answer in vain; the least tried come first.
+        """The upstream for the next request.
 
+        beginning: hashable, equal for prompts that start alike. tried: failures of each upstream
+        for this answer; those with the fewest come first.
         Raises EngineBusyError if none is healthy.
         """
         healthy = [upstream for upstream in self.upstreams if upstream.healthy]
@@ -45,12 +46,12 @@ class UpstreamPool:
 
     @property
     def healthy(self) -> bool:
-        """Whether any upstream is."""
+        """Whether any upstream is healthy."""
         return any(upstream.healthy for upstream in self.upstreams)
 
     @property
     def context_length(self) -> int | None:
-        """The least that an upstream says of itself; None if none says."""
+        """The smallest context length that an upstream reports; None if none does."""
         lengths = [one.context_length for one in self.upstreams if one.context_length is not None]
         return min(lengths, default=None)
 

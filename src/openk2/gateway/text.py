@@ -1,7 +1,7 @@
-"""`SpeltOutput`: an upstream's text, specials spelt by name -> token ids.
+"""`SpeltOutput`: an upstream's text, with special tokens by name -> token ids.
 
-For engines that hand over no ids. Joined, the ids' bytes are the text; that they are the ids the
-model chose is likely for a text that comes a token at a time, and not needed.
+For engines that do not send ids. The bytes of the ids joined are the text. The ids are usually the
+ones the model chose, since text arrives one token at a time, but nothing depends on that.
 """
 
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ from openk2.chat import (
 
 
 class SpeltOutput:
-    """The text of one answer from some place on; make a fresh one per request.
+    """Reads the text of one request; make a fresh one per request.
 
-    before: the ids of the answer so far. A name inside a JSON string of a call's arguments is
-    text, as in `OutputParser.feed_text`; every other one is the special.
+    before: the ids of the answer so far. The name of a special token inside a JSON string of a
+    call's arguments is text, as in `OutputParser.feed_text`; anywhere else it is the token.
     """
 
     def __init__(self, tokenizer: Tokenizer, before: Sequence[int] = ()) -> None:
@@ -39,7 +39,7 @@ class SpeltOutput:
                 break
 
     def feed(self, text: str) -> list[int]:
-        """Take more text; returns the ids of what became certain."""
+        """Take more text; returns the ids of the part that is certain."""
         text = self._held + text
         ids: list[int] = []
         start = seen = 0
@@ -61,6 +61,6 @@ class SpeltOutput:
         return ids + self._tokenizer.encode(text[start:held])
 
     def flush(self) -> list[int]:
-        """No more text follows: the ids of what was held back."""
+        """End of the text: returns the ids of what was held back."""
         held, self._held = self._held, ""
         return self._tokenizer.encode(held)

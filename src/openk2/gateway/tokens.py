@@ -1,10 +1,10 @@
 """`UpstreamTokens`: engines that others run, as one `TokenGenerator`.
 
-An upstream is given ids and asked for more, by /v1/completions. It knows no `TokenMask`, so every
-id it sends is held against the mask; where one is refused, the upstream is asked again behind the
-ids that were taken, with a grammar of what is missing, or, if it takes none, for one token with
-the refused ones biased away. Nothing that was handed on is ever taken back, so nothing has to wait
-for the end of a call to be known good.
+An upstream gets ids and continues them, over /v1/completions. It cannot see the request's
+`TokenMask`, so every id it sends is checked here. After a refused id the upstream is asked to
+continue from the accepted ids: with a grammar of the rest of the value, or, if it takes no grammar,
+for one token with a bias against the refused ids. An id that was yielded is never withdrawn, so a
+call streams while it is generated.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -23,8 +23,8 @@ from openk2.gateway.upstream import Upstream, UpstreamError
 from openk2.grammar import JsonSchema
 from openk2.protocol import EngineBusyError, SamplingParams, TokenChunk, TokenMask
 
-MAX_FAILURES = 2  # of upstreams, that one answer gets over
-MAX_REPAIRS = 64  # ids that one answer may have refused
+MAX_FAILURES = 2  # of upstreams, that one answer survives
+MAX_REPAIRS = 64  # refused ids that one answer survives
 
 
 class UpstreamTokens:
@@ -58,7 +58,7 @@ class UpstreamTokens:
             if answer.walk.went_wrong:
                 answer.repairs += 1
             if answer.repairs > MAX_REPAIRS:
-                message = f"the upstream's output does not obey after {MAX_REPAIRS} corrections"
+                message = f"the upstream's output is still invalid after {MAX_REPAIRS} corrections"
                 raise UpstreamError(message)
             upstream = self.pool.pick(tuple(prompt[:AFFINITY]), answer.failed)
             try:
@@ -71,21 +71,23 @@ class UpstreamTokens:
                     raise
 
     def _check(self, prompt: Sequence[int], params: SamplingParams) -> None:
-        """Raise ValueError for what cannot be asked of an upstream."""
+        """Raise ValueError for a request that no upstream can answer."""
         if not prompt:
             raise ValueError("the prompt is empty")
         if len(prompt) + params.max_tokens > self.context_length:
             sizes = f"{len(prompt)} tokens of prompt and {params.max_tokens} of output"
             raise ValueError(f"{sizes} exceed the context of {self.context_length}")
         if params.prompt_logprobs is not None:
-            raise ValueError("echo with logprobs is not had from an upstream: leave one out")
+            raise ValueError(
+                "upstreams do not score prompts: echo with logprobs is not supported, leave one out"
+            )
 
     def _forced(self, answer: Answer) -> tuple[int, ...]:
-        """Ids that the mask leaves no choice about, which need no upstream."""
+        """Ids that the mask forces, for which no upstream is needed."""
         if answer.left <= 0:
             answer.finish = "length"
         forced: list[int] = []
-        # Scores are the model's, of every token: then it has to be asked for these too.
+        # Scores come from the model, so with logprobs even a forced id must be requested.
         while answer.params.logprobs is None and answer.finish is None:
             if self._can_hand_over(answer.next_schema()):
                 break
@@ -105,7 +107,7 @@ class UpstreamTokens:
         return schema is not None and any(can_guide(one.owner) for one in self.pool.upstreams)
 
     async def _ask(self, upstream: Upstream, answer: Answer) -> AsyncGenerator[TokenChunk, None]:
-        """What one request to an upstream adds to the answer, up to an id that is not taken."""
+        """What one request to an upstream adds to the answer, up to the first refused id."""
         params, bias, before = answer.params, answer.walk.bias(), len(answer.ids)
         guided = [
             {
@@ -133,7 +135,7 @@ class UpstreamTokens:
             async for chunk in chunks:
                 piece = reader.read(chunk)
                 if piece.finish_reason is not None:
-                    # Read on to the usage, and to the end of a connection that is not cut.
+                    # Keep reading: usage follows, and the connection should end cleanly.
                     last = piece
                     continue
                 taken, ends = self._take(upstream, answer, piece)
@@ -144,7 +146,7 @@ class UpstreamTokens:
         if last is None:
             raise UpstreamError("the upstream ended its output without a finish reason")
         taken, ends = self._take(upstream, answer, self._with_stop(answer, last))
-        # A correction asks for one token; if it brings none, the upstream has no more room.
+        # A correction asks for one token; if none comes, the upstream's context is full.
         whole = not bias or len(answer.ids) == before
         if not ends and whole and last.finish_reason == "length":
             answer.finish = "length"
@@ -154,12 +156,12 @@ class UpstreamTokens:
             )
 
     def _no_markup(self, params: SamplingParams) -> Mapping[int, float]:
-        """A bias for values: an engine may take a special for the text of its name."""
+        """A bias against special tokens, which an engine may take for the text of their names."""
         ids = set(self.tokenizer.specials.values()) - params.stop_token_ids
         return dict.fromkeys(sorted(ids), -STRONGEST_BIAS)
 
     def _take(self, upstream: Upstream, answer: Answer, piece: Piece) -> tuple[TokenChunk, bool]:
-        """The ids that are taken, and whether the request has to end behind them."""
+        """The accepted ids, and whether the request must end after them."""
         count, ends = 0, False
         for token_id in piece.token_ids:
             if not 0 <= token_id < self.tokenizer.vocab_size:
@@ -181,7 +183,7 @@ class UpstreamTokens:
         return TokenChunk(piece.token_ids[:count], answer.finish, scores), ends
 
     def _with_stop(self, answer: Answer, last: Piece) -> Piece:
-        """The last piece with the id that ended the output, which texts do not show."""
+        """The last piece with the id that ended the output, which text does not show."""
         stops = answer.params.stop_token_ids
         if last.finish_reason != "stop" or not stops.isdisjoint(last.token_ids[-1:]):
             return last
@@ -190,12 +192,12 @@ class UpstreamTokens:
         return replace(last, token_ids=(*last.token_ids, self._stop_id(stops)))
 
     def _stop_id(self, stops: frozenset[int]) -> int:
-        """The one that ends a turn, if it is among them."""
+        """The id that ends a turn, if it is a stop id."""
         end = self.tokenizer.special("<|im_end|>")
         return end if end in stops else min(stops, default=end)
 
     def _cached(self, answer: Answer, reader: OutputReader) -> int:
-        """Cached tokens of the prompt: of an answer in parts, those of the first part."""
+        """Cached tokens of the prompt; of an answer in several requests, those of the first."""
         if answer.counted:
             return 0
         answer.counted = True

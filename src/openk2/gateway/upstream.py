@@ -1,8 +1,8 @@
-"""`Upstream`: one OpenAI-compatible engine that others run, and what was found out about it.
+"""`Upstream`: one OpenAI-compatible engine that others run, and what is known about it.
 
-What it can do is not assumed. A field that engines differ in is sent until the engine refuses it
-by name, and is left out from then on; what its answers hold is seen in them (`upstream_output`).
-httpx is imported where it is used, as in `http`.
+Nothing about its abilities is assumed. An optional field is sent until the engine refuses it by
+name, and left out from then on; what its answers contain is read from them (`output`).
+httpx is imported where it is used, as in `generation`.
 """
 
 import json
@@ -33,8 +33,10 @@ logger = logging.getLogger(__name__)
 
 
 class UpstreamError(EngineError):
-    """An upstream did not answer, broke off, or broke the protocol. It names no address, which
-    is not its clients' business: the log does."""
+    """An upstream did not answer, broke off, or broke the protocol.
+
+    The message names no address, since clients see it; the log does.
+    """
 
 
 class Upstream:
@@ -42,10 +44,9 @@ class Upstream:
 
     base_url: with or without the final /v1. api_key: sent as a bearer token. timeout: seconds
     until the engine sends its next bytes.
-    healthy, reason: what the last probe or connection found; why it is not healthy.
-    outstanding: requests that it is answering. asked: those ever sent to it, refused ones too.
-    context_length, owner: as its card of the model says (`max_model_len`, `owned_by`); None until
-    it does.
+    healthy, reason: result of the last probe or connection, and why it is not healthy.
+    outstanding: requests in flight. asked: requests ever sent, refused ones included.
+    context_length, owner: `max_model_len` and `owned_by` of its model card; None until known.
     refused: fields that it refused by name.
     """
 
@@ -69,13 +70,13 @@ class Upstream:
         self._certificates = httpx.create_ssl_context()
 
     def fail(self, reason: str) -> None:
-        """It is not asked again before a probe finds it well."""
+        """Mark it unhealthy: it gets no requests until a probe succeeds."""
         if self.healthy:
             logger.warning("upstream %s is not healthy: %s", self.url, reason)
         self.healthy, self.reason = False, reason
 
     def probe(self) -> None:
-        """Ask for its health and its models; blocks for some seconds at most."""
+        """Request its health and its models; blocks for a few seconds at most."""
         import httpx
 
         try:
@@ -117,8 +118,8 @@ class Upstream:
     ) -> AsyncGenerator[dict[str, Any], None]:
         """The chunks of a streamed completion. Closing it closes the connection.
 
-        optional: fields that are sent unless it refused them by name. guidance: fields that take
-        the place of some of `fields`, the first of them that the request is not refused with.
+        optional: fields that are sent unless it refused them by name. guidance: sets of fields that
+        override some of `fields`; the first set that is not refused is used, or none.
         Raises RequestError for a refused request, EngineBusyError, UpstreamError.
         """
         import httpx
@@ -146,7 +147,7 @@ class Upstream:
                     named = {name for name in sent if name in str(error)}
                     if not isinstance(error, RequestError) or not (named or ways[1:]):
                         raise error
-                    # One less of either, so this ends.
+                    # Each retry drops a field or a way, so this ends.
                     self.refused |= named
                     if not named:
                         kind = [*ways[0].get("structured_outputs", ()), *ways[0]][0]
@@ -163,16 +164,16 @@ class Upstream:
 
 
 def checked(chunk: Any) -> dict[str, Any]:
-    """A chunk that is no error. Raises UpstreamError."""
+    """The chunk. Raises UpstreamError if it is an error or not an object."""
     if not isinstance(chunk, dict):
-        raise UpstreamError(f"the upstream sent {str(chunk)[:80]!r}, which is no chunk")
+        raise UpstreamError(f"the upstream sent {str(chunk)[:80]!r}, which is not a chunk")
     if chunk.get("error"):
         raise UpstreamError(f"the upstream failed: {error_message(json.dumps(chunk))}")
     return chunk
 
 
 async def refusal(response: "httpx.Response") -> Exception:
-    """What an error status means."""
+    """The exception that an error status stands for."""
     text = (await response.aread()).decode("utf-8", "replace")
     message = f"the upstream answered {response.status_code}: {error_message(text)}"
     if response.status_code in BUSY_STATUSES:

@@ -19,6 +19,8 @@ from openk2.generation.scores import ScoredToken, TokensScored
 class ChatAnswer:
     """What the assistant said. tool_calls: the complete ones. Sizes in tokens.
 
+    cut_call: the call in which max_tokens ended the answer, its arguments as far as they came.
+
     reasoning: what a model that thinks wrote before its answer.
     scores: of the raw tokens (`TokensScored`), the stop token excepted, if they were asked for.
     cached_tokens, stop_string: as in `ChatFinish`.
@@ -33,13 +35,15 @@ class ChatAnswer:
     stop_string: str | None = None
     scores: tuple[ScoredToken, ...] = ()
     reasoning: str = ""
+    cut_call: ToolCall | None = None
 
     def message(self) -> dict[str, Any]:
-        """The answer as an OpenAI assistant message, fit to be the history of the next turn."""
+        """The answer as an OpenAI assistant message; of one that was not cut, fit for a history."""
         message: dict[str, Any] = {"role": "assistant", "content": self.content}
         if self.reasoning:
             message["reasoning_content"] = self.reasoning
-        if not self.tool_calls:
+        made = (*self.tool_calls, *([self.cut_call] if self.cut_call is not None else []))
+        if not made:
             return message
         calls = [
             {
@@ -47,13 +51,13 @@ class ChatAnswer:
                 "type": "function",
                 "function": {"name": call.name, "arguments": call.arguments},
             }
-            for call in self.tool_calls
+            for call in made
         ]
         return {**message, "content": self.content or None, "tool_calls": calls}
 
 
 async def complete(generator: ChatGenerator, request: ChatRequest) -> ChatAnswer:
-    """Stream the whole answer and join it; a call that was cut off is left out.
+    """Stream the whole answer and join it.
 
     Raises what `ChatGenerator.stream` raises. Cancelling it cancels the request.
     """
@@ -78,6 +82,7 @@ async def complete(generator: ChatGenerator, request: ChatRequest) -> ChatAnswer
                         event.stop_string,
                         tuple(scores),
                         output.reasoning,
+                        output.cut_call if event.reason == "length" else None,
                     )
                 case _:
                     said.append(event)

@@ -1,4 +1,4 @@
-"""A chat request, the events of its answer, and the protocol of whatever answers it."""
+"""`ChatRequest`, the events of its answer, and the `ChatGenerator` protocol."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ ChatFinishReason = Literal["stop", "length", "tool_calls"]
 
 @dataclass(frozen=True)
 class NamedTool:
-    """The one tool that is called, once."""
+    """A tool_choice that forces one call of this tool."""
 
     name: str
 
@@ -25,9 +25,10 @@ ToolChoice = Literal["auto", "none", "required"] | NamedTool
 
 @dataclass(frozen=True)
 class JsonFormat:
-    """The content is JSON and nothing else.
+    """The content must be JSON and nothing else.
 
-    schema: what it obeys, a JSON Schema (draft 2020-12); None: any object. name: the client's.
+    schema: a JSON Schema (draft 2020-12) that it must satisfy; None allows any object. name: the
+        client's name for the schema.
     """
 
     schema: Mapping[str, Any] | bool | None = None
@@ -43,6 +44,8 @@ class ChatRequest(GenerationSettings):
         a NamedTool: one call of it.
     parallel_tool_calls: False: at most one call.
     response_format: None: text. Only where the answer holds no calls.
+    is_continued: the last message, the assistant's text, is the beginning of the answer; the events
+        are what follows it.
     max_tokens: output tokens at most; None is what the context leaves.
 
     Raises RequestError, with the field in OpenAI's words, for two tools of one name, for a
@@ -55,6 +58,7 @@ class ChatRequest(GenerationSettings):
     parallel_tool_calls: bool = True
     response_format: JsonFormat | None = None
     max_tokens: int | None = None
+    is_continued: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -73,10 +77,28 @@ class ChatRequest(GenerationSettings):
         if self.response_format is not None and names and choice != "none":
             message = 'is set beside tools: send one of the two, or tool_choice "none"'
             raise RequestError(f"response_format {message}", "response_format")
+        if self.is_continued:
+            self.check_continued()
+
+    def check_continued(self) -> None:
+        """Raise RequestError if the last message cannot be the beginning of this answer."""
+        place, last = f"messages[{len(self.messages) - 1}]", self.messages[-1]
+        if last.get("tool_calls"):
+            raise RequestError(f"{place} has tool_calls: only a text can be continued", place)
+        if not isinstance(last.get("content"), str) or not last["content"]:
+            field = f"{place}.content"
+            raise RequestError(f"{field} must be a text, not empty, to be continued", field)
+        for field, holds in {
+            "response_format": self.response_format is not None,
+            "tool_choice": self.tool_choice not in ("auto", "none"),
+        }.items():
+            if holds:
+                message = f"{field} cannot be kept when {place} begins the answer: leave one out"
+                raise RequestError(message, field)
 
 
 def tool_names(tools: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The tools' names, in order. A tool without one is left to whoever renders it to refuse."""
+    """The names of the tools, in order. A tool without a name is refused later, by the renderer."""
     functions = [tool.get("function") for tool in tools if isinstance(tool, Mapping)]
     return [str(one["name"]) for one in functions if isinstance(one, Mapping) and "name" in one]
 
@@ -85,10 +107,10 @@ def tool_names(tools: Sequence[Mapping[str, Any]]) -> list[str]:
 class ChatFinish:
     """The last event of an answer. Sizes in tokens, the stop token included.
 
-    reason: "tool_calls" if at least one call is complete and none was cut off by max_tokens.
+    reason: "tool_calls" if at least one call is complete and max_tokens did not cut the output.
     cached_tokens: how many of the prompt's tokens were not computed anew.
     stop_string: the one that ended the answer; its tokens count.
-    calls: what became of those that the model began; an answer from elsewhere does not say.
+    calls: counts of the calls the model began; zero for answers of a remote chat endpoint.
     """
 
     reason: ChatFinishReason
@@ -101,9 +123,9 @@ class ChatFinish:
 
 @dataclass(frozen=True)
 class PromptRead:
-    """The first event of an answer whose generator counts the prompt itself. Sizes in tokens.
+    """The first event of an answer, if the generator knows the prompt's length. Sizes in tokens.
 
-    cached_tokens: as far as it is known before the output ends; `ChatFinish` has the last word.
+    cached_tokens: as far as known before the output ends; `ChatFinish` has the final count.
     """
 
     prompt_tokens: int
@@ -114,13 +136,13 @@ ChatEvent = PromptRead | OutputEvent | TokensScored | ChatFinish
 
 
 class OutputMasks(Protocol):
-    """Makes what a request demands of its output a mask for whoever samples it."""
+    """Turns the constraints of a request (tools, JSON) into a mask for the sampler."""
 
     def mask(self, request: ChatRequest, *, max_tokens: int, first_number: int) -> TokenMask | None:
-        """A fresh mask; None if every output will do. May take a while: not for an event loop.
+        """A fresh mask; None if the output is unconstrained. May block: call it in a thread.
 
-        max_tokens: what the output must end within. first_number: calls of the history.
-        Raises RequestError, with the field, for a demand that cannot be met.
+        max_tokens: the output must end within so many tokens. first_number: calls in the history.
+        Raises RequestError, with the field, for a constraint that cannot be enforced.
         """
         ...
 
@@ -129,7 +151,7 @@ class ChatGenerator(Protocol):
     """Answers chat requests."""
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
-        """Yield the answer as it is made, a `ChatFinish` last. Closing it cancels the request.
+        """Yield the answer as it is generated, `ChatFinish` last. Closing it cancels the request.
 
         Raises, before the first event: openk2.chat.RenderError for messages that cannot be
         rendered, RequestError (ContextLengthError is one), openk2.protocol.EngineBusyError.

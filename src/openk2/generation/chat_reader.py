@@ -1,4 +1,4 @@
-"""`ChatReader`: the token chunks of one answer -> its events."""
+"""`ChatReader`: turn the token chunks of one answer into its events."""
 
 from collections.abc import Iterator
 
@@ -40,7 +40,7 @@ class ChatReader:
     def _read(self, chunk: TokenChunk) -> Iterator[ChatEvent]:
         self._completion_tokens += len(chunk.token_ids)
         self._cached_tokens += chunk.cached_tokens
-        # The stop token is no text, whichever id a checkpoint's files make one.
+        # The stop token is not text, whichever id a checkpoint's files declare.
         said = chunk.token_ids[:-1] if chunk.finish_reason == "stop" else chunk.token_ids
         if chunk.logprobs is not None and said:
             yield TokensScored(score(self._tokenizer, chunk.logprobs[: len(said)]))
@@ -52,7 +52,7 @@ class ChatReader:
             yield from self._end(chunk.finish_reason)
 
     def _pass(self, event: OutputEvent) -> Iterator[ChatEvent]:
-        """The event, its text up to a stop string."""
+        """The event, its text cut at a stop string."""
         if isinstance(event, ContentDelta):
             yield from content(self._stops.feed(event.text))
             if self._stops.matched is not None:
@@ -73,8 +73,8 @@ class ChatReader:
 
     def _finish(self, reason: FinishReason) -> ChatFinish:
         self.finished = True
-        cut_off = reason == "length" and self._parser.counts.truncated > 0
-        called = self._parser.completed_calls > 0 and not cut_off
+        # Cut is cut: whole calls before the limit do not say that no other was to come.
+        called = self._parser.completed_calls > 0 and reason != "length"
         return ChatFinish(
             "tool_calls" if called else reason,
             self._prompt_tokens,

@@ -1,4 +1,4 @@
-"""A raw completion request, the events of its output, and the protocol of whatever answers it."""
+"""`CompletionRequest`, the events of its output, and the `CompletionGenerator` protocol."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -15,11 +15,11 @@ DEFAULT_MAX_TOKENS = 16  # OpenAI's
 
 @dataclass(frozen=True)
 class CompletionRequest(GenerationSettings):
-    """A prompt to go on from.
+    """A prompt to continue.
 
-    prompt: text, in which the names of specials mean the specials, or token ids.
+    prompt: token ids, or text in which the name of a special token stands for that token.
     max_tokens: output tokens at most; 0 only with echo.
-    echo: the prompt is the beginning of the text, and its tokens of the scores.
+    echo: the text and the scores start with the prompt's.
     """
 
     prompt: str | Sequence[int]
@@ -31,13 +31,14 @@ CompletionEvent = ContentDelta | TokensScored | ChatFinish
 
 
 class CompletionGenerator(Protocol):
-    """Goes on from prompts."""
+    """Continues prompts."""
 
     def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent, None]:
-        """Yield the output as it is made, a `ChatFinish` last. Closing it cancels the request.
+        """Yield the output as it is generated, `ChatFinish` last. Closing it cancels the request.
 
-        Text holds specials by their names, but not the token that ends the output; the scores
-        hold that too. Raises, before the first event: RequestError (ContextLengthError is one),
+        Special tokens appear in the text by name, except the one that ends the output, which only
+        the scores include.
+        Raises, before the first event: RequestError (ContextLengthError is one),
         openk2.protocol.EngineBusyError.
         """
         ...
@@ -45,7 +46,7 @@ class CompletionGenerator(Protocol):
 
 @dataclass(frozen=True)
 class Completion:
-    """A whole output. scores: empty if none were asked for. Sizes in tokens."""
+    """A whole output. scores: empty unless requested. Sizes in tokens."""
 
     text: str
     scores: tuple[ScoredToken, ...]

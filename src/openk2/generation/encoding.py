@@ -42,6 +42,8 @@ def text_size(messages: Sequence[Mapping[str, Any]]) -> int:
     for message in messages:
         content = message.get("content") if isinstance(message, Mapping) else None
         for part in content if isinstance(content, list) else [content]:
-            text = part.get("text") if isinstance(part, Mapping) else part
+            text = part
+            if isinstance(part, Mapping):
+                text = part.get("text") if part.get("type") == "text" else None
             size += len(text) if isinstance(text, str) else 0
     return size

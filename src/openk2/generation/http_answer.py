@@ -25,7 +25,7 @@ async def answer_events(
 ) -> AsyncGenerator[ChatEvent, None]:
     """The events of a streamed answer, its chunks' usage wherever the server puts it.
 
-    scored: logprobs were asked for, so an answer without any is an error.
+    scored: logprobs were requested, so an answer without any is an error.
     """
     reason: ChatFinishReason | None = None
     usage: dict[str, Any] | None = None

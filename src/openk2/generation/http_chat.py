@@ -1,6 +1,6 @@
 """`HttpChat`: any server that speaks OpenAI's chat completions is a `ChatGenerator`.
 
-httpx is imported where it is used, as in `endpoint`.
+httpx is imported where it is used; `endpoint` says why.
 """
 
 import json

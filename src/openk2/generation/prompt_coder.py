@@ -1,4 +1,4 @@
-"""`PromptCoder`: prompts as token ids, for clients that count or cut them themselves."""
+"""`PromptCoder`: prompts as token ids, for clients that count or truncate them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class PromptCoder:
-    """What the model would be given, and back to text.
+    """Encodes what the model would be given, and decodes ids to text.
 
     context_length: prompt plus output tokens that one request may hold.
     """
@@ -32,9 +32,9 @@ class PromptCoder:
         return await self._threads.run(function, *arguments)
 
     def encode_text(self, prompt: str) -> list[int]:
-        """Ids of a raw prompt, in which the names of specials mean the specials.
+        """Ids of a raw prompt, in which the name of a special token stands for that token.
 
-        Raises ContextLengthError for a text that cannot fit whatever it says.
+        Raises ContextLengthError for a text that is too long whatever it says.
         """
         refuse_too_long(len(prompt), self.tokenizer, self.context_length, "prompt")
         return self.tokenizer.encode_markup(prompt)
@@ -59,7 +59,7 @@ class PromptCoder:
         return encoded.token_ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of the ids, specials by name. Raises RequestError for an id that does not exist."""
+        """Text of the ids, special tokens by name. Raises RequestError for an unknown id."""
         try:
             return self.tokenizer.decode(ids)
         except ValueError as error:
@@ -70,5 +70,5 @@ class PromptCoder:
         return [self.decode([token_id]) for token_id in ids]
 
     def info(self) -> dict[str, Any]:
-        """What a checkpoint's tokenizer_config.json says, and its chat template."""
+        """The content of a checkpoint's tokenizer_config.json, and its chat template."""
         return {**tokenizer_config(self.context_length), "chat_template": CHAT_TEMPLATE}

@@ -1,4 +1,4 @@
-"""`RawCompletion`: text or token ids on top of a generator of token ids, without any format."""
+"""`RawCompletion`: a `CompletionGenerator` over any `TokenGenerator`, without a chat format."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -14,7 +14,7 @@ from openk2.protocol import SamplingParams, TokenGenerator
 
 
 class RawCompletion:
-    """Prompt -> ids -> output ids -> text, specials by name.
+    """Prompt -> ids -> output ids -> text, special tokens by name.
 
     stop_ids: the ids that end an output.
     """
@@ -71,7 +71,8 @@ class RawCompletion:
             raise ContextLengthError(*sizes, param="prompt")
         scored = request.logprobs if request.echo else None
         if request.max_tokens == 0:
-            # A generator that makes no token has to score the prompt, and has no token to score.
+            # SamplingParams allows no output only if the prompt is scored; there is then no output
+            # token to score.
             scored, request = scored or 0, replace(request, logprobs=None)
         return request.sampling(
             max_tokens=request.max_tokens,

@@ -1,4 +1,4 @@
-"""`RawReader`: the token chunks of one raw completion -> its events."""
+"""`RawReader`: turn the token chunks of one raw completion into its events."""
 
 import codecs
 from collections.abc import Iterator, Sequence

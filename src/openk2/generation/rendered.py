@@ -1,4 +1,4 @@
-"""`RenderedChat`: K2's conversation format on top of a generator of token ids."""
+"""`RenderedChat`: a `ChatGenerator` that renders K2's format over any `TokenGenerator`."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -18,7 +18,7 @@ class RenderedChat:
     """Messages -> prompt ids -> output ids -> events.
 
     stop_ids: the ids that end an answer: the tokenizer's and those the checkpoint's files name.
-    masks: makes outputs obey; without it, what only a mask can promise is refused.
+    masks: enforces tools and JSON; without it, requests that need enforcement are refused.
     """
 
     def __init__(
@@ -37,21 +37,24 @@ class RenderedChat:
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """See `ChatGenerator.stream`."""
         # With tool_choice "none" no tool is declared, and the parser drops calls of undeclared
-        # tools: the model is neither invited to call nor heard when it does.
+        # tools, so the model is not invited to call and a call it makes anyway is ignored.
         tools = () if request.tool_choice == "none" else request.tools
         # Off the event loop: encoding a prompt of 100,000 tokens takes a good part of a second.
-        prompt, call_count = await self._threads.run(self.encode, request.messages, tools)
+        prompt, call_count = await self._threads.run(self.prompt, request, tools)
         params = self.sampling(request, len(prompt))
         mask = await self.mask(request, params.max_tokens, call_count)
         names = argument_names(tools)
-        parser = OutputParser(self.tokenizer, names, argument_names=names, first_number=call_count)
+        # A marker is an id that the mask let through; text that spells one is text.
+        parser = OutputParser(
+            self.tokenizer, names, argument_names=names, first_number=call_count, spelt_calls=False
+        )
         reader = ChatReader(self.tokenizer, parser, request.stop, len(prompt))
         async with aclosing(token_chunks(self.token_generator, prompt, params, mask)) as chunks:
-            told = False
+            has_begun = False
             async for chunk in chunks:
-                if not told:
+                if not has_begun:
                     # Not before the first chunk: until then an error is an ordinary response.
-                    told = True
+                    has_begun = True
                     yield PromptRead(len(prompt), chunk.cached_tokens)
                 for event in reader.read(chunk):
                     yield event
@@ -61,7 +64,7 @@ class RenderedChat:
     async def mask(
         self, request: ChatRequest, max_tokens: int, first_number: int
     ) -> TokenMask | None:
-        """What the request demands, as a mask. Raises RequestError if it cannot be met."""
+        """The request's mask; None if unconstrained. Raises RequestError, see `OutputMasks`."""
         if self.masks is None:
             refuse_demands(request)
             return None
@@ -69,14 +72,24 @@ class RenderedChat:
             self.masks.mask, request, max_tokens=max_tokens, first_number=first_number
         )
 
+    def prompt(
+        self, request: ChatRequest, tools: Sequence[Mapping[str, Any]]
+    ) -> tuple[list[int], int]:
+        """The request's prompt, up to where the answer goes on, and the history's calls.
+
+        Raises ContextLengthError for text that is too long whatever it says.
+        """
+        size, context_length = text_size(request.messages), self.token_generator.context_length
+        refuse_too_long(size, self.tokenizer, context_length)
+        if not request.is_continued:
+            return self.encode(request.messages, tools)
+        token_ids, call_count = self.encode(request.messages[:-1], tools)
+        return token_ids + self.tokenizer.encode(request.messages[-1]["content"]), call_count
+
     def encode(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
     ) -> tuple[list[int], int]:
-        """The prompt's ids, and how many calls the history has.
-
-        Raises ContextLengthError for text that cannot fit whatever it says.
-        """
-        refuse_too_long(text_size(messages), self.tokenizer, self.token_generator.context_length)
+        """The prompt's ids, and how many calls the history has."""
         history = canonical_history(messages)
         return encode_chat(self.tokenizer, history.messages, tools).token_ids, history.call_count
 
@@ -97,7 +110,7 @@ class RenderedChat:
 
 
 def refuse_demands(request: ChatRequest) -> None:
-    """Raise RequestError for what a generator without masks cannot promise."""
+    """Raise RequestError for a constraint that only a mask could enforce."""
     demands = {
         "tool_choice": request.tool_choice not in ("auto", "none"),
         "parallel_tool_calls": not request.parallel_tool_calls and bool(request.tools),
@@ -107,5 +120,7 @@ def refuse_demands(request: ChatRequest) -> None:
         demands[f"tools[{index}].function.strict"] = bool(tool["function"].get("strict"))
     for field, demanded in demands.items():
         if demanded:
-            message = f"{field} demands what this model has no grammar for: leave it out"
+            message = (
+                f"{field} needs constrained decoding, which this model does not have: leave it out"
+            )
             raise RequestError(message, field)

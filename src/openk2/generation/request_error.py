@@ -1,4 +1,4 @@
-"""`RequestError`: a request that cannot be answered as it is; whoever sent it can mend it."""
+"""`RequestError`: a request that cannot be answered as it is; its sender has to change it."""
 
 
 class RequestError(ValueError):

@@ -1,4 +1,4 @@
-"""`ScriptedChat`: answers given in advance, for tests of what talks to a model."""
+"""`ScriptedChat`: a `ChatGenerator` with answers given in advance, for tests."""
 
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable

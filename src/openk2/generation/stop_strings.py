@@ -1,4 +1,4 @@
-"""`StopStrings`: where text that arrives in pieces first holds one of some strings.
+"""`StopStrings`: find the first stop string in text that arrives in pieces.
 
 What is found depends on the text alone and not on its pieces: the string that is complete first,
 and of two that are complete at the same character the one that begins earlier.
@@ -17,10 +17,10 @@ class StopStrings:
         self.matched: str | None = None
         self._strings = tuple(strings)
         self._longest = max(map(len, strings), default=0)
-        self._held = ""  # text that a string may be beginning in
+        self._held = ""  # text that may be the start of a stop string
 
     def feed(self, text: str) -> str:
-        """Take more text; returns what of it, and of text held back, stands before any string."""
+        """Take more text; returns what is certain to be before any stop string."""
         if self.matched is not None:
             return ""
         text = self._held + text
@@ -35,12 +35,12 @@ class StopStrings:
         return text[:certain]
 
     def flush(self) -> str:
-        """No more text follows here: returns what was held back, as it is text after all."""
+        """End of the text: returns what was held back."""
         held, self._held = self._held, ""
         return held
 
     def _beginning(self, text: str) -> int:
-        """The length of the longest end of the text that is the beginning of a string."""
+        """The length of the longest suffix of the text that starts a stop string."""
         for length in range(min(len(text), self._longest - 1), 0, -1):
             if any(string.startswith(text[-length:]) for string in self._strings):
                 return length

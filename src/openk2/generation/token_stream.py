@@ -1,4 +1,4 @@
-"""`token_chunks`: a token generator's output, checked, with its refusals as RequestErrors."""
+"""`token_chunks`: a token generator's output, checked, its ValueErrors as RequestErrors."""
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
@@ -35,7 +35,7 @@ async def token_chunks(
 
 
 def check_scores(chunk: TokenChunk, params: SamplingParams, *, first: bool) -> None:
-    """Raise RuntimeError if scores were asked for and are not there, one a token."""
+    """Raise RuntimeError unless there is one score per token, if scores were requested."""
     if params.logprobs is not None and len(chunk.logprobs or ()) != len(chunk.token_ids):
         raise RuntimeError(f"{len(chunk.token_ids)} tokens came with logprobs {chunk.logprobs}")
     if first and params.prompt_logprobs is not None and chunk.prompt_logprobs is None:
@@ -43,7 +43,7 @@ def check_scores(chunk: TokenChunk, params: SamplingParams, *, first: bool) -> N
 
 
 def single_tokens(chunk: TokenChunk) -> Iterator[TokenChunk]:
-    """The chunk's tokens in chunks of one, so that an output can end after any of them."""
+    """The chunk as chunks of one token, so that an output can end after any of them."""
     if len(chunk.token_ids) < 2:
         yield chunk
         return

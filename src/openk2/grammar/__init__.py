@@ -4,14 +4,14 @@
 """
 
 from openk2.grammar.chat_masks import ChatMasks, demand_of
-from openk2.grammar.course import BoundedMask
+from openk2.grammar.course import CourseMask
 from openk2.grammar.demand import DeclaredTool, Demand, JsonContent, JsonSchema, ToolCalls
 from openk2.grammar.enforcer import Enforcer
 from openk2.grammar.error import GrammarError
 
 __all__ = [
-    "BoundedMask",
     "ChatMasks",
+    "CourseMask",
     "DeclaredTool",
     "Demand",
     "Enforcer",

@@ -5,7 +5,7 @@ from typing import Any
 
 from openk2.chat import Tokenizer
 from openk2.generation import ChatRequest, NamedTool, RequestError
-from openk2.grammar.course import BoundedMask
+from openk2.grammar.course import CourseMask
 from openk2.grammar.demand import DeclaredTool, Demand, JsonContent, ToolCalls
 from openk2.grammar.enforcer import Enforcer
 from openk2.grammar.error import GrammarError
@@ -17,9 +17,13 @@ class ChatMasks:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._enforcer = Enforcer(tokenizer)
 
+    def stats(self) -> Mapping[str, float]:
+        """Counts for metrics."""
+        return self._enforcer.stats()
+
     def mask(
         self, request: ChatRequest, *, max_tokens: int, first_number: int
-    ) -> BoundedMask | None:
+    ) -> CourseMask | None:
         """See `OutputMasks.mask`."""
         demand = demand_of(request)
         if demand is None:
@@ -48,7 +52,8 @@ def demand_of(request: ChatRequest) -> Demand | None:
 def declared(tool: Mapping[str, Any]) -> DeclaredTool:
     """An OpenAI tool as a `DeclaredTool`."""
     function = tool["function"]
-    return DeclaredTool(function["name"], function.get("parameters"))
+    strict = function.get("strict") is True
+    return DeclaredTool(function["name"], function.get("parameters"), strict=strict)
 
 
 def field_of(error: GrammarError, tools: Sequence[Mapping[str, Any]]) -> str:

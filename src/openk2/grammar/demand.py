@@ -10,10 +10,15 @@ ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
 
 @dataclass(frozen=True)
 class DeclaredTool:
-    """A declared tool. parameters: the JSON Schema of its arguments; None or {}: any object."""
+    """A declared tool. parameters: the JSON Schema of its arguments; None or {}: any object.
+
+    strict: whether the schema is enforced exactly or refused; otherwise the keywords that cannot be
+    enforced are left to the model.
+    """
 
     name: str
     parameters: JsonSchema | None = None
+    strict: bool = True
 
     @property
     def schema(self) -> JsonSchema:

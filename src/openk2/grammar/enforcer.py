@@ -1,19 +1,32 @@
 """`Enforcer`: demands in, token masks out. Compiled schemas are cached."""
 
 import json
-from collections import OrderedDict
+import logging
 from collections.abc import Mapping
-from threading import Lock
+from dataclasses import dataclass
 
 from openk2.chat import Tokenizer
-from openk2.grammar.course import BoundedMask, ContentCourse, Course, ToolSection, ValueGrammar
-from openk2.grammar.demand import Demand, JsonContent, JsonSchema, ToolCalls
+from openk2.grammar.course import ContentCourse, Course, CourseMask, ToolSection, ValueGrammar
+from openk2.grammar.demand import (
+    ANY_OBJECT,
+    DeclaredTool,
+    Demand,
+    JsonContent,
+    JsonSchema,
+    ToolCalls,
+)
 from openk2.grammar.error import GrammarError
 from openk2.grammar.matcher import TokenVocabulary
+from openk2.grammar.schema import loosen
+from openk2.grammar.schema_cache import SchemaCache
 
-# How many compiled schemas the cache holds, some 100 kB each; the least recently used go first.
-MAX_CACHED = 512
+logger = logging.getLogger(__name__)
+
+# Bytes that compiled schemas, and errors, may take; the least recently used go first.
+MAX_CACHED_BYTES = 256 * 2**20
 MAX_SCHEMA_CHARACTERS = 500_000
+# Keywords of one schema that are left to the model; with more of them all of it is.
+MAX_LEFT = 16
 
 
 class Enforcer:
@@ -24,31 +37,32 @@ class Enforcer:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._vocabulary = TokenVocabulary(tokenizer)
-        self._cache: OrderedDict[str, ValueGrammar] = OrderedDict()
-        self._lock = Lock()
+        self._cache: SchemaCache[ValueGrammar | GrammarError] = SchemaCache(MAX_CACHED_BYTES)
+        self._loosened: SchemaCache[_Loosened] = SchemaCache(MAX_CACHED_BYTES // 4)
+        self._keywords_left = 0
 
-    def mask(self, demand: Demand, *, max_tokens: int, first_number: int = 0) -> BoundedMask:
-        """A new mask for one output.
+    def mask(self, demand: Demand, *, max_tokens: int, first_number: int = 0) -> CourseMask:
+        """A fresh mask for one output.
 
         max_tokens: how many ids the output may have, including the stop token. first_number: how
         many calls the conversation already has.
         Raises GrammarError if a schema cannot be enforced or the shortest output does not fit.
         """
         course = self._course(demand, first_number)
-        shortest = _length(course)
-        if course.owing and shortest > max_tokens:
+        shortest = course.shortest()
+        if shortest > max_tokens:
             raise GrammarError(
                 f"the shortest valid output has {shortest} tokens, max_tokens is {max_tokens}",
                 shortest=shortest,
             )
-        return BoundedMask(self._vocabulary, course, max_tokens)
+        return CourseMask(self._vocabulary, course)
 
     def shortest(self, demand: Demand, *, first_number: int = 0) -> int:
         """How many ids the shortest valid output has, with the stop token; 1 if calls are optional.
 
         Raises GrammarError if a schema cannot be enforced.
         """
-        return _length(self._course(demand, first_number))
+        return self._course(demand, first_number).shortest()
 
     def _course(self, demand: Demand, first_number: int) -> Course:
         if isinstance(demand, JsonContent):
@@ -69,12 +83,17 @@ class Enforcer:
             if tool.name in grammars:
                 raise GrammarError("is declared twice", tool=tool.name)
             try:
-                grammars[tool.name] = self._grammar(tool.schema)
+                grammars[tool.name] = self._grammar(tool.schema, tool)
             except GrammarError as error:
                 raise error.of_tool(tool.name) from None
         return grammars
 
-    def _grammar(self, schema: JsonSchema) -> ValueGrammar:
+    def stats(self) -> Mapping[str, float]:
+        """Counts for metrics: keywords that tools' schemas left to the model, in all requests."""
+        return {"schema_keywords_left": self._keywords_left}
+
+    def _grammar(self, schema: JsonSchema, tool: DeclaredTool | None = None) -> ValueGrammar:
+        """The compiled schema. tool: whose it is; None: of content, which is strict."""
         try:
             # Not sorted: properties are generated in the order of the schema.
             text = json.dumps(schema, allow_nan=False)
@@ -82,24 +101,58 @@ class Enforcer:
             raise GrammarError("nests too deep") from None
         except (TypeError, ValueError) as error:
             raise GrammarError(f"is not JSON: {error}") from None
-        if len(text) > MAX_SCHEMA_CHARACTERS:
-            raise GrammarError(
-                f"has {len(text):,} characters: at most {MAX_SCHEMA_CHARACTERS:,} may be"
-            )
-        with self._lock:
-            if text in self._cache:
-                self._cache.move_to_end(text)
-                return self._cache[text]
-        grammar = ValueGrammar(self._vocabulary, json.loads(text))
-        with self._lock:
-            self._cache[text] = grammar
-            while len(self._cache) > MAX_CACHED:
-                self._cache.popitem(last=False)
-        return grammar
+        if tool is None or tool.strict:
+            return self._compiled(text)
+        loosened = self._loosened.get(text) or self._loosen(text, tool.name)
+        self._keywords_left += len(loosened.left)
+        return loosened.grammar
+
+    def _compiled(self, text: str) -> ValueGrammar:
+        """The grammar of a schema's JSON, or its error as it was raised at first."""
+        known = self._cache.get(text)
+        if known is None:
+            try:
+                if len(text) > MAX_SCHEMA_CHARACTERS:
+                    raise GrammarError(
+                        f"has {len(text):,} characters: at most {MAX_SCHEMA_CHARACTERS:,} may be"
+                    )
+                known = ValueGrammar(self._vocabulary, json.loads(text))
+                self._cache.put(text, known, known.size)
+            except GrammarError as error:
+                known = error
+                self._cache.put(text, error, 2_000)
+            except RecursionError:
+                known = GrammarError("nests too deep")
+                self._cache.put(text, known, 2_000)
+        if isinstance(known, GrammarError):
+            raise known.again()
+        return known
+
+    def _loosen(self, text: str, tool: str) -> "_Loosened":
+        """As much of a schema as can be enforced; what cannot is named once in the log."""
+        left: list[str] = []
+        grammar: ValueGrammar | None = None
+        loosened = json.loads(text) if len(text) <= MAX_SCHEMA_CHARACTERS else None
+        while grammar is None and loosened is not None:
+            try:
+                grammar = self._compiled(json.dumps(loosened))
+            except GrammarError as error:
+                taken = loosen(loosened, error) if len(left) < MAX_LEFT else None
+                loosened = None if taken is None else loosened
+                left += [] if taken is None else [taken]
+        if grammar is None:
+            left, grammar = ["#"], self._compiled(json.dumps(ANY_OBJECT))
+        if left:
+            logger.warning("tool %.80r: left to the model: %.500s", tool, ", ".join(left))
+        found = _Loosened(grammar, tuple(left))
+        # The grammar itself is counted where it is kept.
+        self._loosened.put(text, found, 200)
+        return found
 
 
-def _length(course: Course) -> int:
-    closing = course.closing()
-    if closing is None:
-        raise GrammarError("has no shortest value that can be found: simplify its patterns")
-    return len(closing)
+@dataclass(frozen=True)
+class _Loosened:
+    """A schema's grammar. left: places of the keywords that it does not enforce."""
+
+    grammar: ValueGrammar
+    left: tuple[str, ...]

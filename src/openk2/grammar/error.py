@@ -28,6 +28,10 @@ class GrammarError(ValueError):
         owner = f"tool {tool!r}: " if tool is not None else ""
         super().__init__(f"{owner}{place} {problem}" if shortest is None else problem)
 
+    def again(self) -> "GrammarError":
+        """The same error, to be raised once more."""
+        return GrammarError(self.problem, pointer=self.pointer, keyword=self.keyword)
+
     def of_tool(self, tool: str) -> "GrammarError":
         """The same error, naming the tool."""
         return GrammarError(self.problem, pointer=self.pointer, keyword=self.keyword, tool=tool)

@@ -5,8 +5,9 @@ so a recursive schema is finite. `schema` produces this form and everything else
 """
 
 import json
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -50,37 +51,41 @@ class LiteralShape:
 
 @dataclass(frozen=True)
 class StringShape:
-    """A string. Lengths are in characters; it must match every pattern and every format."""
+    """A string. Lengths in characters; each of `patterns` is found in it, none of `absent`."""
 
     min_length: int = 0
     max_length: int | None = None
     patterns: tuple[str, ...] = ()
-    formats: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
 
     @property
     def plain(self) -> bool:
-        """Whether only its length is constrained."""
-        return not self.patterns and not self.formats
+        """Whether nothing but its length counts."""
+        return not self.patterns and not self.absent
 
 
 @dataclass(frozen=True)
 class NumberShape:
-    """A number, or an integer, from low to high inclusive; a multiple of `multiple` if given."""
+    """A number, or an integer, from low to high, both included; a multiple of `multiple`."""
 
     integer: bool
     low: float
     high: float
-    multiple: float | None = None
+    multiple: Fraction | None = None
 
 
 @dataclass(frozen=True)
 class ArrayShape:
-    """An array: item i has the node `prefix[i]` or, after the prefix, `rest` (NEVER: no more)."""
+    """An array: item i is `prefix[i]` or, beyond it, `rest` (NEVER: no more).
+
+    unique: no two items are equal; then there is no prefix, and `rest` has literals only.
+    """
 
     prefix: tuple[int, ...]
     rest: int
     min_items: int
     max_items: int | None
+    unique: bool = False
 
     def item(self, index: int) -> int:
         """The node of an item."""
@@ -91,25 +96,26 @@ class ArrayShape:
 class ObjectShape:
     """An object. Named properties are generated first, in this order, then other keys.
 
-    properties: (name, node); NEVER: the name may not occur.
-    patterns: (pattern, node) of the other keys that match the pattern. No key matches two.
-    additional: the node of every remaining key; NEVER: there is none.
-    closed: patterns that no other key may match.
-    min_extra, max_extra: how many other keys there may be.
+    properties: name -> node; NEVER: the name may not occur.
+    extras: what a further key looks like -> node; no key is two of them.
+    min_extra, max_extra: how many further keys.
     """
 
     properties: tuple[tuple[str, int], ...]
     required: frozenset[str]
-    patterns: tuple[tuple[str, int], ...]
-    additional: int
-    closed: tuple[str, ...] = ()
+    extras: tuple[tuple[StringShape, int], ...] = ()
     min_extra: int = 0
     max_extra: int | None = None
 
     @property
     def open(self) -> bool:
-        """Whether other keys may occur."""
-        return bool(self.patterns or self.additional != NEVER) and self.max_extra != 0
+        """Whether further keys may occur."""
+        return bool(self.extras) and self.max_extra != 0
+
+    @cached_property
+    def names(self) -> Mapping[str, int]:
+        """The named properties' nodes."""
+        return dict(self.properties)
 
 
 ScalarShape = StringShape | NumberShape
@@ -127,3 +133,21 @@ class Shapes:
     def node(self, number: int) -> Alternatives:
         """The alternatives of a node; none for NEVER."""
         return () if number == NEVER else self.nodes[number]
+
+    def literals(self, shape: ArrayShape) -> list[bytes]:
+        """The JSON of the literals that the items of a `unique` array may be, shortest first."""
+        alternatives = self.node(shape.rest)
+        texts = {
+            text for one in alternatives if isinstance(one, LiteralShape) for text in one.texts
+        }
+        return sorted((text.encode() for text in texts), key=lambda text: (len(text), text))
+
+
+def children(shape: ValueShape) -> Iterator[int]:
+    """The nodes that a shape refers to."""
+    nodes: tuple[int, ...] = ()
+    if isinstance(shape, ArrayShape):
+        nodes = (*shape.prefix, shape.rest)
+    elif isinstance(shape, ObjectShape):
+        nodes = tuple(node for _, node in (*shape.properties, *shape.extras))
+    return (node for node in nodes if node != NEVER)

@@ -18,6 +18,7 @@ from openk2.model.copying_start import Circuit, CopyingStart
 from openk2.model.core_attention import AttentionWeights, CoreAttention, Weigh
 from openk2.model.dispatch import Arrived, Dispatch, unmoved
 from openk2.model.experts import Experts, MixtureOfExperts, Router, SwiGLU, permute
+from openk2.model.initial import initialise
 from openk2.model.linear import Linear
 from openk2.model.norm import RMSNorm
 from openk2.model.observation import Observation
@@ -54,6 +55,7 @@ __all__ = [
     "SwiGLU",
     "Weigh",
     "causal_mask",
+    "initialise",
     "inverse_frequencies",
     "layer_context",
     "permute",

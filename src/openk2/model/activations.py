@@ -1,14 +1,12 @@
-"""What a forward pass keeps for its backward pass: tensors as they are, in FP8, on the host, or
-only the way to compute them again (report 2.4).
+"""Saved tensors of a forward pass: unchanged, in FP8, on the host, or recomputed (report 2.4).
 
-Autograd asks, tensor by tensor, how to keep it. The model says of its named parts "this function
-makes these results of those inputs" (`compute`), and of some tensors "these may be rounded"
-(`roundable`); what is computed forward stays the same to the last bit. A part that is recomputed
-keeps its inputs alone: neither its results, which later operations want, nor what is saved inside.
-Nothing outside the named parts runs twice: no routing, no exchange between processes, no
-observation.
+Autograd's hooks ask for each tensor how to save it. The model declares its named parts, functions
+of inputs to results (`compute`), and tensors that may be rounded (`roundable`). The forward pass
+computes the same bits in every case. A recomputed part saves its inputs only: neither its results,
+which later operations need, nor what is saved inside. Nothing outside the named parts runs twice:
+no routing, no exchange between processes, no observation.
 
-Tensors are known by their memory while their layer runs forward, during which they are held.
+Tensors are identified by their memory while their layer runs forward; until then they are held.
 """
 
 from collections.abc import Callable, Iterator
@@ -39,8 +37,11 @@ FORMS = {"ToCopyBackward0", "TBackward0", "UnbindBackward0", "TransposeBackward0
 
 @dataclass(frozen=True)
 class Keeping:
-    """recompute: the parts that keep their inputs alone. fp8_inputs: what is roundable is kept in
-    FP8. offload: what is kept, FP8 too, waits in host memory; weights stay."""
+    """How to save activations.
+
+    recompute: the parts that save their inputs only. fp8_inputs: roundable tensors are saved in
+    FP8. offload: saved tensors, FP8 included, are kept in host memory; weights stay.
+    """
 
     recompute: frozenset[Part] = frozenset()
     fp8_inputs: bool = False
@@ -48,7 +49,7 @@ class Keeping:
 
 
 class Activations:
-    """How one layer keeps its activations. Without `keeping` as autograd does it."""
+    """How one layer saves its activations; by default as autograd does."""
 
     def __init__(self, keeping: Keeping = Keeping()) -> None:
         self.keeping = keeping
@@ -57,7 +58,7 @@ class Activations:
 
     @contextmanager
     def layer(self) -> Iterator[None]:
-        """The forward pass of the layer runs inside this."""
+        """Run the layer's forward pass inside this."""
         if self.keeping == Keeping() or not torch.is_grad_enabled():
             yield
             return
@@ -69,9 +70,9 @@ class Activations:
             self.known = None
 
     def compute(self, part: Part, function: Callable[..., R], *inputs: Tensor) -> R:
-        """function(*inputs), a tensor or a tuple of them, as a part that may run again.
+        """Return function(*inputs), a tensor or a tuple, as a part that may be recomputed.
 
-        It may use parameters beside its inputs; it has no other effect and no chance in it.
+        The function may use parameters besides its inputs; it has no side effect and no randomness.
         """
         if self.known is None or self.region or part not in self.keeping.recompute:
             return function(*inputs)
@@ -84,14 +85,14 @@ class Activations:
         finally:
             self.region = None
         for number, result in enumerate(as_tuple(results), 1):
-            # What the function only hands through keeps its own source.
+            # An input that the function returns unchanged keeps its own source.
             self.known.setdefault(memory(result), Known(result, source, -number))
         return results
 
     def roundable(self, tensor: Tensor) -> Tensor:
-        """The same tensor, of which the backward pass may get what FP8 leaves of it.
+        """Return `tensor` unchanged; the copy saved for backward may be rounded to FP8.
 
-        It must fill its memory: raises ValueError for a view of something larger.
+        Raises ValueError for a view of a larger tensor.
         """
         if self.known is None or self.region or not self.keeping.fp8_inputs or not tensor.numel():
             return tensor
@@ -103,7 +104,7 @@ class Activations:
         return tensor
 
     def know(self, tensor: Tensor) -> Known:
-        """How the backward pass will have what lies in the tensor's memory."""
+        """How the tensor's memory is saved for the backward pass."""
         assert self.known is not None
         known = self.known.get(memory(tensor))
         if known is None:
@@ -111,13 +112,13 @@ class Activations:
         return known
 
     def source(self, tensor: Tensor) -> SavedSource:
-        """How to keep a tensor that nothing was said of."""
+        """How to save a tensor that is neither a part's nor roundable."""
         if self.keeping.offload and not is_weight(tensor):
             return on_the_host(tensor)
         return as_it_is(tensor)
 
     def pack(self, tensor: Tensor) -> Saved:
-        """What autograd holds in place of a tensor that it saves."""
+        """The autograd hook: what is stored in place of a saved tensor."""
         assert self.known is not None
         if self.region is not None:
             region, source = self.region
@@ -130,13 +131,13 @@ class Activations:
 
 
 def compute_dtype(x: Tensor) -> Tensor:
-    """x in the dtype that autocast would give a matrix product, x itself without autocast."""
+    """x in autocast's dtype for matrix products; x itself without autocast."""
     device = x.device.type
     return x.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else x
 
 
 def memory(tensor: Tensor) -> int:
-    """What tells the tensor's memory from any other while the tensor is held."""
+    """A key for the tensor's memory, unique while the tensor is held."""
     return int(tensor.untyped_storage()._cdata)
 
 

@@ -1,5 +1,7 @@
 """Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434; K2 report section 2.3).
 
+Equations are those of DeepSeek-V3 (arXiv 2412.19437), section 2.1.1.
+
 The same product has two forms. *Expanded*: keys and values are computed from the latents through
 kv_b_proj, for training and prefill. *Absorbed*: the key half of kv_b_proj is folded into the query
 and its value half into the output, so that attention runs over the 576-wide latents themselves,
@@ -110,7 +112,7 @@ class LatentAttention(nn.Module):
         return result.view_as(x)
 
     def queries(self, x: Tensor, rotation: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """x [B, T, hidden] -> the positionless [B, H, T, nope] and rotated part [B, H, T, rope]."""
+        """x [B, T, hidden] -> positionless [B, H, T, nope], rotated [B, H, T, rope]; eq. 6 to 8."""
         latent = self.q_a_layernorm(self.q_a_proj(x))
         return self.activations.compute("mla_up", self.up_query, latent, *rotation)
 
@@ -123,7 +125,7 @@ class LatentAttention(nn.Module):
         return nope, rotate(rope, cos[:, None], sin[:, None])
 
     def latents(self, x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-        """x [B, T, hidden] -> normalised latent and rotated key, as cached: [B, T, latent_dim]."""
+        """x [B, T, hidden] -> latent and rotated key, as cached [B, T, latent_dim]; eq. 1, 3."""
         return self.activations.compute(
             "norms", self.normalise, self.kv_a_proj_with_mqa(x), *rotation
         )
@@ -143,7 +145,7 @@ class LatentAttention(nn.Module):
         observation: Observation | None = None,
         spans: list[list[Span]] | None = None,
     ) -> Tensor:
-        """Attention over expanded keys and values: [B, H, T, v_head_dim].
+        """Attention over expanded keys and values, equation 10: [B, H, T, v_head_dim].
 
         latents [B, S, latent_dim]; mask bool [B or 1, 1, T, S].
         """
@@ -154,7 +156,7 @@ class LatentAttention(nn.Module):
     def up_heads(
         self, q_nope: Tensor, q_rope: Tensor, latents: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Every head's query [B, H, T, D], key [B, H, S, D] and value [B, H, S, v_head_dim]."""
+        """Every head's query [B, H, T, D], key [B, H, S, D], value [B, H, S, V]; eq. 2, 4, 5, 9."""
         config = self.config
         latent, k_rope = latents.split([config.kv_lora_rank, config.qk_rope_head_dim], dim=-1)
         kv: Tensor = self.kv_b_proj(latent)

@@ -1,4 +1,4 @@
-"""`LatentCache`: what attention needs of a cache, and the plain contiguous one.
+"""`LatentCache`: the interface of a cache of latents, and the plain contiguous one.
 
 MLA caches one vector a token and layer: the normalised key-value latent (kv_lora_rank wide) and
 the shared rope key (qk_rope_head_dim wide, already rotated). With K2's geometry that is 576

@@ -6,8 +6,8 @@ A tool call is mostly copying, and the two heads that copy ("induction heads", O
     previous token   Layer 0, head 0 looks at the token one place back.
     matching         Layer 1, head 0 looks at what followed the same token, and writes it.
 
-`start` draws the network; `CopyingStart` then replaces some entries of the embedding and of the
-attention of these two layers. What it writes depends on the config alone, and each tensor is
+`initialise` draws the network; `CopyingStart` then replaces some entries of the embedding and
+of the attention of these two layers. What it writes depends on the config alone; each tensor is
 written by its published name, so any rank can write what it holds.
 
 The residual stream is divided like this (D = hidden_size, s = the embedding's std):

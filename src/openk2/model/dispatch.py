@@ -1,7 +1,7 @@
-"""How rows get to the experts that they chose, and back: the seam of expert parallelism.
+"""Dispatch: bring rows to the experts that they chose, and the results back.
 
-The routed experts compute what arrives; where they are is the dispatch's business. Here is the one
-for experts that are all in this process.
+This is the interface of expert parallelism. The routed experts compute the rows that arrive; the
+dispatch knows where the experts are. `here` is the one for experts that are all in this process.
 """
 
 from collections.abc import Callable
@@ -40,5 +40,5 @@ def here(rows: Tensor, counts: Tensor) -> Arrived:
 
 
 def unmoved(values: Tensor) -> Tensor:
-    """The way of what need not travel."""
+    """Return values that need not be sent anywhere."""
     return values

@@ -33,7 +33,7 @@ class SwiGLU(nn.Module):
         self.activations = Activations()
 
     def pack(self) -> None:
-        """Make the weights ready for serving; they are forgotten."""
+        """Pack the weights for serving; they are dropped."""
         gate, up, down = layers = self.gate_proj, self.up_proj, self.down_proj
         self.packed = PackedSwiGLU.pack(gate.weight, up.weight, down.weight)
         for layer in layers:
@@ -51,7 +51,10 @@ class SwiGLU(nn.Module):
 
 
 class Router(nn.Module):
-    """Chooses num_experts_per_tok experts a token. Scores are float32 whatever x is."""
+    """Chooses num_experts_per_tok experts a token (DeepSeek-V3, equations 13 to 16).
+
+    Scores are float32 whatever x is.
+    """
 
     e_score_correction_bias: Tensor
 
@@ -64,7 +67,7 @@ class Router(nn.Module):
         self.packed: PackedLinear | None = None
 
     def pack(self) -> None:
-        """Make the weight ready for serving, in float32."""
+        """Pack the weight for serving, in float32."""
         self.packed = PackedLinear.pack(self.weight.float())
 
     def forward(
@@ -72,7 +75,7 @@ class Router(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """x [N, hidden] -> weights float32 [N, K] and expert indices int64 [N, K].
 
-        see: given the scores [N, experts], the same to go on with.
+        see: takes the scores [N, experts] and returns the scores to continue with.
         """
         if self.packed is not None:
             return route(
@@ -97,7 +100,7 @@ class Router(nn.Module):
 class Experts(nn.Module):
     """E SwiGLUs, stacked: gate_proj, up_proj [E, inner, hidden], down_proj [E, hidden, inner].
 
-    Under another `dispatch` than `here` the stacks are this process's part of the experts.
+    With a `dispatch` other than `here`, the stacks are this process's part of the experts.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -113,7 +116,7 @@ class Experts(nn.Module):
         self.activations = Activations()
 
     def pack(self) -> None:
-        """Make the stacks ready for serving; they are forgotten."""
+        """Pack the stacks for serving; they are dropped."""
         self.packed = PackedExperts.pack(self.gate_proj, self.up_proj, self.down_proj)
         for name in ("gate_proj", "up_proj", "down_proj"):
             setattr(self, name, forgotten(getattr(self, name)))
@@ -130,14 +133,14 @@ class Experts(nn.Module):
         repeated = compute_dtype(x).repeat_interleave(per_token, dim=0)
         arrived = self.dispatch(permute(repeated, order, inverse), counts)
         shares = arrived.along(permute(weights.flatten()[:, None], order, inverse))
-        groups = arrived.counts  # apart, so that what runs again does not hold the rows
+        groups = arrived.counts  # a separate name, so that recomputation does not hold the rows
         grouped = keep.roundable(arrived.rows)
         gate = keep.roundable(each(grouped, self.gate_proj, groups))
         up = keep.roundable(each(grouped, self.up_proj, groups))
         inner = keep.compute("swiglu", gated, gate, up)
         down = keep.compute("moe_down", lambda x: each(x, self.down_proj, groups), inner)
-        # Weighed where the experts are, in their order: the backward pass then wants nothing but
-        # what `down` is, which may be computed again.
+        # Weighed on the experts' rank, in their order: the backward pass then needs only `down`,
+        # which may be recomputed.
         routed = permute(arrived.back(down * shares), inverse, order)
         mixed: Tensor = routed.unflatten(0, (-1, per_token)).sum(1).to(x.dtype)
         return mixed
@@ -157,7 +160,7 @@ def gated(gate: Tensor, up: Tensor) -> Tensor:
 
 
 class MixtureOfExperts(nn.Module):
-    """Routed experts plus the shared one."""
+    """Routed experts plus the shared one (DeepSeek-V3, equation 12, without the residual)."""
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
@@ -182,8 +185,8 @@ class MixtureOfExperts(nn.Module):
 
 
 class Permute(torch.autograd.Function):
-    """Rows in another order. The backward is the inverse permutation: no sums, so bit-reproducible,
-    where plain indexing would add rows in whatever order the threads come."""
+    """Permute rows. The backward is the inverse permutation: no sums, so it is bit-reproducible,
+    where the backward of indexing adds rows in thread order."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:

@@ -1,7 +1,6 @@
-"""The numbers that a parameter starts with: a function of the seed and its published name alone.
+"""The initial values of a parameter: a function of the seed and its published name alone.
 
-So every process of a run draws what it holds, whatever that is, and the network is the same however
-it is shared out.
+Every process of a run draws what it holds, and the network is the same however it is sharded.
 """
 
 import hashlib
@@ -11,7 +10,9 @@ from torch import Tensor
 
 
 @torch.no_grad()
-def start(name: str, rows: Tensor, first: int, total: int, seed: int, deviation: float) -> None:
+def initialise(
+    name: str, rows: Tensor, first: int, total: int, seed: int, deviation: float
+) -> None:
     """Fill rows [first : first + len(rows)] of parameter `name`, which has `total`.
 
     Norms are 1; a matrix is drawn from normal(0, deviation), and so is each of a stack [E, n, m].
@@ -21,16 +22,16 @@ def start(name: str, rows: Tensor, first: int, total: int, seed: int, deviation:
         rows.fill_(1.0)
     elif rows.ndim > 2:
         for number, matrix in enumerate(rows, first):
-            draw(f"{name}.{number}", matrix, seed, deviation)
+            draw_matrix(f"{name}.{number}", matrix, seed, deviation)
     elif len(rows) == total:
-        draw(name, rows, seed, deviation)
+        draw_matrix(name, rows, seed, deviation)
     else:
         whole = rows.new_empty(total, *rows.shape[1:])
-        draw(name, whole, seed, deviation)
+        draw_matrix(name, whole, seed, deviation)
         rows.copy_(whole[first : first + len(rows)])
 
 
-def draw(name: str, matrix: Tensor, seed: int, deviation: float) -> None:
+def draw_matrix(name: str, matrix: Tensor, seed: int, deviation: float) -> None:
     """Fill a whole matrix from its own stream of numbers."""
     digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
     number = int.from_bytes(digest[:8], "little", signed=True)

@@ -1,4 +1,4 @@
-"""A linear layer, and how a module's weights are made ready for serving."""
+"""A linear layer whose weight can be packed for serving."""
 
 import torch
 import torch.nn.functional as F
@@ -8,14 +8,14 @@ from openk2.kernels import PackedLinear
 
 
 class Linear(nn.Linear):
-    """y = x W^T without bias. `pack` exchanges the weight for a form that only inference uses."""
+    """y = x W^T without bias. `pack` replaces the weight by a form for inference only."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, bias=False)
         self.packed: PackedLinear | None = None
 
     def pack(self) -> None:
-        """Pack the weight, which is forgotten."""
+        """Pack the weight, and drop it."""
         self.packed = PackedLinear.pack(self.weight)
         self.weight = forgotten(self.weight)
 

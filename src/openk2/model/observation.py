@@ -1,6 +1,6 @@
-"""What a training step wants to know of a forward pass, gathered on the device.
+"""What a training step records of its forward passes, gathered on the device.
 
-A few tensors for the whole network, so that a step reads each of them once instead of once a layer.
+A few tensors for the whole network, so that a step reads each once and not once a layer.
 """
 
 import torch
@@ -15,8 +15,8 @@ EVERYWHERE = slice(None), slice(None)
 class Observation:
     """Filled by a forward pass that is given one; several passes accumulate.
 
-    Padding is not observed: nothing is learned from it, and one repeated token would tell the
-    balance rule that its experts are overloaded.
+    Padding is not observed: nothing is learned from it, and one repeated token would make its
+    experts look overloaded to the balance rule.
 
     max_logits: float32 [layers, heads], the largest scaled attention logit over visible pairs
         (report 2.1: what QK-Clip compares with tau). Starts at minus infinity.
@@ -41,7 +41,7 @@ class Observation:
         self.observed: Tensor | None = None
 
     def see_only(self, observed: Tensor | None) -> None:
-        """In the next pass see the tokens where `observed` bool [B, T] is True; None: all."""
+        """In the next pass observe the tokens where `observed`, bool [B, T], is True; None: all."""
         self.observed = observed
 
     @torch.no_grad()
@@ -74,7 +74,7 @@ class Observation:
     def see_scores(self, layer: int, scores: Tensor, sequences: int) -> Tensor:
         """Count the balance loss of `scores` float32 [B * T, experts], B = `sequences`.
 
-        Returns the scores to go on with: backward, the loss's gradient comes out of them.
+        Returns the scores to continue with; their backward adds the loss's gradient.
         """
         if not self.balance:
             return scores

@@ -57,14 +57,14 @@ class Saved:
 
 @dataclass(frozen=True)
 class Known:
-    """A tensor of the running forward pass, and how the backward pass will have it."""
+    """A tensor of the running forward pass, and the source that the backward pass reads."""
 
     tensor: Tensor
     source: SavedSource
     number: int = 0
 
     def save(self, view: Tensor) -> Saved:
-        """`view`, which lies in the tensor's memory, for one reader."""
+        """`view`, a view of the tensor's memory, for one reader."""
         offset = int(view.storage_offset()) - int(self.tensor.storage_offset())
         return Saved(self.source, self.number, (view.size(), view.stride(), offset))
 
@@ -84,7 +84,7 @@ def as_it_is(tensor: Tensor) -> SavedSource:
 
 
 def on_the_host(tensor: Tensor) -> SavedSource:
-    """All of the tensor's memory, copied to the host: pinned, if the tensor is on a GPU."""
+    """A copy of all of the tensor's memory on the host, pinned if the tensor is on a GPU."""
     device, dtype = tensor.device, tensor.dtype
     count = tensor.untyped_storage().nbytes() // dtype.itemsize
     memory = tensor.detach().as_strided((count,), (1,), 0)
@@ -109,11 +109,11 @@ def in_fp8(tensor: Tensor, keep: Callable[[Tensor], SavedSource] = as_it_is) -> 
 
 
 class Region:
-    """A function of tensors that the backward pass runs once more, under the same autocast.
+    """A function of tensors that the backward pass recomputes, under the same autocast.
 
-    The second run gives what autograd saved inside it, and somebody wants, under 0, 1, 2, ... in
-    that order, and the results under -1, -2, ... Nothing here refers to the source that is made of
-    it: in a circle, tensors would wait for Python's garbage collection.
+    The second run provides the wanted tensors that autograd saved inside it under 0, 1, 2, ... in
+    that order, and the results under -1, -2, ... It does not refer to its source: in a reference
+    cycle, tensors would wait for Python's garbage collection.
     """
 
     def __init__(

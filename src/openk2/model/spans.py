@@ -1,8 +1,8 @@
-"""Which keys a stretch of queries can see at all, so that attention skips the rest.
+"""Which keys a block of queries can see at all, so that attention skips the others.
 
-With packed documents most of a row's query-key square is masked: at 300-token documents in
-1,024-token rows seven eighths of it. Queries go in blocks; a block meets the keys from the start
-of its first query's document to its own end. The mask still decides inside that rectangle.
+With packed documents most of a row's query-key square is masked: with 300-token documents in
+1,024-token rows, seven eighths of it. A block of queries meets the keys from the start of its first
+query's document to its own end; the mask decides inside that rectangle.
 """
 
 from collections.abc import Sequence

@@ -11,7 +11,7 @@ from openk2.model.attention import LatentAttention
 from openk2.model.cache import AttendingCache, LatentCache
 from openk2.model.context import LayerContext, layer_context
 from openk2.model.experts import Experts, MixtureOfExperts, Router, SwiGLU
-from openk2.model.initial import start
+from openk2.model.initial import initialise
 from openk2.model.linear import Linear
 from openk2.model.norm import RMSNorm
 from openk2.model.observation import Observation
@@ -110,7 +110,7 @@ class K2Model(nn.Module):
         Each is drawn from its own name, so a part of a network gets the same numbers as the whole.
         """
         for name, parameter in self.named_parameters():
-            start(name, parameter, 0, len(parameter), seed, self.config.initializer_range)
+            initialise(name, parameter, 0, len(parameter), seed, self.config.initializer_range)
         for buffer in self.buffers():
             buffer.zero_()
         return self

@@ -1,34 +1,64 @@
 """MuonClip: Muon for hidden matrices, AdamW for the rest, QK-Clip after the step (report 2.1)."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, overload
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from openk2.optim.adamw import adamw_update, new_adamw_state
+from openk2.optim.copies import Copies
 from openk2.optim.gradient_norm import clip_gradients
-from openk2.optim.muon import Muon
+from openk2.optim.muon import Muon, new_muon_state
+from openk2.optim.names import plain_name, plain_names
 from openk2.optim.newton_schulz import QUINTIC, Coefficients
-from openk2.optim.owners import EMBEDDING_AND_HEAD, FusedNames, assign_owners, is_vector
+from openk2.optim.owners import (
+    EMBEDDING_AND_HEAD,
+    FusedNames,
+    Ownership,
+    assign_owners,
+    is_vector,
+)
 from openk2.optim.qk_clip import Heads, qk_clip
-from openk2.optim.shards import is_sharded
+from openk2.optim.saved_state import check_entry, load_checked, pack, placed
+from openk2.optim.shards import is_sharded, replicas
+
+Group = dict[str, Any]
+KEPT = (
+    "muon",
+    "owners",
+    "tau",
+    "copies",
+    "adamw",
+    "fused",
+    "partial",
+    "adamw_matrix_rate",
+    "calls",
+)
 
 
-class MuonClip:
+class MuonClip(torch.optim.Optimizer):
     """Algorithm 1 of the report over named parameters; `owners` says who updates which tensor.
 
-    One lr serves both optimizers: Muon's update is scaled to AdamW's root mean square. Weight decay
+    One lr serves Muon and AdamW: Muon's update is scaled to AdamW's root mean square. Weight decay
     is decoupled and applies to matrices only, as in the report; norm weights do not decay.
 
-    adamw: shell patterns for matrices that are not hidden: the embedding and the head.
+    `param_groups` are "muon", "adamw matrices" and "adamw vectors", without those that would be
+    empty. Every step reads their lr and weight_decay, Muon's momentum and nesterov, AdamW's betas
+    and eps. Parameters of 16 bits are rounded stochastically. Names lose `module.` and
+    `_orig_mod.`, see `plain_name`.
+
+    adamw: shell patterns for matrices that are not hidden: the embedding and the head. Others whose
+        name is an embedding's (`wte`, `wpe`) are AdamW's too, see `assign_owners`.
     fused: shell patterns for tensors that hold several matrices, and how many:
         {"*.gate_up_proj": 2}; or the rows of each: {"*.qkv_proj.weight": (4096, 1024, 1024)}; or a
         `Fused`. Muon updates each matrix by itself; the state keeps the tensor's shape. A tensor
         whose name looks fused (`gate_up`, `qkv`) must be listed; use 1 for a single matrix.
-    partial: the parameters are a part of a network, one pipeline rank's; see `assign_owners`.
+    partial: the parameters are a part of a network, such as one pipeline rank's; see
+        `assign_owners` and `clip_gradients`.
     ns_steps, coefficients, ns_dtype, momentum_dtype: see `Muon`.
     adamw_matrix_rate: AdamW's matrices, the embedding and the head, use lr times this.
     copies: the ranks that hold the same copy of a parameter, by its name, or of all parameters that
@@ -60,18 +90,16 @@ class MuonClip:
             raise ValueError(f"tau is {tau}: it must be above 0")
         if not 0 < adamw_matrix_rate < math.inf:
             raise ValueError(f"adamw_matrix_rate is {adamw_matrix_rate}: it must be above 0")
-        named = dict(named_parameters)
-        self.owners = assign_owners(named.items(), adamw, fused, partial=partial)
-        self.tau = tau
-        if isinstance(copies, dist.ProcessGroup):
-            copies = dict.fromkeys(named, copies)
-        self.copies = {named[n]: group for n, group in (copies or {}).items() if n in named}
-        hidden = [named[o.name] for o in self.owners if o.owner == "muon"]
-        rest = [o.name for o in self.owners if o.owner == "adamw"]
-        matrices = [named[name] for name in rest if not is_vector(name, named[name])]
-        vectors = [named[name] for name in rest if is_vector(name, named[name])]
+        if not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"betas is {betas}: each must be at least 0 and below 1")
+        self.tau, self.adamw_matrix_rate = tau, adamw_matrix_rate
+        self.adamw, self.fused, self.partial = tuple(adamw), dict(fused or {}), partial
+        named = list(named_parameters)
+        self.owners: list[Ownership] = []
+        self.calls = 0  # of add_param_group, the first from here
+        self.copies = Copies(copies_of(named, copies))
         self.muon = Muon(
-            [{"params": hidden}],  # empty where a pipeline's last rank holds the head alone
+            [{"params": []}],
             lr=lr,
             momentum=momentum,
             weight_decay=weight_decay,
@@ -80,47 +108,129 @@ class MuonClip:
             coefficients=coefficients,
             ns_dtype=ns_dtype,
             momentum_dtype=momentum_dtype,
-            fused={named[o.name]: o.fused for o in self.owners if o.fused is not None},
-            copies=self.copies,
         )
+        self.muon.copies = self.copies
+        defaults = self.muon.defaults | {"betas": betas, "eps": 1e-8}
+        owners = assign_owners(named, self.adamw, self.fused, partial=partial)
+        super().__init__(self._by_owner(owners, {"params": named}), defaults)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {name: getattr(self, name) for name in KEPT}
+
+    def _by_owner(self, owners: Sequence[Ownership], group: Group) -> Iterator[Group]:
+        """Record `owners` and give the groups that update the parameters of `group`."""
+        named = {names[0]: p for p, names in plain_names(group["params"]).items()}
+        self.muon.fused |= {named[o.name]: o.fused for o in owners if o.fused is not None}
+        self.owners += owners
+        rest = {o.name: named[o.name] for o in owners if o.owner == "adamw"}
+        vectors = {name: p for name, p in rest.items() if is_vector(name, p)}
+        parts = {
+            "muon": {o.name: named[o.name] for o in owners if o.owner == "muon"},
+            "adamw matrices": {name: p for name, p in rest.items() if name not in vectors},
+            "adamw vectors": vectors,
+        }
+        settings = {key: value for key, value in group.items() if key not in ("params", "name")}
+        self.calls += 1
+        prefix = group.get("name", f"group {self.calls}" if self.calls > 1 else "")
+        for name, parameters in parts.items():
+            # torch.distributed.checkpoint takes one empty group at most; some group there must be.
+            if not parameters and (named or name != "muon"):
+                continue
+            yield {
+                "params": list(parameters.values()),
+                "param_names": list(parameters),
+                "name": f"{prefix} {name}".strip(),
+                "algorithm": name.split()[0],
+                "lr_factor": self.adamw_matrix_rate if name == "adamw matrices" else 1.0,
+                **settings,
+                **({"weight_decay": 0.0} if name == "adamw vectors" else {}),
+            }
+
+    def add_param_group(self, param_group: Group) -> None:
+        """Add named parameters, {"params": [(name, tensor), ...], "lr": ...}: up to three groups.
+
+        Owners follow from the patterns that the optimizer was made with. Raises ValueError as
+        `assign_owners` does, and TypeError for parameters without names.
+        """
+        if "algorithm" not in param_group:
+            named = list(param_group["params"])
+            if not all(isinstance(each, tuple) for each in named):
+                raise TypeError("parameters need names: pass (name, parameter) pairs in `params`")
+            owners = assign_owners(named, self.adamw, self.fused, partial=True)
+            for group in self._by_owner(owners, param_group | {"params": named}):
+                self.add_param_group(group)
+            return
+        own_rate = "lr" in param_group
+        super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        if not own_rate:
+            group["lr"] *= group["lr_factor"]
+        if group["algorithm"] == "muon":
+            self.muon.place(group["params"])
+        self._share()
         ranks = self.muon.ranks()
-        self.owners = [replace(o, ranks=ranks.get(named[o.name], "")) for o in self.owners]
-        self.adamw = torch.optim.AdamW(
-            [
-                {"params": matrices, "weight_decay": weight_decay},
-                {"params": vectors, "weight_decay": 0.0},
-            ],
-            lr=lr,
-            betas=betas,
-            fused=True,
-        )
-        self.named = named
-        self.adamw_matrix_rate = adamw_matrix_rate
-        self.set_lr(lr)
+        pairs = zip(group["param_names"], group["params"], strict=True)
+        said = {name: ranks.get(parameter, "") for name, parameter in pairs}
+        self.owners = [replace(o, ranks=said.get(o.name, o.ranks)) for o in self.owners]
+
+    def _share(self) -> None:
+        """Let Muon see its groups and the state, which a trainer may have replaced."""
+        self.muon.param_groups = [g for g in self.param_groups if g["algorithm"] == "muon"]
+        self.muon.state = self.state
+
+    @property
+    def named(self) -> dict[str, Tensor]:
+        """Every parameter by its name."""
+        held: dict[str, Tensor] = {}
+        for group in self.param_groups:
+            held |= zip(group["param_names"], group["params"], strict=True)
+        return {owner.name: held[owner.name] for owner in self.owners}
 
     def set_lr(self, lr: float) -> None:
-        """Use `lr` from the next step on."""
-        for group in (*self.muon.param_groups, *self.adamw.param_groups):
-            group["lr"] = lr
-        self.adamw.param_groups[0]["lr"] = lr * self.adamw_matrix_rate
+        """Use `lr` from the next step on, in each group times its `lr_factor`."""
+        for group in self.param_groups:
+            group["lr"] = lr * group["lr_factor"]
 
     def clip_gradients(self, limit: float, group: dist.ProcessGroup | None = None) -> Tensor:
         """Scale all gradients so that their norm is at most `limit`; return the norm before, [].
 
-        group: every rank that holds a part of the model; None: it is all here. See
-        `clip_gradients`.
+        group: every rank that holds a part of the model; None: it is all here. A parameter that is
+        not sharded is the same on each of these ranks, as under DistributedDataParallel, unless
+        `copies` lists it or the optimizer is `partial`. See `gradient_norm.clip_gradients`.
         """
 
         def copies(parameter: Tensor) -> int:
+            if group is None:
+                return 1
+            if is_sharded(parameter):
+                return replicas(parameter)
             held = self.copies.get(parameter)
-            return 1 if held is None or is_sharded(parameter) else held.size()
+            if held is None:
+                return 1 if self.partial else group.size()
+            return held.size()
 
         return clip_gradients(self.named.values(), limit, group=group, copies=copies)
 
-    def step(self) -> None:
-        """Update every parameter that has a gradient (algorithm 1, lines 3-7, and AdamW)."""
-        self.muon.step()
-        self.adamw.step()
+    @overload
+    def step(self, closure: None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Update every parameter that has a gradient (algorithm 1, lines 3-7, and AdamW).
+
+        closure: computes the loss and gradients first, as in torch; its result is returned.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        self._share()
+        self.muon.update()
+        for group in self.param_groups:
+            if group["algorithm"] == "adamw":
+                adamw_update(group, self.state)
+        return loss
 
     def clip(self, layers: Sequence[Heads], max_logits: Tensor) -> Tensor:
         """QK-Clip with this optimizer's tau (algorithm 1, lines 9-17), after `step`.
@@ -130,38 +240,61 @@ class MuonClip:
         """
         return qk_clip(layers, max_logits, self.tau)
 
-    def zero_grad(self) -> None:
-        """Drop every gradient."""
-        self.muon.zero_grad(set_to_none=True)
-        self.adamw.zero_grad(set_to_none=True)
+    def state_dict(self) -> dict[str, Any]:
+        """As torch's, with names, for `torch.save` and `torch.load(weights_only=True)`."""
+        return pack(self, super().state_dict())
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned, by name; state keeps the dtype it was saved in.
+
+        Raises ValueError if names, shapes or entries differ; then nothing has changed.
+        """
+        load_checked(self, state_dict)
 
     def allocate_state(self) -> None:
         """Allocate missing state as zeros, for a resume to fill."""
-        for optimizer, names in (
-            (self.muon, {"momentum": self.muon.defaults["momentum_dtype"]}),
-            (self.adamw, {"exp_avg": None, "exp_avg_sq": None}),
-        ):
-            for parameter in (p for group in optimizer.param_groups for p in group["params"]):
-                state = optimizer.state[parameter]
-                for name, dtype in names.items():
-                    state.setdefault(name, torch.zeros_like(parameter, dtype=dtype))
-                if optimizer is self.adamw:
-                    state.setdefault("step", torch.zeros((), device=parameter.device))
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                new = (
+                    new_muon_state(parameter, group["momentum_dtype"])
+                    if group["algorithm"] == "muon"
+                    else new_adamw_state(parameter)
+                )
+                self.state[parameter] = new | self.state[parameter]
 
     def state_tensors(self) -> dict[str, Tensor]:
         """Every state tensor as `{parameter name}.{state name}`: all that a resume needs."""
-        states: dict[Tensor, dict[str, Any]] = {**self.muon.state, **self.adamw.state}
         return {
             f"{name}.{key}": value
             for name, parameter in self.named.items()
-            for key, value in states.get(parameter, {}).items()
+            for key, value in self.state.get(parameter, {}).items()
         }
 
     def load_state_tensors(self, tensors: dict[str, Tensor]) -> None:
-        """Restore what `state_tensors` returned. Raises KeyError for an unknown parameter."""
-        owner = {o.name: o.owner for o in self.owners}
+        """Restore what `state_tensors` returned, in the dtype it has.
+
+        Raises KeyError for an unknown parameter and ValueError for another shape or a parameter
+        whose state is incomplete; then nothing has changed.
+        """
+        entries: dict[str, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             name, _, state = key.rpartition(".")
-            parameter = self.named[name]
-            optimizer = self.muon if owner[name] == "muon" else self.adamw
-            optimizer.state[parameter][state] = value.to(parameter.device, copy=True)
+            entries.setdefault(plain_name(name), {})[state] = value
+        named = self.named
+        groups = {name: group for group in self.param_groups for name in group["param_names"]}
+        for name, entry in entries.items():
+            check_entry(name, named[name], entry, groups[name])
+        for name, entry in entries.items():
+            parameter, group = named[name], groups[name]
+            self.state[parameter] = {k: placed(k, v, parameter, group) for k, v in entry.items()}
+
+
+def copies_of(
+    named: Iterable[tuple[str, Tensor]],
+    copies: dist.ProcessGroup | Mapping[str, dist.ProcessGroup] | None,
+) -> dict[Tensor, dist.ProcessGroup]:
+    """The ranks that hold each parameter, of those that have an entry."""
+    if isinstance(copies, dist.ProcessGroup):
+        return {parameter: copies for _, parameter in named}
+    groups = {plain_name(name): group for name, group in (copies or {}).items()}
+    return {p: groups[n] for name, p in named if (n := plain_name(name)) in groups}

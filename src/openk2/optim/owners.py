@@ -2,15 +2,34 @@
 
 import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from torch import Tensor
 
 from openk2.optim.muon import Fused, Matrices, parts_by_name
+from openk2.optim.names import plain_names
 
 # The matrices that are not hidden, by the published names. Every caller takes this rule from here.
-EMBEDDING_AND_HEAD = ("*embed_tokens*", "lm_head*")
+EMBEDDING_AND_HEAD = ("*embed_tokens*", "*lm_head*")
+
+# By the last component before `.weight`: tables of which a step reads some rows. `wpe` and its like
+# hold positions.
+EMBEDDING_NAMES = (
+    *("wte", "wpe", "embed", "embed_tokens", "embed_positions", "embed_in", "embed_out"),
+    *(
+        "*_embedding",
+        "*_embeddings",
+        "embedding",
+        "embeddings",
+        "*_emb",
+        "pos_embed",
+        "*_pos_embed",
+    ),
+    *("position_embed", "token_embed", "tok_embed", "relative_attention_bias"),
+)
+# What names of convolutions contain. Their tensors of three dimensions are no stacks.
+CONVOLUTION_NAMES = ("conv", "kernel", "filter")
 
 # Shell patterns of names, and how many matrices a matching tensor holds: a number of parts or their
 # sizes are short for a `Fused`.
@@ -40,40 +59,73 @@ def assign_owners(
     *,
     partial: bool = False,
 ) -> list[Ownership]:
-    """Give vectors, and names matching a pattern of `adamw`, to AdamW, every other matrix to Muon.
+    """Give vectors, embeddings and names matching `adamw` to AdamW, every other matrix to Muon.
 
+    A tensor with several names counts once, under the first; AdamW gets it if any name matches.
+    Names are compared without `module.` in front and without `_orig_mod.`, see `plain_name`.
     adamw: shell patterns for matrices that are not hidden: the embedding and the head.
-    fused: shell patterns for Muon's tensors that hold several matrices, see `MuonClip`.
-    partial: the parameters are a part of a network (one pipeline rank's), so that a pattern of
-        `adamw` may match nothing.
+    fused: shell patterns for Muon's tensors that hold several matrices, see `MuonClip`. A matrix
+        named like an embedding (`wte`, `wpe`, `word_embeddings`) that it lists is Muon's.
+    partial: the parameters are a part of a network (one pipeline rank's), so that a pattern may
+        match nothing.
     Raises ValueError for a pattern that matches nothing, because a matrix then silently gets the
-    wrong optimizer; for a matrix whose name looks fused but is not listed in `fused`; and for one
-    that does not divide into its parts.
+    wrong optimizer; for a matrix whose name looks fused but is not listed in `fused`; for one that
+    does not divide into its parts; and for a convolution.
     """
     fused = fused or {}
     owners = []
     unused, unused_fused = dict.fromkeys(adamw), dict.fromkeys(fused)
-    for name, parameter in named_parameters:
-        matches = [pattern for pattern in adamw if fnmatch.fnmatchcase(name, pattern)]
+    for parameter, names in plain_names(named_parameters).items():
+        matches, listed = matching(names, adamw), matching(names, fused)
         for pattern in matches:
             unused.pop(pattern, None)
-        shape = tuple(parameter.shape)
+        name, shape = names[0], tuple(parameter.shape)
         if is_vector(name, parameter):
-            owners.append(Ownership(name, shape, "adamw", "not a matrix"))
+            owner = Ownership(name, shape, "adamw", "not a matrix")
         elif matches:
-            owners.append(Ownership(name, shape, "adamw", f"named {matches[0]}"))
+            owner = Ownership(name, shape, "adamw", f"named {matches[0]}")
+        elif not listed and is_embedding(names):
+            owner = Ownership(name, shape, "adamw", "an embedding by its name")
         else:
-            listed = [pattern for pattern in fused if fnmatch.fnmatchcase(name, pattern)]
             for pattern in listed:
                 unused_fused.pop(pattern, None)
-            owners.append(owned_by_muon(name, parameter, [fused[pattern] for pattern in listed]))
+            owner = owned_by_muon(name, parameter, [fused[pattern] for pattern in listed])
+        if len(names) > 1:
+            owner = replace(owner, reason=f"{owner.reason}; the same as {', '.join(names[1:])}")
+        owners.append(owner)
     if unused and not partial:
-        raise ValueError(f"no parameter matches the AdamW pattern {next(iter(unused))!r}")
-    if unused_fused:
+        raise ValueError(
+            f"no parameter matches the AdamW pattern {next(iter(unused))!r}: correct it, or leave "
+            "it out of `adamw` (a head tied to the embedding has the embedding's name only)"
+        )
+    if unused_fused and not partial:
         raise ValueError(
             f"no matrix of Muon matches the fused pattern {next(iter(unused_fused))!r}"
         )
     return owners
+
+
+def matching(names: Sequence[str], patterns: Iterable[str]) -> list[str]:
+    """The patterns that match one of a tensor's names."""
+    return [p for p in patterns if any(fnmatch.fnmatchcase(name, p) for name in names)]
+
+
+def is_embedding(names: Sequence[str]) -> bool:
+    """Whether one of a tensor's names is an embedding's."""
+    last = [name.removesuffix(".weight").rpartition(".")[-1] for name in names]
+    return bool(matching(last, EMBEDDING_NAMES))
+
+
+def is_convolution(name: str) -> bool:
+    """Whether a tensor of three dimensions is no stack of matrices, by its name.
+
+    Modules call a convolution's tensor `weight`; stacks of experts say so in their name.
+    """
+    lower = name.lower()
+    if any(word in lower for word in CONVOLUTION_NAMES):
+        return True
+    is_weight = any(part.startswith("weight") for part in lower.split("."))
+    return is_weight and "expert" not in lower
 
 
 def is_vector(name: str, parameter: Tensor) -> bool:
@@ -90,15 +142,20 @@ def owned_by_muon(
         raise ValueError(
             f"{name} {list(shape)} is no matrix and no stack of them: name it in `adamw`"
         )
+    if parameter.ndim == 3 and not listed and is_convolution(name):
+        raise ValueError(
+            f"{name} {list(shape)} looks like a convolution: name it in `adamw`, or say in `fused` "
+            f"that it is a stack of {shape[0]} matrices, as in {{{name!r}: 1}}"
+        )
     kind = "hidden matrix" if parameter.ndim == 2 else f"stack of {shape[0]} matrices"
     if not listed:
         several = parts_by_name(name)
         if several:
             pattern = f"*{name.removesuffix('.weight').split('.')[-1]}*"
             raise ValueError(
-                f"{name} {list(shape)} is several matrices by its name, which Muon takes one by "
-                f"one: say in `fused` how they lie in it, as in {{{pattern!r}: {several}}} for so "
-                "many of one size (see `Fused` for others), or 1 if it is one"
+                f"{name} {list(shape)} is several matrices by its name, and Muon updates each by "
+                f"itself: list it in `fused`, as in {{{pattern!r}: {several}}} for {several} of "
+                "one size (see `Fused` for others), or 1 for a single matrix"
             )
         return Ownership(name, shape, "muon", kind)
     try:

@@ -30,12 +30,22 @@ class LatentHeads:
     query: [heads * (nope + rope), q_rank], rows of a head: nope, then rope.
     key_value: [heads * (nope + v), kv_rank], rows of a head: nope, then v.
     Both may be sharded by rows, also within a head: every rank scales the rows it holds.
+    Raises ValueError if the rows do not fit the heads.
     """
 
     query: Tensor
     key_value: Tensor
     heads: int
     nope: int
+
+    def __post_init__(self) -> None:
+        for name, tensor in (("query", self.query), ("key_value", self.key_value)):
+            each, rest = divmod(tensor.shape[0], self.heads)
+            if rest or each < self.nope:
+                raise ValueError(
+                    f"{name} has {tensor.shape[0]} rows for {self.heads} heads with {self.nope} "
+                    "rows without position each"
+                )
 
     def shrink(self, g: Tensor) -> None:
         """Scale the logits of each head by g, float32 [heads], in place."""
@@ -141,14 +151,31 @@ def scale_rows(tensor: Tensor, factors: Tensor) -> None:
     part.mul_(here.view(-1, *[1] * (part.ndim - 1)))
 
 
+def check_fit(layers: Sequence[Heads], max_logits: Tensor) -> None:
+    """Raise ValueError, with the layer, if `max_logits` is not [layers, heads]."""
+    shape = list(max_logits.shape)
+    if len(shape) != 2 or shape[0] != len(layers):
+        raise ValueError(
+            f"max_logits is {shape} for {len(layers)} layers: it must be [layers, heads]"
+        )
+    for layer, each in enumerate(layers):
+        if each.heads != shape[1]:
+            raise ValueError(
+                f"layer {layer} has {each.heads} heads, max_logits {shape} gives {shape[1]}: pass "
+                "the largest logit of each query head"
+            )
+
+
 @torch.no_grad()
 def qk_clip(layers: Sequence[Heads], max_logits: Tensor, tau: float) -> Tensor:
     """Scale down every head whose `max_logits` [layers, heads] exceeds tau, in place.
 
     Returns which heads were clipped, bool [layers, heads]. A head at or below tau stays bit-equal,
-    and so does one without any logit (minus infinity). Raises ValueError if a logit is NaN or plus
-    infinity, before anything is clipped: it would destroy the weights.
+    and so does one without any logit (minus infinity). Raises ValueError, before anything is
+    clipped, if `max_logits` does not fit the layers and their heads, or if a logit is NaN or plus
+    infinity: it would destroy the weights.
     """
+    check_fit(layers, max_logits)
     unusable = max_logits.isnan() | (max_logits == torch.inf)
     if unusable.any():
         layer, head = unusable.nonzero()[0].tolist()

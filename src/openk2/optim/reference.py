@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class HeadWeights:
+class HeadViews:
     """Views of one head's rows: W_qc, W_kc [nope, rank] and W_qr [rope, rank]."""
 
     query_nope: Tensor
@@ -37,7 +37,7 @@ def muon_clip_step(
     weights: Sequence[Tensor],
     gradients: Sequence[Tensor],
     momenta: Sequence[Tensor],
-    heads: Sequence[HeadWeights],
+    heads: Sequence[HeadViews],
     max_logits: Sequence[float],
     *,
     lr: float,

@@ -4,6 +4,7 @@ Muon needs whole matrices. It accepts tensors sharded along their first dimensio
 split into whole matrices, a matrix into rows.
 """
 
+import math
 import sys
 from typing import TYPE_CHECKING, TypeGuard
 
@@ -59,6 +60,14 @@ def splitting(tensor: Tensor) -> tuple[dist.ProcessGroup, int] | None:
     if not sharded:
         return None
     return mesh.get_group(sharded[0]), mesh.get_local_rank(sharded[0])
+
+
+def replicas(tensor: Tensor) -> int:
+    """How many ranks of its mesh hold each part of a sharded tensor: 1 unless it is replicated."""
+    if not is_sharded(tensor):
+        return 1
+    mesh = tensor.device_mesh
+    return math.prod(mesh.size(i) for i, p in enumerate(tensor.placements) if p.is_replicate())
 
 
 def local_rows(tensor: Tensor) -> range:

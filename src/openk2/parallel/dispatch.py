@@ -1,4 +1,4 @@
-"""Expert parallel: rows travel to the ranks that hold their experts, and the results back.
+"""Expert parallel: send rows to the ranks that hold their experts, and the results back.
 
 Rank r of n holds experts r E/n .. (r+1) E/n - 1, so rows grouped by expert are grouped by rank
 already: a message of counts, one of rows and one of their shares there, one of weighed results

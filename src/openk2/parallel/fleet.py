@@ -1,4 +1,4 @@
-"""The processes of a run and the place of this one among them.
+"""The processes of a run, this one's coordinates in the layout, and messages between them.
 
 torchrun starts them, PyTorch Distributed joins them. On a CPU, two processes of one thread train
 faster than one of two threads: most of a small model's operations do not use two threads well.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class FleetError(RuntimeError):
-    """Another process of the run is gone or silent; the message says what to do."""
+    """Another process of the run has ended or does not answer; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,10 @@ class Fleet:
 
     @classmethod
     def join(cls, device: str, layout: Layout = Layout()) -> "Fleet":
-        """Meet the other processes that torchrun started; return when all are there.
+        """Join the other processes that torchrun started; return when all have joined.
 
-        Those that have met are arranged anew. Raises ValueError if the layout does not fit.
+        Processes that have joined before get a new mesh. Raises ValueError if the layout does not
+        fit their number.
         """
         from torch.distributed.device_mesh import DeviceMesh
 
@@ -71,7 +72,7 @@ class Fleet:
 
     @property
     def leads(self) -> bool:
-        """Whether this process is the one that speaks and finishes what all wrote."""
+        """Whether this process prints and completes what all processes wrote."""
         return self.rank == 0
 
     @property
@@ -109,11 +110,11 @@ class Fleet:
         return dist.group.WORLD if self.mesh is not None else None
 
     def share(self, rows: Sequence[int]) -> Sequence[int]:
-        """The rows of a step, by number, that pass through what this process holds."""
+        """The rows of a step, by number, that this process computes."""
         return rows[self.data_rank :: self.data]
 
     def wait(self) -> None:
-        """Return when every process has come here."""
+        """Barrier: return when every process has called it."""
         if self.count > 1:
             dist.barrier()
 

@@ -1,4 +1,4 @@
-"""How a run's processes share the network: the recipe's `[layout]` table (report 2.4).
+"""How a run's processes divide the network: the recipe's `[layout]` table (report 2.4).
 
 A rank has three coordinates, slowest to fastest: which part of the network it holds (pipeline),
 which copy of the experts it belongs to, and which share of the experts it holds (expert). The last
@@ -12,13 +12,13 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Layout:
-    """Processes by what they hold. The default is as many whole replicas as there are processes.
+    """What each process holds. The default is one whole replica in each process.
 
     pipeline: ranks that hold consecutive parts of the network.
     virtual: parts that each pipeline rank holds, for the interleaved schedule.
-    zero_bubble: weights' gradients apart from hidden states', so that pipeline ranks wait less.
+    zero_bubble: compute weight gradients separately, so that pipeline ranks wait less.
     expert: ranks that share the routed experts of a layer; it divides the data ranks.
-    zero: what the data ranks share out. 0: nothing. 1: the optimizer's state and its work.
+    zero: what the data ranks shard. 0: nothing. 1: the optimizer's state and its work.
         3: parameters and gradients too.
     patience: seconds that a rank waits for another one before it gives up.
     """
@@ -69,7 +69,7 @@ class Layout:
         return data
 
     def check_network(self, layers: int, experts: int) -> None:
-        """Raise ValueError if a network of `layers`, `experts` a layer, cannot be shared out so."""
+        """Raise ValueError if a network of `layers`, `experts` a layer, cannot be divided so."""
         stages = self.pipeline * self.virtual
         if stages > layers:
             raise ValueError(

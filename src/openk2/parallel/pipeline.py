@@ -1,10 +1,9 @@
 """Pipeline parallel: ranks hold consecutive parts of the network and pass hidden states on.
 
-A step's micro-batches go through the parts one after another, each backward pass as soon as it can
-(1F1B); with several parts a rank these are interleaved, which shortens the wait at both ends of the
-step (report 2.4). With a zero bubble, as far as that goes, weights' gradients are computed apart
-from hidden states', where a rank would wait for a message. Torch's pipelining runs the schedule:
-docs/design/pipeline.md.
+A step's micro-batches go through the parts in turn, each backward pass as early as possible (1F1B).
+Several parts a rank are interleaved, which shortens the wait at both ends of the step (report 2.4).
+With a zero bubble, weight gradients are computed separately, where a rank would wait for a message.
+Torch's pipelining runs the schedule: docs/design/pipeline.md.
 """
 
 from collections.abc import Callable
@@ -62,7 +61,7 @@ def check_micro_batches(layout: Layout, micro_batches: int) -> None:
 
 
 class Pipeline:
-    """This rank's parts of the network at work with those of the others.
+    """This rank's parts of the network, run in a schedule with the other ranks.
 
     model: holds this rank's parts, as `keep_parts` leaves it. micro_rows: rows a micro-batch.
     hidden: dtype of hidden states between layers. autocast: dtype of matrix products; None computes
@@ -83,8 +82,8 @@ class Pipeline:
         parts = parts_of(model.config, fleet.layout, fleet.pipeline_rank)
         self.stages = {part: Stage(model, part, autocast) for part in parts}
         if fleet.layout.zero:
-            # What is in them is shared out already. As units around it they tell torch's schedule
-            # to sum gradients over the data ranks once, at the end of a step.
+            # Their layers are sharded already. As units around the layers, stages tell torch's
+            # schedule to reduce gradients over the data ranks once, at the end of a step.
             for stage in self.stages.values():
                 fully_shard(stage, mesh=fleet.data_mesh, reshard_after_forward=False)
         self.schedule: tuple[torch.Size, Schedule] | None = None
@@ -146,9 +145,9 @@ class Pipeline:
         return Schedule1F1B(stages[0], **settings)
 
     def described(self, part: Part, length: int, device: torch.device) -> "PipelineStage":
-        """What torch wants to know of a part: the shapes that come and go, beside its module.
+        """A part as torch's schedule needs it: its module, and the shapes of its messages.
 
-        It could find them out, but by a pass that `Observation` would see.
+        Torch could find the shapes by a trial pass, but `Observation` would record that.
         """
         from torch.distributed.pipelining import PipelineStage
 

@@ -1,8 +1,8 @@
-"""A network shared out over a fleet by its layout; the network itself is left as it was written.
+"""Shard a network over a fleet by its layout, from outside: the network's code does not change.
 
-Experts: each rank keeps its part of every stack, as an ordinary parameter, and its rows come by
-all-to-all. ZeRO: `fully_shard` keeps a part of each tensor's rows on each rank and brings them
-together for the passes. docs/design/parallel.md says what is held when.
+Experts: each rank keeps its part of every stack, as an ordinary parameter, and receives rows by
+all-to-all. ZeRO: `fully_shard` keeps a part of each tensor's rows on each rank and gathers them for
+the passes. docs/design/parallel.md says what is held when.
 """
 
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ class HeldRows:
 
 @dataclass(frozen=True)
 class Sharding:
-    """What a rank holds of a network, and with whom."""
+    """The part of a network that this rank holds, and the fleet that holds all of it."""
 
     model: K2Model
     fleet: Fleet
@@ -54,7 +54,7 @@ class Sharding:
         }
 
     def copies(self) -> dict[str, dist.ProcessGroup]:
-        """For each parameter that other ranks hold just as this one does, those ranks."""
+        """For each parameter that other ranks hold a copy of, their process group."""
         if self.fleet.mesh is None or self.zero:
             return {}
         data, copy = self.fleet.group("data"), self.fleet.group("copy")
@@ -76,9 +76,9 @@ class Sharding:
             add_together(parameters, group)
 
     def passing(self, last: bool) -> None:
-        """Say that a forward and a backward pass come, and whether they are the step's last.
+        """Announce the next forward and backward pass, and whether they are the step's last.
 
-        Under zero 1 tensors stay whole until then, and gradients are summed once.
+        Under zero 1 tensors stay gathered until the last, and gradients are reduced once.
         """
         if self.fleet.layout.zero != 1:
             return
@@ -87,7 +87,7 @@ class Sharding:
             module.set_reshard_after_backward(last, recurse=False)
 
     def held(self) -> Iterator[HeldRows]:
-        """What is here of each parameter and buffer."""
+        """The rows held here of each parameter and buffer."""
         stacks, expert = self.stacks(), self.fleet.layout.expert
         for name, tensor in (*self.model.named_parameters(), *self.model.named_buffers()):
             first, total = local_rows(tensor).start, tensor.shape[0]
@@ -122,10 +122,10 @@ def shard(
     parameters: torch.dtype = torch.float32,
     gradients: torch.dtype = torch.float32,
 ) -> Sharding:
-    """Keep this rank's part of `model`, which every rank has alike or on meta, in place.
+    """Keep this rank's part of `model`, in place; every rank passes the same model, or one on meta.
 
-    Under zero 1 and 3 `parameters` is the dtype of what is brought together for the passes, and
-    `gradients` that in which gradients are added up; what a rank keeps is float32.
+    Under zero 1 and 3 `parameters` is the dtype that is gathered for the passes, and `gradients`
+    the dtype in which gradients are summed; what a rank keeps is float32.
     """
     layout, mesh = fleet.layout, fleet.mesh
     if mesh is None:
@@ -163,7 +163,7 @@ def shard_rows(
 
 
 def keep_experts(experts: Experts, fleet: Fleet) -> None:
-    """Keep this rank's run of the stacks, and have rows brought to it."""
+    """Keep this rank's experts, and dispatch rows to it."""
     count = experts.count // fleet.layout.expert
     first = fleet.expert_rank * count
     for name, stack in list(experts.named_parameters()):
@@ -173,9 +173,9 @@ def keep_experts(experts: Experts, fleet: Fleet) -> None:
 
 
 def units(model: K2Model, whole: bool) -> Iterator[nn.Module]:
-    """The modules whose tensors are brought together at a time, inner ones first.
+    """The modules whose tensors are gathered together, inner ones first.
 
-    whole: whether the model passes as one module; in a pipeline its layers run by themselves.
+    whole: whether the model runs as one module; in a pipeline its layers run by themselves.
     """
     for module in model.modules():
         if isinstance(module, Experts):
@@ -188,7 +188,7 @@ def units(model: K2Model, whole: bool) -> Iterator[nn.Module]:
 
 
 def sharded_modules(model: nn.Module) -> "Iterator[FSDPModule]":
-    """What `fully_shard` was called on."""
+    """The modules that `fully_shard` was called on."""
     from torch.distributed.fsdp import FSDPModule
 
     return (module for module in model.modules() if isinstance(module, FSDPModule))

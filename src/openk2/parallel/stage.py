@@ -1,8 +1,8 @@
 """The network in consecutive parts, for ranks that pass hidden states on (report 2.4).
 
-A rank holds one `K2Model` with the layers of its parts alone, under their published names; each
-part runs as a `Stage` over it. So optimizer, clipping, balance and checkpoints see an ordinary
-network that has fewer layers.
+A rank holds one `K2Model` with only the layers of its parts, under their published names; each part
+runs as a `Stage` over it. Optimizer, clipping, balance and checkpoints see an ordinary network with
+fewer layers.
 """
 
 from collections.abc import Sequence
@@ -74,7 +74,7 @@ def parts_of(config: ModelConfig, layout: Layout, pipeline_rank: int) -> list[Pa
 
 
 class Elsewhere(nn.Module):
-    """In the place of a part of the network that another rank holds."""
+    """Stands for a part of the network that another rank holds."""
 
 
 def keep_parts(model: K2Model, parts: Sequence[Part]) -> K2Model:
@@ -92,7 +92,7 @@ def keep_parts(model: K2Model, parts: Sequence[Part]) -> K2Model:
 
 
 class Stage(nn.Module):
-    """One part at work. Its modules are the model's own.
+    """One part, ready to run. Its modules are the model's own.
 
     autocast: dtype of matrix products; None computes in the parameters' own.
     """

@@ -4,7 +4,8 @@
 """
 
 from openk2.plan.machine import Machine
-from openk2.plan.plan import Plan, Planner
+from openk2.plan.plan import Plan
+from openk2.plan.planner import Planner
 from openk2.plan.subject import Subject, find_subject
 from openk2.plan.table import as_dict, heading, memory_table, time_table
 

@@ -1,8 +1,8 @@
-"""Which memory is alive while operations run: of real tensors, or of fake ones that have none.
+"""Counts the memory that is alive while operations run, on real tensors or on fake ones.
 
-Counted where it is allocated: an operation whose result has new memory adds it, and it is gone with
-the last tensor or saved value that holds it. What a forward pass leaves alive is then what it keeps
-for the backward pass, whatever way it keeps it.
+An operation whose result has new memory adds it; it is removed with the last tensor or saved value
+that holds it. What a forward pass leaves alive is therefore what it saves for the backward pass, in
+whatever way.
 """
 
 import weakref

@@ -1,6 +1,6 @@
-"""Which network and which rows a plan is about, where data, tokenizer or checkpoint may not exist.
+"""The network and the rows that a plan is for; data, tokenizer or checkpoint may not exist yet.
 
-What is missing and had to be assumed is said in words.
+What is missing is assumed, and listed in words.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ from openk2.architecture import ConfigError, ModelConfig
 from openk2.chat import Tokenizer
 from openk2.config import RecipeError
 from openk2.data import open_rows
-from openk2.train import Recipe, Shape
+from openk2.train import NetworkShape, Recipe
 
 # The published vocabulary.
 VOCABULARY = ModelConfig().vocab_size
@@ -19,7 +19,7 @@ VOCABULARY = ModelConfig().vocab_size
 
 @dataclass(frozen=True)
 class Subject:
-    """config, and length, tokens a row. assumed: what was not to be found, a line each."""
+    """config, and length, tokens a row. assumed: a line for everything that was not found."""
 
     config: ModelConfig
     length: int
@@ -31,7 +31,7 @@ def find_subject(
     *,
     vocabulary: int | None = None,
     length: int | None = None,
-    shape: Shape | None = None,
+    shape: NetworkShape | None = None,
 ) -> Subject:
     """What `recipe` would train.
 

@@ -1,4 +1,4 @@
-"""A plan in words: tables for a terminal, and a dict for programs."""
+"""A plan as tables for a terminal, and as a dict for programs."""
 
 import dataclasses
 from collections.abc import Callable

@@ -1,7 +1,7 @@
-"""What a rank sends in a step, by reason. All in bytes of the dtypes that really travel.
+"""The bytes that a rank sends in a step, by purpose, in the dtypes that are really sent.
 
-The first three come and go with every micro-batch, and can hide behind its computation; the rest
-comes once, around the optimizer's step.
+The first three are sent with every micro-batch and can overlap with its computation; the others are
+sent once, around the optimizer's step.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from openk2.train import Memory
 
 @dataclass(frozen=True)
 class Micro:
-    """A micro-batch, for who sends parts of it.
+    """A micro-batch, as messages see it.
 
     hidden_bytes: of one number of the hidden states. product_bytes: of one that goes to an expert.
     """
@@ -45,7 +45,7 @@ class Traffic:
 
     @property
     def at_the_end(self) -> Message:
-        """What comes once a step."""
+        """Everything that is sent once a step."""
         return self.gradients + self.weights + self.muon
 
 

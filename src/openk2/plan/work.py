@@ -1,4 +1,4 @@
-"""Seconds of computing, from operations and a stated share of the GPU's best rate."""
+"""Seconds of computing, from operations and an assumed share of the GPU's peak rate."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from openk2.architecture import ModelConfig, head_flops, layer_flops, newton_schulz_flops
 from openk2.optim import Matrices, divide_work
 from openk2.parallel import Part
-from openk2.plan.activations import Pass
 from openk2.plan.machine import Machine
+from openk2.plan.network import Pass
 from openk2.plan.states import HeldParameter
 from openk2.train import Memory
 
@@ -35,7 +35,7 @@ def micro_seconds(
 
 
 def newton_schulz_seconds(held: Sequence[HeldParameter], zero: int, machine: Machine) -> float:
-    """A step's Newton-Schulz on the rank that has most of it, shared out as `optim.work` does."""
+    """A step's Newton-Schulz on the most loaded rank, divided as `optim.divide_work` does."""
     here, shared = 0.0, defaultdict[int, list[tuple[int, ...]]](list)
     for parameter in held:
         if not parameter.muon:

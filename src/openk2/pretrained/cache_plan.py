@@ -1,4 +1,4 @@
-"""How many cache pages a memory budget buys."""
+"""How many cache pages fit a memory budget."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Where a model's files are: a folder that the user names, or one that ships with the package."""
+"""Find a model's files: a folder that the user names, or a model that ships with the package."""
 
 import importlib.resources
 import os.path

@@ -1,4 +1,4 @@
-"""`LoopThread`: an event loop for callers who have none, or who are already inside another one."""
+"""`LoopThread`: an event loop in its own thread, for callers in synchronous code."""
 
 import asyncio
 import threading

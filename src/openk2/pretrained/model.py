@@ -1,4 +1,4 @@
-"""`open_model`: from a path or a name to something that answers."""
+"""`open_model`: from a path or a name to a running engine and chat."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,7 @@ class LocalModel:
     cache: CachePlan
     parameters: int
     dtype: "torch.dtype"
+    masks: ChatMasks
 
     @property
     def summary(self) -> str:
@@ -96,7 +97,7 @@ def open_model(
     check_vocabulary(folder, config, tokenizer)
     stop_ids = read_stop_ids(folder, tokenizer)
 
-    # Imported here: it takes seconds, and what is wrong so far should not.
+    # Imported here, because it takes seconds and the errors above should not.
     from openk2.checkpoint import CheckpointError, load_model
     from openk2.engine import Engine
     from openk2.kernels import native
@@ -125,11 +126,14 @@ def open_model(
         raise LocalModelError(str(error)) from error
     except MemoryError as error:
         raise LocalModelError(f"{folder}: {error}: lower the cache budget") from error
-    chat = RenderedChat(tokenizer, engine, stop_ids, ChatMasks(tokenizer))
+    masks = ChatMasks(tokenizer)
+    chat = RenderedChat(tokenizer, engine, stop_ids, masks)
     engine.start()
     parameters = sum(parameter.numel() for parameter in model.parameters())
     name = folder.resolve().name
-    return LocalModel(name, folder, config, tokenizer, engine, chat, cache, parameters, dtype)
+    return LocalModel(
+        name, folder, config, tokenizer, engine, chat, cache, parameters, dtype, masks
+    )
 
 
 def check_vocabulary(folder: Path, config: ModelConfig, tokenizer: Tokenizer) -> None:

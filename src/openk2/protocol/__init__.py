@@ -1,7 +1,8 @@
-"""The seams between rooms: plain dataclasses and protocols, no tensors, no text.
+"""The interfaces between packages: plain dataclasses and protocols, no tensors, no text.
 
 A `TokenGenerator` turns prompt ids into output ids. The engine is one; a scripted fake in a test
-is another. What speaks text (`generation`, `server`) depends on this page alone.
+is another. Packages that handle text (`generation`, `server`) depend on this package only, not on
+the engine.
 """
 
 from openk2.protocol.mask import TokenMask

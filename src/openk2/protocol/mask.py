@@ -1,4 +1,4 @@
-"""What an output may say next, as the token generator sees it."""
+"""`TokenMask`: which tokens an output may continue with, as a token generator sees it."""
 
 from typing import Protocol
 
@@ -7,27 +7,26 @@ from numpy.typing import NDArray
 
 
 class TokenMask(Protocol):
-    """Constrains the output of one request; whoever samples asks it before every token.
+    """Constrains the output of one request; the sampler calls it before every token.
 
-    Both methods may be called from any one thread at a time.
+    Both methods may be called from any thread, one thread at a time.
     """
 
     def fill(self, allowed: NDArray[np.int32]) -> bool:
-        """Write the ids that may come next: bit i % 32 of word i // 32 says whether id i may.
+        """Write which ids may come next: bit i % 32 of word i // 32 is set if id i may.
 
-        allowed: [ceil(V / 32)] words, any content before. Returns False, with the words as they
-        were, if every id may. At least one id always may.
+        allowed: int32 [ceil(V / 32)], any content on entry. Returns False, leaving the words
+        unchanged, if every id is allowed. At least one id is always allowed.
         """
         ...
 
     def accept(self, token_id: int) -> bool:
-        """The id that was chosen. False if it is not taken after all: nothing has changed but
-        what `fill` gives, which is to be asked again; the id chosen out of that one is taken.
+        """Append the chosen id. Returns False if the id is refused after all: call `fill` again
+        and choose from the new words; an id chosen from those is accepted.
 
-        An output near its last token is told so: an id that leaves too little room to end
-        properly is seen only when it is chosen.
-        Where only one text may follow, `fill` gives its usual ids, and others that spell it are
-        taken all the same. Raises ValueError for an id behind which the output cannot obey;
-        nothing has changed.
+        A mask does not know the token limit: an output that reaches it stops where it is.
+        Where only one text may follow, `fill` allows the tokenizer's own ids for it, but other ids
+        that spell the same text are accepted too.
+        Raises ValueError if no valid output starts this way; the state is unchanged.
         """
         ...

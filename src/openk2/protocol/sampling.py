@@ -53,7 +53,8 @@ class Sampling:
     """The settings of a request that change which token is chosen.
 
     temperature: 0 is greedy; the README recommends 0.6 for Kimi-K2-Instruct.
-    top_p: keep the smallest set of tokens whose probability reaches it; 1 keeps all.
+    top_p: keep the smallest set of tokens whose probability reaches it; 1 keeps all, 0 the
+        likeliest one.
     top_k: keep the k likeliest tokens; 0 keeps all.
     min_p: keep tokens at least this share of the likeliest one's probability; 0 keeps all.
     presence_penalty: subtracted once from the logit of each id in the output so far.
@@ -68,7 +69,7 @@ class Sampling:
     """
 
     temperature: float = bounded(0.6, Bounds(least=0, most=2))
-    top_p: float = bounded(1.0, Bounds(above=0, most=1))
+    top_p: float = bounded(1.0, Bounds(least=0, most=1))
     top_k: int = bounded(0, Bounds(least=0, most=2**31 - 1))
     min_p: float = bounded(0.0, Bounds(least=0, most=1))
     presence_penalty: float = bounded(0.0, Bounds(least=-2, most=2))

@@ -11,16 +11,16 @@ FinishReason = Literal["stop", "length"]
 
 
 class EngineError(RuntimeError):
-    """A request ended without its last token: its step failed, or the engine stopped."""
+    """A request ended early: its step failed, or the engine stopped."""
 
 
 class EngineBusyError(RuntimeError):
-    """The generator cannot take another request now; the caller should try again later."""
+    """The generator cannot accept another request now; try again later."""
 
 
 @dataclass(frozen=True)
 class TokenLogprobs:
-    """How likely a token was. logprob: its natural logarithm; top: the likeliest ids, best first.
+    """How likely a token was. logprob: natural logarithm; top: (id, logprob), best first.
 
     Of the model's own distribution: before temperature, penalties, bias and truncation.
     """
@@ -35,10 +35,10 @@ class TokenChunk:
     """Newly generated ids. The last chunk of a request, and only it, has a finish reason.
 
     With reason "stop" the last id is the stop token itself.
-    logprobs: one an id, if they were asked for.
-    prompt_logprobs: in the first chunk, if they were asked for: one a token of the prompt, None
-        for the first, which nothing predicts.
-    cached_tokens: in the first chunk: how many of the prompt's tokens were not computed anew.
+    logprobs: one per id, if requested.
+    prompt_logprobs: in the first chunk, if requested: one per prompt token, None for the first,
+        which nothing predicts.
+    cached_tokens: in the first chunk: how many of the prompt's tokens came from the prefix cache.
     """
 
     token_ids: tuple[int, ...]
@@ -59,7 +59,7 @@ class TokenGenerator(Protocol):
     def generate(
         self, prompt: Sequence[int], params: SamplingParams, mask: TokenMask | None = None
     ) -> AsyncGenerator[TokenChunk, None]:
-        """Yield chunks as they are made. Closing the generator cancels the request.
+        """Yield chunks as they are generated. Closing the generator cancels the request.
 
         mask: constrains the output; a fresh one per request.
         Raises ValueError if prompt plus max_tokens exceed `context_length` or the prompt is empty,

@@ -1,8 +1,8 @@
-"""Files and folders that are either whole or absent, whatever instant the machine dies at.
+"""Files and folders that are either whole or absent, whenever the machine crashes.
 
-A file is written beside its place, synced, and renamed over it. A folder cannot be renamed over
-another, so replacing one takes two renames, and between them the content stands under a second
-name. Around `name` there may be, in the same parent:
+A file is written under a temporary name, synced, and renamed over the old one. A folder cannot be
+renamed over another, so replacing one takes two renames, and between them the content has a second
+name. Beside `name` there may be, in the same parent:
 
     name            the complete content, once there is any
     .name.previous  the complete former content, only between the two renames (or after a crash
@@ -42,7 +42,7 @@ def write_file_atomically(path: Path, content: bytes | str) -> None:
 
 @contextmanager
 def write_folder_atomically(folder: Path) -> Iterator[Path]:
-    """Give a new empty folder to fill; when the block ends, it takes the place of `folder`.
+    """Yield a new empty folder to fill; when the block ends, it replaces `folder`.
 
     What was in `folder` is replaced as a whole: readers that go through `settled_folder` find the
     old content complete until the new is complete and on the disk. If the block raises, `folder`

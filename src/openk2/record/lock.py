@@ -1,4 +1,4 @@
-"""One writer a folder at a time."""
+"""A lock that admits one writer to a folder at a time."""
 
 import fcntl
 from collections.abc import Iterator
@@ -8,9 +8,9 @@ from pathlib import Path
 
 @contextmanager
 def hold_folder(folder: Path) -> Iterator[None]:
-    """Keep `folder`, made if it is absent, for this process until the block ends.
+    """Lock `folder`, created if absent, for this process until the block ends.
 
-    The system lets go of it when the process ends, however it ends. Raises BlockingIOError if
+    The system releases the lock when the process ends, however it ends. Raises BlockingIOError if
     another process, or another block of this one, holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ class MetricsLog:
     """Appends rows to a JSONL file; on opening, drops rows past `keep_below`.
 
     keep_below: a resumed run repeats the steps since its checkpoint, so rows whose `step` is at or
-    past it are removed, and each step stands in the file once.
+    past it are removed, and each step is in the file once.
     """
 
     def __init__(self, path: Path, keep_below: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""The HTTP server over any ChatGenerator and CompletionGenerator; it knows no tensors."""
+"""The HTTP server: OpenAI's and Anthropic's routes over any ChatGenerator. No torch."""
 
 from openk2.server.app import create_app
 from openk2.server.run import run_app

@@ -1,4 +1,4 @@
-"""`KeyGuard`: only clients that know a key."""
+"""`KeyGuard`: middleware that answers 401 without an API key."""
 
 from collections.abc import Collection
 from hashlib import sha256
@@ -14,13 +14,13 @@ OPEN_PATHS = ("/health",)
 class KeyGuard:
     """Answers 401 to requests without one of `keys`, /health excepted.
 
-    A key is a bearer token, or stands in `x-api-key`, where Anthropic's clients put it. The guard
-    stands before everything that reads the request.
+    A key comes as a bearer token, or in `x-api-key`, where Anthropic's clients put it. The guard
+    runs before anything reads the request.
     """
 
     def __init__(self, app: ASGIApp, keys: Collection[str]) -> None:
         self.app = app
-        # Of one length whatever the key, so that a comparison's time says nothing about it.
+        # Digests have one length, so that a comparison's time reveals nothing about the key.
         self.digests = [sha256(key.encode()).digest() for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,6 +43,6 @@ class KeyGuard:
         bearer = token if scheme.lower() == b"bearer" else b""
         given = (bearer.strip(), headers.get(b"x-api-key", b"").strip())
         digests = [sha256(key).digest() for key in given if key]
-        # All of them are compared, so that the time does not tell which one it is.
+        # Compare with every key, so that the time does not reveal which one matched.
         matches = [compare_digest(one, known) for one in digests for known in self.digests]
         return any(matches)

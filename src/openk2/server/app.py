@@ -1,4 +1,4 @@
-"""`create_app`: the ASGI application over one model."""
+"""`create_app`: the ASGI application that serves one model."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -34,14 +34,14 @@ def create_app(
 ) -> FastAPI:
     """The server's application.
 
-    model: the name that clients ask for; aliases: others that mean it too.
-    completion: for /v1/completions. coder: for /tokenize and its kin, and for counting tokens of
-        messages. Without them these routes do not exist.
-    api_keys: clients need one of them, but for /health; without any they need none.
+    model: the name that clients request; aliases: other names for it.
+    completion: for /v1/completions. coder: for /tokenize, /detokenize, /tokenizer_info and for
+        counting tokens of messages. Without them these routes do not exist.
+    api_keys: clients need one of them, except for /health; if empty, none is needed.
     engine_stats: numbers for /metrics, by name.
-    healthy: whether requests can be answered, for /health, which is 503 otherwise.
-    loopback: only programs of this machine can connect, so web pages of others are refused too,
-        and names that are not this machine's.
+    healthy: whether requests can be answered; /health is 503 if not.
+    loopback: the server is for this machine only, so web pages of other hosts are refused, and
+        host names that are not this machine's.
     max_body_bytes: larger requests get a 413.
     """
     app = FastAPI(title="openk2", docs_url=None, redoc_url=None)

@@ -1,4 +1,4 @@
-"""Several streams at once: the choices of one request."""
+"""Run the choices of one request together: streams interleaved, whole answers gathered."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Sequence
@@ -15,13 +15,13 @@ async def interleaved(
 
     The first error of any stream is raised and ends all; closing this closes all.
     """
-    if len(streams) == 1:  # nearly every request, and a queue would cost it a wake-up a token
+    if len(streams) == 1:  # nearly every request; a queue would cost a wake-up per token
         async with aclosing(streams[0]) as stream:
             async for item in stream:
                 yield 0, item
         return
     queue: asyncio.Queue[tuple[int, T] | Exception | None] = asyncio.Queue()
-    # A stream goes on when its item is taken: none runs ahead of the reader, or of the others.
+    # A stream continues when its item is taken, so none runs ahead of the reader or the others.
     taken = [asyncio.Semaphore(0) for _ in streams]
 
     async def run(number: int, stream: AsyncGenerator[T, None]) -> None:
@@ -61,7 +61,7 @@ async def all_of(works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 async def end(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """Cancel the tasks and wait until they have let go of what they hold."""
+    """Cancel the tasks and wait until they have released what they hold."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -4,6 +4,7 @@ On the Messages routes in Anthropic's: {"type": "error", "error": {"type", "mess
 """
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -16,9 +17,11 @@ from starlette.exceptions import HTTPException
 from openk2.chat import RenderError
 from openk2.gateway import UpstreamError
 from openk2.generation import ContextLengthError, RequestError
-from openk2.protocol import EngineBusyError
+from openk2.protocol import EngineBusyError, EngineError
 
 RETRY_AFTER_SECONDS = 1
+
+logger = logging.getLogger(__name__)
 
 
 class ErrorDetail(BaseModel):
@@ -62,7 +65,7 @@ ANSWERS = described(ErrorBody)
 MESSAGE_ANSWERS = described(MessageErrorBody)
 
 MESSAGES_PATH = "/v1/messages"
-OVERLOADED = 529  # Anthropic's status where others have 503
+OVERLOADED = 529  # Anthropic's status for what is 503 elsewhere
 MESSAGE_KINDS = {
     401: "authentication_error",
     403: "permission_error",
@@ -109,8 +112,8 @@ class ApiError(Exception):
 
     def message_body(self) -> dict[str, Any]:
         """The JSON object of the response on the Messages routes."""
-        foreseen = "invalid_request_error" if self.status < 500 else "api_error"
-        kind = MESSAGE_KINDS.get(self.status, foreseen)
+        default = "invalid_request_error" if self.status < 500 else "api_error"
+        kind = MESSAGE_KINDS.get(self.status, default)
         details = {} if self.details is None else {"details": dict(self.details)}
         return {"type": "error", "error": {"type": kind, "message": str(self), **details}}
 
@@ -123,7 +126,7 @@ class ApiError(Exception):
 
 
 def as_api_error(error: Exception) -> ApiError:
-    """What the client is told. Of an error nobody foresaw it learns nothing: the log has it."""
+    """The error that the client sees. An unexpected one is a plain 500; the log has the details."""
     match error:
         case ApiError():
             return error
@@ -137,6 +140,10 @@ def as_api_error(error: Exception) -> ApiError:
             return ApiError(503, str(error), code="engine_busy", kind="server_error")
         case UpstreamError():
             return ApiError(502, str(error), code="upstream_failed", kind="server_error")
+        case EngineError():
+            # What failed, without the words of whatever raised it.
+            message = f"{str(error).partition(':')[0]}; the server's log says why"
+            return ApiError(500, message, code="engine_failed", kind="server_error")
         case RequestValidationError():
             return validation_error(error)
         case HTTPException():
@@ -163,15 +170,17 @@ def validation_error(error: RequestValidationError) -> ApiError:
 
 def field_path(place: Sequence[str | int]) -> str:
     """("tools", 0, "function") -> "tools[0].function"."""
-    # "[key]" is pydantic's word for "the key, not its value".
+    # pydantic writes "[key]" for "the key, not its value".
     named = [step for step in place if step != "[key]"]
     steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in named)
     return "".join(steps).removeprefix(".")
 
 
 async def error_response(request: Request, error: Exception) -> JSONResponse:
-    """Answer any exception. Unforeseen ones are logged by the server that runs the app."""
+    """Answer any exception. Unexpected ones are logged by the server that runs the app."""
     shown = as_api_error(error)
+    if shown.code == "engine_failed":
+        logger.error("a request failed", exc_info=error)
     headers = dict(getattr(error, "headers", None) or {})
     if shown.status == 503:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
@@ -179,18 +188,18 @@ async def error_response(request: Request, error: Exception) -> JSONResponse:
 
 
 def error_event(error: Exception) -> bytes:
-    """The error as a server-sent event, for an answer that has already begun."""
+    """The error as a server-sent event, for an answer that has already started."""
     return f"data: {json.dumps(as_api_error(error).body())}\n\n".encode()
 
 
 def answer_errors(app: FastAPI) -> None:
-    """Make every error of the app one of its route's shape."""
+    """Answer every error of the app in the shape of its route."""
     for kind in (
         ApiError,
         RenderError,
         RequestError,
         EngineBusyError,
-        UpstreamError,
+        EngineError,
         RequestValidationError,
         HTTPException,
         Exception,

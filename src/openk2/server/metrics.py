@@ -1,4 +1,4 @@
-"""`Meter`: what the server did, counted for Prometheus where every answer passes."""
+"""`Meter`: Prometheus metrics of the answers, taken from their streams of events."""
 
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
@@ -26,7 +26,7 @@ CALL_OUTCOMES = ("completed", "undeclared", "truncated")  # of `CallCounts`
 
 
 class Meter:
-    """What every stream of events is counted by.
+    """Counts every stream of events.
 
     `openk2_requests_total` by outcome: a finish reason, "cancelled" (the client left) or "error".
     Each choice of a request counts as one. Times are in seconds.
@@ -43,7 +43,7 @@ class Meter:
             "openk2_prompt_tokens", "Prompt tokens of finished requests", registry=registry
         )
         self.cached_tokens = Counter(
-            "openk2_cached_tokens", "Prompt tokens that were not computed anew", registry=registry
+            "openk2_cached_tokens", "Prompt tokens found in the prefix cache", registry=registry
         )
         self.completion_tokens = Counter(
             "openk2_completion_tokens", "Output tokens of finished requests", registry=registry
@@ -54,7 +54,7 @@ class Meter:
             ["outcome"],
             registry=registry,
         )
-        for outcome in CALL_OUTCOMES:  # a counter that is not there cannot be watched
+        for outcome in CALL_OUTCOMES:  # so that every counter exists from the start
             self.calls.labels(outcome)
         self.invalid_arguments = Counter(
             "openk2_tool_call_invalid_arguments",
@@ -63,7 +63,7 @@ class Meter:
         )
         self.recovered_ids = Counter(
             "openk2_tool_call_recovered_ids",
-            "Calls whose id was mangled or taken and was set right",
+            "Calls whose id was mangled or taken and was replaced",
             registry=registry,
         )
         self.first_event = Histogram(
@@ -97,7 +97,7 @@ class Meter:
             self.requests.labels(outcome).inc()
 
     def count_finish(self, finish: ChatFinish, seconds: float) -> None:
-        """Count a request that came to its end."""
+        """Count a request that finished."""
         self.prompt_tokens.inc(finish.prompt_tokens)
         self.cached_tokens.inc(finish.cached_tokens)
         self.completion_tokens.inc(finish.completion_tokens)
@@ -133,7 +133,7 @@ class MeteredCompletion:
 
 
 class EngineGauges(Collector):
-    """The engine's own numbers, read when they are asked for: `openk2_engine_NAME`."""
+    """The engine's own numbers, read on each scrape: `openk2_engine_NAME`."""
 
     def __init__(self, read: Callable[[], Mapping[str, float]]) -> None:
         self.read = read

@@ -1,7 +1,9 @@
-"""Known fields that change an answer and are not supported, refused by name.
+"""Known fields that would change an answer and are not supported: they are refused by name.
 
-Each has the values that leave an answer as it is; null always does. Fields that nobody here knows
-are tolerated, since clients send many.
+Each is listed with its neutral values, which change nothing; null always is one. Unknown fields
+are ignored, since clients send many, and so are those for models that think (`reasoning_effort`,
+`thinking`), for the length of an answer (`verbosity`) and for the host's own use (`store`,
+`service_tier`): a model that does not think answers as it would anyway.
 """
 
 import reprlib
@@ -31,16 +33,12 @@ NEUTRAL: Neutral = {
     "truncate_prompt_tokens": (),
     "return_token_ids": (False,),
     "return_tokens_as_token_ids": (False,),
-    "service_tier": ("auto", "default"),
 }
 CHAT_NEUTRAL: Neutral = {
     **NEUTRAL,
     "best_of": (1,),
     "functions": ([],),
     "function_call": ("auto", "none"),
-    "reasoning_effort": ("none",),
-    "thinking": ({"type": "disabled"},),
-    "verbosity": ("medium",),
     "modalities": (["text"],),
     "audio": (),
     "prediction": (),
@@ -51,8 +49,6 @@ CHAT_NEUTRAL: Neutral = {
     "continue_final_message": (False,),
     "add_generation_prompt": (True,),
     "chat_template": (),
-    "chat_template_kwargs": ({},),
-    "store": (False,),
 }
 COMPLETION_NEUTRAL: Neutral = {
     **NEUTRAL,
@@ -68,6 +64,21 @@ def refuse_unsupported(fields: Mapping[str, Any] | None, neutral: Neutral) -> No
     for name, value in (fields or {}).items():
         if name in neutral and value is not None and value not in neutral[name]:
             raise unsupported(name, value)
+
+
+# Arguments of published templates of the K2 family that change nothing in K2-Instruct's prompts.
+TEMPLATE_ARGUMENTS = ("thinking", "enable_thinking", "preserve_thinking", "reasoning_effort")
+
+
+def check_template_arguments(arguments: Any) -> None:
+    """Raise ApiError 400 for a `chat_template_kwargs` that could change the prompt."""
+    if arguments is None:
+        return
+    if not isinstance(arguments, Mapping):
+        raise invalid("chat_template_kwargs", "must be an object")
+    for name, value in arguments.items():
+        if name not in TEMPLATE_ARGUMENTS:
+            raise unsupported(f"chat_template_kwargs.{name}", value)
 
 
 def unsupported(name: str, value: Any) -> ApiError:

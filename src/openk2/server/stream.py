@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 T = TypeVar("T")
-CLIENT_LEFT = 499  # nginx's status for a request whose client did not wait for the answer
+CLIENT_LEFT = 499  # nginx's status for a client that left before the answer
 DONE = b"data: [DONE]\n\n"
 # For the OpenAPI document of routes that answer whole or as a stream.
 STREAMABLE: dict[int | str, dict[str, Any]] = {
@@ -34,7 +34,7 @@ async def unless_client_leaves(receive: Receive, work: Coroutine[Any, Any, T]) -
     finally:
         task.cancel()
         watcher.cancel()
-        # Both have let go of the request, and of the generator, when this returns.
+        # When this returns, both have released the request and the generator.
         await asyncio.gather(task, watcher, return_exceptions=True)
 
 
@@ -84,12 +84,12 @@ class EventStream(Response):
         except Exception as error:
             if not started:
                 raise
-            logger.exception("an answer failed after it had begun")
+            logger.exception("an answer failed after it had started")
             body = self.error_event(error)
             await send({"type": "http.response.body", "body": body, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def data_event(payload: dict[str, Any]) -> bytes:
-    """One server-sent event; ASCII, as some clients split lines at U+2028 and its kin."""
+    """One server-sent event; ASCII, since some clients split lines at U+2028 and U+2029."""
     return b"data: " + json.dumps(payload, separators=(",", ":")).encode() + b"\n\n"

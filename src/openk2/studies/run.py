@@ -1,4 +1,4 @@
-"""One run of a study: the project's own training step, watched, from nothing to its last step.
+"""One run of a study: the project's own training step, from a fresh network to the last step.
 
 A run is finished or it is not: `result.json` is written last, and what has none is begun anew.
 The same setting, corpus, device and number of threads give the same numbers.
@@ -19,12 +19,12 @@ from openk2.architecture import count_parameters
 from openk2.chat import Tokenizer
 from openk2.data import Batch, Mixture
 from openk2.model import K2Model
+from openk2.optim import MuonClip
 from openk2.record import MetricsLog, describe_machine, write_file_atomically
 from openk2.studies.corpus import Corpus
 from openk2.studies.flops import training_flops
 from openk2.studies.setting import Setting
 from openk2.studies.size import Size
-from openk2.studies.watched import Watched, make_optimizer
 from openk2.train import (
     IGNORED,
     MicroBatches,
@@ -40,7 +40,7 @@ from openk2.train import (
 
 @dataclass(frozen=True)
 class StudyPlace:
-    """Where runs are kept and what computes them."""
+    """The folder of the runs, and the device and threads that compute them."""
 
     out: Path
     device: str = "cpu"
@@ -92,14 +92,14 @@ def learn(
             if step == 0:
                 raise
             return step
-        row = metrics(step, report, optimizer, size)
+        row = metrics(step, report, size)
         if (step + 1) % size.evaluate_every == 0 or step + 1 == size.steps:
             row["held_out"] = held_out_loss(model, held_out, size)
         log.write(row)
     return None
 
 
-def step_once(model: K2Model, optimizer: Watched, batch: Batch, size: Size) -> StepReport:
+def step_once(model: K2Model, optimizer: MuonClip, batch: Batch, size: Size) -> StepReport:
     """The project's step, the whole network here."""
     autocast = torch.bfloat16 if size.precision == "bfloat16" else None
     return train_step(
@@ -109,6 +109,22 @@ def step_once(model: K2Model, optimizer: Watched, batch: Batch, size: Size) -> S
         MicroBatches(model, size.micro_rows, autocast),
         grad_clip=size.grad_clip,
         bias_speed=size.bias_speed,
+    )
+
+
+def make_optimizer(setting: Setting, size: Size, model: K2Model) -> MuonClip:
+    """The setting's optimizer over all of the model's parameters, with the size's weight decay.
+
+    The baseline is the same optimizer without a matrix for Muon and without a cap.
+    """
+    adamw_alone = {"adamw": ("*",), "tau": torch.inf}
+    return MuonClip(
+        model.named_parameters(),
+        weight_decay=size.weight_decay,
+        momentum=size.momentum,
+        nesterov=True,
+        ns_dtype=getattr(torch, size.precision),
+        **(adamw_alone if setting.optimizer == "adamw" else {"tau": setting.tau}),
     )
 
 
@@ -129,7 +145,7 @@ def held_out_loss(model: K2Model, batch: Batch, size: Size) -> float:
     return total / int((batch.targets != IGNORED).sum())
 
 
-def metrics(step: int, report: StepReport, optimizer: Watched, size: Size) -> dict[str, Any]:
+def metrics(step: int, report: StepReport, size: Size) -> dict[str, Any]:
     """What metrics.jsonl keeps of a step: `max_logits` and `clipped` are [layers][heads]."""
     return {
         "step": step,
@@ -138,14 +154,14 @@ def metrics(step: int, report: StepReport, optimizer: Watched, size: Size) -> di
         "grad_norm": report.grad_norm,
         "load_violation": report.load_violation,
         "idle_experts": report.idle_experts,
-        "max_logits": [[float(f"{x:.5g}") for x in row] for row in optimizer.max_logits.tolist()],
-        "clipped": optimizer.clipped.int().tolist(),
+        "max_logits": [[float(f"{x:.5g}") for x in row] for row in report.max_logits.tolist()],
+        "clipped": report.clipped.int().tolist(),
     }
 
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """So many threads for torch until the block ends: sums are ordered by their number."""
+    """Use `count` torch threads until the block ends: their number decides the order of sums."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -155,12 +171,12 @@ def threads(count: int) -> Iterator[None]:
 
 
 def run_folder(setting: Setting, size: Size, place: StudyPlace) -> Path:
-    """Where the run is kept."""
+    """The run's folder."""
     return place.out / size.name / setting.name
 
 
 def identity(setting: Setting, size: Size, corpus: Corpus, place: StudyPlace) -> str:
-    """Digest of all that a run's numbers follow from, but for the machine and the code."""
+    """Digest of everything that decides a run's numbers, except the machine and the code."""
     fixed = asdict(size)
     # What only says which runs there are, or is in the setting.
     for free in (

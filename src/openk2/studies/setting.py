@@ -1,11 +1,11 @@
-"""`Setting`: what one run has of its own. Studies whose settings are equal share the run."""
+"""`Setting`: what distinguishes one run. Studies with equal settings share the run."""
 
 import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from openk2.studies.size import Size
-from openk2.train import Shape
+from openk2.train import NetworkShape
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Setting:
         """The same with another seed."""
         return replace(self, seed=seed)
 
-    def shape(self, size: Size) -> Shape:
+    def shape(self, size: Size) -> NetworkShape:
         """The network of this run."""
         return replace(size.shape, num_attention_heads=self.heads, n_routed_experts=self.experts)
 

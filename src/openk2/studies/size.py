@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from openk2.optim import WarmupStableDecay
-from openk2.train import Shape
+from openk2.train import NetworkShape
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -29,7 +29,7 @@ class Size:
     """
 
     name: str
-    shape: Shape
+    shape: NetworkShape
     rows: int
     micro_rows: int
     length: int
@@ -66,7 +66,7 @@ class Size:
 # of one core a run.
 SMALL = Size(
     name="small",
-    shape=Shape(
+    shape=NetworkShape(
         hidden_size=128,
         num_hidden_layers=3,
         num_attention_heads=4,
@@ -102,7 +102,7 @@ SMALL = Size(
 # experts, up to its sparsity of 48. Nobody has run it yet.
 LARGE = Size(
     name="large",
-    shape=Shape(
+    shape=NetworkShape(
         hidden_size=768,
         num_hidden_layers=12,
         num_attention_heads=6,

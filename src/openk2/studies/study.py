@@ -1,4 +1,4 @@
-"""What a study is, and how its runs are had: those that are recorded are read, the others run."""
+"""What a study is, and `collect`, which reads its recorded runs and runs the others."""
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed

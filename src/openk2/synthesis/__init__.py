@@ -4,6 +4,7 @@
 trajectories; here each stage is a small grammar, so that every call is right by construction.
 """
 
+from openk2.synthesis.apis import ArchiveError, Catalogue, CatalogueError, Tally, collect
 from openk2.synthesis.generate import generate
 
-__all__ = ["generate"]
+__all__ = ["ArchiveError", "Catalogue", "CatalogueError", "Tally", "collect", "generate"]

@@ -1,5 +1,5 @@
-"""What must not change between a run and its resumption: all of the recipe but how it is computed
-and how long it goes on."""
+"""What must not change between a run and its resumption: the recipe except how it is computed and
+how long it runs."""
 
 import dataclasses
 import hashlib

@@ -1,4 +1,4 @@
-"""The recipe's `[memory]` table, carried out (report 2.4)."""
+"""Apply the recipe's `[memory]` table to a network and its passes (report 2.4)."""
 
 import copy
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from openk2.train.working_copy import WorkingCopy, narrow
 
 
 def keep_activations(memory: Memory, model: K2Model, device: str) -> None:
-    """Have the model's layers keep activations as `memory` says.
+    """Have the model's layers save activations as `memory` says.
 
     Raises RecipeError for offload on a CPU, where the host's memory is all there is.
     """
@@ -27,13 +27,13 @@ def keep_activations(memory: Memory, model: K2Model, device: str) -> None:
 
 
 def passes_in(memory: Memory, model: K2Model, over: Callable[[K2Model], Passes]) -> Passes:
-    """The passes that `over` makes of a network: of `model`, or of a bfloat16 copy of it.
+    """The passes that `over` makes of `model`, or of a bfloat16 copy of it.
 
-    Either way their gradients are left in `model`'s parameters, which are float32.
+    Either way their gradients end in `model`'s parameters, which are float32.
     """
     if memory.parameters == "float32":
         return over(model)
-    # How experts are reached is a thing of this process, not of the network: it is not copied.
+    # The dispatch belongs to this process, not to the network: it is not copied.
     shared = {id(m.dispatch): m.dispatch for m in model.modules() if isinstance(m, Experts)}
     working = copy.deepcopy(model, shared)
     narrow(model, working, getattr(torch, memory.gradients))

@@ -1,7 +1,7 @@
-"""How a step's gradients come about: the seam between a training step and what computes it.
+"""How a step's gradients are computed: `Passes`, the interface between a step and its computation.
 
-`MicroBatches` passes the whole network over a few rows at a time. A pipeline does the same with a
-part of it (`parallel.pipeline`); a step does not know which of them ran.
+`MicroBatches` runs the whole network over a few rows at a time; `Pipelined` runs this rank's parts
+of it in a pipeline schedule (`parallel.pipeline`). The step does not know which of them ran.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,9 +23,9 @@ class Passes(Protocol):
     def gradients(self, batch: Batch, loss: StepLoss, observation: Observation) -> Tensor:
         """Add the gradients of `loss` over `batch` to those of what this process holds.
 
-        observation: told of every token of `batch`.
-        Returns the loss, a scalar; zero in processes that do not compute it, so that its sum over
-        processes is the step's.
+        observation: records every token of `batch`.
+        Returns the loss, float32 []; zero in processes that do not compute it, so that its sum over
+        the processes is the step's.
         """
         ...
 
@@ -35,7 +35,7 @@ class MicroBatches:
     """The whole network here, `micro_rows` rows at a time.
 
     autocast: dtype of matrix products; None computes in the parameters' own.
-    before: is told before each pass whether it is the step's last.
+    before: called before each pass with whether it is the step's last.
     """
 
     model: K2Model
@@ -59,7 +59,7 @@ class MicroBatches:
 
 @dataclass(frozen=True)
 class Pipelined:
-    """The parts of the network that are here, in step with those elsewhere."""
+    """The parts of the network that are held here, in a schedule with the other ranks."""
 
     pipeline: Pipeline
 

@@ -1,4 +1,4 @@
-"""What a step's tensors say, brought from the device in one message."""
+"""A step's scalars, read from the device in one transfer."""
 
 from dataclasses import dataclass
 from itertools import islice

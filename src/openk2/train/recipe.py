@@ -1,4 +1,4 @@
-"""What a training run is told: the recipe file's tables."""
+"""The tables of a training recipe, as frozen dataclasses."""
 
 import math
 from dataclasses import asdict, dataclass, field, replace
@@ -13,8 +13,8 @@ from openk2.train.loss_weights import LossWeights
 
 
 @dataclass(frozen=True)
-class Part:
-    """Packed rows and their weight in the mixture. max_epochs: how often a run may read them."""
+class DataPart:
+    """Packed rows and their weight in the mixture. max_epochs: the most passes over them."""
 
     path: Path
     weight: float
@@ -28,8 +28,8 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Shape:
-    """A fresh network; names as in config.json. Head geometry is K2's unless said otherwise."""
+class NetworkShape:
+    """A fresh network; names as in config.json. The head geometry defaults to K2's."""
 
     hidden_size: int
     num_hidden_layers: int
@@ -60,7 +60,7 @@ class Optimization:
 
     tau: QK-Clip's cap. bias_speed: how far the router's bias moves a step (DeepSeek-V3, 0.001).
     sequence_balance: alpha of the sequence-wise balance loss (DeepSeek-V3, eq. 17; report 0.001).
-    embedding_rate: the embedding and the head learn at this share of the schedule's rate.
+    embedding_rate: the embedding and the head learn at the schedule's rate times this.
     ns_dtype is bfloat16 unless full_precision_newton_schulz. products: the dtype in which matrix
     products are computed; float32 is for comparisons.
     """
@@ -93,14 +93,14 @@ class Optimization:
 
 @dataclass(frozen=True)
 class Memory:
-    """What is kept, in which form, and where (report 2.4).
+    """What is stored for the passes, in which dtype, and where (report 2.4).
 
     parameters: dtype of the network's weights; bfloat16 ones have float32 masters, which the
-        optimizer moves. gradients: dtype in which a step's gradients are added up.
-    recompute: parts whose results the backward pass computes once more instead of keeping them.
-    fp8_inputs: the inputs of experts' gate and up projections and of SwiGLU wait for the backward
-        pass as FP8-E4M3 in tiles of 1x128.
-    offload: what the backward pass needs waits in host memory.
+        optimizer moves. gradients: dtype in which a step's gradients are summed.
+    recompute: parts whose results the backward pass computes again instead of saving them.
+    fp8_inputs: the inputs of experts' gate and up projections and of SwiGLU are saved for the
+        backward pass as FP8-E4M3 in tiles of 1x128.
+    offload: saved tensors are kept in host memory.
     """
 
     parameters: Literal["float32", "bfloat16"] = "float32"
@@ -171,7 +171,7 @@ class Recipe:
     """
 
     tokenizer: Path
-    data: tuple[Part, ...]
+    data: tuple[DataPart, ...]
     schedule: WarmupStableDecay
     rows: int
     micro_rows: int
@@ -179,7 +179,7 @@ class Recipe:
     memory: Memory = field(default_factory=Memory)
     loss: LossWeights = field(default_factory=LossWeights)
     context: Context | None = None
-    shape: Shape | None = None
+    shape: NetworkShape | None = None
     start: Path | None = None
     layout: Layout = field(default_factory=Layout)
     head_from_embedding: float = 0.0

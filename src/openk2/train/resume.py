@@ -38,7 +38,7 @@ class StateError(ValueError):
 
 @dataclass(frozen=True)
 class RunState:
-    """Where a run stands after `step` steps.
+    """The position of a run after `step` steps.
 
     recipe, settings: the digest and the settings of its `Identity`; states that were written before
     settings were kept have none.

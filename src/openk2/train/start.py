@@ -1,4 +1,4 @@
-"""The network that a run starts with, of which a process allocates what it holds."""
+"""Build the initial network; each process allocates only its own shards."""
 
 import dataclasses
 from dataclasses import dataclass, replace
@@ -9,17 +9,16 @@ from openk2.architecture import ModelConfig
 from openk2.chat import Tokenizer
 from openk2.checkpoint import StoredCheckpoint, open_checkpoint, read_rows
 from openk2.config import RecipeError
-from openk2.model import CopyingStart, K2Model
-from openk2.model.initial import start
+from openk2.model import CopyingStart, K2Model, initialise
 from openk2.parallel import Fleet, HeldRows, Sharding, keep_parts, parts_of, shard
-from openk2.train.recipe import Recipe, Shape
+from openk2.train.recipe import NetworkShape, Recipe
 
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
 
 @dataclass(frozen=True)
 class Fresh:
-    """A network of the recipe's shape with drawn numbers.
+    """A network of the recipe's shape with random weights.
 
     embedding_std: the embedding's; every other matrix has the config's initializer_range.
     head_from_embedding: if not 0, the head starts as the embedding times this.
@@ -33,7 +32,7 @@ class Fresh:
     copying: CopyingStart | None = None
 
     def fill(self, sharding: Sharding) -> None:
-        """Give every tensor that is here its numbers."""
+        """Fill every tensor that is held here."""
         buffers = {name for name, _ in sharding.model.named_buffers()}
         for held in sharding.held():
             if held.name in buffers:
@@ -49,11 +48,11 @@ class Fresh:
         """Draw the rows that are here, and write what `copying` has to write into them."""
         deviation = self.embedding_std if held.name == EMBEDDING else self.config.initializer_range
         if self.copying is None or not self.copying.writes(held.name):
-            start(held.name, held.rows, held.first, held.total, self.seed, deviation)
+            initialise(held.name, held.rows, held.first, held.total, self.seed, deviation)
             return
         # A circuit is written into the whole tensor, of which this rank may hold some rows.
         whole = held.rows.new_empty(held.total, *held.rows.shape[1:])
-        start(held.name, whole, 0, held.total, self.seed, deviation)
+        initialise(held.name, whole, 0, held.total, self.seed, deviation)
         self.copying.write(held.name, whole)
         held.rows.copy_(whole[held.first : held.first + len(held.rows)])
 
@@ -66,11 +65,11 @@ class Stored:
 
     @property
     def config(self) -> ModelConfig:
-        """Of the network in memory, whose weights are plain."""
+        """The network's in memory, whose weights are not quantized."""
         return dataclasses.replace(self.checkpoint.config, quantization=None)
 
     def fill(self, sharding: Sharding) -> None:
-        """Read every tensor that is here. Raises CheckpointError."""
+        """Read every tensor that is held here. Raises CheckpointError."""
         read_rows(self.checkpoint, {held.name: (held.rows, held.first) for held in sharding.held()})
 
 
@@ -100,10 +99,10 @@ def fresh(config: ModelConfig, recipe: Recipe) -> Fresh:
 
 
 def start_network(origin: Fresh | Stored, recipe: Recipe, device: str, fleet: Fleet) -> Sharding:
-    """The origin's network in float32, shared out as the recipe says.
+    """The origin's network in float32, sharded as the recipe says.
 
-    It is cut on meta: a rank allocates what it is to hold, and one tensor more while it fills it.
-    Raises RecipeError if the layout does not fit the network or the device has no room for it.
+    It is cut on meta: a rank allocates what it will hold, and one more tensor while it fills it.
+    Raises RecipeError if the layout does not fit the network or the device has too little memory.
     """
     with torch.device("meta"):
         model = of_this_rank(K2Model(origin.config), fleet)
@@ -124,7 +123,7 @@ def start_network(origin: Fresh | Stored, recipe: Recipe, device: str, fleet: Fl
 
 
 def of_this_rank(model: K2Model, fleet: Fleet) -> K2Model:
-    """What of `model`, on meta, the fleet's layout gives to this rank."""
+    """The part of `model`, on meta, that the fleet's layout assigns to this rank."""
     config, layout = model.config, fleet.layout
     try:
         layout.check_network(config.num_hidden_layers, config.n_routed_experts)
@@ -151,7 +150,7 @@ def opened(recipe: Recipe, tokenizer: Tokenizer) -> StoredCheckpoint:
     return dataclasses.replace(checkpoint, config=config)
 
 
-def fresh_config(shape: Shape, tokenizer: Tokenizer) -> ModelConfig:
+def fresh_config(shape: NetworkShape, tokenizer: Tokenizer) -> ModelConfig:
     """A network of this shape with the tokenizer's vocabulary."""
     return ModelConfig(
         **dataclasses.asdict(shape),

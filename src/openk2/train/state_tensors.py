@@ -1,7 +1,7 @@
-"""A saved state's weights as a source of published tensors: what a finished run exports.
+"""A saved state's weights as a source of published tensors, for the export of a finished run.
 
-So that the checkpoint is written by one process, tensor by tensor, whatever ranks the network is
-shared out over and without a message between them.
+One process writes the checkpoint tensor by tensor, however the network was sharded, and without a
+message between ranks.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from openk2.checkpoint import PublishedTensor
 
 @dataclass(frozen=True)
 class StoredRows:
-    """Rows first .. first + count - 1 of a tensor, all of its rows where `path` has it."""
+    """Rows first .. first + count - 1 of a tensor, stored in `path`."""
 
     path: Path
     first: int
@@ -34,7 +34,7 @@ class StateTensors:
 
     @cached_property
     def runs(self) -> dict[str, list[StoredRows]]:
-        """For each stored tensor its runs of rows, in order."""
+        """The stored rows of each tensor, in order."""
         from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
         from torch.distributed.checkpoint.metadata import MetadataIndex, TensorStorageMetadata
 
@@ -61,7 +61,7 @@ class StateTensors:
         return matrix
 
     def read(self, name: str, run: StoredRows) -> Tensor:
-        """A run of rows."""
+        """Some rows of a tensor."""
         with safe_open(run.path, framework="pt") as file:
             tensor: Tensor = file.get_tensor(name)
         return tensor

@@ -4,7 +4,8 @@ Report 2.1 (MuonClip) and DeepSeek-V3 section 2.1.2 (balance without an auxiliar
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,12 +29,13 @@ class StepReport:
     """What one step did.
 
     loss: mean nats a learned token, weighted as `LossWeights` says. balance_loss: the sequence-wise
-    one, beside it. grad_norm: before clipping. max_logit: largest over layers and heads.
-    clipped_heads: heads that QK-Clip shrank. load_violation: the busiest expert's load over the
-    mean load, minus 1, largest over layers, and load_layer, where that is. idle_experts: experts
-    that saw no token. Both layer by layer, 0 for dense ones: load_violations, idle_by_layer.
-    loss_by_role: by the name of the weight the unweighted mean over the tokens of each role that
-    the step has.
+    one, which `loss` does not include. grad_norm: before clipping. max_logit: largest over layers
+    and heads. clipped_heads: heads that QK-Clip shrank. load_violation: the busiest expert's load
+    over the mean load, minus 1, largest over layers; load_layer: that layer. idle_experts: experts
+    that saw no token. Both by layer, 0 for dense ones: load_violations, idle_by_layer.
+    loss_by_role: the unweighted mean over the step's tokens of each role, by the weight's name.
+    max_logits float32, clipped bool, both [layers held here, heads]: QK-Clip's input and what it
+    clipped. They are not in `metrics`.
     """
 
     loss: float
@@ -48,6 +50,13 @@ class StepReport:
     load_violations: tuple[float, ...]
     idle_by_layer: tuple[int, ...]
     loss_by_role: dict[str, float]
+    max_logits: Tensor = field(repr=False, compare=False)
+    clipped: Tensor = field(repr=False, compare=False)
+
+    def metrics(self) -> dict[str, Any]:
+        """All but the tensors, for metrics.jsonl."""
+        named = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: value for name, value in named.items() if not isinstance(value, Tensor)}
 
 
 def train_step(
@@ -68,8 +77,8 @@ def train_step(
     passes: how the gradients are computed; they leave them in `model`'s parameters.
     sequence_balance: alpha of the sequence-wise balance loss; a row is a sequence.
     weights: what a learned token counts, by its role.
-    sharding: how `model` is shared out over the processes that take this step together, each data
-        rank with its own rows as `batch`; None: it is all here.
+    sharding: how the processes that take this step together hold `model`; each data rank has its
+        own rows as `batch`. None: the whole model is here.
     """
     sharding = sharding or Sharding(model, ALONE)
     fleet = sharding.fleet
@@ -95,7 +104,8 @@ def train_step(
     optimizer.step()
     optimizer.zero_grad()
     held = [layer.self_attn.layer for layer in model.decoder_layers]
-    optimizer.clip(latent_heads(model), observation.max_logits[held])
+    max_logits = observation.max_logits[held]
+    clipped = optimizer.clip(latent_heads(model), max_logits)
     balance(model, observation.expert_load, bias_speed)
     violations = seen.load_violations
     return StepReport(
@@ -117,6 +127,8 @@ def train_step(
             )
             if count
         },
+        max_logits=max_logits,
+        clipped=clipped,
     )
 
 
@@ -159,7 +171,10 @@ def latent_heads(model: K2Model) -> list[LatentHeads]:
 
 @torch.no_grad()
 def balance(model: K2Model, load: Tensor, speed: float) -> None:
-    """Raise the bias of experts below their layer's mean load, lower it above, by `speed`."""
+    """Raise the bias of experts below their layer's mean load, lower it above, by `speed`.
+
+    load: float32 [layers, experts]. DeepSeek-V3, section 2.1.2: gamma, the bias update speed.
+    """
     for layer in model.decoder_layers:
         if isinstance(layer.mlp, MixtureOfExperts):
             counts = load[layer.mlp.layer]

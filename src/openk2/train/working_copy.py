@@ -1,7 +1,7 @@
-"""bfloat16 weights to compute with, beside the float32 ones that learn (report 2.4).
+"""A bfloat16 working copy of float32 master weights (report 2.4).
 
-The copy is made anew before every step. Its gradients are bfloat16, as autograd makes them; of many
-small ones a bfloat16 sum loses most, so each is added to a float32 sum at once and dropped.
+The copy is refreshed before every step. Autograd makes its gradients in bfloat16; a bfloat16 sum of
+many small ones would lose most of them, so each is added to a float32 sum at once and dropped.
 """
 
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def narrow(masters: nn.Module, copy: nn.Module, gradients: torch.dtype) -> None:
 
 
 def moving_to(master: nn.Parameter) -> Callable[[Tensor], None]:
-    """What adds a parameter's gradient to its master's."""
+    """A hook that adds a parameter's gradient to its master's."""
     return lambda parameter: move_gradient(parameter, master)
 
 
@@ -66,7 +66,7 @@ def move_gradient(parameter: Tensor, master: Tensor) -> None:
 
 @torch.no_grad()
 def publish(masters: nn.Module, copy: nn.Module) -> None:
-    """Round the masters' parameters into the copy's; buffers as they are."""
+    """Round the masters' parameters into the copy; copy buffers unchanged."""
     for master, parameter in zip(masters.parameters(), copy.parameters(), strict=True):
         parameter.copy_(master)
     for own, buffer in zip(masters.buffers(), copy.buffers(), strict=True):

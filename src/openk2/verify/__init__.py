@@ -1,7 +1,7 @@
-"""The vendor check of any OpenAI-compatible endpoint: its rules, its cases, its report.
+"""Check any OpenAI-compatible endpoint of Kimi K2: the rules, the test cases and the report.
 
-It knows the conversation format (`chat`) and raw HTTP, and no server: ours is checked from the
-outside like any other.
+It uses the conversation format (`chat`) and raw HTTP, and imports no server: ours is checked from
+the outside like any other.
 """
 
 from openk2.verify.arguments import argument_problem, read_json, schema_problem

@@ -23,9 +23,9 @@ def read_json(text: str) -> Any:
 
 
 def schema_problem(schema: Any) -> str | None:
-    """Why this is no JSON Schema; None if it is one.
+    """Why this is not a JSON Schema; None if it is one.
 
-    An $id of an older draft, with a fragment, is let pass: the vendor's suite has such schemas.
+    An $id of an older draft, with a fragment, is accepted: the vendor's suite has such schemas.
     """
     for error in Draft202012Validator(META_SCHEMA, registry=REGISTRY).iter_errors(schema):
         if list(error.absolute_path)[-1:] != ["$id"]:
@@ -53,7 +53,7 @@ def argument_problem(arguments: str, schema: Mapping[str, Any]) -> str | None:
 
 @lru_cache(maxsize=KNOWN_SCHEMAS)
 def _validator(schema: str) -> Draft202012Validator:
-    # A registry of one's own: without it the library would look foreign references up on the web.
+    # With its own registry: the default one would fetch foreign references from the web.
     return Draft202012Validator(json.loads(schema), registry=REGISTRY)
 
 

@@ -1,4 +1,4 @@
-"""The tools, questions and histories that the checks ship."""
+"""The tools, questions and histories that the checks use."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ def with_schema(name: str, description: str, schema: Mapping[str, Any], **fields
 
 
 def text(description: str) -> dict[str, Any]:
-    """A short string of a schema: bounded, so that a model that rambles has to end."""
+    """A short string of a schema: bounded, so that a rambling model has to end."""
     return {"type": "string", "description": description, "maxLength": 40}
 
 
@@ -74,9 +74,9 @@ def result(identity: str, content: Any) -> MessageJson:
 
 
 def weather_history(identities: Sequence[str] | None = None, calls: int = 2) -> list[MessageJson]:
-    """A conversation that asked for the weather of cities, a call each, and asks once more.
+    """A conversation that asked for the weather of cities, one call each, and asks again.
 
-    identities: of the calls; K2's own by default.
+    identities: ids of the calls; K2's own by default.
     """
     ids = identities or [call_id("get_weather", number) for number in range(calls)]
     cities = ("Paris", "Oslo", "Lima", "Cairo", "Kyoto", "Quito")

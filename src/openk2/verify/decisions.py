@@ -10,7 +10,7 @@ _CITIES = ("Paris", "Nairobi", "Lima", "Osaka", "Oslo", "Hanoi", "Toronto", "Cai
 _PEOPLE = ("Maria", "Wei", "Omar", "Ingrid", "Tunde", "Sofia")
 _LANGUAGES = ("German", "French", "Chinese")
 
-# A call is clearly wanted: the place of its tool in TOOLS, and the question.
+# A call is clearly wanted: the index of its tool in TOOLS, and the question.
 _ERRANDS = (
     (0, "What is the weather in {city} right now?"),
     (0, "Do I need an umbrella in {city} today?"),
@@ -40,7 +40,7 @@ class Decision:
 
 
 def decisions(seed: int, count: int = 24) -> list[Decision]:
-    """Questions of both kinds by turns, the wanted tool among one or two others."""
+    """Questions of both kinds in turn, the wanted tool among one or two others."""
     return [_decision(Random(f"{seed}/decision/{index}"), index) for index in range(count)]
 
 

@@ -1,4 +1,4 @@
-"""What a check says, and the report that they make together."""
+"""`CheckOutcome`: what a check found, and `Report`: the results of all checks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ class CheckOutcome:
     """What a check found.
 
     figure: the measure, short enough for a table. seen: what was seen, and the remedy, in words.
-    faults: what was wrong, one line each. measures: the numbers behind the figure.
+    faults: what was wrong, one line each. measures: the numbers the figure is made of.
     """
 
     status: Status
@@ -34,8 +34,8 @@ def judged(
 ) -> CheckOutcome:
     """A pass if nothing was wrong in `total` trials, else a fail that names the first fault.
 
-    total counts trials, of which one can have several faults. passed: what was seen if all is well.
-    remedy: what to mend if it is not.
+    total: trials, each of which can have several faults. passed: the text of a pass. remedy: what
+    to fix otherwise.
     """
     if not total:
         return skipped("the endpoint gave nothing to judge; other checks say why")
@@ -54,7 +54,7 @@ def skipped(reason: str) -> CheckOutcome:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The outcome of a check. name: as in --only; title: what it holds an endpoint to."""
+    """A check's outcome. name: as in --only; title: what the check requires of an endpoint."""
 
     name: str
     title: str

@@ -22,7 +22,7 @@ ul { margin: .3rem 0 0; padding-left: 1.2rem; }
 
 
 def html_page(report: Report) -> str:
-    """The page."""
+    """The report as one HTML page."""
     verdict = "passed" if report.passed else "failed"
     rows = "\n".join(_row(result) for result in report.results)
     facts = {

@@ -1,4 +1,4 @@
-"""`--requests`: the vendor's public format, one chat-completions body a line."""
+"""`--requests`: the vendor's public format, one chat-completions body per line."""
 
 import json
 from collections.abc import Mapping
@@ -72,7 +72,7 @@ def requests_check(path: Path, requests: list[RecordedRequest]) -> Check:
 
 
 async def _ask(probe: Probe, request: RecordedRequest) -> tuple[Reply | str, Reply | str]:
-    """Whole and streamed; a text is why there is no answer."""
+    """The replies, whole and streamed; a string says why there is no reply."""
     body = {**request.body, "model": probe.model}
     streaming = {"stream": True, "stream_options": {"include_usage": True}}
     plain = {key: value for key, value in body.items() if key not in streaming}

@@ -16,9 +16,9 @@ from openk2.verify.wire.probe import Probe, UncountedError, all_of
 async def verify_endpoint(
     probe: Probe, checks: Sequence[Check], progress: Progress | None = None
 ) -> Report:
-    """Run the checks together; the endpoint bounds what is in flight.
+    """Run the checks concurrently; the endpoint limits the requests in flight.
 
-    A request that a check needs and that is not answered fails that check and no other.
+    A request that gets no answer fails the check that sent it and no other.
     """
     started, clock = datetime.now(UTC), time.monotonic()
     bar = None if progress is None else progress.add_task("Checks", total=len(checks))

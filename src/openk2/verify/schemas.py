@@ -1,7 +1,7 @@
 """Seeded JSON Schemas of tools.
 
-Every keyword here is one that enforcing engines share, and every schema lists all its properties
-as required and admits no others, as OpenAI's strict mode demands.
+Every keyword here is supported by the common enforcing engines. Every schema requires all its
+properties and allows no others, as OpenAI's strict mode does.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ _WORDS = ("red", "green", "blue", "north", "south", "fast", "slow")
 
 
 def schemas(seed: int, count: int) -> list[SchemaJson]:
-    """Schemas of objects. Any len(KINDS) that follow one another show every kind of value."""
+    """Schemas of objects. Any len(KINDS) in a row cover every kind of value."""
     return [_parameters(Random(f"{seed}/schema/{index}"), index) for index in range(count)]
 
 

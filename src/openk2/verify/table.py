@@ -9,7 +9,7 @@ COLOURS = {"pass": "green", "warn": "yellow", "fail": "bold red", "skip": "dim"}
 
 
 def result_table(report: Report) -> Table:
-    """A row a check. Texts of the endpoint are shown as they are, never read as markup."""
+    """One row per check. Texts from the endpoint are shown verbatim, never as markup."""
     table = Table(show_edge=False)
     table.add_column("check", no_wrap=True)
     table.add_column("result")

@@ -99,11 +99,6 @@ def test_the_remainder_is_what_the_mask_takes_from_any_state(
         told += 1
         # vLLM takes this for the sign of another language.
         assert "::=" not in lark
-        closing = value.closing()
-        assert closing is not None
-        end = matcher_of(lark)
-        assert end.try_consume_tokens(list(tokenizer.decode_bytes(closing))), tokenizer.decode(ids)
-        assert end.is_accepting()
         for _ in range(2):
             same = OpenValue(vocabulary, grammar)
             for token_id in ids:

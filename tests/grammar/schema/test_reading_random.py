@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from openk2.grammar import GrammarError
-from openk2.grammar.matcher import Leaves
-from openk2.grammar.schema import Reading, admits, disjoint
+from openk2.grammar.schema import Reading, admits, disjoint, read
 from openk2.grammar.shapes import Shapes
 
 NAMES = ["a", "b", "xc"]
@@ -21,6 +20,7 @@ VALUES = [
     *({"y": 0, "z": 0}, {"xc": 0, "xd": 0}, {"a": 0, "b": 0, "xc": 0, "y": 0}),
 ]
 COUNTS = st.integers(0, 3)
+NAME_SCHEMAS = [{"enum": ["a", "y"]}, {"minLength": 1}, {"pattern": "^[ay]"}]
 TYPES = ["null", "boolean", "integer", "number", "string", "array", "object"]
 
 
@@ -31,8 +31,8 @@ def larger(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         {"properties": st.dictionaries(st.sampled_from(NAMES), inner, max_size=2)},
         {"required": names},
         {"additionalProperties": inner},
-        {"patternProperties": st.dictionaries(st.sampled_from(["^x", "c$"]), inner, max_size=1)},
-        {"propertyNames": st.sampled_from([{"enum": ["a", "y"]}, {"minLength": 1}, False, True])},
+        {"patternProperties": st.dictionaries(st.sampled_from(["^x", "c$"]), inner, max_size=2)},
+        {"propertyNames": st.sampled_from([*NAME_SCHEMAS, False, True])},
         {"minProperties": COUNTS},
         {"maxProperties": COUNTS},
         {"prefixItems": several},
@@ -42,7 +42,14 @@ def larger(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         {"allOf": several},
         {"anyOf": several},
         {"oneOf": several},
-        {"not": st.sampled_from([{"type": ["object", "null"]}, {"required": ["a", "b"]}, {}])},
+        {"not": inner},
+        {"if": inner, "then": inner},
+        {"unevaluatedProperties": inner},
+        {"unevaluatedItems": inner},
+        {"contains": inner},
+        {"contains": inner, "minContains": COUNTS},
+        {"contains": inner, "maxContains": COUNTS},
+        {"if": inner, "else": inner},
         {"dependentRequired": st.dictionaries(st.sampled_from(NAMES), names, max_size=1)},
         {"dependentSchemas": st.dictionaries(st.sampled_from(NAMES), inner, max_size=1)},
     ]
@@ -68,6 +75,12 @@ LEAVES = st.one_of(
 SCHEMAS = st.recursive(LEAVES, larger, max_leaves=8)
 
 
+def _narrowed(schema: Any) -> bool:
+    """Whether not all that is valid may be held: see `denials` and `Choice`."""
+    text = str(schema)
+    return "oneOf" in text or ("anyOf" in text and "unevaluated" in text)
+
+
 @settings(max_examples=250, deadline=None, derandomize=True)
 @given(SCHEMAS)
 @example({"minProperties": 1, "properties": {"a": True}, "additionalProperties": False})
@@ -81,23 +94,22 @@ SCHEMAS = st.recursive(LEAVES, larger, max_leaves=8)
 @example({"allOf": [{"enum": [1, 2.5, "a"]}, {"type": "integer"}, {"minimum": 1}]})
 def test_a_schemas_shapes_hold_what_is_valid_and_nothing_else(schema: Any) -> None:
     try:
-        reading = Reading(schema, Leaves())
+        reading = read(schema)
     except GrammarError:
         return
     shapes = Shapes(reading.nodes, reading.root_node)
-    if not all(disjoint(shapes, first, second) for first, second, _ in reading.disjoint):
-        return
     validator = Draft202012Validator(schema)
     for value in VALUES:
         held = admits(shapes, shapes.node(shapes.root), value)
-        assert held == validator.is_valid(value), value
+        if held or not _narrowed(schema):
+            assert held == validator.is_valid(value), value
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(SCHEMAS, SCHEMAS)
 def test_what_is_proved_disjoint_has_no_value_in_common(first: Any, second: Any) -> None:
     try:
-        reading = Reading({"prefixItems": [first, second]}, Leaves())
+        reading = Reading({"prefixItems": [first, second]})
     except GrammarError:
         return
     shapes = Shapes(reading.nodes, reading.root_node)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from openk2.grammar import GrammarError
+from openk2.grammar.schema.formats import format_pattern
 from openk2.grammar.schema.keywords import Subschema
 from openk2.grammar.schema.scalars import (
     MAX_INTEGER,
@@ -82,8 +83,8 @@ def test_numbers_without_bounds_go_as_far_as_readers_keep_every_digit(
         assert caught.value.keyword == keyword
 
 
-@pytest.mark.parametrize("step", [0, -1, 0.01, 2**40, 1 / 4096])
-def test_a_step_that_doubles_do_not_keep_is_refused(step: float) -> None:
+@pytest.mark.parametrize("step", [0, -1, 2**40, 1 / 4096, 10_001, 1e-10])
+def test_a_step_that_cannot_be_counted_is_refused(step: float) -> None:
     with pytest.raises(GrammarError) as caught:
         number_shapes(subschemas({"multipleOf": step}), integer=False)
     assert caught.value.keyword == "multipleOf"
@@ -93,8 +94,8 @@ def test_several_steps_are_their_least_common_one() -> None:
     for steps, common in (((4, 6), 12), ((0.5, 0.75), 1.5), ((2, 0.5), 2)):
         [shape] = number_shapes(subschemas(*({"multipleOf": step} for step in steps)), False)
         assert shape.multiple == common
-    with pytest.raises(GrammarError, match="common"):
-        number_shapes(subschemas({"multipleOf": 2**30 - 1}, {"multipleOf": 2**30 + 1}), False)
+    with pytest.raises(GrammarError, match="can be counted"):
+        number_shapes(subschemas({"multipleOf": 997}, {"multipleOf": 991}), False)
 
 
 @given(
@@ -118,7 +119,7 @@ def test_patterns_are_all_found_and_formats_that_are_unknown_are_annotations() -
     [shape] = text_shapes(
         subschemas({"pattern": "a", "format": "date"}, {"pattern": "b$", "format": "colour"})
     )
-    assert (shape.patterns, shape.formats) == (("a", "b$"), ("date",))
+    assert shape.patterns == ("a", "b$", format_pattern("date"))
     assert not shape.plain
     [shape] = text_shapes(subschemas({"pattern": "a"}, {"pattern": "b$"}, {"pattern": "a"}))
     assert shape.patterns == ("a", "b$")

@@ -204,7 +204,7 @@ def test_the_table_of_owners_shows_the_parts() -> None:
 )
 def test_a_tensor_that_is_fused_by_its_name_must_be_spoken_of(name: str, remedy: str) -> None:
     parameters = {name: named()[name]}
-    with pytest.raises(ValueError, match=rf"{name} .*`fused`.*{remedy}.*or 1 if it is one"):
+    with pytest.raises(ValueError, match=rf"{name} .*`fused`.*{remedy}.*or 1 for a single matrix"):
         assign_owners(parameters.items(), NONE)
     (spoken,) = assign_owners(parameters.items(), NONE, {"*": 1})
     assert spoken.reason.endswith("not fused")

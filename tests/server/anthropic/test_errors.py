@@ -39,7 +39,7 @@ WEB = {"type": "web_search_20250305", "name": "web_search"}
         ({"messages": [{"role": "user", "content": "x" * 5000}]}, "prompt is too long: 50"),
         ({"temperature": 1.1}, "temperature:"),
         ({"temperature": -0.1}, "temperature:"),
-        ({"top_p": 0}, "top_p:"),
+        ({"top_p": -0.1}, "top_p:"),
         ({"top_k": -1}, "top_k:"),
         ({"stop_sequences": "x"}, "stop_sequences:"),
         ({"stop_sequences": ["x", ""]}, "stop_sequences[1]:"),
@@ -51,8 +51,8 @@ WEB = {"type": "web_search_20250305", "name": "web_search"}
         ({"messages": [{"role": "user", "content": [3]}]}, "messages[0].content[0] must be"),
         ({"messages": [{"role": "user", "content": [PICTURE]}]},
          "messages[0].content[0] has type 'image': in a user message this server takes text"),
-        ({"messages": [{"role": "user", "content": [{**RESULT, "content": [PICTURE]}]}]},
-         "messages[0].content[0].content[0] has type 'image'"),
+        ({"messages": [{"role": "user", "content": [{**RESULT, "content": [{"a": 1}]}]}]},
+         "messages[0].content[0].content[0] has type None"),
         ({"messages": [{"role": "user", "content": [{**RESULT, "is_error": 1}]}]},
          "messages[0].content[0].is_error is 1"),
         ({"messages": [{"role": "user", "content": [{"type": "tool_result"}]}]},
@@ -64,8 +64,9 @@ WEB = {"type": "web_search_20250305", "name": "web_search"}
         ({"messages": [{"role": "assistant", "content": [
             {"type": "tool_use", "id": "x", "name": "f", "input": "{}"}]}, *MESSAGES]},
          "messages[0].content[0].input is '{}'"),
-        ({"messages": [*MESSAGES, {"role": "assistant", "content": "{"}]},
-         "messages[1] is of the assistant: answers cannot be prefilled"),
+        ({"messages": [*MESSAGES, {"role": "assistant", "content": "{"}],
+          "output_format": {"type": "json_schema", "schema": {}}},
+         "cannot be kept when messages[1] begins the answer"),
         ({"system": 3}, "system must be"),
         ({"system": [PICTURE]}, "system[0] has type 'image'"),
         ({"tools": [WEB]}, "tools[0].type is 'web_search_20250305'"),
@@ -79,14 +80,14 @@ WEB = {"type": "web_search_20250305", "name": "web_search"}
         ({"tool_choice": {"type": "tool"}, "tools": TOOLS}, "tool_choice.name is missing"),
         ({"tool_choice": {"type": "tool", "name": "x"}, "tools": TOOLS}, "tool_choice.name is 'x'"),
         ({"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}, "tools": TOOLS},
-         "tool_choice.disable_parallel_tool_use demands"),
-        ({"tools": [{**TOOLS[0], "strict": True}]}, "tools[0].strict demands"),
+         "tool_choice.disable_parallel_tool_use needs"),
+        ({"tools": [{**TOOLS[0], "strict": True}]}, "tools[0].strict needs"),
         ({"output_config": {"format": {"type": "json_schema", "schema": OBJECT}}},
          "output_config.format"),
         ({"output_config": {"format": {"type": "json_schema", "schema": {}}}, "tools": TOOLS},
          "output_config.format is set beside tools"),
         ({"container": "c"}, "container is 'c'"),
-        ({"output_format": {"type": "json_schema"}}, "output_format is"),
+        ({"output_format": {"type": "json_schema"}}, "output_format.schema"),
         ({"thread": {"type": "continue"}}, "thread: this server keeps no conversations"),
         ({"mcp_servers": [{"type": "url"}]}, "mcp_servers is"),
         ({"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}},
@@ -105,11 +106,12 @@ def test_what_cannot_be_obeyed_is_refused_by_name(anthropic, serve, scripted, fi
 
 
 def test_a_schema_that_no_grammar_keeps_is_named_as_the_client_wrote_it(serve, scripted, masks):
-    tools = [{"name": "f", "input_schema": {**OBJECT, "properties": {"a": {"contains": {}}}}}]
+    schema = {**OBJECT, "properties": {"a": {"uniqueItems": True}}}
+    tools = [{"name": "f", "input_schema": schema, "strict": True}]
     answer = post(serve(scripted(END), masks), tools=tools)
     assert answer.status_code == 400
     assert "tools[0].input_schema" in answer.json()["error"]["message"]
-    config = {"format": {"type": "json_schema", "schema": {"contains": {}}}}
+    config = {"format": {"type": "json_schema", "schema": {"uniqueItems": True}}}
     answer = post(serve(scripted(END), masks), output_config=config)
     assert "output_config.format.schema" in answer.json()["error"]["message"]
 

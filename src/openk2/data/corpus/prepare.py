@@ -17,7 +17,7 @@ import numpy as np
 from safetensors.numpy import load_file, save
 
 from openk2.chat import Tokenizer
-from openk2.cluster import Job, Workers, finish_jobs
+from openk2.cluster import FileJob, Workers, finish_jobs
 from openk2.config import convert
 from openk2.data.corpus.duplicates import PairJob, join_pairs, write_pairs
 from openk2.data.corpus.output import write_output
@@ -49,7 +49,7 @@ WORK = ".work"
 DUPLICATES = "duplicates.jsonl"
 FORMAT = "2"
 
-J = TypeVar("J", bound=Job)
+J = TypeVar("J", bound=FileJob)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Where documents come from: text files, JSONL, parquet, Hugging Face datasets.
 
-A source is cut into spans that workers read apart from each other. Nothing here knows tokens.
+A source is cut into spans that workers read independently. Nothing here knows tokens.
 """
 
 from openk2.data.error import DataError

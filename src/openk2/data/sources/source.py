@@ -1,4 +1,4 @@
-"""What a source of documents is."""
+"""`Source`: the interface of everything that documents are read from."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,9 +1,9 @@
-"""Outputs in progress: one value, JSON content or a tool section, within a token limit."""
+"""Outputs being written: one value, a tool section or JSON content."""
 
-from openk2.grammar.course.bounded import BoundedMask
 from openk2.grammar.course.content import ContentCourse
 from openk2.grammar.course.course import Course
+from openk2.grammar.course.course_mask import CourseMask
 from openk2.grammar.course.section import ToolSection
 from openk2.grammar.course.value_grammar import ValueGrammar
 
-__all__ = ["BoundedMask", "ContentCourse", "Course", "ToolSection", "ValueGrammar"]
+__all__ = ["ContentCourse", "Course", "CourseMask", "ToolSection", "ValueGrammar"]

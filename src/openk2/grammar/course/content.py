@@ -1,5 +1,6 @@
 """`ContentCourse`: content that is one JSON value, then a stop token."""
 
+from openk2.grammar.course.nesting import Nesting
 from openk2.grammar.course.open_value import OpenValue
 from openk2.grammar.course.value_grammar import ValueGrammar
 from openk2.grammar.matcher import MaskWords, TokenVocabulary
@@ -9,24 +10,14 @@ class ContentCourse:
     """The `Course` of one value."""
 
     def __init__(self, vocabulary: TokenVocabulary, grammar: ValueGrammar) -> None:
-        self._vocabulary = vocabulary
+        self._vocabulary, self._grammar = vocabulary, grammar
         self._value = OpenValue(vocabulary, grammar)
-        self._stopped = self._was_stopped = False
+        self._stopped = False
 
     @property
-    def owing(self) -> bool:
+    def nesting(self) -> Nesting:
         """See `Course`."""
-        return not self._stopped
-
-    @property
-    def opened(self) -> int:
-        """See `Course`."""
-        return self._value.opened
-
-    @property
-    def depth(self) -> int:
-        """See `Course`."""
-        return self._value.depth
+        return self._value.nesting
 
     def fill(self, words: MaskWords) -> None:
         """See `Course`."""
@@ -39,8 +30,7 @@ class ContentCourse:
             self._vocabulary.allow(words, self._vocabulary.stops)
 
     def take(self, token_id: int) -> None:
-        """See `Course`. Raises ValueError for an id that may not come here."""
-        self._was_stopped = self._stopped
+        """See `Course`."""
         if token_id not in self._vocabulary.stops:
             self._value.take(token_id)
         elif self._value.complete:
@@ -48,29 +38,10 @@ class ContentCourse:
         else:
             raise ValueError("the content cannot end here")
 
-    def undo(self) -> None:
+    def shortest(self) -> int:
         """See `Course`."""
-        if self._stopped == self._was_stopped:
-            self._value.undo()
-        self._stopped = self._was_stopped
-
-    def bound(self) -> int:
-        """See `Course`."""
-        return self._value.bound() + 1
-
-    def growth(self, opened: int) -> int:
-        """See `Course`."""
-        return self._value.growth(opened)
-
-    def closing(self) -> list[int] | None:
-        """See `Course`."""
-        closing = self._value.closing()
-        return None if closing is None else [*closing, self._vocabulary.stop]
+        return len(self._grammar.least_ids) + 1
 
     def remainder(self) -> str | None:
         """See `Course`."""
         return None if self._stopped else self._value.remainder()
-
-    def forgo(self) -> None:
-        """See `Course`; content is owing until it has ended."""
-        raise AssertionError("content is owing from the start")

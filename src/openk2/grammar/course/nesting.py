@@ -2,26 +2,24 @@
 
 import re
 
-_MARKS = re.compile(rb'["\\{}\[\],]')
+_MARKS = re.compile(rb'["\\{}\[\]]')
 
 
 class Nesting:
     """The state of JSON text so far.
 
-    depth: how many arrays and objects are open. opened: how many were ever opened, plus commas.
+    depth: lists and objects that are open.
     """
 
-    __slots__ = ("_escaped", "_in_string", "depth", "opened")
+    __slots__ = ("_escaped", "_in_string", "depth")
 
-    def __init__(
-        self, depth: int = 0, opened: int = 0, in_string: bool = False, escaped: bool = False
-    ) -> None:
-        self.depth, self.opened = depth, opened
+    def __init__(self, depth: int = 0, in_string: bool = False, escaped: bool = False) -> None:
+        self.depth = depth
         self._in_string, self._escaped = in_string, escaped
 
     def after(self, piece: bytes) -> "Nesting":
-        """The state after one more piece."""
-        depth, opened = self.depth, self.opened
+        """The state after a further piece."""
+        depth = self.depth
         in_string, skip = self._in_string, 0 if self._escaped else -1
         for match in _MARKS.finditer(piece):
             mark, at = match[0], match.start()
@@ -35,9 +33,7 @@ class Nesting:
             elif mark == b'"':
                 in_string = True
             elif mark in b"{[":
-                depth, opened = depth + 1, opened + 1
-            elif mark == b",":
-                opened += 1
+                depth += 1
             else:
                 depth -= 1
-        return Nesting(depth, opened, in_string, skip == len(piece))
+        return Nesting(depth, in_string, skip == len(piece))

@@ -11,13 +11,11 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from openk2.chat import call_id
+from openk2.grammar.course.nesting import Nesting
 from openk2.grammar.course.open_value import OpenValue
 from openk2.grammar.course.value_grammar import ValueGrammar
 from openk2.grammar.lark import literal
 from openk2.grammar.matcher import MaskWords, TokenVocabulary
-
-# More than any answer holds: whatever was known about an end is out of date.
-_UNKNOWN = 10**9
 
 
 class SectionStage(Enum):
@@ -35,16 +33,12 @@ class SectionStage(Enum):
 
 @dataclass(frozen=True)
 class _State:
-    """header: the bytes of the call id so far. value: the arguments. calls: how many are complete.
-
-    forgone: no section may be opened any more.
-    """
+    """stage; header: its bytes so far; value: the arguments; calls: how many are complete."""
 
     stage: SectionStage
     header: bytes = b""
     value: OpenValue | None = None
     calls: int = 0
-    forgone: bool = False
 
 
 class ToolSection:
@@ -61,21 +55,19 @@ class ToolSection:
     ) -> None:
         self._vocabulary, self._grammars = vocabulary, grammars
         self._parallel, self._first = parallel, first_number
-        self._state = self._before = _State(SectionStage.SECTION if required else SectionStage.FREE)
-        self._by_value = False
+        self._state = _State(SectionStage.SECTION if required else SectionStage.FREE)
 
     @property
-    def owing(self) -> bool:
+    def nesting(self) -> Nesting | None:
         """See `Course`."""
-        return self._state.stage not in (SectionStage.FREE, SectionStage.DONE)
+        value = self._state.value
+        return value.nesting if value is not None else None
 
     def fill(self, words: MaskWords) -> None:
         """See `Course`."""
         state, ids = self._state, self._vocabulary
         if state.stage is SectionStage.FREE:
             words[:] = ids.free
-            if state.forgone:
-                ids.forbid(words, ids.section_begin)
         elif state.stage is SectionStage.ARGUMENTS:
             assert state.value is not None
             if state.value.fill(words):
@@ -85,57 +77,27 @@ class ToolSection:
             ids.allow(words, self._usual())
 
     def take(self, token_id: int) -> None:
-        """See `Course`. Raises ValueError for an id that may not come here."""
-        self._before, state, ids = self._state, self._state, self._vocabulary
-        self._by_value = False
+        """See `Course`."""
+        state, ids = self._state, self._vocabulary
         if state.stage is SectionStage.FREE:
             self._state = self._after_free(token_id)
         elif state.stage is SectionStage.ARGUMENTS and token_id != ids.call_end:
             assert state.value is not None
             state.value.take(token_id)
-            self._by_value = True
         else:
             self._state = self._after_marker(token_id)
 
-    def undo(self) -> None:
-        """See `Course`."""
-        if self._by_value:
-            assert self._state.value is not None
-            self._state.value.undo()
-        self._state = self._before
-
-    def bound(self) -> int:
-        """See `Course`."""
-        state = self._state
-        if state.stage is SectionStage.ARGUMENTS:
-            assert state.value is not None
-            return state.value.bound() + 3
-        closing = self.closing()
-        return _UNKNOWN if closing is None else len(closing)
-
-    @property
-    def opened(self) -> int:
-        """See `Course`. Comparable only within the arguments of one call."""
-        value = self._state.value
-        return self._state.calls * _UNKNOWN + (value.opened if value is not None else 0)
-
-    @property
-    def depth(self) -> int:
-        """See `Course`."""
-        value = self._state.value
-        return value.depth if value is not None else 0
-
-    def growth(self, opened: int) -> int:
-        """See `Course`."""
-        begun = opened - self._state.calls * _UNKNOWN
-        if self._state.stage is not SectionStage.ARGUMENTS or begun < 0:
-            return _UNKNOWN
-        assert self._state.value is not None
-        return self._state.value.growth(begun)
-
-    def forgo(self) -> None:
-        """See `Course`."""
-        self._state = replace(self._state, forgone=True)
+    def shortest(self) -> int:
+        """See `Course`: of calls that are optional the stop token alone."""
+        if self._state.stage is SectionStage.FREE:
+            return 1
+        encode = self._vocabulary.encode
+        calls = (
+            len(encode(header)) + len(self._grammars[name].least_ids)
+            for name, header in self._headers(b"")
+        )
+        # The section's two markers, the call's three and the stop token.
+        return min(calls) + 6
 
     def remainder(self) -> str | None:
         """See `Course`."""
@@ -144,38 +106,6 @@ class ToolSection:
             return f"start: {' | '.join(map(literal, rests))}" if all(rests) else None
         value = self._state.value
         return None if value is None else value.remainder()
-
-    def closing(self) -> list[int] | None:
-        """See `Course`."""
-        state, ids = self._state, self._vocabulary
-        end = [ids.call_end, ids.section_end, ids.stop]
-        if state.stage is SectionStage.FREE:
-            return [ids.stop]
-        if state.stage is SectionStage.ARGUMENTS:
-            assert state.value is not None
-            closing = state.value.closing()
-            return None if closing is None else closing + end
-        if state.stage in (SectionStage.SECTION, SectionStage.CALL, SectionStage.HEADER):
-            markers = {
-                SectionStage.SECTION: [ids.section_begin, ids.call_begin],
-                SectionStage.CALL: [ids.call_begin],
-            }.get(state.stage, [])
-            return markers + self._shortest_call(state.header) + end
-        return {SectionStage.NEXT: [ids.section_end, ids.stop], SectionStage.STOP: [ids.stop]}.get(
-            state.stage, []
-        )
-
-    def _shortest_call(self, header: bytes) -> list[int]:
-        """The ids of the id and arguments of the call that needs the fewest."""
-        calls = [
-            [
-                *self._vocabulary.encode(rest),
-                self._vocabulary.argument_begin,
-                *self._grammars[name].least_ids,
-            ]
-            for name, rest in self._headers(header)
-        ]
-        return min(calls, key=len)
 
     def _headers(self, header: bytes) -> list[tuple[str, bytes]]:
         """The tools that a call id may still name, each with what is missing of the id."""
@@ -208,10 +138,9 @@ class ToolSection:
 
     def _after_free(self, token_id: int) -> _State:
         ids = self._vocabulary
-        begins = token_id == ids.section_begin
-        if token_id in ids.inner or (begins and self._state.forgone):
+        if token_id in ids.inner:
             raise ValueError(f"token {token_id} is not allowed here")
-        if begins:
+        if token_id == ids.section_begin:
             return _State(SectionStage.CALL)
         return _State(SectionStage.DONE) if token_id in ids.stops else self._state
 

@@ -1,71 +1,41 @@
-"""`ValueGrammar`: one compiled JSON Schema: its matcher, and the shortest end of its values."""
+"""One JSON Schema, compiled: the matcher of a vocabulary, and what else is asked of it."""
 
-import math
-import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from openk2.grammar.ending import Closer, Least, quoted
+from openk2.grammar.ending import Least
 from openk2.grammar.error import GrammarError
-from openk2.grammar.lark import Remainder
-from openk2.grammar.matcher import Leaves, TokenVocabulary, compiled, plain_schema
-from openk2.grammar.schema import Reading, disjoint
-from openk2.grammar.shapes import (
-    ArrayShape,
-    LiteralShape,
-    NumberShape,
-    ObjectShape,
-    Shapes,
-    StringShape,
-    ValueShape,
-)
+from openk2.grammar.lark import LarkRules, Remainder, value
+from openk2.grammar.matcher import TokenVocabulary, compiled
+from openk2.grammar.schema import Reading, read
+from openk2.grammar.shapes import Shapes
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
-
-_REPEATED = re.compile(r"\{(\d{1,9})")
 
 
 class ValueGrammar:
     """What a value of one schema may look like. Immutable; `matcher` starts a value.
 
-    least_ids: the ids of the shortest value. level_size, leaf_size: upper bounds, in bytes, of what
-    the end of one open array or object and of one scalar needs.
+    least_ids: of the shortest value. left: places of keywords that are left to the model.
+    size: bytes that it takes, roughly.
     Raises GrammarError if the schema cannot be enforced.
     """
 
     def __init__(self, vocabulary: TokenVocabulary, schema: Mapping[str, Any] | bool) -> None:
-        self._vocabulary = vocabulary
-        leaves = Leaves()
-        reading = Reading(schema, leaves)
+        reading: Reading = read(schema)
         self._shapes = Shapes(reading.nodes, reading.root_node)
-        for first, second, pointer in reading.disjoint:
-            if not disjoint(self._shapes, first, second):
-                place, _, keyword = pointer.rpartition("/")
-                raise GrammarError(
-                    "has branches that might overlap: make them exclude each other",
-                    pointer=place,
-                    keyword=keyword,
-                )
-        self._least = least = Least(self._shapes, leaves)
-        self._closer = Closer(self._shapes, leaves, least)
+        self._least = Least(self._shapes)
+        lark = LarkRules(self._shapes, self._least, portable=False).grammar(
+            value(reading.root_node)
+        )
         try:
-            self._start = compiled(vocabulary.trie, plain_schema(self._shapes))
+            self._start = compiled(vocabulary.trie, lark)
         except ValueError as error:
-            # Strings and numbers were compiled one by one, so the fault is in a key.
-            patterned = any(
-                isinstance(shape, ObjectShape) and (shape.patterns or shape.closed)
-                for union in self._shapes.nodes
-                for shape in union
-            )
-            raise GrammarError(
-                f"cannot be enforced: {error}", keyword="patternProperties" if patterned else None
-            ) from None
-        shapes = [shape for union in self._shapes.nodes for shape in union]
-        self.leaf_size = max((_leaf_size(shape, leaves) for shape in shapes), default=0)
-        self.level_size = max((_level_size(shape, least) for shape in shapes), default=0)
-        self.least_ids = vocabulary.encode(least.text(self._shapes.root))
+            raise GrammarError(f"cannot be enforced: {error}") from None
+        self.least_ids = vocabulary.encode(self._least.text(self._shapes.root))
+        self.size = BYTES_PER_CHARACTER * len(lark)
 
     def matcher(self) -> "LLMatcher":
         """A matcher at the start of a value."""
@@ -79,50 +49,6 @@ class ValueGrammar:
         """A grammar of what a value starting with `text` lacks: see `Remainder.grammar`."""
         return self._remainder.grammar(text)
 
-    def closing(self, matcher: "LLMatcher", text: bytes) -> list[int] | None:
-        """The ids of the shortest end of the value in the matcher; None if none is found.
 
-        text: the value's bytes so far.
-        """
-        for offer in self._closer.offers(text):
-            if not offer and matcher.is_accepting():
-                return []
-            ids = self._vocabulary.encode(offer)
-            if matcher.validate_tokens([*ids, self._vocabulary.call_end]) == len(ids) + 1:
-                return ids
-        return None
-
-
-def _leaf_size(shape: ValueShape, leaves: Leaves) -> int:
-    """How many bytes the end of a scalar needs at most, from anywhere inside it."""
-    if isinstance(shape, LiteralShape):
-        return max(len(text.encode()) for text in shape.texts)
-    if isinstance(shape, NumberShape):
-        return 64
-    if not isinstance(shape, StringShape):
-        return 0
-    size = shape.min_length + 8
-    for pattern in shape.patterns:
-        # No end is longer than the pattern written out with every repetition repeated.
-        size *= len(pattern) * math.prod(int(n) + 1 for n in _REPEATED.findall(pattern))
-    return size + 64 * len(shape.formats)
-
-
-def _level_size(shape: ValueShape, least: Least) -> int:
-    """Bytes that closing a list or an object can take, its innermost member begun or not."""
-    if isinstance(shape, ArrayShape):
-        items = [least.size(node) for node in (*shape.prefix, shape.rest)]
-        own = shape.min_items * (1 + max((s for s in items if s < math.inf), default=0))
-        return int(own) + 2
-    if isinstance(shape, ObjectShape):
-        members = [len(quoted(n)) + 2 + least.size(node) for n, node in shape.properties]
-        members += [32 + least.size(node) for _, node in shape.patterns]
-        members += [32 + least.size(shape.additional)]
-        sizes = [size for size in members if size < math.inf]
-        own = sum(
-            len(quoted(name)) + 2 + least.size(node)
-            for name, node in shape.properties
-            if name in shape.required
-        )
-        return int(min(own, 1e9)) + int(max(sizes, default=0)) + 2
-    return 0
+# Shapes, rules and the library's states, for a character of the grammar: measured, rounded up.
+BYTES_PER_CHARACTER = 100

@@ -2,11 +2,13 @@
 
 import json
 import math
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
 
 from openk2.grammar.error import GrammarError
-from openk2.grammar.matcher import Leaves
-from openk2.grammar.schema import found
+from openk2.grammar.schema import least_size, least_text, whole_words
 from openk2.grammar.shapes import (
     NEVER,
     ArrayShape,
@@ -15,10 +17,11 @@ from openk2.grammar.shapes import (
     Shapes,
     StringShape,
     ValueShape,
+    children,
 )
 
-# No answer could hold a shortest value that is longer or nests deeper than this.
-MAX_DEPTH = 64  # the limit of outputs too: `course.bounded`
+# Where the shortest value itself nests deeper, or is longer, no answer could hold it.
+MAX_DEPTH = 64  # as what is written: `course_mask`
 MAX_BYTES = 200_000
 
 
@@ -28,19 +31,22 @@ class Least:
     Raises GrammarError if a string or number cannot be enforced, or if no value is valid.
     """
 
-    def __init__(self, shapes: Shapes, leaves: Leaves) -> None:
-        self._shapes, self._leaves = shapes, leaves
+    def __init__(self, shapes: Shapes) -> None:
+        self._shapes = shapes
+        self._keys: dict[int, list[tuple[bytes, int]]] = {}  # by the identity of the record
         self._sizes: list[float] = [math.inf] * len(shapes.nodes)
-        changed = True
-        while changed:
-            changed = False
-            # Children are numbered after their parents, so this order needs few passes.
-            for number in reversed(range(len(shapes.nodes))):
-                size = min(
-                    (self.size_of(shape) for shape in shapes.nodes[number]), default=math.inf
-                )
-                changed |= size < self._sizes[number]
+        parents: list[list[int]] = [[] for _ in shapes.nodes]
+        for number, alternatives in enumerate(shapes.nodes):
+            for child in {child for shape in alternatives for child in children(shape)}:
+                parents[child].append(number)
+        # Children are numbered after their parents, mostly.
+        pending = deque(reversed(range(len(shapes.nodes))))
+        while pending:
+            number = pending.popleft()
+            size = min((self.size_of(shape) for shape in shapes.nodes[number]), default=math.inf)
+            if size < self._sizes[number]:
                 self._sizes[number] = size
+                pending += parents[number]
         if self.size(shapes.root) == math.inf:
             raise GrammarError("has no value that can be generated")
 
@@ -59,10 +65,12 @@ class Least:
             return min(shape.texts, key=lambda text: len(text.encode())).encode()
         if isinstance(shape, ArrayShape):
             items = [self.text(shape.item(i), depth + 1) for i in range(shape.min_items)]
+            if shape.unique:
+                items = self._shapes.literals(shape)[: shape.min_items]
             return b"[" + b",".join(items) + b"]"
         if isinstance(shape, ObjectShape):
             return b"{" + b",".join(self.members(shape, -1, 0, depth)) + b"}"
-        least = self._leaves.least(shape)
+        least = least_text(shape)
         assert least is not None, shape
         return least
 
@@ -95,31 +103,25 @@ class Least:
         return key + b":" + self.text(node, depth + 1)
 
     def _extras(self, record: ObjectShape) -> list[tuple[bytes, int]]:
-        """The shortest other key of each kind, with its node."""
-        if record.max_extra == 0:
+        """The shortest key of each kind of further members, with its node."""
+        if not record.open:
             return []
-        taken = {name for name, _ in record.properties}
-        choices: list[tuple[bytes, int]] = []
-        for pattern, node in record.patterns:
-            key = self._leaves.least(StringShape(patterns=(pattern,)))
-            if key is not None and json.loads(key) not in taken:
-                choices.append((key, node))
-        patterns = [*(pattern for pattern, _ in record.patterns), *record.closed]
-        free = (
-            name
-            for name in _names()
-            if name not in taken and not any(found(p, name) for p in patterns)
-        )
-        if record.additional != NEVER:
-            name = next(free, None)
-            if name is not None:
-                choices.append((quoted(name), record.additional))
-        return [choice for choice in choices if self.size(choice[1]) < math.inf]
+        if id(record) not in self._keys:
+            self._keys[id(record)] = [
+                (quoted(name), node)
+                for key, node in record.extras
+                if (name := _free_name(key, record)) is not None
+            ]
+        return [choice for choice in self._keys[id(record)] if self.size(choice[1]) < math.inf]
 
     def size_of(self, shape: ValueShape) -> float:
         """How many bytes the shortest value of one alternative has; infinite if there is none."""
         if isinstance(shape, LiteralShape):
             return min(len(text.encode()) for text in shape.texts)
+        if isinstance(shape, ArrayShape) and shape.unique:
+            texts = self._shapes.literals(shape)
+            too_few = len(texts) < shape.min_items
+            return math.inf if too_few else 2 + _joined([*map(len, texts[: shape.min_items])], 0, 0)
         if isinstance(shape, ArrayShape):
             return 2 + _joined(
                 [self.size(node) for node in shape.prefix[: shape.min_items]],
@@ -136,7 +138,7 @@ class Least:
                 extras = [len(key) + 1 + self.size(node) for key, node in self._extras(shape)]
                 sizes.append(min(extras, default=math.inf))
             return 2 + _joined(sizes, 0, 0)
-        size = self._leaves.least_size(shape)
+        size = least_size(shape)
         return math.inf if size is None else size
 
 
@@ -151,6 +153,22 @@ def _joined(sizes: Sequence[float], more: int, each: float) -> float:
     return sum(sizes) + (more * each if more else 0) + max(0, count - 1)
 
 
-def _names() -> "Sequence[str]":
+def _free_name(key: StringShape, record: ObjectShape) -> str | None:
+    """The shortest key that has no name of the record's; None if there is none."""
+    taken = record.names
+    if key == StringShape():
+        return next(name for name in map(_name, count()) if name not in taken)
+    text = least_text(key)
+    if text is None or json.loads(text) not in taken:
+        return None if text is None else json.loads(text)
+    text = least_text(replace(key, absent=(*key.absent, whole_words(taken))))
+    return None if text is None else json.loads(text)
+
+
+def _name(number: int) -> str:
     letters = "abcdefghijklmnopqrstuvwxyz0123456789_"
-    return [*letters, *(a + b for a in letters for b in letters)]
+    name = letters[number % len(letters)]
+    while number >= len(letters):
+        number = number // len(letters) - 1
+        name = letters[number % len(letters)] + name
+    return name

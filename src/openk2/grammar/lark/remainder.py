@@ -14,17 +14,8 @@ from openk2.grammar.ending import (
     quoted,
     read_partial,
 )
-from openk2.grammar.lark.rules import (
-    DIGITS,
-    ESCAPED,
-    WHOLE,
-    LarkRules,
-    characters,
-    last_owed,
-    literal,
-    value,
-)
-from openk2.grammar.matcher import escapes, text_rest
+from openk2.grammar.lark.rules import LarkRules, last_owed, value
+from openk2.grammar.lark.scalar_rules import DIGITS, ESCAPED, WHOLE, characters, literal
 from openk2.grammar.schema import node_of
 from openk2.grammar.shapes import (
     ArrayShape,
@@ -46,7 +37,7 @@ class Remainder:
 
     def __init__(self, shapes: Shapes, least: Least) -> None:
         self._shapes = shapes
-        self._rules = LarkRules(shapes, least)
+        self._rules = LarkRules(shapes, least, portable=True)
 
     def grammar(self, begun: bytes) -> str | None:
         """A Lark grammar of what may follow `begun`, to the end of the value.
@@ -127,8 +118,19 @@ class Remainder:
 
 
 def splits(begun: bytes) -> bool:
-    """Whether the first bytes of a string end inside a UTF-8 character; a backslash does not."""
-    return not begun.endswith(b"\\") and bool(text_rest(begun[1:]))
+    """Whether a string that was begun ends inside a character; a backslash is one."""
+    for back, byte in enumerate(reversed(begun[-4:]), start=1):
+        if byte & 0xC0 != 0x80:  # The first byte of a character says how many it has.
+            return back < (byte >= 0xC0) + (byte >= 0xE0) + (byte >= 0xF0) + 1
+    return False
+
+
+def escapes(body: str) -> int:
+    """How many backslashes begin an escape."""
+    count = position = 0
+    while (position := body.find("\\", position)) >= 0:
+        count, position = count + 1, position + 2
+    return count
 
 
 def scalar_rests(shape: ValueShape, begun: bytes) -> Iterator[str]:

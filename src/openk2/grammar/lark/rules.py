@@ -1,16 +1,22 @@
-"""`LarkRules`: shapes as a Lark grammar that llguidance and xgrammar both read.
+"""Shapes -> a grammar in Lark: the masks' own, or one for engines that others run.
 
-Every position in an object has its own rule, so that an unfinished value can be continued from
-where it is (`remainder`). Only what both libraries have, and read alike, is used. The language is
-that of the masks, except where `LarkRules` says otherwise.
+Every place in an object is a rule of its own, so that a value that was begun can be gone on with
+from where it stands (`remainder`). A portable grammar has only what llguidance and xgrammar read
+alike; its language is that of the masks, except where `LarkRules` says.
 """
 
-import json
 import math
+from collections.abc import Iterable
+from itertools import combinations
 
 from openk2.grammar.ending import Least, quoted
-from openk2.grammar.matcher import plain_leaf
-from openk2.grammar.schema import MAX_INTEGER, MAX_NUMBER
+from openk2.grammar.error import GrammarError
+from openk2.grammar.lark.scalar_rules import (
+    TERMINALS,
+    ExactScalars,
+    PortableScalars,
+    literal,
+)
 from openk2.grammar.shapes import (
     ArrayShape,
     LiteralShape,
@@ -21,31 +27,22 @@ from openk2.grammar.shapes import (
     ValueShape,
 )
 
-CHARACTER = r'([^"\\\x00-\x1f\x7f]|\\["\\bfnrt])'
-ESCAPED = r'["\\bfnrt]'  # after a backslash
-DIGITS = 15  # before the decimal point, where the schema has no bounds
-WHOLE = f"[1-9][0-9]{{0,{DIGITS - 1}}}"  # no zero: minus zero is read in two ways
-TERMINALS = (
-    "COMMA: /, ?/",
-    "COLON: /: ?/",
-    f'STRING: /"{CHARACTER}*"/',
-    f"INTEGER: /0|-?{WHOLE}/",
-    rf"NUMBER: /-?(0|{WHOLE})\.[0-9]+|0|-?{WHOLE}/",
-)
+# Each costs a quarter of a millisecond to compile.
+MAX_RULES = 16_000
 
 
 class LarkRules:
     """The rules of one schema: `value` names a node's rule; the methods name those of what may
     follow inside an array or object.
 
-    Narrower than the masks: beside named properties, other keys come only if some are required;
-    numbers without bounds have at most 15 digits before the decimal point. Wider: another key may
-    be any string, and strings and numbers with patterns, formats or bounds are whatever the library
-    makes of their schema.
+    portable: narrower than the masks: beside named properties, further keys are written only if
+    some are owed. Wider: a further key may be any, a string with assertions or forbidden patterns
+    too, and numbers and other strings are what the library makes of their schema.
     """
 
-    def __init__(self, shapes: Shapes, least: Least) -> None:
-        self._shapes, self._least = shapes, least
+    def __init__(self, shapes: Shapes, least: Least, *, portable: bool) -> None:
+        self._shapes, self._least, self._portable = shapes, least, portable
+        self._scalars = PortableScalars() if portable else ExactScalars()
         self._rules: list[str] = []
         for number, union in enumerate(shapes.nodes):
             possible = [shape for shape in union if least.size_of(shape) < math.inf]
@@ -53,9 +50,10 @@ class LarkRules:
                 self._add(value(number), [self._shape(shape, number) for shape in possible])
 
     def grammar(self, start: str) -> str:
-        """The whole grammar. start: the rule's right-hand side that a text must match."""
-        # vLLM takes a grammar that contains ::= for another language.
-        text = "\n".join((f"start: {start}", *TERMINALS, *self._rules))
+        """The whole grammar. start: what its texts are."""
+        # vLLM takes a grammar with ::= anywhere in it for another language.
+        terminals = (*TERMINALS, *self._scalars.terminals)
+        text = "\n".join((f"start: {start}", *terminals, *self._rules))
         return text.replace("::=", r"\u003a:=")
 
     def has(self, node: int) -> bool:
@@ -81,12 +79,13 @@ class LarkRules:
         return self._extra(shape, 0) if self.has_extras(shape) else None
 
     def has_extras(self, shape: ObjectShape) -> bool:
-        """Whether other keys may occur."""
-        return shape.open and bool(self._extra_values(shape))
+        """Whether there are further keys at all."""
+        return shape.open and any(self.has(node) for _, node in shape.extras)
 
     def extra_value(self, shape: ObjectShape) -> str:
-        """The value of any other key."""
-        return one_of(self._extra_values(shape))
+        """The value of any further key."""
+        nodes = dict.fromkeys(node for _, node in shape.extras)
+        return one_of([value(node) for node in nodes if self.has(node)])
 
     def items(self, shape: ArrayShape, number: int, count: int) -> str:
         """What follows `count` items, to the end of the array."""
@@ -96,11 +95,13 @@ class LarkRules:
 
     def _shape(self, shape: ValueShape, number: int) -> str:
         if isinstance(shape, LiteralShape):
-            return " | ".join(map(literal, shape.texts))
+            return self._scalars.literals(shape.texts)
         if isinstance(shape, StringShape):
-            return text(shape)
+            return self._scalars.string(shape)
         if isinstance(shape, NumberShape):
-            return numeral(shape)
+            return self._scalars.number(shape)
+        if isinstance(shape, ArrayShape) and shape.unique and not self._portable:
+            return self._unique(shape, number)
         if isinstance(shape, ArrayShape):
             for count in range(len(shape.prefix) + 1):
                 self._add(self.items(shape, number, count), self._items(shape, number, count))
@@ -115,6 +116,23 @@ class LarkRules:
             self._add(f"{places}_end{place}", [*(f"COMMA {name}" for name in begins), *ends])
             opened = opened or one_of(begins + ends)
         return f'"{{" {opened}'
+
+    def _unique(self, shape: ArrayShape, number: int) -> str:
+        """A list of different literals: a rule for each set of those that are left."""
+        every = self._shapes.literals(shape)
+        most = len(every) if shape.max_items is None else min(len(every), shape.max_items)
+        name = self._places(shape, number)
+        for count in range(len(every) - most, len(every) + 1):
+            for left in combinations(range(len(every)), count):
+                written = len(every) - count
+                comma, ways = "COMMA " if written else "", []
+                if written < most:
+                    for one in left:
+                        rest = "_".join(str(other) for other in left if other != one)
+                        ways.append(f"{comma}{literal(every[one])} {name}_left_{rest}")
+                ways += ['"]"'] if written >= shape.min_items else []
+                self._add(f"{name}_left_{'_'.join(map(str, left))}", ways)
+        return f'"[" {name}_left_{"_".join(map(str, range(len(every))))}'
 
     def _items(self, shape: ArrayShape, number: int, count: int) -> list[str]:
         """The ways to continue after `count` items, each with its own position."""
@@ -151,26 +169,37 @@ class LarkRules:
         for name, node in shape.properties[place:]:
             if self.has(node) or name in shape.required:
                 return True
-        return self.has_extras(shape) and (shape.min_extra > 0 or not shape.properties)
+        if self._portable and shape.properties and not shape.min_extra:
+            return False
+        return self.has_extras(shape)
 
-    def _extra_values(self, shape: ObjectShape) -> list[str]:
-        nodes = [node for _, node in shape.patterns] + [shape.additional]
-        return [value(node) for node in dict.fromkeys(nodes) if self.has(node)]
+    def _another(self, shape: ObjectShape) -> str:
+        """A further key and its value."""
+        if self._portable:
+            return f"STRING COLON {self.extra_value(shape)}"
+        kinds = [
+            f"{self._scalars.string(key, shape.names)} COLON {value(node)}"
+            for key, node in shape.extras
+            if self.has(node)
+        ]
+        return one_of(kinds)
 
     def _extra(self, shape: ObjectShape, extras: int) -> str:
-        """Another key, after `extras` of them, and all that follows."""
-        return f"STRING COLON {self.extra_value(shape)} {self._more(shape, extras + 1)}"
+        """A further key, beside `extras` of them, and all that follows."""
+        return f"{self._another(shape)} {self._more(shape, extras + 1)}"
 
     def _more(self, shape: ObjectShape, extras: int) -> str:
         """What may follow the value of another key."""
         most = None if shape.max_extra is None else max(0, shape.max_extra - extras)
-        another = f"COMMA STRING COLON {self.extra_value(shape)}"
+        another = f"COMMA {self._another(shape)}"
         return f'{times(another, max(0, shape.min_extra - extras), most)} "}}"'
 
     def _places(self, shape: ObjectShape | ArrayShape, number: int) -> str:
         return f"{value(number)}_{self._shapes.node(number).index(shape)}"
 
-    def _add(self, name: str, ways: list[str]) -> None:
+    def _add(self, name: str, ways: Iterable[str]) -> None:
+        if len(self._rules) >= MAX_RULES:
+            raise GrammarError(f"takes more than {MAX_RULES:,} rules: too many names and items")
         self._rules.append(f"{name}: {' | '.join(ways)}")
 
 
@@ -185,43 +214,6 @@ def last_owed(shape: ObjectShape) -> int:
 def value(number: int) -> str:
     """The name of a node's rule."""
     return f"v{number}"
-
-
-def literal(text: str | bytes) -> str:
-    """Exactly this text."""
-    text = text if isinstance(text, str) else text.decode("utf-8", "surrogatepass")
-    return json.dumps(text, ensure_ascii=False)
-
-
-def text(shape: StringShape) -> str:
-    """A string of this shape."""
-    if not shape.plain:
-        plain = {key: item for key, item in plain_leaf(shape).items() if (key, item) != _NO_LEAST}
-        return f"%json {json.dumps(plain)}"
-    if shape == StringShape():
-        return "STRING"
-    return f'/"{characters(shape.min_length, shape.max_length)}"/'
-
-
-_NO_LEAST = ("minLength", 0)
-
-
-def characters(least: int, most: int | None) -> str:
-    """A regular expression of `least` to `most` characters of a string."""
-    return f"{CHARACTER}{{{least},{'' if most is None else most}}}"
-
-
-def numeral(shape: NumberShape) -> str:
-    """A number of this shape."""
-    if shape.multiple is None and is_unbounded(shape):
-        return "INTEGER" if shape.integer else "NUMBER"
-    return f"%json {json.dumps(plain_leaf(shape))}"
-
-
-def is_unbounded(shape: NumberShape) -> bool:
-    """Whether the schema gave no bounds."""
-    limit = MAX_INTEGER if shape.integer else MAX_NUMBER
-    return shape.low == -limit and shape.high == limit
 
 
 def one_of(ways: list[str]) -> str:

@@ -1,18 +1,6 @@
-"""llguidance and what it is given: vocabularies, plain schemas, single strings and numbers."""
+"""What llguidance compiles and matches: vocabularies and grammars."""
 
-from openk2.grammar.matcher.leaves import Leaves, escapes, text_rest
-from openk2.grammar.matcher.library import byte_matcher, compiled
-from openk2.grammar.matcher.plain import plain_leaf, plain_schema
+from openk2.grammar.matcher.library import compiled
 from openk2.grammar.matcher.vocabulary import MaskWords, TokenVocabulary
 
-__all__ = [
-    "Leaves",
-    "MaskWords",
-    "TokenVocabulary",
-    "byte_matcher",
-    "compiled",
-    "escapes",
-    "plain_leaf",
-    "plain_schema",
-    "text_rest",
-]
+__all__ = ["MaskWords", "TokenVocabulary", "compiled"]

@@ -1,35 +1,30 @@
-"""The only calls of llguidance.
+"""llguidance, behind the few calls that this package makes of it.
 
 The library is imported inside functions, so that starting the command does not load it.
 """
 
-import json
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
-    from llguidance._lib import JsonCompileOptions
 
-# Compact JSON, as models are trained on, or Python's default, as the published template writes
-# calls. Unlimited white space would trap a weak model.
-OPTIONS: "JsonCompileOptions" = {
-    "whitespace_flexible": False,
-    "item_separator": ", ?",
-    "key_separator": ": ?",
-    # Without \u a key has one spelling, so it cannot repeat a named property in disguise.
-    "json_allowed_escapes": 'nrbtf"\\',
-}
-# What one schema or one token may cost, in the library's units: about 20 ms and 5 ms.
+# Work that one schema or one token may cost; in the library's own units, about 20 ms and 5 ms.
 LIMITS: Mapping[str, Any] = {
     "initial_lexer_fuel": 1_000_000,
     "step_lexer_fuel": 200_000,
     "max_grammar_size": 200_000,
+    # Each optional property takes some; the default lets 500 of them be too many.
+    "max_items_in_row": 20_000,
     "verbose_errors": False,
 }
+# The library compiles rules that refer to one another by recursion, some 3 kB a rule.
+STACK = 128 * 2**20
 
 BYTE_END = 256
+_starting = threading.Lock()
 
 
 class _Words:
@@ -70,27 +65,47 @@ def vocabulary(
     return LLTokenizer(TokenizerWrapper(_Words(tokens, specials, end, encode)), n_vocab=len(tokens))
 
 
-def compiled(words: "LLTokenizer", schema: Mapping[str, Any]) -> "LLMatcher":
-    """A matcher at the start of a value. Raises ValueError with the library's objection."""
+def compiled(words: "LLTokenizer", lark: str) -> "LLMatcher":
+    """A matcher at the beginning of a grammar's text. Raises ValueError with what the library
+    objects to."""
     from llguidance import LLMatcher, LLParserLimits
 
-    grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=OPTIONS)
-    matcher = LLMatcher(words, grammar, log_level=0, limits=LLParserLimits(**LIMITS))
+    def compile_grammar() -> "LLMatcher":
+        grammar = LLMatcher.grammar_from_lark(lark)
+        return LLMatcher(words, grammar, log_level=0, limits=LLParserLimits(**LIMITS))
+
+    matcher = _on_large_stack(compile_grammar)
     if matcher.is_error():
         raise ValueError(" ".join(matcher.get_error().split())[:300])
-    warnings = matcher.get_grammar_warnings()
-    if warnings:
-        raise ValueError(warnings[0])
     return matcher
+
+
+def _on_large_stack(work: "Callable[[], LLMatcher]") -> "LLMatcher":
+    """What the work returns, or raises, in a thread with a stack of its own."""
+    results: list[LLMatcher] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="openk2-grammar")
+    with _starting:
+        before = threading.stack_size(STACK)
+        try:
+            thread.start()
+        finally:
+            threading.stack_size(before)
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
 
 
 @lru_cache(maxsize=1)
 def byte_vocabulary() -> "LLTokenizer":
-    """256 one-byte tokens and an end token, for searching byte by byte."""
+    """256 tokens of one byte, and an end: for following a text letter by letter."""
     tokens = [bytes([byte]) for byte in range(256)] + [b"<end>"]
     return vocabulary(tokens, [BYTE_END], BYTE_END, list)
-
-
-def byte_matcher(schema: Mapping[str, Any]) -> "LLMatcher":
-    """A matcher over bytes. Raises ValueError as `compiled` does."""
-    return compiled(byte_vocabulary(), schema)

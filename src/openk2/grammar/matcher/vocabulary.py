@@ -62,8 +62,20 @@ class TokenVocabulary:
         self.allow(free, (i for i in range(self._tokenizer.vocab_size) if i not in self.inner))
         return free
 
+    @cached_property
+    def openers(self) -> tuple[int, ...]:
+        """The tokens with a bracket or brace that opens something."""
+        tokens = enumerate(self._tokenizer.tokens)
+        return tuple(i for i, token in tokens if b"[" in token or b"{" in token)
+
+    @cached_property
+    def most_openings(self) -> int:
+        """How many levels one token opens at most."""
+        tokens = (self._tokenizer.tokens[i] for i in self.openers)
+        return max((token.count(b"[") + token.count(b"{") for token in tokens), default=0)
+
     def allow(self, words: MaskWords, ids: Iterable[int]) -> None:
-        """Set the bits of these ids in a mask int32 [words]."""
+        """Set the bits of these ids."""
         bits = words.view(np.uint32)
         for token_id in ids:
             bits[token_id // 32] |= np.uint32(1 << token_id % 32)

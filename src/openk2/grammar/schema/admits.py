@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from openk2.grammar.schema.patterns import found
+from openk2.grammar.regex import PatternError
+from openk2.grammar.schema.least_scalar import MAX_COUNTED
+from openk2.grammar.schema.patterns import shortest
 from openk2.grammar.schema.scalars import admits_scalar
 from openk2.grammar.shapes import (
     NEVER,
@@ -27,16 +29,12 @@ def admits(shapes: Shapes, union: Alternatives, value: Any) -> bool:
 
 
 def node_of(record: ObjectShape, name: str) -> int:
-    """The node of a property: named, matched by a pattern, or any other."""
-    for known, node in record.properties:
-        if known == name:
-            return node
-    for pattern, node in record.patterns:
-        if found(pattern, name):
-            return node
-    if any(found(pattern, name) for pattern in record.closed):
+    """The node of a property: named, matched by a pattern, or any further one."""
+    if name in record.names:
+        return record.names[name]
+    if record.max_extra == 0:
         return NEVER
-    return record.additional
+    return next((node for key, node in record.extras if admits_scalar((key,), name)), NEVER)
 
 
 def disjoint(shapes: Shapes, first: Alternatives, second: Alternatives, depth: int = 0) -> bool:
@@ -83,9 +81,7 @@ def _apart(shapes: Shapes, one: ValueShape, other: ValueShape, depth: int) -> bo
     if isinstance(one, LiteralShape):
         return not any(_holds(shapes, other, value) for value in one.values)
     if isinstance(one, StringShape) and isinstance(other, StringShape):
-        return _beyond(one.max_length, other.min_length) or _beyond(
-            other.max_length, one.min_length
-        )
+        return _no_text_is_both(one, other)
     if isinstance(one, NumberShape) and isinstance(other, NumberShape):
         return one.high < other.low or other.high < one.low
     if isinstance(one, ArrayShape) and isinstance(other, ArrayShape):
@@ -109,6 +105,21 @@ def _apart(shapes: Shapes, one: ValueShape, other: ValueShape, depth: int) -> bo
             for name in sorted(one.required | other.required)
         )
     return True
+
+
+def _no_text_is_both(one: StringShape, other: StringShape) -> bool:
+    least = max(one.min_length, other.min_length)
+    bounds = [most for most in (one.max_length, other.max_length) if most is not None]
+    most = min(bounds, default=None)
+    if most is not None and most < least:
+        return True
+    if one.plain and other.plain:
+        return False
+    try:
+        patterns, absent = (*one.patterns, *other.patterns), (*one.absent, *other.absent)
+        return shortest(patterns, absent, min(least, MAX_COUNTED), most) is None
+    except PatternError:
+        return False
 
 
 def _beyond(most: int | None, least: int) -> bool:

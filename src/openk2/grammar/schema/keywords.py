@@ -11,26 +11,24 @@ from urllib.parse import unquote
 
 from openk2.grammar.error import GrammarError
 
+# In front of the pointer of a schema that another one's opposite is made of.
+DENIED = "not "
 TYPES = ("null", "boolean", "number", "string", "array", "object")
 
 # Assertions that cannot be enforced token by token; each is refused by name.
 UNENFORCEABLE = (
-    "if",
-    "contains",
-    "unevaluatedItems",
     "$dynamicRef",
     "$recursiveRef",
-    # Keywords of earlier drafts: 2020-12 ignores them, which is not what their authors meant.
-    "additionalItems",
-    "dependencies",
 )
 STRUCTURED = frozenset(
     (
-        *("prefixItems", "items", "minItems", "maxItems", "uniqueItems"),
+        *("prefixItems", "items", "additionalItems", "minItems", "maxItems", "uniqueItems"),
+        *("unevaluatedItems", "contains"),
         *("properties", "patternProperties", "additionalProperties", "unevaluatedProperties"),
         *("propertyNames", "required", "minProperties", "maxProperties"),
     )
 )
+UNEVALUATED = frozenset(("unevaluatedItems", "unevaluatedProperties"))
 # A schema with none of these allows every value.
 ASSERTIONS = frozenset(
     (
@@ -39,15 +37,38 @@ ASSERTIONS = frozenset(
         *STRUCTURED,
     )
 )
-APPLICATORS = ("$ref", "allOf", "anyOf", "oneOf", "not", "dependentRequired", "dependentSchemas")
+APPLICATORS = (
+    *("$ref", "allOf", "anyOf", "oneOf", "not", "if"),
+    *("dependentRequired", "dependentSchemas", "dependencies"),
+)
+# Where schemas stand below a schema: under the keyword, or under each name or index of it.
+_SCHEMA_KEYWORDS = frozenset(
+    (
+        *("not", "if", "then", "else", "items", "additionalItems", "contains", "propertyNames"),
+        *("additionalProperties", "unevaluatedItems", "unevaluatedProperties"),
+    )
+)
+_NAMED_SCHEMAS = frozenset(
+    (
+        *("$defs", "definitions", "properties", "patternProperties", "dependentSchemas"),
+        *("dependencies", "allOf", "anyOf", "oneOf", "prefixItems", "items"),
+    )
+)
+# Beyond these a bound is no bound of a double, and a list of names no list that anybody wrote.
+MAX_BOUND, MAX_NAMES = 1e300, 4_000
 
 
 @dataclass(frozen=True)
 class Subschema:
-    """A schema and its JSON pointer; two with the same pointer are equal."""
+    """A schema and the JSON pointer at which it stands, which alone tells two of them apart.
+
+    excluded: values that it forbids. absent: a pattern that may not be found. Both come of `not`.
+    """
 
     pointer: str
     schema: Mapping[str, Any] | bool = field(compare=False)
+    excluded: tuple[Any, ...] = field(default=(), compare=False)
+    absent: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.schema, Mapping | bool):
@@ -64,6 +85,12 @@ class Subschema:
         """The keywords that are present; none for a boolean schema."""
         return frozenset(self.schema) if isinstance(self.schema, Mapping) else frozenset()
 
+    @property
+    def says_something(self) -> bool:
+        """Whether it may forbid a value."""
+        said = self.keywords() & (ASSERTIONS | frozenset(APPLICATORS) | frozenset(UNENFORCEABLE))
+        return self.schema is False or bool(said or self.excluded or self.absent is not None)
+
     def below(self, *steps: str | int) -> "Subschema":
         """The subschema at these steps, which must exist."""
         pointer, found = self.pointer, self.schema
@@ -77,8 +104,11 @@ class Subschema:
         return Subschema(f"{self.pointer}/{name}", schema)
 
     def refused(self, keyword: str, problem: str) -> GrammarError:
-        """A GrammarError that names this place and the keyword."""
-        return GrammarError(problem, pointer=self.pointer, keyword=keyword)
+        """The error of a keyword here; of a schema that is denied, of the one that it denies."""
+        pointer = self.pointer
+        while pointer.startswith(DENIED):
+            pointer = pointer.removeprefix(DENIED).removesuffix("/not")
+        return GrammarError(problem, pointer=pointer, keyword=keyword)
 
     def count(self, keyword: str) -> int | None:
         """The keyword as an integer of at least 0. Raises GrammarError for another value."""
@@ -98,6 +128,8 @@ class Subschema:
             raise self.refused(keyword, f"is of type {type(value).__name__}: it must be a number")
         if isinstance(value, float) and not math.isfinite(value):
             raise self.refused(keyword, f"is {value}: it must be a finite number")
+        if abs(value) > MAX_BOUND:
+            raise self.refused(keyword, f"is beyond {MAX_BOUND}")
         return value
 
     def text(self, keyword: str) -> str | None:
@@ -114,7 +146,13 @@ class Subschema:
             return ()
         if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
             raise self.refused(keyword, "must be a list of strings")
+        if len(value) > MAX_NAMES:
+            raise self.refused(keyword, f"has {len(value):,} names: at most {MAX_NAMES:,}")
         return tuple(value)
+
+    def below_names(self, keyword: str, name: str) -> tuple[str, ...]:
+        """The list of strings under a name of a keyword's object."""
+        return Subschema(f"{self.pointer}/{keyword}", self.mapping(keyword)).names(name)
 
     def schemas(self, keyword: str) -> "tuple[Subschema, ...]":
         """The keyword as a list of schemas; empty if it is absent."""
@@ -123,6 +161,8 @@ class Subschema:
             return ()
         if not isinstance(value, list):
             raise self.refused(keyword, "must be a list of schemas")
+        if len(value) > MAX_NAMES:
+            raise self.refused(keyword, f"has {len(value):,} schemas: at most {MAX_NAMES:,}")
         return tuple(self.below(keyword, index) for index in range(len(value)))
 
     def mapping(self, keyword: str) -> Mapping[str, Any]:
@@ -132,7 +172,30 @@ class Subschema:
             return {}
         if not isinstance(value, Mapping):
             raise self.refused(keyword, "must be an object")
+        if len(value) > MAX_NAMES:
+            raise self.refused(keyword, f"has {len(value):,} names: at most {MAX_NAMES:,}")
         return value
+
+    def items(self) -> "tuple[tuple[Subschema, ...], Subschema | None]":
+        """The schemas of the first items, and of all others; earlier drafts' lists too."""
+        if isinstance(self.get("items"), list):
+            has_rest = self.get("additionalItems") is not None
+            return self.schemas("items"), self.below("additionalItems") if has_rest else None
+        rest = self.below("items") if self.get("items") is not None else None
+        return self.schemas("prefixItems"), rest
+
+    def inner(self) -> "list[Subschema]":
+        """The schemas right below this one."""
+        found: list[Subschema] = []
+        for keyword, value in self.schema.items() if isinstance(self.schema, Mapping) else ():
+            steps: list[tuple[str | int, ...]] = []
+            if keyword in _NAMED_SCHEMAS and isinstance(value, Mapping | list):
+                names = value if isinstance(value, Mapping) else range(len(value))
+                steps += [(keyword, name) for name in names if _is_schema(value[name])]
+            if keyword in _SCHEMA_KEYWORDS and _is_schema(value):
+                steps.append((keyword,))
+            found += [self.below(*way) for way in steps]
+        return found
 
     def types(self) -> frozenset[str] | None:
         """The types that `type` allows, of the six and "integer"; None if it is absent."""
@@ -174,19 +237,20 @@ def referred(root: Subschema, subschema: Subschema) -> Subschema | None:
 
 
 def _anchored(root: Subschema, subschema: Subschema, anchor: str) -> Subschema:
-    """The subschema of the document with that `$anchor`."""
-    pending: list[tuple[str, Any]] = [(root.pointer, root.schema)]
+    """The schema of the document with that `$anchor`; what only looks like one is data."""
+    pending = [root]
     while pending:
-        pointer, value = pending.pop()
-        if isinstance(value, Mapping):
-            if value.get("$anchor") == anchor:
-                return Subschema(pointer, value)
-            pending += [(f"{pointer}/{escaped(str(key))}", inner) for key, inner in value.items()]
-        elif isinstance(value, list):
-            pending += [(f"{pointer}/{index}", inner) for index, inner in enumerate(value)]
-    raise subschema.refused("$ref", f"points to the anchor {anchor!r}, which does not exist")
+        one = pending.pop()
+        if one.get("$anchor") == anchor:
+            return one
+        pending += one.inner()
+    raise subschema.refused("$ref", f"leads to the anchor {anchor!r}, which is not there")
 
 
 def escaped(step: str) -> str:
     """One step of a JSON pointer, escaped."""
     return step.replace("~", "~0").replace("/", "~1")
+
+
+def _is_schema(value: Any) -> bool:
+    return isinstance(value, Mapping | bool)

@@ -1,27 +1,29 @@
 """The scalar keywords of a conjunction of schemas: types, values, strings and numbers."""
 
 import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
+from openk2.grammar.schema.formats import format_pattern
 from openk2.grammar.schema.keywords import TYPES, Subschema
+from openk2.grammar.schema.least_scalar import exact
 from openk2.grammar.schema.patterns import found
 from openk2.grammar.shapes import NumberShape, ScalarShape, StringShape, ValueShape, identity
 
 Subschemas = Sequence[Subschema]
 Valued = tuple[Subschema, Any]
 
-# The formats that the library enforces. In draft 2020-12 `format` is an annotation, so others may
-# be left to the model.
-FORMATS = frozenset(
-    ["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"]
-)
-# Beyond this a reader that uses doubles, as most do, loses digits (RFC 7493).
+# Beyond this a reader that takes numbers as doubles, as most do, loses digits (RFC 7493).
 MAX_INTEGER = 2**53 - 1
 MAX_NUMBER = 1e15
 # How close a number may come to an exclusive bound.
 OPEN_BOUND_GAP = 1e-9
+# The library counts the remainders of a step one by one.
+MAX_DECIMALS, MAX_COEFFICIENT = 9, 10_000
+# Ranges of numbers between those that a `not` forbids.
+MAX_PIECES = 64
 
 
 def common_types(subschemas: Subschemas) -> frozenset[str]:
@@ -55,7 +57,13 @@ def common_values(subschemas: Subschemas) -> list[Valued] | None:
                 left = list({identity(value): (subschema, value) for value in values}.values())
             else:
                 left = [one for one in left if identity(one[1]) in known]
-    return left
+    forbidden = excluded(subschemas)
+    return left and [one for one in left if identity(one[1]) not in forbidden]
+
+
+def excluded(subschemas: Subschemas) -> frozenset[Hashable]:
+    """What identifies the values that a `not` forbids."""
+    return frozenset(identity(value) for subschema in subschemas for value in subschema.excluded)
 
 
 def type_of(value: Any) -> str:
@@ -105,15 +113,30 @@ def bounds(subschemas: Subschemas, low: str, high: str) -> tuple[int, int | None
     return least, min(most, default=None)
 
 
-def text_shapes(subschemas: Subschemas) -> list[ScalarShape]:
-    """The strings that all schemas allow; none if their lengths contradict each other."""
+def text_shapes(subschemas: Subschemas, *, formats: bool = True) -> list[StringShape]:
+    """The strings that all schemas allow; none if their lengths exclude each other.
+
+    formats: whether known formats are enforced; to the draft they are annotations.
+    """
     least, most = bounds(subschemas, "minLength", "maxLength")
     if most is not None and most < least:
         return []
     patterns = _distinct(subschema.text("pattern") for subschema in subschemas)
-    formats = _distinct(subschema.text("format") for subschema in subschemas)
-    known = tuple(name for name in formats if name in FORMATS)
-    return [StringShape(least, most, patterns, known)]
+    names = _distinct(subschema.text("format") for subschema in subschemas) if formats else ()
+    known = _distinct(map(format_pattern, names))
+    return [StringShape(least, most, (*patterns, *known), _absent(subschemas))]
+
+
+def _absent(subschemas: Subschemas) -> tuple[str, ...]:
+    """Patterns that may not be found: those that a `not` denies, and one of its strings."""
+    absent = _distinct(subschema.absent for subschema in subschemas)
+    texts = {v for subschema in subschemas for v in subschema.excluded if isinstance(v, str)}
+    return (*absent, *([whole_words(sorted(texts))] if texts else []))
+
+
+def whole_words(texts: Iterable[str]) -> str:
+    """The pattern of these very texts."""
+    return f"^(?:{'|'.join(map(re.escape, texts))})$"
 
 
 def number_shapes(subschemas: Subschemas, integer: bool) -> list[ScalarShape]:
@@ -137,7 +160,34 @@ def number_shapes(subschemas: Subschemas, integer: bool) -> list[ScalarShape]:
         raise subschema.refused(keyword, f"leaves only numbers beyond {limit:.0f}: not enforceable")
     low = -limit if low is None else max(low, -limit)
     high = limit if high is None else min(high, limit)
-    return [NumberShape(integer, low, high, multiple)]
+    pieces = [(low, high)]
+    for subschema in subschemas:
+        for value in subschema.excluded:
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                pieces = [part for piece in pieces for part in _around(*piece, value, integer)]
+    if len(pieces) > MAX_PIECES:
+        raise first_with_excluded(subschemas).refused("not", f"forbids over {MAX_PIECES} numbers")
+    return [NumberShape(integer, *piece, multiple) for piece in pieces]
+
+
+def _around(low: float, high: float, value: float, integer: bool) -> Iterator[tuple[float, float]]:
+    """A range without one value."""
+    if not low <= value <= high:
+        yield low, high
+        return
+    gap = 1 if integer else max(OPEN_BOUND_GAP, math.ulp(float(value)) * 2)
+    below, above = (
+        (math.ceil(value) - 1, math.floor(value) + 1) if integer else (value - gap, value + gap)
+    )
+    if low <= below:
+        yield low, below
+    if above <= high:
+        yield above, high
+
+
+def first_with_excluded(subschemas: Subschemas) -> Subschema:
+    """The first schema that forbids values."""
+    return next(subschema for subschema in subschemas if subschema.excluded)
 
 
 def first_with(subschemas: Subschemas, *keywords: str) -> Subschema:
@@ -160,6 +210,7 @@ def _in_text(shape: StringShape, value: Any) -> bool:
         and shape.min_length <= len(value)
         and (shape.max_length is None or len(value) <= shape.max_length)
         and all(found(pattern, value) for pattern in shape.patterns)
+        and not any(found(pattern, value, inverted=True) for pattern in shape.absent)
     )
 
 
@@ -169,7 +220,7 @@ def _in_number(shape: NumberShape, value: Any) -> bool:
         and not isinstance(value, bool)
         and shape.low <= value <= shape.high
         and not (shape.integer and value != int(value))
-        and (shape.multiple is None or Fraction(value) % Fraction(shape.multiple) == 0)
+        and (shape.multiple is None or exact(value) % shape.multiple == 0)
     )
 
 
@@ -193,26 +244,29 @@ def _closed(
     return max(found) if inward > 0 else min(found)
 
 
-def _multiple(subschemas: Subschemas) -> int | float | None:
-    steps = [
-        (subschema, step)
-        for subschema in subschemas
-        if (step := subschema.number("multipleOf")) is not None
-    ]
+def _multiple(subschemas: Subschemas) -> Fraction | None:
+    """The common multiple of all steps. A step is the decimal that is written: 0.01 a hundredth."""
     common: Fraction | None = None
-    for subschema, step in steps:
-        exact = Fraction(step)
+    for subschema in subschemas:
+        step = subschema.number("multipleOf")
+        if step is None:
+            continue
         if step <= 0:
             raise subschema.refused("multipleOf", f"is {step}: it must be above 0")
-        # With doubles 0.07 is no multiple of 0.01, and many validators use doubles.
-        if exact.denominator > 1024 or exact.numerator >= 2**31:
-            raise subschema.refused("multipleOf", f"is {step}: only sums of 1, 1/2, 1/4 ... can be")
-        common = exact if common is None else _least_multiple(common, exact)
-    if common is None:
-        return None
-    if common.numerator >= 2**31:
-        raise steps[-1][0].refused("multipleOf", "of several schemas has too large a common one")
-    return int(common) if common.denominator == 1 else float(common)
+        common = exact(step) if common is None else _least_multiple(common, exact(step))
+        digits = common * 10**MAX_DECIMALS
+        if digits.denominator != 1 or _coefficient(common) > MAX_COEFFICIENT:
+            raise subschema.refused(
+                "multipleOf",
+                f"is {step}: only {MAX_DECIMALS} decimals and {MAX_COEFFICIENT:,} can be counted",
+            )
+    return common
+
+
+def _coefficient(step: Fraction) -> int:
+    """The step without its point: 25 of 0.25."""
+    decimals = next(n for n in range(MAX_DECIMALS + 1) if (step * 10**n).denominator == 1)
+    return int(step * 10**decimals)
 
 
 def _least_multiple(one: Fraction, other: Fraction) -> Fraction:
@@ -227,7 +281,9 @@ def _check_value(subschema: Subschema, keyword: str, value: Any) -> None:
     while pending:
         item = pending.pop()
         if isinstance(item, list | dict):
-            pending += item if isinstance(item, list) else item.values()
+            pending += item if isinstance(item, list) else [*item, *item.values()]
+        elif isinstance(item, str) and not is_text(item):
+            raise subschema.refused(keyword, f"has {item!r}, which holds half a character")
         elif isinstance(item, float) and not math.isfinite(item):
             raise subschema.refused(keyword, f"has {item}: JSON has no such number")
         elif isinstance(item, int) and abs(item) > MAX_INTEGER:
@@ -236,3 +292,8 @@ def _check_value(subschema: Subschema, keyword: str, value: Any) -> None:
 
 def _distinct(names: Iterable[str | None]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name is not None))
+
+
+def is_text(text: str) -> bool:
+    """Whether it has no surrogate, which is half a character."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)

@@ -6,7 +6,15 @@ One process updates whole matrices where they are; several share the work and ex
 
 from openk2.optim.muon.fused import Fused, parts_by_name
 from openk2.optim.muon.matrices import Matrices
-from openk2.optim.muon.optimizer import Muon
+from openk2.optim.muon.optimizer import Muon, new_muon_state
 from openk2.optim.muon.work import Assignment, divide_work
 
-__all__ = ["Assignment", "Fused", "Matrices", "Muon", "divide_work", "parts_by_name"]
+__all__ = [
+    "Assignment",
+    "Fused",
+    "Matrices",
+    "Muon",
+    "divide_work",
+    "new_muon_state",
+    "parts_by_name",
+]

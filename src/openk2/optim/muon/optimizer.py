@@ -20,12 +20,15 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from openk2.optim.copies import Copies
 from openk2.optim.muon.exchange import Exchange, Replicas, RowShards
 from openk2.optim.muon.fused import Fused
 from openk2.optim.muon.matrices import Matrices
 from openk2.optim.muon.update import MuonSettings, Stack, update_here, update_together
 from openk2.optim.muon.work import divide_work
 from openk2.optim.newton_schulz import QUINTIC, Coefficients
+from openk2.optim.rounding import is_narrow, rounding_noise
+from openk2.optim.saved_state import load_checked, pack
 from openk2.optim.shards import is_sharded, local, local_rows, splitting
 
 DTYPES = (torch.float32, torch.bfloat16)
@@ -83,15 +86,26 @@ class Muon(torch.optim.Optimizer):
         for name, (ok, remedy) in checks.items():
             if not ok:
                 raise ValueError(f"{name} is {defaults[name]}: it must be {remedy}")
-        self.copies = copies or {}
-        self.fused = fused or {}
+        self.copies = Copies(copies or {})
+        self.fused = dict(fused or {})
         self.matrices: dict[Tensor, list[Matrices]] = {}
         super().__init__(params, defaults)
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = {name: getattr(self, name) for name in ("copies", "fused", "matrices")}
+        return super().__getstate__() | own
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group, as in torch. Raises ValueError for a tensor that Muon cannot update."""
         super().add_param_group(param_group)
-        for parameter in self.param_groups[-1]["params"]:
+        self.place(self.param_groups[-1]["params"])
+
+    def place(self, parameters: Iterable[Tensor]) -> None:
+        """Find the matrices in each of `parameters`, as `fused` says they are placed.
+
+        Raises ValueError for a tensor that Muon cannot update.
+        """
+        for parameter in parameters:
             if parameter.ndim not in (2, 3):
                 raise ValueError(
                     f"Muon takes matrices or stacks, not shape {tuple(parameter.shape)}: "
@@ -111,17 +125,33 @@ class Muon(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        self.update()
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """As torch's; it also counts the parameters without state, see `saved_state`."""
+        return pack(self, super().state_dict())
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned; state keeps the dtype in which it was saved.
+
+        Raises ValueError if it is another network's, or incomplete; then nothing has changed.
+        """
+        load_checked(self, state_dict)
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """What `step` does, without hooks."""
         for group in self.param_groups:
-            learning = [p for p in group["params"] if p.grad is not None]
+            indices = {p: i for i, p in enumerate(group["params"]) if p.grad is not None}
             settings = MuonSettings(**{name: group[name] for name in MuonSettings.__annotations__})
-            for exchange, parameters in self.by_exchange(learning).items():
-                stacks = [stack for p in parameters for stack in self.stacks(p, group)]
+            for exchange, parameters in self.by_exchange(indices).items():
+                stacks = [s for p in parameters for s in self.stacks(p, group, indices[p])]
                 if exchange is None:
                     update_here(stacks, settings)
                 else:
                     jobs = divide_work(self.matrices_of(parameters), exchange.group.size())
                     update_together(stacks, jobs, exchange, settings)
-        return loss
 
     def ranks(self) -> dict[Tensor, str]:
         """Which ranks orthogonalise each parameter's matrices, as text; absent: this rank alone."""
@@ -158,19 +188,40 @@ class Muon(torch.optim.Optimizer):
         """All matrices of these parameters, in the order of `stacks`."""
         return tuple(matrices for p in parameters for matrices in self.matrices[p])
 
-    def stacks(self, parameter: Tensor, group: dict[str, Any]) -> list[Stack]:
+    def stacks(self, parameter: Tensor, group: dict[str, Any], index: int) -> list[Stack]:
         """The part of a parameter that this process holds, as stacks of matrices; views."""
         assert parameter.grad is not None
+        if parameter not in self.matrices:
+            raise ValueError(
+                f"a parameter {list(parameter.shape)} replaced one that the optimizer was made "
+                "with: shard and move the network first, then make the optimizer"
+            )
         state = self.state[parameter]
         if not state:
-            state["momentum"] = torch.zeros_like(parameter, dtype=group["momentum_dtype"])
+            state |= new_muon_state(parameter, group["momentum_dtype"])
+        held = range(parameter.shape[1]) if parameter.ndim == 3 else local_rows(parameter)
+        noise = None
+        if is_narrow(parameter):
+            step = state.setdefault("step", torch.zeros(()))
+            step += 1
+            first = local_rows(parameter).start
+            noise = rounding_noise(parameter.device, int(step), index, first)
         tensors = [local(t) for t in (parameter.detach(), parameter.grad, state["momentum"])]
         tensors = [tensor if tensor.ndim == 3 else tensor[None] for tensor in tensors]
-        held = range(parameter.shape[1]) if parameter.ndim == 3 else local_rows(parameter)
         return [
-            Stack((each.rows_in(held), each.columns), *(each.view(t, held) for t in tensors))
+            Stack(
+                (each.rows_in(held), each.columns),
+                *(each.view(t, held) for t in tensors),
+                noise=noise,
+            )
             for each in self.matrices[parameter]
         ]
+
+
+def new_muon_state(parameter: Tensor, momentum_dtype: torch.dtype) -> dict[str, Tensor]:
+    """Zeros for a parameter's momentum and, if it is of 16 bits, its count of steps, on the CPU."""
+    state = {"momentum": torch.zeros_like(parameter, dtype=momentum_dtype)}
+    return state | ({"step": torch.zeros(())} if is_narrow(parameter) else {})
 
 
 def describe_ranks(ranks: list[int]) -> str:

@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from openk2.optim.muon.exchange import Exchange
 from openk2.optim.muon.work import Assignment, rounds
 from openk2.optim.newton_schulz import Coefficients, orthogonalize
+from openk2.optim.rounding import round_stochastically
 
 T = TypeVar("T")
 RMS_OF_ADAMW = 0.2
@@ -41,24 +42,25 @@ class Stack:
     """k matrices of one shape, or the same rows of k matrices, with their gradient and momentum.
 
     The tensors are [k, n, m], or have one dimension more where the positions of a matrix are not
-    contiguous (`Matrices.view`). shape: (n, m).
+    contiguous (`Matrices.view`). shape: (n, m). noise: how 16-bit weights are rounded.
     """
 
     shape: tuple[int, int]
     weights: Tensor
     gradient: Tensor
     momentum: Tensor
+    noise: torch.Generator | None = field(default=None, kw_only=True)
 
     def part(self, first: int, count: int) -> "Stack":
         """Matrices first .. first + count - 1; views."""
         views = (t[first : first + count] for t in (self.weights, self.gradient, self.momentum))
-        return Stack(self.shape, *views)
+        return Stack(self.shape, *views, noise=self.noise)
 
     def split(self, count: int) -> list["Stack"]:
         """`count` matrices at a time; views."""
         tensors = (self.weights, self.gradient, self.momentum)
         pieces = zip(*(t.split(count) for t in tensors), strict=True)
-        return [Stack(self.shape, *views) for views in pieces]
+        return [Stack(self.shape, *views, noise=self.noise) for views in pieces]
 
     def advance(self, settings: MuonSettings) -> Tensor:
         """Update the momentum and return what to orthogonalise, float32 [k, n, m].
@@ -76,9 +78,12 @@ class Stack:
 
     def apply(self, direction: Tensor, scale: float, settings: MuonSettings) -> None:
         """Decay the weights, then move them along the orthogonalised `direction` [k, n, m]."""
-        self.weights.mul_(1 - settings.lr * settings.weight_decay)
-        step = direction.reshape(self.weights.shape)
-        self.weights.add_(step, alpha=-settings.lr * scale)
+        weights = self.weights if self.noise is None else self.weights.float()
+        weights.mul_(1 - settings.lr * settings.weight_decay)
+        step = direction.reshape(weights.shape)
+        weights.add_(step, alpha=-settings.lr * scale)
+        if self.noise is not None:
+            round_stochastically(weights, self.weights, self.noise)
 
 
 def update_here(stacks: Sequence[Stack], settings: MuonSettings) -> None:

@@ -1,6 +1,7 @@
-"""Answers in Anthropic's words: the events of a stream, and the message that they join to."""
+"""Answers in Anthropic's format: the events of a stream, and the message they add up to."""
 
 import json
+import re
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import Any
@@ -13,6 +14,7 @@ from openk2.server.anthropic.ids import tool_use_id
 from openk2.server.stream import data_event
 
 Event = dict[str, Any]
+_LAST_NUMBER = re.compile(r"-?\d[-+.\deE]*$")
 
 
 async def message_events(
@@ -66,8 +68,11 @@ class MessageWriter:
                 yield {"type": "message_stop"}
 
     def empty_message(self, first: ChatEvent) -> dict[str, Any]:
-        """The message before its first block. first: event of the answer; a generator that leaves
-        counting to others tells the prompt's size only where the answer finishes."""
+        """The message before its first block.
+
+        first: event of the answer. Without a `PromptRead` the prompt's size is known only at the
+        finish, and `message_start` reports 0.
+        """
         read = first if isinstance(first, PromptRead) else PromptRead(0)
         return {
             "type": "message",
@@ -117,7 +122,7 @@ def stop(finish: ChatFinish) -> dict[str, Any]:
 
 
 def usage(prompt: PromptRead | ChatFinish, output_tokens: int) -> dict[str, int]:
-    """Anthropic's usage: its input_tokens are those that no cache held."""
+    """Anthropic's usage: in which input_tokens excludes cached tokens."""
     return {
         "input_tokens": prompt.prompt_tokens - prompt.cached_tokens,
         "output_tokens": output_tokens,
@@ -134,7 +139,7 @@ async def sent_events(events: AsyncGenerator[Event, None]) -> AsyncGenerator[byt
 
 
 async def whole_message(events: AsyncGenerator[Event, None]) -> dict[str, Any]:
-    """The message that the events join to."""
+    """The message that the events add up to."""
     message: dict[str, Any] = {}
     pieces: list[str] = []
     async with aclosing(events):
@@ -156,7 +161,7 @@ async def whole_message(events: AsyncGenerator[Event, None]) -> dict[str, Any]:
 
 
 def fill(block: dict[str, Any], text: str) -> None:
-    """Put into the block what its deltas said."""
+    """Put the joined deltas into the block."""
     if block["type"] == "tool_use":
         block["input"] = input_object(text)
     else:
@@ -164,10 +169,9 @@ def fill(block: dict[str, Any], text: str) -> None:
 
 
 def input_object(arguments: str) -> dict[str, Any]:
-    """A call's input; {} if the arguments are no object that JSON can hold.
+    """A call's input; {} if the arguments are not a JSON object.
 
-    Of arguments that break off it holds the members that are whole, as the official client has
-    them when it joins a stream.
+    Of arguments that break off it holds the members that are whole.
     """
     try:
         value = read_json(arguments)
@@ -182,4 +186,5 @@ def read_json(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        return from_json(text, allow_partial=True)
+        # Of a number that ends the text nobody knows whether it is whole.
+        return from_json(_LAST_NUMBER.sub("", text), allow_partial=True)

@@ -12,14 +12,15 @@ from typing import Any
 
 from openk2.server.anthropic.ids import call_id_of
 from openk2.server.refusals import invalid
+from openk2.server.replayed import answered, note
 
 ContentBlock = Mapping[str, Any]
-# A block and where it stands in the body, such as messages[0].content.
+# A block and its place in the body, such as messages[0].content.
 Placed = tuple[str, ContentBlock]
 
 ROLES = ("user", "assistant", "system")
-# A coding agent puts a fresh hash here on every request, which would spoil the reuse of the whole
-# prompt behind it.
+# A coding agent puts a fresh hash here on every request. If it were kept, the rest of the prompt
+# could never come from the prefix cache.
 BILLING_HEADER = "x-anthropic-billing-header:"
 
 
@@ -28,11 +29,13 @@ def chat_messages(system: Any, messages: Sequence[ContentBlock]) -> list[dict[st
     instructions = [] if system is None else [read_blocks(system, "system")]
     turns = system_turns(instructions)
     placed = [(f"messages[{index}]", message) for index, message in enumerate(messages)]
+    seen = {place for place, _ in placed[: answered(messages)]}
     for role, run in groupby(placed, lambda pair: read_role(*pair)):
-        contents = [read_blocks(one.get("content"), f"{place}.content") for place, one in run]
+        group = list(run)
+        contents = [read_blocks(one.get("content"), f"{place}.content") for place, one in group]
         match role:
             case "user":
-                turns += user_turns(contents)
+                turns += user_turns(contents, is_answered=group[-1][0] in seen)
             case "assistant":
                 turns += assistant_turns(contents)
             case _:
@@ -63,7 +66,7 @@ def read_blocks(content: Any, place: str) -> list[Placed]:
 
 
 def system_turns(contents: Sequence[list[Placed]]) -> list[dict[str, Any]]:
-    """A turn for each; none for one that says nothing."""
+    """One turn for each, except empty ones."""
     texts = ["".join(system_texts(blocks)) for blocks in contents]
     return [{"role": "system", "content": text} for text in texts if text]
 
@@ -76,8 +79,11 @@ def system_texts(blocks: list[Placed]) -> Iterator[str]:
             yield text
 
 
-def user_turns(contents: Sequence[list[Placed]]) -> list[dict[str, Any]]:
-    """The tool results in the order they came, then what the user says, if anything."""
+def user_turns(contents: Sequence[list[Placed]], *, is_answered: bool) -> list[dict[str, Any]]:
+    """The tool results in the order they came, then what the user says, if anything.
+
+    is_answered: the assistant has seen them, so what cannot be read becomes a note.
+    """
     results: list[dict[str, Any]] = []
     texts: list[str] = []
     for blocks in contents:
@@ -85,6 +91,8 @@ def user_turns(contents: Sequence[list[Placed]]) -> list[dict[str, Any]]:
         for place, block in blocks:
             if block.get("type") == "tool_result":
                 results.append(tool_turn(place, block))
+            elif is_answered:
+                text += text_or_note(place, block)
             else:
                 text += read_text(place, block, "a user message", "tool_result")
         texts.append(text)
@@ -93,10 +101,13 @@ def user_turns(contents: Sequence[list[Placed]]) -> list[dict[str, Any]]:
 
 
 def tool_turn(place: str, block: ContentBlock) -> dict[str, Any]:
-    """A tool's result; that it is an error is said in its text, as K2 has no other place for it."""
+    """A tool's result. An error is marked in its text, since K2 has no field for it.
+
+    An image, which no agent can take back, becomes a note.
+    """
     content = block.get("content")
     blocks = [] if content is None else read_blocks(content, f"{place}.content")
-    text = "".join(read_text(*placed, "a tool_result") for placed in blocks)
+    text = "".join(text_or_note(*placed) for placed in blocks)
     if read_flag(place, block, "is_error"):
         text = f"Error: {text}"
     call_id = call_id_of(read_name(place, block, "tool_use_id"))
@@ -104,7 +115,7 @@ def tool_turn(place: str, block: ContentBlock) -> dict[str, Any]:
 
 
 def assistant_turns(contents: Sequence[list[Placed]]) -> list[dict[str, Any]]:
-    """One turn of text and calls; none if there is neither. What was thought is not repeated."""
+    """One turn of text and calls; none if there is neither. Thinking blocks are dropped."""
     texts: list[str] = []
     calls: list[dict[str, Any]] = []
     for blocks in contents:
@@ -151,6 +162,14 @@ def read_text(place: str, block: ContentBlock, where: str, *others: str) -> str:
     return text
 
 
+def text_or_note(place: str, block: ContentBlock) -> str:
+    """A text block's text, or a note in the place of another one."""
+    kind = block.get("type")
+    if kind == "text" or not isinstance(kind, str):
+        return read_text(place, block, "a tool_result")
+    return note(kind)
+
+
 def read_name(place: str, block: ContentBlock, field: str) -> str:
     """A field that must be a string and not empty. Raises ApiError 400."""
     value = block.get(field)
@@ -168,5 +187,5 @@ def read_flag(place: str, block: ContentBlock, field: str) -> bool:
 
 
 def joined(texts: Sequence[str]) -> str:
-    """What several messages of one turn say."""
+    """The texts of several messages of one turn, a blank line apart."""
     return "\n\n".join(text for text in texts if text)

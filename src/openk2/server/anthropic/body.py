@@ -19,13 +19,12 @@ from openk2.server.openai.fields import Stops
 from openk2.server.refusals import Neutral, invalid, refuse_unsupported, unsupported
 
 # Kimi-K2's README: real_temperature = request_temperature * 0.6, so that 1.0, the default of this
-# interface, is the temperature that the model is recommended at.
+# interface, becomes the recommended temperature.
 TEMPERATURE_SCALE = 0.6
 MESSAGES_NEUTRAL: Neutral = {
     "compaction": (),
     "container": (),
     "mcp_servers": ([],),
-    "output_format": (),
 }
 
 TEXT_BLOCK_SCHEMA = {
@@ -48,14 +47,14 @@ System = Annotated[Any, WithJsonSchema({"anyOf": [*TEXTS_SCHEMA["anyOf"], {"type
 
 
 class OutputFormat(BaseModel):
-    """`output_config.format`."""
+    """`output_config.format`, or `output_format`, its name before."""
 
     type: Literal["json_schema"]
     schema_: dict[str, Any] = Field(alias="schema")
 
 
 class OutputConfig(BaseModel):
-    """`output_config`. effort, among the rest, is of models that think."""
+    """`output_config`. Its other fields, such as effort, are for models that reason."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -63,7 +62,7 @@ class OutputConfig(BaseModel):
 
 
 class Thinking(BaseModel):
-    """`thinking`. It decides whether a model's thoughts are shown; K2-Instruct has none."""
+    """`thinking`: whether reasoning is shown; K2-Instruct does not reason."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -71,7 +70,7 @@ class Thinking(BaseModel):
 
 
 class PromptBody(BaseModel):
-    """What makes the prompt: the body of POST /v1/messages/count_tokens."""
+    """The fields that make the prompt: the body of POST /v1/messages/count_tokens."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -82,6 +81,7 @@ class PromptBody(BaseModel):
     tool_choice: MessageToolChoice | None = None
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
+    output_format: OutputFormat | None = None
     context_management: dict[str, Any] | None = None
     thread: dict[str, Any] | None = None
 
@@ -90,24 +90,28 @@ class PromptBody(BaseModel):
         refuse_unsupported(self.model_extra, MESSAGES_NEUTRAL)
         self.refuse_thread()
         self.refuse_edits()
+        messages = chat_messages(self.system, self.messages)
+        # Only a text can be continued; a last turn of thoughts alone is no turn at all.
+        begun = self.ends_with_the_assistant and messages[-1]["role"] == "assistant"
         single = self.tool_choice is not None and self.tool_choice.disable_parallel_tool_use
         try:
             return ChatRequest(
-                messages=chat_messages(self.system, self.messages),
+                messages=messages,
                 tools=function_tools(self.tools or ()),
                 tool_choice=read_tool_choice(self.tool_choice),
                 parallel_tool_calls=not single,
                 response_format=self.json_format(),
+                is_continued=begun and bool(settings),
                 **settings,
             )
         except RequestError as error:
             raise message_error(error) from error
 
     def refuse_thread(self) -> None:
-        """Raise for a conversation that the server would have to keep.
+        """Raise for a conversation that the server would have to store.
 
-        The official client's tool runner asks for one, and takes this refusal as the request to
-        send the whole history each time.
+        The official client's tool runner requests one; after this refusal it sends the whole
+        history each time.
         """
         if self.thread is not None:
             message = "thread: this server keeps no conversations; send all messages, without it"
@@ -115,7 +119,7 @@ class PromptBody(BaseModel):
             raise ApiError(400, message, param="thread", details=details)
 
     def refuse_edits(self) -> None:
-        """Raise for edits of the context, but for those of thoughts, which no prompt holds."""
+        """Raise for edits of the context other than clearing thoughts, which prompts never hold."""
         edits = (self.context_management or {}).get("edits") or ()
         if not isinstance(edits, list | tuple):
             raise invalid("context_management.edits", "is no list: leave it out")
@@ -124,14 +128,16 @@ class PromptBody(BaseModel):
                 raise unsupported(f"context_management.edits[{index}]", edit)
 
     def json_format(self) -> JsonFormat | None:
-        """What the answer must obey; None is text."""
-        if self.output_config is None or self.output_config.format is None:
-            return None
-        return JsonFormat(self.output_config.format.schema_)
+        """The schema the answer must satisfy; None is text."""
+        wanted = self.output_config.format if self.output_config else None
+        if wanted and self.output_format and wanted != self.output_format:
+            raise invalid("output_format", "differs from output_config.format: send one of them")
+        wanted = wanted or self.output_format
+        return None if wanted is None else JsonFormat(wanted.schema_)
 
     @property
     def ends_with_the_assistant(self) -> bool:
-        """Whether the last message is the beginning of the answer."""
+        """Whether the last message would be the start of the answer."""
         return bool(self.messages[-1].get("role") == "assistant")
 
 
@@ -140,16 +146,13 @@ class MessagesBody(PromptBody):
 
     max_tokens: int = Field(ge=1)
     temperature: float | None = Field(None, ge=0, le=1)
-    top_p: float | None = Field(None, gt=0, le=1)
+    top_p: float | None = Field(None, ge=0, le=1)
     top_k: int | None = Field(None, ge=0, lt=2**31)
     stop_sequences: Stops | None = None
     stream: bool | None = None
 
     def generation(self) -> ChatRequest:
         """The request. Raises ApiError 400 naming a field that is not supported."""
-        if self.ends_with_the_assistant:
-            problem = "is of the assistant: answers cannot be prefilled here; end with the user"
-            raise invalid(f"messages[{len(self.messages) - 1}]", problem)
         refuse_unsupported(self.model_extra, SAMPLING_NEUTRAL)
         return self.request(
             max_tokens=self.max_tokens,
@@ -170,7 +173,7 @@ class MessagesBody(PromptBody):
 
     @property
     def show_thinking(self) -> bool:
-        """Whether the client wants to see thoughts."""
+        """Whether the client wants to see reasoning."""
         return self.thinking is not None and self.thinking.type != "disabled"
 
 

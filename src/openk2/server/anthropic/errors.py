@@ -1,4 +1,4 @@
-"""Errors of the Messages routes in the words and places of Anthropic's interface."""
+"""Errors of the Messages routes, with the fields named as in Anthropic's interface."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from openk2.chat import RenderError
 from openk2.generation import ChatEvent, ContextLengthError, RequestError
 from openk2.server.errors import ApiError, as_api_error
 
-# Where what other rooms name by OpenAI's fields stands in a body of these routes.
+# Other packages name OpenAI's fields; these are the fields of these routes' bodies.
 PLACES = (
     (re.compile(r"\btools\[(\d+)\]\.function\.parameters\b"), r"tools[\1].input_schema"),
     (re.compile(r"\btools\[(\d+)\]\.function\."), r"tools[\1]."),
@@ -24,7 +24,7 @@ PLACES = (
 async def in_their_words(
     events: AsyncGenerator[ChatEvent, None],
 ) -> AsyncGenerator[ChatEvent, None]:
-    """The events; what is wrong with a request is raised as ApiError with its place in the body."""
+    """The events. An error in the request is raised as ApiError with its place in the body."""
     async with aclosing(events):
         try:
             async for event in events:
@@ -39,13 +39,13 @@ def message_error(error: RenderError | RequestError) -> ApiError:
         return ApiError(400, context_problem(error), code="context_length_exceeded")
     shown = as_api_error(error)
     place, problem = in_place(shown.param or ""), in_place(str(shown))
-    # These routes' errors have no field for the place.
+    # Errors of these routes have no field for the place, so the message names it.
     text = problem if place in problem else f"{place}: {problem}"
     return ApiError(400, text, param=place or None, code=shown.code)
 
 
 def context_problem(error: ContextLengthError) -> str:
-    """Anthropic's own sentences: coding agents read the numbers in them, and shorten or retry."""
+    """Anthropic's own wording: coding agents read the numbers in it, and shorten or retry."""
     prompt, limit, asked = error.prompt_tokens, error.context_length, error.max_tokens
     if asked is None or prompt >= limit:
         return f"prompt is too long: {prompt} tokens > {limit} maximum"
@@ -63,6 +63,6 @@ def in_place(text: str) -> str:
 
 
 def message_error_event(error: Exception) -> bytes:
-    """The error as a server-sent event, for an answer that has already begun."""
+    """The error as a server-sent event, for an answer that has already started."""
     body = as_api_error(error).message_body()
     return f"event: error\ndata: {json.dumps(body)}\n\n".encode()

@@ -14,14 +14,14 @@ _BYTE = re.compile(rb"-([0-9a-f]{2})")
 
 
 def tool_use_id(call_id: str) -> str:
-    """The form that clients get."""
+    """The form that clients receive."""
     # A lone surrogate, which a name in JSON can hold, has no UTF-8 but must not fail.
     data = call_id.encode("utf-8", "surrogatepass")
     return PREFIX + "".join(chr(byte) if byte in _PLAIN else f"-{byte:02x}" for byte in data)
 
 
 def call_id_of(text: str) -> str:
-    """The id that `tool_use_id` made this of; an id of another make as it is."""
+    """The id that `tool_use_id` encoded; any other id is returned unchanged."""
     escaped = _ESCAPED.fullmatch(text)
     if escaped is None:
         return text

@@ -31,7 +31,7 @@ def message_routes(chat: ChatGenerator, names: ServedNames) -> APIRouter:
         message = await unless_client_leaves(request.receive, whole_message(events))
         if message is None:
             return Response(status_code=CLIENT_LEFT)
-        # ASCII: a call's input may hold a lone surrogate, which has no other way to be sent.
+        # ASCII: a call's input may hold a lone surrogate, which UTF-8 cannot encode.
         return Response(json.dumps(message), media_type="application/json")
 
     return router
@@ -50,7 +50,7 @@ def count_routes(coder: PromptCoder, names: ServedNames) -> APIRouter:
 
 
 def count(body: PromptBody, coder: PromptCoder) -> int:
-    """The prompt's size; what ends with the assistant counts as the history that it will be."""
+    """The prompt's size; a final assistant message counts as part of the history."""
     request = body.request()
     tools = () if request.tool_choice == "none" else request.tools
     try:

@@ -13,7 +13,7 @@ ToolName = Annotated[str, Field(pattern=TOOL_NAME, max_length=128)]
 
 
 class MessageTool(BaseModel):
-    """A tool of the client's. strict is obeyed for all: inputs always obey their schema."""
+    """A tool of the client. strict changes nothing: inputs always satisfy their schema."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -35,7 +35,7 @@ class MessageToolChoice(BaseModel):
 
 
 def function_tools(tools: Sequence[MessageTool]) -> list[dict[str, Any]]:
-    """The tools in OpenAI's form. Raises ApiError 400 for one of the server's, or a bad one."""
+    """The tools in OpenAI's form. Raises ApiError 400 for a server tool or an invalid one."""
     functions: list[dict[str, Any]] = []
     for index, tool in enumerate(tools):
         place = f"tools[{index}]"

@@ -1,4 +1,4 @@
-"""OpenAI's chat completions: the request as pydantic reads it, and its route."""
+"""OpenAI's chat completions: the body as pydantic reads it, and the route."""
 
 import time
 import uuid
@@ -23,12 +23,21 @@ from openk2.server.openai.tools import (
     read_response_format,
     read_tool_choice,
 )
-from openk2.server.refusals import CHAT_NEUTRAL, invalid, refuse_unsupported, unsupported
+from openk2.server.refusals import (
+    CHAT_NEUTRAL,
+    check_template_arguments,
+    invalid,
+    refuse_unsupported,
+    unsupported,
+)
+from openk2.server.replayed import readable
 from openk2.server.served import ServedNames
 from openk2.server.stream import CLIENT_LEFT, STREAMABLE, EventStream, unless_client_leaves
 
-# Of a message: Moonshot's prefix to go on from, OpenAI's older calls, OpenAI's audio.
-MESSAGE_FIELDS = ("partial", "function_call", "audio")
+# Refused in messages: OpenAI's older function calls, and audio.
+MESSAGE_FIELDS = ("function_call", "audio")
+# Moonshot's and DeepSeek's names of the same: the last message is the beginning of the answer.
+PREFIX_FIELDS = ("partial", "prefix")
 PART_SCHEMA = {
     "type": "object",
     "required": ["type", "text"],
@@ -111,14 +120,16 @@ class ChatCompletionBody(GenerationFields):
         """A request for each choice. Raises ApiError 400 naming a field that is not supported,
         and what `ChatRequest` raises."""
         refuse_unsupported(self.model_extra, CHAT_NEUTRAL)
+        check_template_arguments((self.model_extra or {}).get("chat_template_kwargs"))
         self.refuse_in_messages()
         limits = [n for n in (self.max_tokens, self.max_completion_tokens) if n is not None]
         request = ChatRequest(
-            messages=[as_rendered(message) for message in self.messages],
+            messages=readable([as_rendered(message) for message in self.messages]),
             tools=[tool.model_dump(exclude_unset=True) for tool in self.tools or ()],
             tool_choice=read_tool_choice(self.tool_choice),
             parallel_tool_calls=self.parallel_tool_calls is not False,
             response_format=read_response_format(self.response_format),
+            is_continued=self.is_continued(),
             max_tokens=min(limits, default=None),
             logprobs=self.checked_logprobs(),
             **self.settings(),
@@ -133,6 +144,22 @@ class ChatCompletionBody(GenerationFields):
             for field in MESSAGE_FIELDS:
                 if message.get(field):
                     raise unsupported(f"messages[{index}].{field}", message[field])
+
+    def is_continued(self) -> bool:
+        """Whether the last message is the beginning of the answer, as PREFIX_FIELDS say.
+
+        Raises ApiError 400 for a flag on another message.
+        """
+        last = len(self.messages) - 1
+        for index, message in enumerate(self.messages):
+            for field in PREFIX_FIELDS:
+                flag = message.get(field)
+                if flag is not None and not isinstance(flag, bool):
+                    raise invalid(f"messages[{index}].{field}", "must be true or false")
+                if flag and (index != last or message.get("role") != "assistant"):
+                    problem = "is true: only the last message, the assistant's, can be continued"
+                    raise invalid(f"messages[{index}].{field}", problem)
+        return any(self.messages[last].get(field) for field in PREFIX_FIELDS)
 
     def checked_logprobs(self) -> int | None:
         """How many likeliest tokens to report. Raises for top_logprobs without logprobs."""

@@ -1,4 +1,4 @@
-"""Answers in OpenAI's words: whole, and as chunks of a stream."""
+"""Chat answers in OpenAI's format: whole, and as chunks of a stream."""
 
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
@@ -19,7 +19,7 @@ from openk2.server.stream import DONE, data_event
 
 
 def answer_json(answers: Sequence[ChatAnswer], *, scored: bool) -> dict[str, Any]:
-    """`choices` and `usage` of whole answers to one request. scored: logprobs were asked for."""
+    """`choices` and `usage` of whole answers to one request. scored: logprobs were requested."""
     choices = [
         {
             "index": index,
@@ -59,8 +59,8 @@ async def chunk_events(
     """The chunks of a streamed answer as server-sent events.
 
     events: of all choices, each with its choice's index.
-    include_usage: send a last chunk with `usage` and no choice, as OpenAI's clients read it.
-    `choices[0].usage` of a choice's last chunk, where the vendor's checks look, is always there.
+    include_usage: send a last chunk with `usage` and no choice, as OpenAI's clients expect.
+    The last chunk of every choice also has `choices[0].usage`, where the vendor's checks look.
     """
     no_usage = {"usage": None} if include_usage else {}
     writers = [ChatChoiceWriter(index) for index in range(choices)]
@@ -81,16 +81,16 @@ class ChatChoiceWriter:
 
     def __init__(self, index: int) -> None:
         self.index = index
-        self.greeted = False
-        self.scores: list[ScoredToken] = []  # that no chunk has carried yet
+        self.started = False
+        self.scores: list[ScoredToken] = []  # not sent in a chunk yet
 
     def write(self, event: ChatEvent) -> Iterator[dict[str, Any]]:
-        """The entries that an event makes."""
+        """The entries for an event."""
         if isinstance(event, PromptRead):
             return
-        # Only when the answer has begun: an error before that is an ordinary response.
-        if not self.greeted:
-            self.greeted = True
+        # Not before the first event: until then an error is an ordinary response.
+        if not self.started:
+            self.started = True
             yield self.entry({"role": "assistant", "content": ""})
         match event:
             case TokensScored():

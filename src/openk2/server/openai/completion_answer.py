@@ -1,4 +1,4 @@
-"""Raw completions in OpenAI's words: whole, and as chunks of a stream."""
+"""Raw completions in OpenAI's format: whole, and as chunks of a stream."""
 
 import codecs
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
@@ -35,7 +35,7 @@ def joint_usage(outputs: Sequence[Completion | ChatFinish], n: int) -> Usage:
 
 
 class ScoreWriter:
-    """The scores of one choice in the older form of logprobs, whole or a chunk at a time."""
+    """The scores of one choice in the form of completions, whole or a chunk at a time."""
 
     def __init__(self) -> None:
         self._offset = 0
@@ -105,10 +105,10 @@ class CompletionChoiceWriter:
     def __init__(self, index: int) -> None:
         self.index = index
         self.writer = ScoreWriter()
-        self.scores: list[ScoredToken] = []  # that no chunk has carried yet
+        self.scores: list[ScoredToken] = []  # not sent in a chunk yet
 
     def write(self, event: CompletionEvent) -> Iterator[dict[str, Any]]:
-        """The entries that an event makes."""
+        """The entries for an event."""
         match event:
             case TokensScored():
                 self.scores += event.tokens

@@ -1,4 +1,4 @@
-"""How a token that is not whole characters is written as text."""
+"""`token_text`: a token as text, also if it is not whole characters."""
 
 
 def token_text(token: bytes) -> str:

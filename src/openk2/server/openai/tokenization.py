@@ -1,4 +1,4 @@
-"""/tokenize, /detokenize and /tokenizer_info, as vLLM has them."""
+"""The routes /tokenize, /detokenize and /tokenizer_info, in vLLM's format."""
 
 from typing import Annotated, Any
 
@@ -77,7 +77,7 @@ def token_routes(coder: PromptCoder, names: ServedNames) -> APIRouter:
 
 
 def check_model(name: str | None, names: ServedNames) -> None:
-    """Raise ApiError 404 for a model that is named and not served."""
+    """Raise ApiError 404 if a model is named that is not served."""
     if name is not None:
         names.check(name)
 
@@ -94,7 +94,7 @@ def check_ids(ids: Any, most: int) -> None:
 
 
 def encode(body: TokenizeBody, coder: PromptCoder) -> list[int]:
-    """The ids that are asked for. Raises ApiError 400 unless there is one prompt or messages."""
+    """The ids of the prompt. Raises ApiError 400 unless there is either a prompt or messages."""
     refuse_unsupported(body.model_extra, TOKENIZE_NEUTRAL)
     if (body.prompt is None) == (body.messages is None):
         raise invalid("prompt", "and messages: give one of them")

@@ -1,9 +1,9 @@
-"""What a chat request says about tools and about the form of its answer, as pydantic reads it."""
+"""The tools, tool_choice and response_format of a chat request, as pydantic reads them."""
 
 import reprlib
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, WithJsonSchema
 
 from openk2.generation import JsonFormat, NamedTool, ToolChoice
 from openk2.server.refusals import invalid, unsupported
@@ -28,14 +28,14 @@ TOOL_CHOICE_SCHEMA = {
 
 
 class Function(BaseModel):
-    """The function of a tool. strict is obeyed for all: arguments always obey `parameters`."""
+    """The function of a tool. strict changes nothing: arguments always satisfy `parameters`."""
 
     model_config = ConfigDict(extra="allow")
 
     name: str = Field(pattern=TOOL_NAME, max_length=128)
     description: str | None = None
     parameters: dict[str, Any] | None = None
-    strict: bool | None = None
+    strict: StrictBool | None = None
 
 
 class FunctionTool(BaseModel):
@@ -61,21 +61,24 @@ class NamedToolChoice(BaseModel):
 
 
 class JsonSchemaFormat(BaseModel):
-    """`response_format.json_schema`. It is obeyed whether strict is true or not."""
+    """`response_format.json_schema`, enforced whether strict is true or not."""
 
     model_config = ConfigDict(protected_namespaces=())
 
-    name: str = "answer"
+    name: str = Field(min_length=1)
     description: str | None = None
     schema_: dict[str, Any] | bool | None = Field(None, alias="schema")
-    strict: bool | None = None
+    strict: StrictBool | None = None
 
 
 class ResponseFormat(BaseModel):
-    """`response_format`."""
+    """`response_format`. schema: of a json_object, as Fireworks and Together have it."""
+
+    model_config = ConfigDict(extra="forbid")
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchemaFormat | None = None
+    schema_: dict[str, Any] | bool | None = Field(None, alias="schema")
 
 
 AnyToolChoice = Annotated[Any, WithJsonSchema(TOOL_CHOICE_SCHEMA)]
@@ -102,10 +105,15 @@ def read_tool_choice(choice: Any) -> ToolChoice:
 
 def read_response_format(wanted: ResponseFormat | None) -> JsonFormat | None:
     """The form of the content; None is text. Raises ApiError 400 for a schema that is missing."""
-    if wanted is None or wanted.type == "text":
+    if wanted is None:
+        return None
+    if wanted.schema_ is not None and wanted.type != "json_object":
+        where = "response_format.schema"
+        raise invalid(where, f"stands beside type {wanted.type!r}: it belongs to json_object")
+    if wanted.type == "text":
         return None
     if wanted.type == "json_object":
-        return JsonFormat()
+        return JsonFormat(wanted.schema_)
     if wanted.json_schema is None or wanted.json_schema.schema_ is None:
         raise invalid("response_format.json_schema.schema", "is missing: give a JSON Schema")
     return JsonFormat(wanted.json_schema.schema_, wanted.json_schema.name)

@@ -9,7 +9,7 @@ from openk2.generation import ChatAnswer, ChatFinish, Completion
 
 @dataclass(frozen=True)
 class Usage:
-    """prompt_tokens; cached_tokens of them, which were not computed anew; completion_tokens."""
+    """Token counts of a request. cached_tokens: how many of prompt_tokens came from the cache."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -24,7 +24,8 @@ class Usage:
     def of_choices(cls, outputs: Iterable[ChatFinish | ChatAnswer | Completion]) -> "Usage":
         """Of several outputs of one prompt, which counts once.
 
-        What one of them computed was in the cache for the others, but not for the request.
+        Tokens computed for one output are cached for the others, but not for the request, so
+        cached_tokens is the smallest count.
         """
         each = [cls.of(output) for output in outputs]
         return cls(

@@ -47,14 +47,14 @@ def _parts(shapes: Mapping[str, Any], reference: Any) -> tuple[tuple[str, Shape,
 def _shape(shapes: Mapping[str, Any], reference: Any, depth: int) -> Shape:
     if not isinstance(reference, dict) or depth > _DEPTH:
         return Shape("")
-    shape = shapes.get(reference.get("shape"))
+    shape = shapes.get(str(reference.get("shape")))
     if not isinstance(shape, dict):
         return Shape("")
     text = reference.get("documentation") or shape.get("documentation") or ""
     type_ = _TYPES.get(str(shape.get("type")), "")
     form = "date-time" if shape.get("type") == "timestamp" else ""
     items = _shape(shapes, shape.get("member"), depth + 1) if type_ == "array" else None
-    parts = ()
+    parts: tuple[tuple[str, Shape, bool], ...] = ()
     if type_ == "object":
         required = shape.get("required", ())
         members = list(shape.get("members", {}).items())[:40]

@@ -17,11 +17,14 @@ from random import Random
 from openk2.synthesis.apis.deed import object_head
 from openk2.synthesis.apis.operation import Field, Operation, read_operation
 from openk2.synthesis.apis.verbs import CLASS_OF
-from openk2.synthesis.apis.wording import singular
+from openk2.synthesis.apis.wording import singular, word_set
 from openk2.synthesis.values import Split
 
-_SMALL_WORDS = frozenset(["of", "for", "in", "the", "a", "an", "and", "to", "on", "with", "from"])
+_SMALL_WORDS = word_set("of for in the a an and to on with from")
 _LINKING = frozenset({"code", "uuid", "big", "name", "hash"})
+
+
+Purpose = tuple[str, frozenset[str]]
 
 
 class CatalogueError(ValueError):
@@ -43,10 +46,15 @@ def split_of(provider: str) -> Split:
     return "held_out" if number % 10 == 0 else "train"
 
 
-def purpose(operation: Operation) -> tuple[str, frozenset[str]]:
+def purpose(operation: Operation) -> Purpose:
     """What an operation is for; two of one purpose are never declared together."""
     words = frozenset(singular(w) for w in operation.object.split()) - _SMALL_WORDS
     return CLASS_OF[operation.verb], words
+
+
+def overlaps(one: Purpose, two: Purpose) -> bool:
+    """Whether two purposes are of one class and one is about all that the other is about."""
+    return one[0] == two[0] and (one[1] <= two[1] or two[1] <= one[1])
 
 
 def about(operation: Operation) -> str:
@@ -106,7 +114,8 @@ class Catalogue:
         for second in itertools.chain.from_iterable(self.by_provider.values()):
             for field in second.fields:
                 words = field.words.split()
-                if not field.required or field.kind not in _LINKING or len(words) < 2:
+                scalar = field.type in ("string", "integer", "number")
+                if not (field.required and scalar and field.kind in _LINKING) or len(words) < 2:
                     continue
                 noun = singular(words[-2])
                 for first in self.by_noun.get((second.provider, noun), ())[:6]:
@@ -124,9 +133,9 @@ class Catalogue:
             for one, two in itertools.combinations(shown, 2):
                 kind, words = purpose(one)
                 other_kind, other = purpose(two)
-                if kind == other_kind and words - other and other - words:
-                    if one.object.split()[-1] == two.object.split()[-1]:
-                        found.append((one, two))
+                nouns = {one.object.split()[-1], two.object.split()[-1]}
+                if kind == other_kind and len(nouns) == 1 and words - other and other - words:
+                    found.append((one, two))
         return found
 
 

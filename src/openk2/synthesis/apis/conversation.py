@@ -1,6 +1,5 @@
 """A seeded stream of conversations with tools from API descriptions."""
 
-import json
 from random import Random
 from typing import Any
 
@@ -15,44 +14,53 @@ _EPISODES: tuple[e.Episode, ...] = (
     e.chat,
 )  # fmt: skip
 _SHARES = (36, 11, 7, 11, 5, 10, 7, 5, 8)
+# Of the conversations that call nothing: those without any tool.
+_BARE_SHARE = 0.2
 _COUNTS, _COUNT_SHARES = (1, 2, 3), (76, 19, 5)
-_MOST_DECLARED = 1800
+# Characters of JSON: what fits a row of 1,024 tokens at about 3.2 characters each.
+_MOST, _LEAST_DECLARED, _MOST_DECLARED = 3000, 500, 2300
 
 
 def make_conversation(rng: Random, split: Split, catalogue: Catalogue) -> dict[str, Any]:
     """One conversation: `messages`, `tools`, and `kinds`, one for each assistant turn."""
+    dialogue = write_dialogue(rng, split, catalogue)
+    system = draw_system(rng, split)
+    head = [] if system is None else [{"role": "system", "content": system}]
+    tools = [tool.declaration for tool in dialogue.tools]
+    return {"messages": head + dialogue.messages, "tools": tools, "kinds": dialogue.kinds}
+
+
+def write_dialogue(rng: Random, split: Split, catalogue: Catalogue) -> Dialogue:
+    """A conversation's turns, and its tools among distractors in random order."""
     dialogue = Dialogue(rng, split, catalogue)
-    for episode in rng.choices(_EPISODES, _SHARES, k=rng.choices(_COUNTS, _COUNT_SHARES)[0]):
+    count = rng.choices(_COUNTS, _COUNT_SHARES)[0]
+    for episode in rng.choices(_EPISODES, _SHARES, k=count):
         episode(dialogue)
     if rng.random() < 0.08:
         e.farewell(dialogue)
-    without = dialogue.calls == 0 and rng.random() < 0.2
-    if without:
-        dialogue.tools.clear()
-        kinds = ["talk" if kind == "none_needed" else kind for kind in dialogue.kinds]
+    if dialogue.calls == 0 and rng.random() < _BARE_SHARE:
+        dialogue.clear()
     else:
-        kinds = list(dialogue.kinds)
         _add_distractors(dialogue)
     rng.shuffle(dialogue.tools)
-    system = draw_system(rng, split)
-    head = [] if system is None else [{"role": "system", "content": system}]
-    tools = [tool.declaration() for tool in dialogue.tools]
-    return {"messages": head + dialogue.messages, "tools": tools, "kinds": kinds}
+    return dialogue
 
 
 def _add_distractors(dialogue: Dialogue) -> None:
     """Up to twelve tools in all, near misses among them, as long as the declarations are short."""
     rng = dialogue.rng
     called = [tool.operation for tool in dialogue.tools]
-    target = min(rng.choice((1, 1, 2, 2, 3, 3, 4, 5, 6, 8, 10, 12)), 12)
+    target = min(rng.choice((1, 1, 2, 2, 3, 3, 4, 5, 6, 8, 10, 12, 12)), 12)
+    spent = sum(len(message["content"]) + 120 for message in dialogue.messages)
+    room = min(max(_MOST - spent, _LEAST_DECLARED), _MOST_DECLARED)
     lean = target > 5 or rng.random() < 0.3
-    size = sum(len(json.dumps(tool.declaration())) for tool in dialogue.tools)
+    size = sum(tool.size for tool in dialogue.tools)
     for _ in range(2 * target):
-        if len(dialogue.tools) >= max(target, 1) or size > _MOST_DECLARED:
+        if len(dialogue.tools) >= max(target, 1) or size > room - 150:
             return
         near = called and rng.random() < 0.55
         operation = dialogue.catalogue.draw_near(rng, rng.choice(called)) if near else \
             dialogue.catalogue.draw(rng)  # fmt: skip
         tool = dialogue.add(operation, lean=lean)
         if tool is not None:
-            size += len(json.dumps(tool.declaration()))
+            size += tool.size

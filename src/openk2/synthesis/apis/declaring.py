@@ -3,7 +3,9 @@
 Whatever the names become, either they or the descriptions say what a request's words mean.
 """
 
+import json
 from dataclasses import dataclass
+from functools import cached_property
 from random import Random
 from typing import Any
 
@@ -58,6 +60,7 @@ class Tool:
     description: str
     parameters: tuple[Parameter, ...]
 
+    @cached_property
     def declaration(self) -> dict[str, Any]:
         """OpenAI's form."""
         function: dict[str, Any] = {"name": self.name}
@@ -65,6 +68,11 @@ class Tool:
             function["description"] = self.description
         function["parameters"] = {"type": "object", **_object(self.parameters)}
         return {"type": "function", "function": function}
+
+    @cached_property
+    def size(self) -> int:
+        """Characters of the declaration as JSON."""
+        return len(json.dumps(self.declaration))
 
 
 def declare(rng: Random, operation: Operation, *, lean: bool = False) -> Tool:
@@ -82,7 +90,7 @@ def _parameters(
 ) -> tuple[Parameter, ...]:
     fields = list(operation.fields)
     optional = [field for field in fields if not field.required]
-    room = rng.randint(0, 2) if lean else rng.randint(2, MOST_PARAMETERS)
+    room = rng.choice((0, 1, 1, 2)) if lean else rng.randint(2, MOST_PARAMETERS)
     if len(fields) > room:
         keep = max(room - (len(fields) - len(optional)), 0)
         kept = rng.sample(optional, min(keep, len(optional)))

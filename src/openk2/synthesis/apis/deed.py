@@ -6,7 +6,7 @@ An operation whose description and name give no such pair in plain English is of
 import re
 
 from openk2.synthesis.apis.verbs import BASE_OF, CLASS_OF
-from openk2.synthesis.apis.wording import is_plural, words_of
+from openk2.synthesis.apis.wording import is_plural, word_set, words_of
 
 _LEAD = re.compile(
     r"^(?:(?:this|the) (?:api |rest )?(?:endpoint|method|operation|api|call|request|function|route|"
@@ -19,149 +19,32 @@ _LEAD_NOUN = re.compile(
     r"^(?:this|the) (?:api |rest )?(?:endpoint|method|operation|api|call|request|function|route|"
     r"service|action|command|resource) (?=\w)"
 )
-_CUT = frozenset(
-    [
-        "that",
-        "which",
-        "if",
-        "when",
-        "where",
-        "by",
-        "using",
-        "based",
-        "via",
-        "so",
-        "as",
-        "given",
-        "identified",
-        "according",
-        "including",
-        "matching",
-        "whose",
-        "who",
-        "used",
-        "into",
-        "through",
-        "per",
-        "without",
-        "under",
-        "than",
-        "then",
-        "until",
-        "because",
-        "while",
-        "after",
-        "before",
-        "within",
-        "having",
-        "belonging",
-        "related",
-        "associated",
-        "available",
-        "owned",
-        "specified",
-        "and",
-        "or",
-        "but",
-        "along",
-        "containing",
-        "regarding",
-        "across",
-        "during",
-        "you",
-        "your",
-        "we",
-        "our",
-        "only",
-    ]
+_CUT = word_set(
+    "that which if when where by using based via so as given identified according including "
+    "matching whose who used into through per without under than then until because while after "
+    "before within having belonging related associated available owned and or but along "
+    "containing regarding across during you we only that's what's it's"
 )
-_LINKS = frozenset(
-    ["for", "in", "of", "from", "to", "on", "with", "at", "about", "against", "between"]
+_LINKS = word_set("for in of from to on with at about against between")
+_DETERMINERS = word_set(
+    "a an the all any every each some this these that those one new your our my their its"
 )
-_DETERMINERS = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "all",
-        "any",
-        "every",
-        "each",
-        "some",
-        "this",
-        "these",
-        "that",
-        "those",
-        "one",
-        "new",
-    ]
+_VAGUE = word_set(
+    "specified given requested provided following single particular specific existing individual "
+    "supplied certain multiple several current"
 )
-_VAGUE = frozenset(
-    [
-        "specified",
-        "given",
-        "requested",
-        "provided",
-        "following",
-        "single",
-        "particular",
-        "specific",
-        "existing",
-        "individual",
-        "supplied",
-        "certain",
-        "multiple",
-        "several",
-        "current",
-    ]
+_TRAILING = word_set("made pointing corresponding")
+_NOUNS = word_set("feed seed bed speed need embed breed family supply reply assembly anomaly")
+_LISTS = word_set("list lists array collection set page")
+_HOLLOW = word_set(
+    "it them data object objects item items resource resources entity entities request response "
+    "value information info result results thing things instance method endpoint api operation "
+    "url call example test sample id ids type types list lists detail details more one all"
 )
-_HOLLOW = frozenset(
-    [
-        "it",
-        "them",
-        "data",
-        "object",
-        "objects",
-        "item",
-        "items",
-        "resource",
-        "resources",
-        "entity",
-        "entities",
-        "request",
-        "response",
-        "value",
-        "information",
-        "info",
-        "result",
-        "results",
-        "thing",
-        "things",
-        "instance",
-        "method",
-        "endpoint",
-        "api",
-        "operation",
-        "url",
-        "call",
-        "example",
-        "test",
-        "sample",
-        "id",
-        "ids",
-        "type",
-        "types",
-        "list",
-        "lists",
-        "detail",
-        "details",
-        "more",
-        "one",
-        "all",
-    ]
-)
-_BRANDS = frozenset(
-    ["github", "youtube", "onenote", "sharepoint", "openapi", "bigquery", "paypal", "linkedin"]
+_BRANDS = word_set("github youtube onenote sharepoint openapi bigquery paypal linkedin")
+# A name with such a word among its object's is more than a verb and a noun.
+_NOT_OBJECT = (_CUT | _LINKS | {"all", "api", "controller"} | CLASS_OF.keys()) - word_set(
+    "order post report record set tag request schedule export import"
 )
 _TOKEN = re.compile(r"^[A-Za-z][A-Za-z'\-]*$")
 
@@ -203,16 +86,18 @@ def _object(tokens: list[str]) -> str:
             break
         if not _TOKEN.match(bare):
             return ""
+        if bare.lower() in _VAGUE and any(word.lower() in _LINKS for word in kept):
+            # "loans of the specified member": the member is an argument, not part of the object.
+            break
         kept.append(bare)
         if bare != token:
             break
-    if len(kept) > 2 and kept[0] in ("a", "the") and kept[1] == "list" and kept[2] == "of":
-        kept = kept[3:]
-    kept = [w for i, w in enumerate(kept) if w.lower() not in _VAGUE]
-    while kept and kept[0].lower() in _DETERMINERS | {"of"}:
-        kept = kept[1:]
-    kept = _without_tail(kept)
-    return _checked(kept)
+    kept = [word for word in kept if word.lower() not in _VAGUE]
+    while kept and (
+        kept[0].lower() in _DETERMINERS or (kept[0].lower() in _LISTS and "of" in kept[1:2])
+    ):
+        kept = kept[2:] if kept[0].lower() in _LISTS else kept[1:]
+    return _checked(_without_tail(kept))
 
 
 def _without_tail(words: list[str]) -> list[str]:
@@ -224,9 +109,19 @@ def _without_tail(words: list[str]) -> list[str]:
         if not short or index + len(after) > 5:
             words = words[:index]
             break
-    while words and words[-1].lower() in _LINKS | _DETERMINERS | _CUT:
+    while words and (words[-1].lower() in _LINKS | _DETERMINERS | _CUT or _trails(words)):
         words = words[:-1]
     return words
+
+
+def _trails(words: list[str]) -> bool:
+    """Whether the last word only qualifies what stands before it: "requests made"."""
+    return len(words) > 1 and _qualifies(words[-1].lower())
+
+
+def _qualifies(word: str) -> bool:
+    """Whether a word's form is a participle's or an adverb's."""
+    return word in _TRAILING or (word.endswith(("ed", "ly")) and word not in _NOUNS)
 
 
 def _checked(words: list[str]) -> str:
@@ -235,11 +130,21 @@ def _checked(words: list[str]) -> str:
     words = [part for word in words for part in _lowered(word).split(" ")]
     while len(words) > 2 and words[:2] == ["navigation", "property"]:
         words = words[2:]
+    if len(words) > 1 and words[-1] in ("object", "resource", "entity"):
+        words = words[:-1]
+    if any(w in ("a", "an", "the") and words[i - 1] not in _LINKS for i, w in enumerate(words)):
+        return ""
+    if len({word.lower() for word in words}) < len(words):
+        return ""
     phrase = " ".join(words)
     head = object_head(phrase)
-    if (head.lower() in _HOLLOW and len(words) == 1) or len(phrase) > 48 or len(head) < 3:
+    if (
+        (head.lower() in _HOLLOW and (len(words) == 1 or "of" in words))
+        or len(phrase) > 48
+        or len(head) < 3
+    ):
         return ""
-    if words[0] in CLASS_OF and len(words) == 1:
+    if len(words) == 1 and (words[0] in CLASS_OF or _qualifies(words[0].lower())):
         return ""
     return phrase
 
@@ -263,12 +168,8 @@ def _from_name(name: str) -> tuple[str, str] | None:
         return None
     while len(rest) > 1 and rest[0] in CLASS_OF and verb in ("get", "post", "patch"):
         verb, rest = rest[0], rest[1:]
-    if any(
-        word in _CUT | _LINKS
-        or word in ("all", "by", "api", "controller")
-        or (word in CLASS_OF and word not in ("order", "post", "report", "record", "set", "tag"))
-        for word in rest
-    ):
+    # "post" and "patch" are then no deeds but methods of HTTP.
+    if verb in ("post", "patch") or any(word in _NOT_OBJECT for word in rest):
         return None
     if verb == "list" and not is_plural(rest[-1]):
         return None

@@ -6,16 +6,21 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Literal
 
-from openk2.synthesis.apis.catalogue import Catalogue, purpose
+from openk2.synthesis.apis.catalogue import Catalogue, CatalogueError, Purpose, overlaps, purpose
 from openk2.synthesis.apis.declaring import Tool, declare
 from openk2.synthesis.apis.operation import Operation
 from openk2.synthesis.apis.outcomes import Outcome
 from openk2.synthesis.apis.stating import Argument, draw_argument
+from openk2.synthesis.apis.wording import singular, words_of
 from openk2.synthesis.values import Split
 
 Kind = Literal["single", "parallel", "sequence", "missing", "ambiguous", "refused", "none_needed",
                "error", "answer", "talk"]  # fmt: skip
 _MOST_DECLARED = 700
+_MOST_DRAWS = 200
+# Tools of these classes might answer a question of common knowledge.
+_KNOWING = frozenset({"read", "compute", "check", "convert", "translate", "count"})
+_COMMON = frozenset({"the", "of", "a", "an", "in", "to", "i", "you", "me", "what", "is", "do"})
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,11 @@ class Call:
 
 @dataclass
 class Dialogue:
-    """A conversation being written. absent: purposes that no declared tool may serve."""
+    """A conversation being written.
+
+    purposes: those of the tools. absent: those that no declared tool may serve.
+    forbidden: words that no tool that finds things out may be about.
+    """
 
     rng: Random
     split: Split
@@ -37,7 +46,9 @@ class Dialogue:
     messages: list[dict[str, Any]] = field(default_factory=list)
     kinds: list[Kind] = field(default_factory=list)
     tools: list[Tool] = field(default_factory=list)
-    absent: set[tuple[str, frozenset[str]]] = field(default_factory=set)
+    purposes: set[Purpose] = field(default_factory=set)
+    absent: set[Purpose] = field(default_factory=set)
+    forbidden: set[str] = field(default_factory=set)
     calls: int = 0
 
     def user(self, text: str) -> None:
@@ -57,7 +68,8 @@ class Dialogue:
             call_id = f"functions.{name}:{self.calls}"
             self.calls += 1
             values = {argument.parameter.name: argument.value for argument in call.arguments}
-            written = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+            # In the order in which the rendered declaration names them.
+            written = json.dumps(values, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
             function = {"name": name, "arguments": written}
             entries.append({"id": call_id, "type": "function", "function": function})
             results.append({"role": "tool", "tool_call_id": call_id, "name": name,
@@ -69,7 +81,23 @@ class Dialogue:
     def admits(self, operation: Operation) -> bool:
         """Whether the operation may be declared beside what is, and against what must be absent."""
         mine = purpose(operation)
-        return mine not in self.absent and all(purpose(t.operation) != mine for t in self.tools)
+        return (
+            mine not in self.purposes
+            and not any(overlaps(mine, other) for other in self.absent)
+            and not (mine[0] in _KNOWING and mine[1] & self.forbidden)
+        )
+
+    def serves(self, operation: Operation) -> bool:
+        """Whether a declared tool might do, for want of a better one, what the operation does."""
+        return any(overlaps(purpose(operation), other) for other in self.purposes)
+
+    def forbid(self, question: str) -> bool:
+        """Keep out every tool that might answer a question; False if one is declared already."""
+        words = {singular(word) for word in words_of(question)} - _COMMON
+        if any(kind in _KNOWING and words & nouns for kind, nouns in self.purposes):
+            return False
+        self.forbidden |= words
+        return True
 
     def add(self, operation: Operation, *, lean: bool = False) -> Tool | None:
         """Declare an operation; None where its purpose or its name is taken, or it is too long."""
@@ -78,21 +106,30 @@ class Dialogue:
         for _ in range(3):
             tool = declare(self.rng, operation, lean=lean)
             if all(tool.name.lower() != other.name.lower() for other in self.tools) and \
-                    len(json.dumps(tool.declaration())) < _MOST_DECLARED:  # fmt: skip
+                    tool.size < _MOST_DECLARED:  # fmt: skip
                 self.tools.append(tool)
+                self.purposes.add(purpose(operation))
                 return tool
         return None
 
+    def clear(self) -> None:
+        """Declare no tool."""
+        self.tools.clear()
+        self.purposes.clear()
+
     def draw_tool(self, *, required: bool = False) -> Tool:
         """A tool to call: one declared before, or a new one. `required`: with such a parameter."""
-        for _ in range(200):
+        for _ in range(_MOST_DRAWS):
             if self.tools and self.rng.random() < 0.35:
                 tool: Tool | None = self.rng.choice(self.tools)
             else:
                 tool = self.add(self._drawn(required))
             if tool and (not required or any(p.field.required for p in tool.parameters)):
                 return tool
-        raise RuntimeError("no tool with a required parameter in 200 draws; read more APIs")
+        raise CatalogueError(
+            f"no usable tool in {_MOST_DRAWS} draws from {len(self.catalogue.by_provider)} "
+            f"providers: read more API descriptions"
+        )
 
     def _drawn(self, required: bool) -> Operation:
         for _ in range(20):

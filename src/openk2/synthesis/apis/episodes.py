@@ -1,10 +1,12 @@
 """Kinds of turn: each writes a few messages onto a dialogue.
 
-An assistant turn's kind is that of the situation: the question for a missing argument and the call
-after it are both "missing", a told error and the call with the corrected value both "error".
+A kind says what an assistant turn itself does: the question for a missing argument is "missing",
+the call after the reply "single".
 """
 
 from collections.abc import Callable
+from dataclasses import replace
+from random import Random
 
 from openk2.synthesis.apis.catalogue import Link, purpose
 from openk2.synthesis.apis.declaring import Tool, declare
@@ -12,10 +14,15 @@ from openk2.synthesis.apis.dialogue import Call, Dialogue, Kind
 from openk2.synthesis.apis.operation import Operation
 from openk2.synthesis.apis.outcomes import draw_failure, draw_outcome, plain_deed
 from openk2.synthesis.apis.stating import Argument, argument_of, draw_argument, draw_value, phrase
-from openk2.synthesis.apis.wishes import deed, wish
+from openk2.synthesis.apis.wishes import closed, deed, wish
 from openk2.synthesis.apis.wording import is_plural
+from openk2.synthesis.facts import fact
 from openk2.synthesis.requests import listed
 from openk2.synthesis.smalltalk import smalltalk, thanks
+from openk2.synthesis.unknown import unknown
+
+# A catalogue of very few operations may have no second one to call.
+_MOST_DRAWS = 30
 
 Episode = Callable[[Dialogue], None]
 
@@ -38,19 +45,24 @@ def parallel(dialogue: Dialogue) -> None:
         "string", "integer", "number") and not call.arguments[0].parameter.field.enum \
             and rng.random() < 0.6:  # fmt: skip
         return _same_tool(dialogue, call, count)
-    calls = [call]
-    while len(calls) < min(count, 3):
-        calls.append(_draw_call(dialogue, [c.tool for c in calls]))
+    tools = {call.tool.name: call.tool}
+    for _ in range(_MOST_DRAWS):
+        if len(tools) < min(count, 3):
+            tool = dialogue.draw_tool()
+            tools[tool.name] = tool
+    calls = [call, *(_draw_call(dialogue, tool) for tool in list(tools.values())[1:])]
+    if len(calls) == 1:
+        dialogue.user(wish(rng, call.tool.operation, call.arguments))
+        return _fulfil(dialogue, "single", call)
     texts = [wish(rng, c.tool.operation, c.arguments, bare=True) for c in calls]
     joint = rng.choice((" Also, ", " And ", "\n", " Then ", " Besides, ", " After that, ", " "))
     if rng.random() < 0.2:
         text = "\n".join(f"{n}. {t}" for n, t in enumerate(texts, 1))
     else:
-        closed = [t if t[-1] in ".?!" else f"{t}." for t in texts]
-        rest = closed[1:]
+        first, *rest = [closed(t) for t in texts]
         if joint.strip() and joint != "\n":
             rest = [_lowered(t) for t in rest]
-        text = joint.join([closed[0], *rest])
+        text = joint.join([first, *rest])
     dialogue.user(text)
     return _fulfil(dialogue, "parallel", *calls)
 
@@ -62,7 +74,8 @@ def sequence(dialogue: Dialogue) -> None:
     link = rng.choice(links) if links else None
     tools = _declare_link(dialogue, link) if link else None
     if link is None or tools is None:
-        return single(dialogue)
+        single(dialogue)
+        return
     first, second, parameter = tools
     asked = dialogue.draw_arguments(first)
     value = draw_value(rng, dialogue.split, link.field.kind, parameter.parameter.field.type)
@@ -77,10 +90,13 @@ def sequence(dialogue: Dialogue) -> None:
     words = link.field.words
     uses = rng.choice((f"for its {words}", f"using the {words} from the result",
                        f"with that {words}", f"with the {words} you get"))  # fmt: skip
-    start = wish(rng, first.operation, asked, bare=True).rstrip(".?! ")
-    forms = (f"{start}, then {step} {uses}.", f"{start}. Then {step} {uses}.",
-             f"{start} and then {step} {uses}.", f"{start}. After that, {step} {uses}.")  # fmt: skip
-    dialogue.user(rng.choice(forms))
+    start = wish(rng, first.operation, asked, bare=True)
+    if "\n" in start or start.endswith("?") or ". " in start or "? " in start:
+        dialogue.user(
+            f"{closed(start)} {rng.choice(('Then', 'After that,', 'Next,'))} {step} {uses}."
+        )
+    else:
+        dialogue.user(_in_one(rng, start.rstrip("."), step, uses))
     dialogue.call("sequence", one)
     _fulfil(dialogue, "sequence", two)
 
@@ -97,14 +113,15 @@ def missing(dialogue: Dialogue) -> None:
     facts = [fact for argument in lacking for fact in argument.facts]
     nouns = listed([f"the {fact.words}" for fact in facts])
     be = "are" if len(facts) > 1 or is_plural(facts[0].words.split()[-1]) else "is"
+    it = "they" if len(facts) > 1 else "it"
     forms = (f"What {be} {nouns}?", f"Sure. What {be} {nouns}?", f"Please tell me {nouns}.",
-             f"I need {nouns} to {plain_deed(tool)}. What {be} {'they' if len(facts) > 1 else 'it'}?",
+             f"I need {nouns} to {plain_deed(tool)}. What {be} {it}?",
              f"Could you give me {nouns}?")  # fmt: skip
     dialogue.say(rng.choice(forms), "missing")
     if len(facts) == 1 and rng.random() < 0.6:
         said = facts[0].said
         text = rng.choice((said, said, f"It's {said}.", f"{said}, please.", f"Use {said}.",
-                           f"The {facts[0].words} is {said}.", f"Sorry, {said}."))  # fmt: skip
+                           f"The {facts[0].words} is {said}.", f"{said}."))  # fmt: skip
     else:
         text = rng.choice((
             listed([f"the {f.words} is {f.said}" for f in facts]) + ".",
@@ -113,7 +130,7 @@ def missing(dialogue: Dialogue) -> None:
         ))  # fmt: skip
         text = f"{text[0].upper()}{text[1:]}" if text.startswith("the ") else text
     dialogue.user(text)
-    _fulfil(dialogue, "missing", call)
+    _fulfil(dialogue, "single", call)
 
 
 def ambiguous(dialogue: Dialogue) -> None:
@@ -122,14 +139,18 @@ def ambiguous(dialogue: Dialogue) -> None:
     twins = dialogue.catalogue.twins
     one, two = rng.choice(twins) if twins else (None, None)
     if one is None or two is None or dialogue.tools:
-        return single(dialogue)
+        single(dialogue)
+        return
     first, second = dialogue.add(one), dialogue.add(two)
     if first is None or second is None:
-        dialogue.tools.clear()
-        return single(dialogue)
+        dialogue.clear()
+        single(dialogue)
+        return
     call = _draw_call(dialogue, tool=rng.choice((first, second)))
     chosen, noun = call.tool.operation.object, one.object.split()[-1]
-    told = call.arguments if rng.random() < 0.7 else []
+    other = {p.field.words for p in (second if call.tool is first else first).parameters}
+    shared = all(a.parameter.field.words in other for a in call.arguments)
+    told = call.arguments if shared and rng.random() < 0.7 else []
     short = Operation(one.provider, "", call.tool.operation.verb, noun, "", (), (), False)
     dialogue.user(wish(rng, short, told))
     options = f"the {one.object} or the {two.object}"
@@ -143,7 +164,7 @@ def ambiguous(dialogue: Dialogue) -> None:
         facts = [f for a in call.arguments for f in a.facts]
         reply = f"{reply.rstrip('.')}, with {listed([f'{f.words} {f.said}' for f in facts])}."
     dialogue.user(reply)
-    _fulfil(dialogue, "ambiguous", call)
+    _fulfil(dialogue, "single", call)
 
 
 def refused(dialogue: Dialogue) -> None:
@@ -153,7 +174,7 @@ def refused(dialogue: Dialogue) -> None:
     for _ in range(50):
         operation = dialogue.catalogue.draw(rng) if near is None or rng.random() < 0.4 else \
             dialogue.catalogue.draw_near(rng, near)  # fmt: skip
-        if dialogue.admits(operation):
+        if dialogue.admits(operation) and not dialogue.serves(operation):
             break
     else:
         return single(dialogue)
@@ -188,12 +209,12 @@ def failure(dialogue: Dialogue) -> None:
             f"Try {words} {said} instead.", f"Oh, I meant {said}.", f"Use {said} then.",
         )))  # fmt: skip
         arguments = [right if a is wrong else a for a in call.arguments]
-        _fulfil(dialogue, "error", Call(call.tool, arguments, draw_outcome(
+        _fulfil(dialogue, "single", Call(call.tool, arguments, draw_outcome(
             rng, dialogue.split, call.tool, arguments)))  # fmt: skip
     elif wrong is None and choice < 0.4:
         dialogue.user(rng.choice(("Try again.", "Please try again.", "Can you try once more?",
                                   "Retry, please.", "Give it another try.")))  # fmt: skip
-        _fulfil(dialogue, "error", call)
+        _fulfil(dialogue, "single", call)
 
 
 def follow_up(dialogue: Dialogue) -> None:
@@ -214,17 +235,21 @@ def follow_up(dialogue: Dialogue) -> None:
 
 
 def chat(dialogue: Dialogue) -> None:
-    """A few words that need no tool."""
-    asked, answer = smalltalk(dialogue.rng, dialogue.split)
+    """Small talk, a common fact, or a question that the model cannot answer: no tool is needed."""
+    makers = (smalltalk, fact, unknown)
+    maker = dialogue.rng.choices(makers, (5, 4, 2))[0]
+    asked, answer = maker(dialogue.rng, dialogue.split)
+    if maker is not smalltalk and not dialogue.forbid(asked):
+        asked, answer = smalltalk(dialogue.rng, dialogue.split)
     dialogue.user(asked)
-    dialogue.say(answer, "none_needed")
+    dialogue.say(answer, "talk")
 
 
 def farewell(dialogue: Dialogue) -> None:
     """Thanks at the end."""
     asked, answer = thanks(dialogue.rng, dialogue.split)
     dialogue.user(asked)
-    dialogue.say(answer, "none_needed")
+    dialogue.say(answer, "talk")
 
 
 def _again(dialogue: Dialogue, call: Call) -> None:
@@ -251,22 +276,23 @@ def _same_tool(dialogue: Dialogue, call: Call, count: int) -> None:
     while len(found) < count:
         other = draw_argument(rng, dialogue.split, parameter)
         found[str(other.value)] = other
-    calls = [Call(call.tool, [a], draw_outcome(rng, dialogue.split, call.tool, [a]))
-             for a in found.values()]  # fmt: skip
     words = parameter.field.words
+    calls = []
+    for argument in found.values():
+        outcome = draw_outcome(rng, dialogue.split, call.tool, [argument])
+        answer = f"For {argument.facts[0].said}: {_lowered(outcome.answer)}"
+        calls.append(Call(call.tool, [argument], replace(outcome, answer=answer, named="")))
     values = listed([a.facts[0].said for a in found.values()])
     forms = (f"for {words} {values}", f"with {words} {values}, each", f"once for each {words}: "
              f"{values}", f"for these: {values} ({words})")  # fmt: skip
-    lead = wish(rng, call.tool.operation, [], bare=True).rstrip(".?! ")
-    dialogue.user(f"{lead} {rng.choice(forms)}.")
+    lead = wish(rng, call.tool.operation, [], bare=True)
+    mark = "?" if lead[-1] == "?" else "."
+    dialogue.user(f"{lead.rstrip('.?! ')} {rng.choice(forms)}{mark}")
     _fulfil(dialogue, "parallel", *calls)
 
 
-def _draw_call(dialogue: Dialogue, avoid: list[Tool] | None = None, tool: Tool | None = None) \
-        -> Call:  # fmt: skip
-    while tool is None:
-        drawn = dialogue.draw_tool()
-        tool = drawn if drawn not in (avoid or []) else None
+def _draw_call(dialogue: Dialogue, tool: Tool | None = None) -> Call:
+    tool = tool or dialogue.draw_tool()
     arguments = dialogue.draw_arguments(tool)
     outcome = draw_outcome(dialogue.rng, dialogue.split, tool, arguments)
     return Call(tool, arguments, outcome)
@@ -274,12 +300,15 @@ def _draw_call(dialogue: Dialogue, avoid: list[Tool] | None = None, tool: Tool |
 
 def _fulfil(dialogue: Dialogue, kind: Kind, *calls: Call) -> None:
     dialogue.call(kind, *calls)
-    dialogue.say(" ".join(call.outcome.answer for call in calls), "answer")
+    told = [call.outcome.answer for call in calls]
+    if len(calls) > 1:
+        told = [call.outcome.named or call.outcome.answer for call in calls]
+    dialogue.say(" ".join(told), "answer")
 
 
 def _phrases(dialogue: Dialogue, arguments: list[Argument]) -> str:
     said = [phrase(dialogue.rng, fact) for a in arguments for fact in a.facts]
-    return " ".join(text.removeprefix("and ") for text in said)
+    return " ".join(f"with {text[4:]}" if text.startswith("and ") else text for text in said)
 
 
 def _declare_link(dialogue: Dialogue, link: Link) -> tuple[Tool, Tool, Argument] | None:
@@ -295,3 +324,10 @@ def _declare_link(dialogue: Dialogue, link: Link) -> tuple[Tool, Tool, Argument]
 
 def _lowered(text: str) -> str:
     return text if text.startswith(("I ", "I'")) else f"{text[0].lower()}{text[1:]}"
+
+
+def _in_one(rng: Random, start: str, step: str, uses: str) -> str:
+    """Two steps in one sentence."""
+    forms = (f"{start}, then {step} {uses}.", f"{start} and then {step} {uses}.",
+             f"{start}. Then {step} {uses}.", f"{start}. After that, {step} {uses}.")  # fmt: skip
+    return rng.choice(forms)

@@ -5,6 +5,7 @@ import string
 from random import Random
 
 from openk2.synthesis import values as v
+from openk2.synthesis.apis.wording import word_set
 from openk2.synthesis.values import Sampler, Split, Value
 
 _SKIP = re.compile(
@@ -14,79 +15,13 @@ _SKIP = re.compile(
     r"do not use|not used|unused|internal use|must be set to|always|template",
     re.IGNORECASE,
 )
-_SKIP_WORDS = frozenset(
-    [
-        "json",
-        "xml",
-        "html",
-        "token",
-        "secret",
-        "password",
-        "signature",
-        "cursor",
-        "callback",
-        "jsonp",
-        "nonce",
-        "captcha",
-        "csrf",
-        "etag",
-        "authorization",
-        "auth",
-        "oauth",
-        "sql",
-        "script",
-        "policy",
-        "template",
-        "timestamp",
-        "marker",
-        "continuation",
-        "fields",
-        "expand",
-        "select",
-        "skiptoken",
-        "pretty",
-        "alt",
-        "checksum",
-        "md5",
-        "csr",
-        "pem",
-        "cron",
-        "regex",
-        "wkt",
-        "geojson",
-        "polygon",
-        "arn",
-        "kms",
-        "idempotency",
-        "header",
-        "headers",
-        "payload",
-        "blob",
-        "bytes",
-        "odata",
-        "embed",
-        "projection",
-        "cookie",
-        "session",
-        "filter",
-        "filters",
-        "sort",
-        "order",
-        "orderby",
-        "include",
-        "mask",
-        "offset",
-        "skip",
-        "domains",
-        "cors",
-        "payload",
-        "client_secret",
-        "credential",
-        "credentials",
-        "apikey",
-        "accesskey",
-        "privatekey",
-    ]
+_SKIP_WORDS = word_set(
+    "json xml html token secret password signature cursor callback jsonp nonce captcha csrf etag "
+    "authorization auth oauth sql script policy template timestamp marker continuation fields "
+    "expand select skiptoken pretty alt checksum md5 csr pem cron regex wkt geojson polygon arn "
+    "kms idempotency header headers payload blob bytes odata embed projection cookie session "
+    "filter filters sort order orderby include mask offset skip domains cors payload credential "
+    "authtoken accesstoken usertoken passwd pwd credentials apikey accesskey privatekey"
 )
 # Tried in order; the last word of the name decides first, then any word.
 _STRINGS: tuple[tuple[str, str], ...] = (
@@ -102,7 +37,8 @@ _STRINGS: tuple[tuple[str, str], ...] = (
     ("currency", "currency"),
     ("language", "language lang locale"),
     ("city", "city town municipality destination origin location place"),
-    ("state", "state province county"),
+    ("state", "province county"),
+    ("status", "status state"),
     ("region", "region datacenter"),
     ("zip", "zip postcode postal zipcode"),
     ("address", "address street address1 address2 line1 line2"),
@@ -126,6 +62,10 @@ _STRINGS: tuple[tuple[str, str], ...] = (
      "database collection namespace channel environment env"),
     ("title", "title headline"),
     ("name", "name alias displayname"),
+    ("year", "year"),
+    ("money", "price amount cost budget fee"),
+    ("small", "limit count size page max min top results quantity priority index depth days hours "
+     "minutes seconds"),
     ("code", "id ids uuid guid key code number reference sku barcode identifier uid handle slug "
      "isin isbn symbol ticker vin ref num no serial account"),
 )  # fmt: skip
@@ -145,13 +85,22 @@ _NUMBERS: tuple[tuple[str, str], ...] = (
     ("rating", "rating score rate"),
     ("big", "id ids number"),
 )  # fmt: skip
+_LANGUAGES = "en de fr es it pt nl sv pl el tr ar he hi zh ja ko vi th ru uk fi cs da no ro hu"
+_COUNTRIES = "US DE FR ES IT PT NL SE PL GR TR IN CN JP KR VN TH BR MX CA AU NO FI DK CZ"
+_LANGUAGE_CODES, _COUNTRY_CODES = _LANGUAGES.split(), _COUNTRIES.split()
 _FORMATS = {
     "date": "date", "date-time": "iso_time", "email": "email", "uuid": "uuid", "uri": "url",
     "url": "url", "ipv4": "ip", "hostname": "domain", "time": "clock",
 }  # fmt: skip
-_BAD_FORMATS = frozenset(
-    ["byte", "binary", "password", "json", "base64", "duration", "ipv6", "google-datetime"]
-)
+_BAD_FORMATS = word_set("byte binary password json base64 duration ipv6 google-datetime")
+# In the description of a string whose name says nothing.
+_HINTS = (
+    ("email", "email"), ("url", "url"), ("start date", "date"), ("end date", "date"),
+    ("date and time", "iso_time"), ("the date", "date"), ("date ", "date"), ("identifier", "code"),
+    ("unique id", "code"), (" id ", "code"), ("id of", "code"), ("name of", "name"),
+    ("country", "country"), ("language", "language"), ("text", "phrase"), ("message", "phrase"),
+)  # fmt: skip
+_STRONG = (("phone number", "phone"), ("email address", "email"), ("postal code", "zip"))
 _STRING_KIND = {word: kind for kind, words in _STRINGS for word in words.split()}
 _NUMBER_KIND = {word: kind for kind, words in _NUMBERS for word in words.split()}
 
@@ -167,18 +116,19 @@ def kind_of(type_: str, words: list[str], form: str, description: str) -> str | 
     if type_ == "string":
         if form in _FORMATS:
             return _FORMATS[form]
-        return _string_kind(words)
-    kind = _looked_up(words, _NUMBER_KIND) or "count"
+        return _string_kind(words, description.lower())
+    said = words[:-1] if words[-1] == "number" and len(words) > 1 else words
+    kind = _looked_up(said, _NUMBER_KIND) or _looked_up(words, _NUMBER_KIND) or "count"
     if type_ == "integer":
         return {"money": "count", "rating": "small", "latitude": None, "longitude": None}.get(
             kind, kind
         )
-    return {"small": "decimal", "big": "decimal", "count": "decimal", "seconds": "decimal",
+    return {"small": "decimal", "count": "decimal", "seconds": "decimal",
             "percent": "decimal", "pixels": "decimal", "year": "decimal", "port": "decimal",
             "hour": "decimal", "month_number": "decimal"}.get(kind, kind)  # fmt: skip
 
 
-def _string_kind(words: list[str]) -> str:
+def _string_kind(words: list[str], description: str) -> str:
     if words[-1] in ("name",) and len(words) > 1:
         first = {"first": "first_name", "given": "first_name", "last": "last_name",
                  "family": "last_name", "full": "person", "user": "username", "host": "host",
@@ -191,7 +141,10 @@ def _string_kind(words: list[str]) -> str:
         ]
     if words[-1] == "zone" and "time" in words:
         return "zone"
-    return _looked_up(words, _STRING_KIND) or "word"
+    found = _looked_up(words, _STRING_KIND)
+    if found == "code" and words[-1] not in ("id", "ids", "uuid", "key"):
+        found = next((kind for mark, kind in _STRONG if mark in description), found)
+    return found or next((kind for mark, kind in _HINTS if mark in description), "word")
 
 
 def _looked_up(words: list[str], table: dict[str, str]) -> str | None:
@@ -268,61 +221,11 @@ def _word(rng: Random, split: Split) -> Value:
 
 
 def _language_code(rng: Random, split: Split) -> Value:
-    return rng.choice(
-        [
-            "en",
-            "de",
-            "fr",
-            "es",
-            "it",
-            "pt",
-            "nl",
-            "sv",
-            "pl",
-            "el",
-            "tr",
-            "ar",
-            "he",
-            "hi",
-            "zh",
-            "ja",
-            "ko",
-            "vi",
-            "th",
-            "ru",
-            "uk",
-            "fi",
-        ]
-    )
+    return rng.choice(_LANGUAGE_CODES)
 
 
 def _country_code(rng: Random, split: Split) -> Value:
-    return rng.choice(
-        [
-            "US",
-            "DE",
-            "FR",
-            "ES",
-            "IT",
-            "PT",
-            "NL",
-            "SE",
-            "PL",
-            "GR",
-            "TR",
-            "IN",
-            "CN",
-            "JP",
-            "KR",
-            "VN",
-            "TH",
-            "BR",
-            "MX",
-            "CA",
-            "AU",
-            "NO",
-        ]
-    )
+    return rng.choice(_COUNTRY_CODES)
 
 
 def _coordinate(limit: int) -> Sampler:
@@ -338,7 +241,7 @@ def _seconds(rng: Random, split: Split) -> Value:
 
 
 def _big(rng: Random, split: Split) -> Value:
-    return rng.randint(1, 9) * 10 ** rng.randint(1, 6) + rng.randint(0, 99)
+    return int(rng.randint(1, 9) * 10 ** rng.randint(1, 6) + rng.randint(0, 99))
 
 
 SAMPLERS: dict[str, Sampler] = {
@@ -349,7 +252,9 @@ SAMPLERS: dict[str, Sampler] = {
     "zip": _zip, "address": v.address, "first_name": v.first_name, "last_name": v.last_name,
     "username": v.username, "person": v.full_name, "company": v.company, "ip": _ip,
     "host": v.host, "domain": _domain, "file": v.file_name, "branch": _branch,
-    "version": _version, "color": v.one_of("red", "blue", "green", "teal", "amber", "violet"),
+    "version": _version,
+    "status": v.one_of("active", "pending", "closed", "open", "failed", "done", "draft", "paused"),
+    "color": v.one_of("red", "blue", "green", "teal", "amber", "violet"),
     "topic": v.product, "phrase": v.sentence_text, "hash": _hash, "tag": _word, "word": _word,
     "title": v.title, "name": _name, "code": v.code, "uuid": _uuid,
     "latitude": _coordinate(89), "longitude": _coordinate(179), "year": v.year,

@@ -11,15 +11,16 @@ from openk2.synthesis.apis.deed import object_head
 from openk2.synthesis.apis.operation import Field
 from openk2.synthesis.apis.stating import Argument, draw_value
 from openk2.synthesis.apis.verbs import CLASS_OF, participle
-from openk2.synthesis.apis.wording import is_plural, words_of
+from openk2.synthesis.apis.wording import is_plural, word_set, words_of
 from openk2.synthesis.requests import listed
 from openk2.synthesis.results import dumped
 from openk2.synthesis.values import Split
 
 _GENERIC = (
     Field("id", "id", "string", "code"), Field("name", "name", "string", "name"),
-    Field("status", "status", "string", "", enum=("active", "pending", "closed", "ready", "failed")),
-    Field("total", "total", "integer", "count"), Field("created", "creation date", "string", "date"),
+    Field("status", "status", "string", enum=("active", "pending", "closed", "ready", "failed")),
+    Field("total", "total", "integer", "count"),
+    Field("created", "creation date", "string", "date"),
     Field("owner", "owner", "string", "username"), Field("version", "version", "string", "version"),
     Field("price", "price", "number", "money"), Field("region", "region", "string", "region"),
     Field("size", "size", "integer", "count"), Field("priority", "priority", "integer", "small"),
@@ -27,30 +28,38 @@ _GENERIC = (
 )  # fmt: skip
 _ERRORS = ("service unavailable", "connection timed out", "permission denied", "internal error",
            "rate limit exceeded", "not authorized", "quota exhausted", "the server is down",
-           "maintenance in progress", "request too large", "access denied for this account")  # fmt: skip
+           "maintenance in progress", "request too large", "access denied")  # fmt: skip
+_IDENTIFYING = word_set("name title code uuid person username email big product city")
+_CLAUSES = word_set("is has can are was will should use allow show include requires supports have")
+_NO_FACTS = word_set("success ok error errors message code result kind data response request")
 _BAD_VALUES = ("{w} {v} not found", "unknown {w} {v}", "invalid {w}: {v}", "no match for {w} {v}",
                "{w} {v} does not exist", "the {w} {v} is not valid")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A tool message's content, the sentence that tells it, and its facts as (words, value)."""
+    """A tool message's content, the sentence that tells it, and its facts as (words, value).
+
+    named: a sentence that also says what it is about, for an answer that tells several results.
+    """
 
     content: str
     answer: str
     facts: tuple[tuple[str, str], ...] = ()
+    named: str = ""
 
 
 def draw_outcome(
     rng: Random, split: Split, tool: Tool, arguments: Sequence[Argument], must: Sequence[Any] = ()
 ) -> Outcome:
-    """A success. `must`: (field, value) pairs that the result holds and the answer need not tell."""
+    """A success. `must`: (field, value) pairs that the result holds too."""
     operation = tool.operation
     fields = _fields(rng, operation.returns, operation.many)
     if operation.many and CLASS_OF[operation.verb] == "read" and not must:
-        return _listing(rng, split, tool, fields)
+        return _listing(rng, split, tool, fields, arguments)
     style = rng.choice(("snake", "camel", "kept"))
-    told = [(field.words, _value(rng, split, field)) for field in fields]
+    given = _scalars(arguments)
+    told = [(field.words, given.get(field.words, _value(rng, split, field))) for field in fields]
     told += [(field.words, value) for field, value in must]
     body = {_key(field, style): value for field, (_, value) in
             zip([*fields, *(field for field, _ in must)], told, strict=True)}  # fmt: skip
@@ -87,7 +96,8 @@ def plain_deed(tool: Tool) -> str:
 
 
 def _fields(rng: Random, returns: Sequence[Field], many: bool) -> list[Field]:
-    own = [field for field in returns if field.words not in ("success", "ok")]
+    own = [field for field in returns if field.words not in _NO_FACTS
+           and not (many and field.type == "boolean")]  # fmt: skip
     pool = own if len(own) > 1 or (own and rng.random() < 0.7) else list(_GENERIC)
     count = min(rng.choice((1, 2, 2, 3)) if many else rng.choice((1, 1, 2, 2, 3, 4)), len(pool))
     return rng.sample(pool, count)
@@ -105,12 +115,17 @@ def _shown(value: Any) -> str:
     return ("true" if value else "false") if isinstance(value, bool) else str(value)
 
 
+def _subject(words: str) -> str:
+    """Words as a sentence's subject, in quotes where they are a clause: "is paid"."""
+    return f'"{words}"' if words.split()[0] in _CLAUSES else words
+
+
 def _clauses(told: Sequence[tuple[str, Any]]) -> str:
     parts = []
     for words, value in told:
         be = "are" if is_plural(words.split()[-1]) else "is"
-        the = "" if isinstance(value, bool) else "the "
-        parts.append(f"{the}{words} {be} {_shown(value)}")
+        subject = _subject(words) if isinstance(value, bool) else f"the {words}"
+        parts.append(f"{subject} {be} {_shown(value)}")
     return listed(parts)
 
 
@@ -118,13 +133,13 @@ def _single(rng: Random, tool: Tool, body: dict[str, Any], told: list[tuple[str,
     noun = tool.operation.object
     head = object_head(noun)
     plural = is_plural(head)
-    pairs = [f"{words} {_shown(value)}" for words, value in told]
+    pairs = [f"{_subject(words)} {_shown(value)}" for words, value in told]
     clauses = _clauses(told)
     forms = [f"{clauses[0].upper()}{clauses[1:]}.", f"For the {noun}, {clauses}.",
              f"Here {'are' if plural else 'is'} the {noun}: {', '.join(pairs)}.",
              f"The {noun} {'have' if plural else 'has'} {listed(pairs)}."]  # fmt: skip
     facts = tuple((words, _shown(value)) for words, value in told)
-    return Outcome(_wrapped(rng, body, head), rng.choice(forms), facts)
+    return Outcome(_wrapped(rng, body, head), rng.choice(forms), facts, rng.choice(forms[1:]))
 
 
 def _deed(rng: Random, tool: Tool, body: dict[str, Any], told: list[tuple[str, Any]]) -> Outcome:
@@ -155,12 +170,23 @@ def _wrapped(rng: Random, body: dict[str, Any], head: str) -> str:
     return dumped(rng, body)
 
 
-def _listing(rng: Random, split: Split, tool: Tool, fields: list[Field]) -> Outcome:
+def _scalars(arguments: Sequence[Argument]) -> dict[str, Any]:
+    """What a request said, by its words: a result that has it too agrees with it."""
+    facts = [fact for argument in arguments for fact in argument.facts]
+    return {fact.words: fact.value for fact in facts if not isinstance(fact.value, list)}
+
+
+def _listing(
+    rng: Random, split: Split, tool: Tool, fields: list[Field], arguments: Sequence[Argument]
+) -> Outcome:
+    fields = sorted(fields, key=lambda field: field.kind not in _IDENTIFYING)
+    given = {words: value for words, value in _scalars(arguments).items() if " " in words}
     noun = tool.operation.object
     head = object_head(noun)
     style = rng.choice(("snake", "camel", "kept"))
     count = rng.choice((0, 1, 2, 2, 3))
-    rows = [[_value(rng, split, field) for field in fields] for _ in range(count)]
+    rows = [[given.get(field.words, _value(rng, split, field)) for field in fields]
+            for _ in range(count)]  # fmt: skip
     bodies = [dict(zip([_key(f, style) for f in fields], row, strict=True)) for row in rows]
     listing: Any = bodies
     if len(fields) == 1 and rng.random() < 0.4:
@@ -169,8 +195,9 @@ def _listing(rng: Random, split: Split, tool: Tool, fields: list[Field]) -> Outc
         listing = {rng.choice(("results", "items", "data", _snake(head))): listing}
     content = json.dumps(listing) if rng.random() < 0.5 else dumped(rng, listing)
     if not rows:
-        return Outcome(content, rng.choice((f"I found no {noun}.", f"There are no {noun}.",
-                                            f"No {noun} were found.")))  # fmt: skip
+        are, were = ("are", "were") if is_plural(head) else ("is", "was")
+        return Outcome(content, rng.choice((f"I found no {noun}.", f"There {are} no {noun}.",
+                                            f"No {noun} {were} found.")))  # fmt: skip
     told = []
     for row in rows:
         parts = [f"{field.words} {_shown(value)}" for field, value in zip(fields, row, strict=True)]
@@ -183,7 +210,7 @@ def _listing(rng: Random, split: Split, tool: Tool, fields: list[Field]) -> Outc
     answer = rng.choice(forms if count > 1 else (forms[0], forms[2]))
     facts = tuple((f"{field.words} of {_shown(row[0])}", _shown(value)) for row in rows
                   for field, value in zip(fields[1:], row[1:], strict=True))  # fmt: skip
-    return Outcome(content, answer, facts)
+    return Outcome(content, answer, facts, f"The {noun}: {listed(told)}.")
 
 
 def _snake(text: str) -> str:

@@ -10,77 +10,23 @@ from dataclasses import dataclass
 
 from openk2.synthesis.apis.kinds import kind_of
 from openk2.synthesis.apis.operation import Field, Literal
-from openk2.synthesis.apis.wording import first_sentence, is_english, words_of
+from openk2.synthesis.apis.wording import first_sentence, is_english, word_set, words_of
 
 MOST_CHOICES = 10
 _NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_\-]{0,39}$")
 _ENUM = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_\-.: /]{0,29}$")
 # What a client library sends by itself: no user states it.
-_TRANSPORT = frozenset(
-    [
-        "access_token",
-        "alt",
-        "callback",
-        "fields",
-        "key",
-        "oauth_token",
-        "prettyprint",
-        "quotauser",
-        "upload_protocol",
-        "uploadtype",
-        "api_key",
-        "apikey",
-        "api-version",
-        "apiversion",
-        "accept",
-        "content-type",
-        "authorization",
-        "x-api-key",
-        "clienttoken",
-        "client_token",
-        "clientrequesttoken",
-        "dryrun",
-        "dry_run",
-        "idempotencytoken",
-        "creds",
-        "format",
-        "accept-language",
-        "if-match",
-        "if-none-match",
-        "user-agent",
-        "token",
-        "api-key",
-        "client_secret",
-        "session_token",
-        "version",
-        "action",
-        "nexttoken",
-        "next_token",
-        "maxresults-token",
-        "marker",
-        "pagetoken",
-        "page_token",
-        "requestid",
-        "x-ms-client-request-id",
-        "select",
-        "expand",
-        "continuationtoken",
-        "startingtoken",
-        "userproject",
-        "sig",
-        "appkey",
-        "app_key",
-        "app_id",
-        "appid",
-        "_format",
-        "include_docs",
-        "access-token",
-        "tenant-id",
-    ]
+_TRANSPORT = word_set(
+    "access_token alt callback fields key oauth_token prettyprint quotauser upload_protocol "
+    "uploadtype api_key apikey api-version apiversion accept content-type authorization x-api-key "
+    "clienttoken client_token clientrequesttoken dryrun dry_run idempotencytoken creds format "
+    "accept-language if-match if-none-match user-agent token api-key client_secret session_token "
+    "version action nexttoken next_token maxresults-token marker pagetoken page_token requestid "
+    "x-ms-client-request-id select expand continuationtoken startingtoken userproject sig appkey "
+    "app_key app_id appid _format include_docs access-token tenant-id"
 )
-_READ_ONLY_WORDS = frozenset(
-    ["href", "links", "link", "self", "meta", "etag", "cursor", "next", "previous"]
-)
+_BARE = word_set("to from where in by as at on of is has and or since until before after")
+_READ_ONLY_WORDS = word_set("href links link self meta etag cursor next previous")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +55,15 @@ def make_field(name: str, shape: Shape, required: bool, *, nested: bool = True) 
     words = words_of(plain)
     if not _NAME.match(plain) or not 1 <= len(words) <= 4:
         return None
+    if shape.type == "array" and "".join(words) in ("orderby", "sort", "sortby"):
+        return None
     if "__" in plain or len(set(words)) < len(words):
         return None
     if "output only" in shape.description[:40].lower():
         return None
-    if all(len(word) == 1 or word.isdigit() for word in words) and words != ["q"]:
+    if any(len(word) == 1 and not word.isdigit() for word in words) and words != ["q"]:
+        return None
+    if words[0].isdigit():
         return None
     spoken = " ".join("query" if word == "q" else word for word in words)
     description = first_sentence(shape.description, 90)
@@ -141,6 +91,11 @@ def make_field(name: str, shape: Shape, required: bool, *, nested: bool = True) 
     kind = kind_of(inner.type, words, inner.form, long)
     if kind is None:
         return None
+    if spoken in _BARE:
+        # "The to is 5" is no English, "the to date" is.
+        if kind not in ("date", "iso_time"):
+            return None
+        spoken = f"{spoken} date"
     return Field(plain, spoken, shape.type, kind, description, required, (), items)
 
 
@@ -169,8 +124,9 @@ def make_returns(shape: Shape) -> tuple[list[Field], bool]:
         elif len(inner.parts) == 1 and inner.parts[0][1].type == "object":
             inner = inner.parts[0][1]
     fields = [make_field(name, part, False, nested=False) for name, part, _ in inner.parts]
-    kept = [f for f in fields if f and f.type not in ("array", "object") and not is_transport(f.name)
-            and not _READ_ONLY_WORDS & set(f.words.split()) and f.kind != "phrase"
+    kept = [f for f in fields if f and f.type not in ("array", "object")
+            and not is_transport(f.name) and f.kind != "phrase"
+            and not _READ_ONLY_WORDS & set(f.words.split())
             and (f.type == "boolean" or not f.name.endswith("ed"))]  # fmt: skip
     return kept[:8], many
 

@@ -14,10 +14,10 @@ from openk2.synthesis.apis.parameters import (
     make_returns,
 )
 from openk2.synthesis.apis.verbs import BASE_OF
-from openk2.synthesis.apis.wording import first_sentence, is_english, singular, words_of
+from openk2.synthesis.apis.wording import first_sentence, is_english, singular, word_set, words_of
 
 MOST_NAME, MOST_DESCRIPTION = 40, 130
-_SECOND_LEVEL = frozenset(["co", "com", "org", "net", "gov", "ac", "edu"])
+_SECOND_LEVEL = word_set("co com org net gov ac edu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +81,7 @@ def _tool_name(name: str, verb: str, phrase: str) -> str:
         words = []
     if 3 <= len(plain) <= MOST_NAME and 1 < len(words) <= 6 and not re.search(r"\d{3}|__", plain):
         return plain
-    return "_".join([verb, *words_of(phrase)])[:MOST_NAME]
+    made = [verb, *words_of(phrase)]
+    while len("_".join(made)) > MOST_NAME:
+        made.pop(1)
+    return "_".join(made)

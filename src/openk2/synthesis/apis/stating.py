@@ -51,7 +51,10 @@ def argument_of(parameter: Parameter, value: str | int | float) -> Argument:
 
 
 def _joined(outer: str, inner: str) -> str:
-    return inner if set(outer.split()) <= set(inner.split()) else f"{outer} {inner}"
+    """An object's words and a part's: "tax class" and "class name" are tax class name."""
+    if set(outer.split()) <= set(inner.split()):
+        return inner
+    return f"{outer.removesuffix(inner.split()[0]).rstrip()} {inner}".strip()
 
 
 def _fact(rng: Random, split: Split, parameter: Parameter, words: str) -> Fact:
@@ -114,7 +117,8 @@ def phrase(rng: Random, fact: Fact) -> str:
         return f"with the {words} {said}"
     forms = ("with {w} {}", "with the {w} {}", "with {w} {}", "using {} as the {w}",
              "with {} as the {w}", "where the {w} {is} {}", "and {w} {}", "({w}: {})",
-             "whose {w} {is} {}", "for {w} {}", "with {w} set to {}", "{w} {}", "{w}={}")  # fmt: skip
+             "whose {w} {is} {}", "for {w} {}", "with {w} set to {}",
+             "with {w}={}")  # fmt: skip
     be = "are" if is_plural(words.split()[-1]) else "is"
     return rng.choice(forms).replace("{w}", words).replace("{is}", be).replace("{}", said)
 

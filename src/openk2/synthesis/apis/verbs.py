@@ -42,7 +42,7 @@ _PARTICIPLES = {
     "tag": "tagged", "untag": "untagged", "transfer": "transferred", "submit": "submitted",
     "begin ": "begun", "cancel": "cancelled", "abort": "aborted", "resend": "resent",
     "scan": "scanned", "unpin": "unpinned", "undo": "undone", "input": "input", "put": "put",
-    "format": "formatted", "sync": "synced", "patch": "patched",
+    "reset": "reset", "format": "formatted", "sync": "synced", "patch": "patched",
 }  # fmt: skip
 _NATURAL = {
     "read": ("get", "show", "find", "look up", "fetch", "retrieve"),

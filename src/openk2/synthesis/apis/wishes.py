@@ -7,7 +7,7 @@ from openk2.synthesis.apis.deed import object_head
 from openk2.synthesis.apis.operation import Operation
 from openk2.synthesis.apis.stating import Argument, Fact, pairs, phrase, sentence
 from openk2.synthesis.apis.verbs import CLASS_OF, natural_verbs
-from openk2.synthesis.apis.wording import is_plural
+from openk2.synthesis.apis.wording import is_plural, word_set
 
 _FRAMES = (
     "{}.", "{}.", "{}", "Please {}.", "Please {}.", "Can you {}?", "Could you {}?", "I want to {}.",
@@ -20,12 +20,15 @@ _FRAMES = (
 _QUESTIONS = (
     "What {are} {the}{}?", "What {are} {the}{}?", "Can you tell me {the}{}?", "I need {the}{}.",
     "Give me {the}{}.", "Show me {the}{}.", "{The}{}, please.", "Could you check {the}{}?",
-    "I'd like to see {the}{}.", "Let me see {the}{}.", "Tell me {the}{}.", "I am looking for {the}{}.",
+    "I'd like to see {the}{}.", "Let me see {the}{}.", "Tell me {the}{}.",
+    "I am looking for {the}{}.",
     "Do you know {the}{}?", "Where can I find {the}{}?", "Any idea what {the}{} {are}?",
 )  # fmt: skip
 _OPENINGS = ("Hi! ", "Hello, ", "Hey, ", "Good morning. ", "Quick question: ", "One more thing. ",
-             "Hi there, ", "Okay, ", "So, ", "Hey! ", "Quick one: ", "Sorry to bother you. ")  # fmt: skip
-_ENDINGS = (" Thanks!", " Thank you.", " It's urgent.", " Use the tool.", " Just the result, please.",
+             "Hi there, ", "Okay, ", "So, ", "Hey! ", "Quick one: ",
+             "Sorry to bother you. ")  # fmt: skip
+_ENDINGS = (" Thanks!", " Thank you.", " It's urgent.",
+            " Use the tool.", " Just the result, please.",
             " Use a tool if you can.", " Thanks a lot.", " No rush.", " Then tell me what you get.",
             " Please be quick.", " Many thanks in advance.")  # fmt: skip
 _REASONS = (
@@ -35,19 +38,7 @@ _REASONS = (
     "My colleague is away today", "I am checking our records", "We had a complaint this morning",
     "The meeting starts soon", "I want to be sure",
 )  # fmt: skip
-_MASS = frozenset(
-    [
-        "information",
-        "data",
-        "access",
-        "feedback",
-        "metadata",
-        "content",
-        "traffic",
-        "usage",
-        "status",
-    ]
-)
+_MASS = word_set("information data access feedback metadata content traffic usage status")
 
 
 def noun_phrase(rng: Random, operation: Operation) -> str:
@@ -73,7 +64,7 @@ def deed(rng: Random, operation: Operation, *, plain: bool = False) -> str:
 def wish(
     rng: Random, operation: Operation, arguments: Sequence[Argument], *, bare: bool = False
 ) -> str:
-    """A request for a call with these arguments, every value in it; `bare`: no greeting round it."""
+    """A request for a call with these arguments, every value in it; `bare`: no greeting."""
     facts = [fact for argument in arguments for fact in argument.facts]
     if rng.random() < 0.5:
         rng.shuffle(facts)
@@ -81,10 +72,11 @@ def wish(
     if not facts or choice < 0.5:
         text = _one_sentence(rng, operation, facts)
     elif choice < 0.66:
-        text = f"{_asked(rng, operation, '')} {sentence(rng, facts)}"
+        text = f"{closed(_asked(rng, operation, ''))} {sentence(rng, facts)}"
     elif choice < 0.76:
         between = rng.choice((", ", "; ", ", "))
-        text = f"{_upper(deed(rng, operation))}: {pairs(facts, rng.choice((' ', ': ', ' = ')), between)}"
+        told = pairs(facts, rng.choice((" ", ": ", " = ")), between)
+        text = f"{_upper(deed(rng, operation))}: {told}"
     elif choice < 0.82:
         lines = "\n".join(_upper(pairs([fact], ": ", "")) for fact in facts)
         text = f"{_asked(rng, operation, '')}\n{lines}"
@@ -101,7 +93,12 @@ def _split(rng: Random, operation: Operation, facts: list[Fact]) -> str:
     """Some facts in the request, the others after it."""
     cut = rng.randint(1, len(facts))
     text = _one_sentence(rng, operation, facts[:cut])
-    return f"{text} {sentence(rng, facts[cut:])}" if cut < len(facts) else text
+    return f"{closed(text)} {sentence(rng, facts[cut:])}" if cut < len(facts) else text
+
+
+def closed(text: str) -> str:
+    """A sentence with a mark at its end, so that another may follow."""
+    return text if text[-1] in ".?!" else f"{text}."
 
 
 def _first(rng: Random, facts: list[Fact]) -> str:
@@ -140,7 +137,8 @@ def _dressed(rng: Random, text: str) -> str:
     if choice < 0.08:
         text = f"{rng.choice(_REASONS)}. {_upper(text)}"
     elif choice < 0.2:
-        text = f"{rng.choice(_OPENINGS)}{text}"
+        opening = rng.choice(_OPENINGS)
+        text = f"{opening}{_lower(text) if opening.endswith(', ') else text}"
     if rng.random() < 0.1 and text[-1] in ".?":
         text = f"{text}{rng.choice(_ENDINGS)}"
     return text

@@ -22,7 +22,7 @@ from openk2.verify.wire.probe import Probe
 
 @dataclass(frozen=True)
 class Check:
-    """name: as in --only. title: what it holds an endpoint to."""
+    """One check. name: as in --only. title: what it requires of an endpoint."""
 
     name: str
     title: str

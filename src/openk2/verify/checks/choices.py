@@ -1,4 +1,4 @@
-"""tool_choice and parallel_tool_calls: required, named, none, auto, single, and what is invalid."""
+"""tool_choice and parallel_tool_calls: every choice is obeyed, and invalid ones are refused."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ def named(name: str) -> dict[str, Any]:
 
 
 async def ask_both(probe: Probe, questions: Sequence[str], **fields: Any) -> list[Reply]:
-    """Each question whole and streamed."""
+    """Replies to each question, whole and streamed."""
     pairs = await all_of(probe.both([user(question)], **fields) for question in questions)
     return [reply for pair in pairs for reply in pair]
 

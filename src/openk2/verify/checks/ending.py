@@ -110,11 +110,11 @@ def inner_string(content: str) -> str | None:
 
 
 async def stop_faults(probe: Probe, question: str, base: str, cut: str) -> list[str]:
-    """What is wrong with answers that have to end before `cut`. base: the answer without it."""
+    """What is wrong with answers that must end before `cut`. base: the answer without `stop`."""
     messages: list[Any] = [user(question)]
     replies = await probe.both(messages, stop=[cut])
     wanted = base[: base.index(cut)]
-    # An endpoint whose answers differ from one time to the next cannot be held to this one.
+    # If answers differ from one request to the next, they cannot be compared with this one.
     steady = (await probe.whole(messages)).content == base
     faults = []
     for reply in replies:

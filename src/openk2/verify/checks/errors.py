@@ -13,7 +13,7 @@ WORDS = 300_000
 
 
 async def error_shape(probe: Probe) -> CheckOutcome:
-    """What is no request gets a 4xx with OpenAI's error object."""
+    """Invalid requests get a 4xx with OpenAI's error object."""
     good = probe.body([user("Hello!")])
     bodies: list[tuple[str, Any]] = [
         ("a body that is no JSON", b"{"),

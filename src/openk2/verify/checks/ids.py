@@ -1,4 +1,4 @@
-"""Tool-call ids: their form, the counter that goes on, and what clients send back."""
+"""Tool-call ids: their form, their counter, and ids that clients send back."""
 
 import re
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ def id_faults(reply: Reply) -> Iterator[str]:
 
 
 async def id_echo(probe: Probe) -> CheckOutcome:
-    """Ids that are sent back are accepted, and the counter goes on over the conversation."""
+    """Ids that are sent back are accepted, and the counter continues over the conversation."""
     judged_ids, faults = 0, []
     for streamed in (False, True):
         count, found = await echoed(probe, streamed)
@@ -82,7 +82,7 @@ async def echoed(probe: Probe, streamed: bool) -> tuple[int, list[str]]:
 
 
 async def foreign_ids(probe: Probe) -> CheckOutcome:
-    """Ids of other makes in the history are accepted and not continued."""
+    """Foreign ids in the history are accepted, and new ids do not imitate them."""
     fresh = await probe.whole([user(ERRANDS[0])], tools=TOOLS, tool_choice="required")
     canonical = all(CANONICAL.fullmatch(call.id) for call in fresh.calls)
     found = await all_of(

@@ -9,7 +9,7 @@ from openk2.verify.wire.reply import Reply
 
 
 def kinds_of_request() -> list[tuple[list[dict[str, Any]], dict[str, Any]]]:
-    """Messages and fields of text, calls that are free and forced, and calls after others."""
+    """Requests for text, for optional and forced calls, and for calls after others."""
     return [
         *(([user(question)], {}) for question in SMALL_TALK),
         *(([user(question)], {"tools": TOOLS}) for question in ERRANDS),
@@ -34,7 +34,7 @@ async def stream_form(probe: Probe) -> CheckOutcome:
 
 
 def form_outcome(replies: list[Reply], passed: str, wanted: str) -> CheckOutcome:
-    """One fault a reply, at most, and what it is."""
+    """At most one fault per reply."""
     faults = [reply.faults[0] for reply in replies if reply.faults]
     return judged(len(replies), faults, passed=passed, remedy=f"clients need {wanted} exactly")
 

@@ -1,4 +1,4 @@
-"""The chat template by prompt sizes: equalities that hold whatever the vocabulary."""
+"""The chat template, judged by prompt sizes: equalities that hold for any vocabulary."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -56,7 +56,7 @@ async def template_content(probe: Probe) -> CheckOutcome:
 
 
 async def template_system(probe: Probe) -> CheckOutcome:
-    """Without a system message K2's own is put first, and one newline after it."""
+    """Without a system message, K2's default one comes first, followed by one newline."""
     system = {"role": "system", "content": DEFAULT_SYSTEM_PROMPT}
     question = user("Hello!")
     implied, explicit = await all_of(
@@ -76,7 +76,7 @@ async def template_system(probe: Probe) -> CheckOutcome:
 
 
 async def template_tools(probe: Probe) -> CheckOutcome:
-    """Tools are declared to the model, their JSON's keys in one order; none declares none."""
+    """Tools are declared to the model, with JSON keys in one order; no tools declare nothing."""
     question = [user("Hello!")]
     forward, backward, bare, silent = await all_of(
         probe.prompt_tokens(question, tools)

@@ -83,7 +83,7 @@ def argument_faults(reply: Reply, text: str) -> list[str]:
 
 
 def history_with(said: str, argument: str, returned: str) -> list[MessageJson]:
-    """A conversation with these texts in its places."""
+    """A conversation with these texts as question, argument and result."""
     identity = "functions.translate_text:0"
     call = called("translate_text", identity, {"text": argument, "language": "fr"})
     return [
@@ -112,8 +112,8 @@ async def long_text(probe: Probe) -> CheckOutcome:
 async def long_fault(probe: Probe, name: str, place: int, short: int) -> str | None:
     """What is wrong with a long text in this place of the history. short: tokens without it.
 
-    It is halved while the endpoint says that its context cannot hold it: the context of a small
-    model is no fault.
+    The text is halved while the endpoint reports that its context is too small: a small context is
+    not a fault.
     """
     size = LONG
     while True:

@@ -1,1 +1,1 @@
-"""Raw HTTP to the endpoint under test, and what its answers say."""
+"""Raw HTTP to the endpoint under test, and the reading of its answers."""

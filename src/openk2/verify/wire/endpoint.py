@@ -1,4 +1,4 @@
-"""`Endpoint`: raw HTTP to the server under test, so that no SDK hides what it does.
+"""`Endpoint`: raw HTTP to the server under test, so that no SDK repairs what it sends.
 
 httpx is imported where it is used, as in `generation`.
 """
@@ -14,7 +14,7 @@ from openk2.generation import api_root, credentials
 if TYPE_CHECKING:
     import httpx
 
-# A busy server is no faulty one: its answer is waited for.
+# A busy server is not at fault: the request is sent again.
 BUSY_STATUSES = (429, 503, 529)
 BUSY_TRIES = 6
 LONGEST_PAUSE = 10.0
@@ -39,7 +39,7 @@ class Response:
         return self.body.decode("utf-8", "replace")
 
     def json(self) -> Any:
-        """The JSON value of the body. Raises EndpointFault if it is none."""
+        """The JSON value of the body. Raises EndpointFault if it is not JSON."""
         try:
             return json.loads(self.text)
         except (ValueError, RecursionError) as error:
@@ -122,7 +122,7 @@ class Endpoint:
 
 
 def pause(retry_after: str | None, attempt: int) -> float:
-    """Seconds to wait for a busy server: what it says, or twice as long each time."""
+    """Seconds to wait for a busy server: as its Retry-After says, or doubling each time."""
     try:
         asked = float(retry_after or "")
     except ValueError:

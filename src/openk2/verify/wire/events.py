@@ -29,7 +29,7 @@ class ServerEvent:
 
 
 def read_events(response: Response) -> list[ServerEvent]:
-    """The events of a stream. Raises EndpointFault if the response is none."""
+    """The events of a stream. Raises EndpointFault if it is not a stream."""
     if not response.content_type.startswith("text/event-stream"):
         raise EndpointFault(
             f"a stream was asked for, but the content type is {response.content_type!r}: "

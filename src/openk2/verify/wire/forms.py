@@ -1,4 +1,4 @@
-"""The form of answers: what OpenAI's clients rely on, rule by rule."""
+"""The form that OpenAI's clients rely on, whole and streamed, rule by rule."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -11,7 +11,7 @@ DELTAS = {"text": "text_delta", "tool_use": "input_json_delta", "thinking": "thi
 
 
 def message_faults(events: Sequence[ServerEvent]) -> Iterator[str]:
-    """What is wrong with the events of a stream. Raises EndpointFault for one that is no JSON."""
+    """What is wrong with the events of a stream. Raises EndpointFault if one is not JSON."""
     carried = [event.json() for event in events]
     for event, value in zip(events, carried, strict=True):
         if event.name != value.get("type"):

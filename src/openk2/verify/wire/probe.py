@@ -1,4 +1,4 @@
-"""`Probe`: what a check asks with."""
+"""`Probe`: how a check sends requests to one model."""
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
@@ -50,7 +50,7 @@ class Probe:
         return read_stream(accepted(sent))
 
     async def both(self, messages: Sequence[JsonObject], **fields: Any) -> tuple[Reply, Reply]:
-        """Whole and streamed."""
+        """The same request whole and streamed."""
         asked = (self.whole(messages, **fields), self.streamed(messages, **fields))
         whole, streamed = await all_of(asked)
         return whole, streamed
@@ -69,7 +69,7 @@ class Probe:
 
 
 class UncountedError(Exception):
-    """The endpoint does not say how long prompts are."""
+    """The endpoint does not report the length of prompts."""
 
 
 def accepted(response: Response) -> Response:
@@ -80,7 +80,7 @@ def accepted(response: Response) -> Response:
 
 
 async def all_of(asked: Iterable[Awaitable[T]]) -> list[T]:
-    """What they give, in order. The first error ends the others and is raised as it is."""
+    """The results, in order. The first error cancels the others and is raised unchanged."""
 
     async def run(one: Awaitable[T]) -> T:
         return await one

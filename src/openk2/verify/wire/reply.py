@@ -1,7 +1,7 @@
-"""`Reply`: an answer of chat completions, whole or streamed, read with patience.
+"""`Reply`: an answer of chat completions, whole or streamed, read leniently.
 
-What is malformed is written down in `faults`, which `answer-form` and `stream-form` judge; every
-other check sees through it to what the answer says, so that one fault fails one check.
+Malformed parts are recorded in `faults`, which `answer-form` and `stream-form` judge. Every other
+check ignores them and reads what the answer says, so that one fault fails one check.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ class Reply:
 
     @property
     def said(self) -> tuple[str, tuple[ReplyCall, ...], str | None]:
-        """What must be the same however the answer is sent."""
+        """What must be the same whole and streamed."""
         return self.content, self.calls, self.finish_reason
 
     def tokens(self, part: str) -> int | None:
@@ -81,7 +81,7 @@ def read_whole(response: Response) -> Reply:
 
 
 def read_stream(response: Response) -> Reply:
-    """A streamed answer, joined. Raises EndpointFault if it is no stream of chunks."""
+    """A streamed answer, joined. Raises EndpointFault if it is not a stream of chunks."""
     events = read_events(response)
     chunks = [event.json() for event in events if event.data != DONE]
     for chunk in chunks:

@@ -1,0 +1,33 @@
+"""Parameter names without what wrappers add to them, so that patterns and saved states match."""
+
+import re
+from collections.abc import Iterable
+
+from torch import Tensor
+
+# torch.compile, FSDP1 and activation checkpointing add a component wherever a module is wrapped.
+INNER = re.compile(r"(^|\.)(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)(?=\.)")
+# DataParallel and DistributedDataParallel wrap the whole network.
+OUTER = re.compile(r"^(module\.)+")
+
+
+def plain_name(name: str) -> str:
+    """`name` without `module.` in front and without `_orig_mod.` and its like anywhere."""
+    return OUTER.sub("", INNER.sub("", name).removeprefix("."))
+
+
+def plain_names(named_parameters: Iterable[tuple[str, Tensor]]) -> dict[Tensor, list[str]]:
+    """Each tensor once, with all its names, see `plain_name`; in order.
+
+    Raises ValueError if two tensors have one name.
+    """
+    names: dict[Tensor, list[str]] = {}
+    owners: dict[str, Tensor] = {}
+    for wrapped, parameter in named_parameters:
+        name = plain_name(wrapped)
+        if owners.setdefault(name, parameter) is not parameter:
+            raise ValueError(f"two parameters are named {name}: give each its own name")
+        own = names.setdefault(parameter, [])
+        if name not in own:
+            own.append(name)
+    return names
