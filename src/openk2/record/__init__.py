@@ -8,6 +8,7 @@ from openk2.record.lock import hold_folder
 from openk2.record.machine import describe_machine
 from openk2.record.metrics import MetricsLog, read_metrics
 from openk2.record.plots import Line, Panel, PlotError, require_plots, svg
+from openk2.record.printable import printable
 from openk2.record.tables import Table, spread
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Table",
     "describe_machine",
     "hold_folder",
+    "printable",
     "read_metrics",
     "require_plots",
     "settled_folder",

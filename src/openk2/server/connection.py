@@ -34,14 +34,14 @@ class TimedProtocol(H11Protocol):
         before = self.cycle
         super().data_received(data)
         if self.cycle is not before:
-            self._headers_end = cancelled(self._headers_end)
+            self._headers_come()
         elif self.cycle is None or self.cycle.response_complete:
             self._expect_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio."""
-        self._headers_end = cancelled(self._headers_end)
-        self._reading_end = cancelled(self._reading_end)
+        self._headers_come()
+        self._is_read()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -52,14 +52,18 @@ class TimedProtocol(H11Protocol):
     def resume_writing(self) -> None:
         """See asyncio."""
         super().resume_writing()
-        self._reading_end = cancelled(self._reading_end)
+        self._is_read()
 
     def _expect_headers(self) -> None:
         if self._headers_end is None and not self.transport.is_closing():
             self._headers_end = self.loop.call_later(self.header_seconds, self.transport.abort)
 
+    def _headers_come(self) -> None:
+        if self._headers_end is not None:
+            self._headers_end.cancel()
+            self._headers_end = None
 
-def cancelled(timer: asyncio.TimerHandle | None) -> None:
-    """Cancel a timer, if there is one."""
-    if timer is not None:
-        timer.cancel()
+    def _is_read(self) -> None:
+        if self._reading_end is not None:
+            self._reading_end.cancel()
+            self._reading_end = None
