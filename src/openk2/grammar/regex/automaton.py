@@ -54,10 +54,6 @@ class Automaton:
         """The state of a program's entry at the beginning of the text."""
         return self._state(self._closure(entry, _AT_START))
 
-    def meeting(self, found: Iterable[int], absent: Iterable[int]) -> int:
-        """The state at the beginning that accepts what all of `found` and none of `absent` do."""
-        return self._state(self.threads(None, found, absent))
-
     def threads(
         self, main: int | None, found: Iterable[int], absent: Iterable[int]
     ) -> list[Thread]:
