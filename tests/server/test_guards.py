@@ -84,7 +84,12 @@ def timed(monkeypatch) -> Iterator[int]:
             await send({"type": "http.response.body", "body": b""})
 
     config = uvicorn.Config(
-        answer_errors, log_config=None, lifespan="off", http=TimedProtocol, timeout_keep_alive=1
+        answer_errors,
+        log_config=None,
+        lifespan="off",
+        http=TimedProtocol,
+        timeout_keep_alive=1,
+        limit_concurrency=20,
     )
     server = uvicorn.Server(config)
     listener = socket.create_server(("127.0.0.1", 0))
@@ -126,6 +131,17 @@ def test_headers_that_do_not_come_end_the_connection(
     with socket.create_connection(("127.0.0.1", timed)) as connected, closed:
         connected.sendall(sent)
         assert seconds_until_closed(connected, trickle) < 2
+
+
+def test_connections_that_are_only_held_shut_nobody_out(timed: int, monkeypatch) -> None:
+    monkeypatch.setattr(TimedProtocol, "header_seconds", 60)
+    with contextlib.ExitStack() as held:
+        address = ("127.0.0.1", timed)
+        connections = [held.enter_context(socket.create_connection(address)) for _ in range(60)]
+        assert httpx.post(f"http://127.0.0.1:{timed}/", content=b"abc").text == "ok"
+        assert seconds_until_closed(connections[0]) < 1
+        connections[-1].sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b" 200 " in connections[-1].recv(1000)
 
 
 def test_a_body_that_does_not_come_is_a_408(timed: int) -> None:

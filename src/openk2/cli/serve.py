@@ -40,7 +40,7 @@ def serve(
         typer.Option(
             envvar="OPENK2_API_KEY",
             help="Key that clients must send; may be repeated. Default: no key is needed. Other "
-            "users of this machine can see it: the environment and a file are safer.",
+            "users of this machine can see it here, but not in the environment or a file.",
         ),
     ] = None,
     api_key_file: Annotated[
@@ -88,6 +88,8 @@ def serve(
       openk2 serve ./my-model --port 9000 --name my-model --alias default
       openk2 serve --upstream http://gpu1:8000 --upstream-model k2 --tokenizer ./kimi-k2
       curl http://127.0.0.1:8000/v1/models
+
+    Requests are limited: bodies of 8 MiB, 60 s to send one, and what docs/design/server.md lists.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     keys = [*checked_keys(api_key or ()), *keys_of_file(api_key_file)]

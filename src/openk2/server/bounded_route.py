@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from openk2.server.limits import check_body, read_json
+from openk2.server.bounded_body import check_body, read_json
 
 
 class BoundedRequest(Request):

@@ -9,8 +9,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from openk2.server.errors import RETRY_AFTER_SECONDS, ApiError
+from openk2.server.limits import BODY_SECONDS
 
-BODY_SECONDS = 60.0  # from a request's headers to the end of its body
 PAGE = re.compile(r"https?://(\[[^]]*\]|[^:/]*)")
 HOST = re.compile(r"(\[[^]]*\]|[^:]*)(:\d*)?")
 THIS_MACHINE = re.compile(r"localhost|[^.]+\.localhost|127(\.\d{1,3}){3}|\[::1\]")

@@ -1,4 +1,4 @@
-"""Run the application on a bound socket, say when it answers, and let answers end."""
+"""Run the application on a bound socket, report when it answers, and let answers end at a stop."""
 
 import contextlib
 import socket
@@ -9,18 +9,16 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp
 
-from openk2.server.connection import TimedProtocol
+from openk2.server.connection import TimedProtocol, allow_connections
 from openk2.server.guards import DrainGuard
-
-DRAIN_SECONDS = 5.0  # that answers in flight have to end before they are cut off
-CUT_SECONDS = 2  # that answers which were cut off have to let go of what they hold
+from openk2.server.limits import CUT_SECONDS, IDLE_SECONDS
 
 
 class DrainingServer(uvicorn.Server):
     """uvicorn's server that calls `ready` once it accepts connections.
 
-    Told to stop, it answers 503 to new requests until those in flight have ended, for
-    `drain_seconds` at most; told again, it stops at once.
+    After SIGTERM or SIGINT new requests get 503 until those in flight have ended, for
+    `drain_seconds` at most; a second signal stops it at once.
     """
 
     def __init__(
@@ -60,9 +58,12 @@ def run_app(
     app: ASGIApp,
     listener: socket.socket,
     ready: Callable[[], None],
-    drain_seconds: float = DRAIN_SECONDS,
+    drain_seconds: float,
 ) -> None:
-    """Serve until the process is told to stop. Raises OSError if it cannot listen."""
+    """Serve until SIGTERM or SIGINT. Raises OSError if it cannot listen.
+
+    ready: called when connections are accepted. drain_seconds: how long answers may go on then.
+    """
     guard = DrainGuard(app)
     config = uvicorn.Config(
         guard,
@@ -71,9 +72,11 @@ def run_app(
         lifespan="off",
         ws="none",
         http=TimedProtocol,
+        limit_concurrency=allow_connections(),
+        timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=CUT_SECONDS,
     )
     server = DrainingServer(config, guard, ready, drain_seconds)
     with contextlib.suppress(KeyboardInterrupt):
-        # uvicorn has shut down and raises the signal again, for who runs it
+        # uvicorn has shut down and raises the signal again for its caller
         server.run(sockets=[listener])

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openk2.server.bounded_body import check_body, read_json
 from openk2.server.errors import ApiError
-from openk2.server.limits import check_body, read_json
 
 ROUTES = (
     "/v1/chat/completions",
@@ -69,16 +69,33 @@ def test_a_long_list_of_wrong_items_is_refused_at_the_first(
 
 def test_eight_megabytes_of_ones_cost_little_time_and_memory() -> None:
     body = b'{"model":"openk2-nano","messages":[' + b"1," * 4_190_000 + b"1]}"
+    with pytest.raises(ApiError, match="holds 4190001 items: 1500000 are possible"):
+        read_json(body)
+    read = {"messages": [1] * 4_190_000}
     began = time.process_time()
-    read = read_json(body)
-    with pytest.raises(ApiError, match="messages: has 4190001 items: 10000 are possible"):
-        check_body(read)
-    assert time.process_time() - began < 1
     tracemalloc.start()
-    with pytest.raises(ApiError):
+    with pytest.raises(ApiError, match="messages: has 4190000 items: 10000 are possible"):
         check_body(read)
     assert tracemalloc.get_traced_memory()[1] < 1_000_000
     tracemalloc.stop()
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("item", ["[]", "{}", '""', '"\\"\\\\"', "1", '{"a":1}'])
+def test_a_body_of_too_many_values_is_refused_without_being_read(item: str, monkeypatch) -> None:
+    body = f'{{"x":[{",".join([item] * (8_000_000 // (len(item) + 1)))}]}}'.encode()
+    monkeypatch.setattr(json, "loads", lambda _: pytest.fail("was read"))
+    began = time.process_time()
+    with pytest.raises(ApiError, match="the body holds"):
+        read_json(body)
+    assert time.process_time() - began < 0.5
+
+
+def test_what_a_text_says_is_not_counted() -> None:
+    text = '[{",\\"]}' * 400_000
+    assert read_json(json.dumps({"x": text}).encode()) == {"x": text}
+    ids = list(range(1_200_000))
+    assert read_json(json.dumps({"prompt": ids}).encode()) == {"prompt": ids}
 
 
 LARGE = [
