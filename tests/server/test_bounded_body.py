@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from openk2.server.bounded_body import check_body, read_json
@@ -153,12 +153,14 @@ def test_a_body_at_the_bounds_passes(fields: dict[str, Any]) -> None:
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**39), 10**39) | st.text(max_size=9)
     | st.floats(allow_nan=False, allow_infinity=False),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner),
-    max_leaves=25,
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=10,
 )  # fmt: skip
 
 
-@given(st.dictionaries(st.text(max_size=9), VALUES), st.data())
+@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+@given(st.dictionaries(st.text(max_size=9), VALUES, max_size=4), st.data())
 def test_the_place_that_is_named_is_where_the_number_stands(
     body: dict[str, Any], data: st.DataObject
 ) -> None:

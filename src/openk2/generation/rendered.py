@@ -2,16 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from openk2.chat import OutputParser, Tokenizer, argument_names, canonical_history, encode_chat
 from openk2.generation.chat import ChatEvent, ChatRequest, OutputMasks, PromptRead
 from openk2.generation.chat_reader import ChatReader
-from openk2.generation.encoding import EncodingThreads, refuse_too_long, text_size
+from openk2.generation.encoding import EncodingThreads, refuse_too_long, text_size, yield_to_others
 from openk2.generation.request_error import ContextLengthError, RequestError
 from openk2.generation.token_stream import token_chunks
 from openk2.protocol import SamplingParams, TokenGenerator, TokenMask
+
+# They wait most of the time, for the processes that compile schemas.
+MASK_THREADS = 32
 
 
 class RenderedChat:
@@ -33,6 +38,9 @@ class RenderedChat:
         self.stop_ids = stop_ids
         self.masks = masks
         self._threads = EncodingThreads()
+        self._mask_threads = ThreadPoolExecutor(
+            MASK_THREADS, "openk2-schemas", initializer=yield_to_others
+        )
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """See `ChatGenerator.stream`."""
@@ -68,9 +76,10 @@ class RenderedChat:
         if self.masks is None:
             refuse_demands(request)
             return None
-        return await asyncio.to_thread(
-            self.masks.mask, request, max_tokens=max_tokens, first_number=first_number
-        )
+        if not request.tools and request.response_format is None:
+            return None
+        make = partial(self.masks.mask, request, max_tokens=max_tokens, first_number=first_number)
+        return await asyncio.get_running_loop().run_in_executor(self._mask_threads, make)
 
     def prompt(
         self, request: ChatRequest, tools: Sequence[Mapping[str, Any]]

@@ -1,14 +1,15 @@
 """`BoundedRoute`: a route whose body is held against the limits before pydantic reads it."""
 
-import contextlib
 import json
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
 
 from openk2.server.bounded_body import check_body, read_json
+from openk2.server.stream import CLIENT_LEFT
 
 
 class BoundedRequest(Request):
@@ -30,8 +31,12 @@ class BoundedRoute(APIRoute):
 
         async def handle_bounded(request: Request) -> Response:
             bounded = BoundedRequest(request.scope, request.receive)
-            with contextlib.suppress(json.JSONDecodeError):  # the handler says where
+            try:
                 check_body(await bounded.json())
+            except json.JSONDecodeError:
+                pass  # the handler says where
+            except ClientDisconnect:
+                return Response(status_code=CLIENT_LEFT)
             return await handle(bounded)
 
         return handle_bounded

@@ -6,7 +6,7 @@ request came yet, for headers that come a byte at a time, or for a client that s
 
 import asyncio
 import contextlib
-import resource
+import sys
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -100,6 +100,10 @@ def allow_connections(most: int = MAX_CONNECTIONS) -> int:
 
     Without descriptors left, nobody could connect, not even whoever asks for /health.
     """
+    if sys.platform == "win32":
+        return most
+    import resource
+
     wanted = most + SPARE_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted:
