@@ -2,6 +2,7 @@
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,8 @@ pytestmark = pytest.mark.slow
 
 SIZES = (1, 1_000, 1_000_000)
 FIRST_TOKEN_SECONDS = 1.0
+# On a machine that is busy with other work, a plain client waits long without our doing.
+BUSY_FACTOR = 5.0
 MESSAGE = {"role": "user", "content": "Hello"}
 CHAT: dict[str, Any] = {"messages": [MESSAGE], "max_tokens": 4}
 RAW: dict[str, Any] = {"prompt": "Hello", "max_tokens": 4}
@@ -91,6 +94,22 @@ FIELDS: dict[str, Callable[[int], str]] = {
 }
 
 
+# Fields of each route, by their first letters; the chat's also cover what every route ignores.
+KNOWN = {
+    "/v1/chat/completions": "",
+    "/v1/completions": "prompt stop logit_bias n seed max_tokens temperature",
+    "/v1/messages": "messages system tools stop_sequences top_k",
+    "/v1/messages/count_tokens": "messages system tools",
+    "/tokenize": "prompt messages tools",
+    "/detokenize": "tokens",
+}
+
+
+def fields_of(path: str) -> dict[str, Callable[[int], str]]:
+    known = KNOWN[path].split()
+    return {name: value for name, value in FIELDS.items() if not known or name.strip() in known}
+
+
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -151,13 +170,16 @@ def test_no_size_of_any_field_fails_or_makes_others_wait(url: str, path: str) ->
     sent: list[tuple[float, str, int]] = []
     headers = {"content-type": "application/json"}
     with plain_client(url) as waits, httpx.Client(timeout=120, headers=headers) as client:
-        for field, value in FIELDS.items():
+        time.sleep(3)
+        begun = time.time()
+        for field, value in fields_of(path).items():
             for size in SIZES:
                 body = body_of(BASES[path], field, value(size))
                 sent.append((time.time(), field, size))
                 answer = client.post(url + path, content=body)
                 assert answer.status_code in (200, 400, 404, 413), (field, size, answer.text)
+    alone = statistics.median(wait for at, wait in waits if at < begun)
     asked, worst = max(waits, key=lambda wait: wait[1])
     culprits = [f"{field.strip()} x {size}" for at, field, size in sent if at < asked + worst][-3:]
-    print(f"{path}: the longest of {len(waits)} waits is {worst:.2f} s, beside {culprits}")
-    assert worst < FIRST_TOKEN_SECONDS, culprits
+    print(f"{path}: {alone:.2f} s alone, {worst:.2f} s at worst of {len(waits)}, beside {culprits}")
+    assert worst < max(FIRST_TOKEN_SECONDS, BUSY_FACTOR * alone), culprits
