@@ -1,9 +1,6 @@
 """Tokenize prompts off the event loop, in a few threads; refuse those that cannot fit."""
 
 import asyncio
-import os
-import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -12,27 +9,21 @@ from openk2.chat import Tokenizer
 from openk2.generation.request_error import ContextLengthError
 
 T = TypeVar("T")
-THREADS = 2  # more would only take turns at the interpreter's lock
-# Beside the steps of answers in flight, on a machine whose cores are all in use.
-NICENESS = 10
+# More would only take turns at the interpreter's lock. They have the priority of the others: one of
+# lower priority that waits for a core while it holds the lock would make the engine wait too.
+THREADS = 2
 
 
 class EncodingThreads:
     """Threads of their own: whatever else a server does in threads, prompts do not wait for it."""
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(THREADS, "openk2-encode", initializer=yield_to_others)
+        self._threads = ThreadPoolExecutor(THREADS, "openk2-encode")
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """The function's result. Cancelled while it waits for a thread, it never runs."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, function, *arguments)
-
-
-def yield_to_others() -> None:
-    """Give this thread a lower priority, where threads have one (Linux)."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.nice(0) + NICENESS)
 
 
 def refuse_too_long(

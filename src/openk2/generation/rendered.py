@@ -10,7 +10,7 @@ from typing import Any
 from openk2.chat import OutputParser, Tokenizer, argument_names, canonical_history, encode_chat
 from openk2.generation.chat import ChatEvent, ChatRequest, OutputMasks, PromptRead
 from openk2.generation.chat_reader import ChatReader
-from openk2.generation.encoding import EncodingThreads, refuse_too_long, text_size, yield_to_others
+from openk2.generation.encoding import EncodingThreads, refuse_too_long, text_size
 from openk2.generation.request_error import ContextLengthError, RequestError
 from openk2.generation.token_stream import token_chunks
 from openk2.protocol import SamplingParams, TokenGenerator, TokenMask
@@ -38,9 +38,7 @@ class RenderedChat:
         self.stop_ids = stop_ids
         self.masks = masks
         self._threads = EncodingThreads()
-        self._mask_threads = ThreadPoolExecutor(
-            MASK_THREADS, "openk2-schemas", initializer=yield_to_others
-        )
+        self._mask_threads = ThreadPoolExecutor(MASK_THREADS, "openk2-schemas")
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """See `ChatGenerator.stream`."""

@@ -2,11 +2,12 @@
 
 Reading a schema is work in pure Python, and a hostile one can ask for much of it. In a thread it
 would hold the interpreter's lock, and every step of the engine would wait for it. A process of its
-own has the priority of the thread that starts it, and limits of time and memory.
+own has a lower priority, and limits of time and memory.
 """
 
 import atexit
 import json
+import os
 import pickle
 import queue
 import signal
@@ -24,6 +25,7 @@ from openk2.protocol import EngineBusyError
 
 PROCESSES = 2
 CPU_SECONDS = 2.0  # that one schema may take
+NICENESS = 10
 MAX_BYTES = 2**30  # of memory, for one process
 # The longest wait for a process that others use.
 WAIT_SECONDS = 20.0
@@ -122,10 +124,11 @@ def write_schemas() -> None:
 
 
 def limit_process() -> None:
-    """Limit memory, and prepare the limit of each schema's time, where there are such limits."""
+    """Lower the priority, limit memory, and prepare the limit of time, where there are such."""
     if sys.platform != "win32":
         import resource
 
+        os.nice(NICENESS)
         resource.setrlimit(resource.RLIMIT_DATA, (MAX_BYTES, MAX_BYTES))
         signal.signal(signal.SIGVTALRM, out_of_time)
 
