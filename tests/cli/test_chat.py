@@ -1,7 +1,7 @@
 """`openk2 chat` over scripted answers."""
 
 import json
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
 from typer.testing import CliRunner
@@ -119,3 +119,17 @@ def test_a_conversation_keeps_its_history_but_not_an_interrupted_turn(monkeypatc
     chat_module.converse(generator, chat_module.ChatRequest([]), as_json=False)
     assert capsys.readouterr().out == "one\ntwo\nthree\n\n"
     assert [m["content"] for m in generator.requests[-1].messages] == ["first", "one", "third"]
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_commands_in_an_answer_do_not_reach_the_terminal(monkeypatch, options):
+    said = "red \x1b[31m bell \x07 turned \u202e end\r"
+    monkeypatch.setattr(chat_module, "opened", lambda *_: nullcontext(ScriptedChat([said])))
+    result = CliRunner().invoke(app, ["chat", "hi", *options])
+    assert result.exit_code == 0
+    for character in "\x1b\x07\u202e\r":
+        assert character not in result.output
+    if options:
+        assert json.loads(result.output)["message"]["content"] == said
+    else:
+        assert result.output == "red \\u001b[31m bell \\u0007 turned \\u202e end\n"

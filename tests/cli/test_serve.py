@@ -95,11 +95,14 @@ def test_raw_prompts_can_be_counted(url):
     assert (answer["tokens"], answer["max_model_len"]) == ([104, 105, 257], 99)
 
 
-def test_aliases_and_keys_of_options_and_environment():
+def test_aliases_and_keys_of_options_environment_and_file(tmp_path):
     arguments = ["--alias", "gpt-x", "--alias", "other"]
+    file = tmp_path / "keys"
+    file.write_text("one\n\ntwo\n")
     for keys, environment in (
         (["--api-key", "one", "--api-key", "two"], {}),
         ([], {"OPENK2_API_KEY": "one two"}),
+        (["--api-key-file", str(file)], {}),
     ):
         with running(*arguments, *keys, **environment) as (process, line):
             url = line.split()[-1]
@@ -135,6 +138,19 @@ def test_a_key_that_no_client_can_send_is_a_usage_error_that_does_not_show_it(no
     result = CliRunner().invoke(app, ["serve", "--port", "0", "--api-key", "ok", "--api-key", key])
     assert result.exit_code == 2
     assert "key 2" in result.stderr
+    assert "9f" not in result.output
+
+
+@pytest.mark.parametrize("content", [None, "", " \n\n", "ok\nschlüssel-9f\n", "\xff"])
+def test_a_file_without_usable_keys_is_a_usage_error_that_does_not_show_them(
+    no_model, tmp_path, content
+):
+    file = tmp_path / "keys"
+    if content is not None:
+        file.write_bytes(content.encode("latin-1" if content == "\xff" else "utf-8"))
+    result = CliRunner().invoke(app, ["serve", "--port", "0", "--api-key-file", str(file)])
+    assert result.exit_code == 2
+    assert "--api-key-file" in result.stderr
     assert "9f" not in result.output
 
 

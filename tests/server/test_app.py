@@ -4,7 +4,9 @@ import httpx
 import pytest
 
 from openk2.generation import ScriptedChat
+from openk2.protocol import EngineError
 
+REQUEST = {"model": "openk2-test", "messages": [{"role": "user", "content": "x"}]}
 HEADERS = {"Content-Type": "application/json"}
 END = "«<|im_end|>»"
 
@@ -105,3 +107,17 @@ def test_unknown_paths_and_methods_have_openais_error_form(serve, scripted, meth
     answer = httpx.request(method, f"{serve(scripted(END))}{path}")
     assert answer.status_code == status
     assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+
+
+def test_an_engine_that_fails_is_a_500_that_names_the_kind_and_the_log_has_the_rest(
+    serve, scripted, caplog
+):
+    error = EngineError("the output's mask failed: KeyError: /secret/path")
+    url = serve(scripted([error], ["Hi", error], END))
+    for body in ({}, {"stream": True}):
+        answer = httpx.post(f"{url}/v1/chat/completions", json={**REQUEST, **body})
+        assert "the output's mask failed; the server's log says why" in answer.text
+        assert "engine_failed" in answer.text
+        assert "secret" not in answer.text
+        assert answer.status_code == (200 if body else 500)
+    assert caplog.text.count("/secret/path") == 2

@@ -26,6 +26,7 @@ from openk2.generation import (
 )
 from openk2.pretrained import DEFAULT_MODEL
 from openk2.protocol import EngineBusyError, EngineError
+from openk2.record import printable
 
 ANSWER_ERRORS = (RequestError, EndpointError, EngineBusyError, EngineError, RenderError)
 
@@ -89,7 +90,7 @@ def one_line_errors() -> Iterator[None]:
 
 def echo_error(error: Exception) -> None:
     """One line, whatever a server or torch put into the message."""
-    typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+    typer.echo(f"error: {printable(' '.join(str(error).split()))}", err=True)
 
 
 def read_input() -> str:
@@ -145,7 +146,7 @@ def answer_once(generator: ChatGenerator, request: ChatRequest, as_json: bool) -
     """Generate one turn and print it as it comes (as JSON: when it is complete)."""
     if as_json:
         answer = asyncio.run(complete(generator, request))
-        typer.echo(json.dumps(answer_json(answer), ensure_ascii=False))
+        typer.echo(printable(json.dumps(answer_json(answer), ensure_ascii=False)))
         return answer
     answer = asyncio.run(complete(Printed(generator), request))
     typer.echo()
@@ -163,7 +164,7 @@ class Printed:
         async with aclosing(self.generator.stream(request)) as events:
             async for event in events:
                 if isinstance(event, ContentDelta):
-                    typer.echo(event.text, nl=False)
+                    typer.echo(printable(event.text), nl=False)
                     sys.stdout.flush()
                 yield event
 

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -39,9 +40,20 @@ def serve(
         list[str] | None,
         typer.Option(
             envvar="OPENK2_API_KEY",
-            help="Key that clients must send; may be repeated. Default: no key is needed.",
+            help="Key that clients must send; may be repeated. Default: no key is needed. Other "
+            "users of this machine can see it here, but not in the environment or a file.",
         ),
     ] = None,
+    api_key_file: Annotated[
+        Path | None, typer.Option(help="File with such keys, one a line.", dir_okay=False)
+    ] = None,
+    drain_seconds: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="How long answers may go on after SIGTERM or SIGINT; new requests get a 503.",
+        ),
+    ] = 5.0,
     device: Annotated[str, typer.Option(help="Where the model runs: cpu, cuda, cuda:1.")] = "cpu",
     context_length: Annotated[
         int | None,
@@ -87,9 +99,11 @@ def serve(
       openk2 serve ./my-model --device cuda --cache-memory 40GiB
       openk2 serve --upstream http://gpu1:8000 --upstream-model k2 --tokenizer ./kimi-k2
       curl http://127.0.0.1:8000/v1/models
+
+    Requests are limited: bodies of 8 MiB, 60 s to send one, and what docs/design/server.md lists.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    keys = checked_keys(api_key or ())
+    keys = [*checked_keys(api_key or ()), *keys_of_file(api_key_file)]
     gateway = GatewayOptions(
         upstream or (), upstream_model, upstream_key, upstream_mode, tokenizer, context_length
     )
@@ -133,7 +147,8 @@ def serve(
             shown = f"[{host}]" if ":" in host else host
             url = f"http://{shown}:{listener.getsockname()[1]}/v1"
             try:
-                run_app(app, listener, lambda: typer.echo(f"{name} is ready at {url}"))
+                ready = f"{name} is ready at {url}"
+                run_app(app, listener, lambda: typer.echo(ready), drain_seconds)
             except OSError as error:
                 fail_to_listen(host, port, error)
 
@@ -144,13 +159,28 @@ def was_given(context: typer.Context, option: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-def checked_keys(keys: Sequence[str]) -> Sequence[str]:
+def checked_keys(keys: Sequence[str], option: str = "--api-key") -> Sequence[str]:
     """The keys. One that no client can send is a usage error, which does not show it."""
     for number, key in enumerate(keys, 1):
         if not key or not key.isascii() or not key.isprintable() or key != key.strip():
             message = f"key {number} is empty, or has characters that no header can carry"
-            raise typer.BadParameter(message, param_hint="--api-key")
+            raise typer.BadParameter(message, param_hint=option)
     return keys
+
+
+def keys_of_file(file: Path | None) -> Sequence[str]:
+    """The keys in a file, one a line; none without a file. A bad file is a usage error."""
+    if file is None:
+        return ()
+    try:
+        lines = file.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{file} cannot be read: {getattr(error, 'strerror', None) or error}"
+        raise typer.BadParameter(message, param_hint="--api-key-file") from error
+    keys = [line for line in lines if line.strip()]
+    if not keys:
+        raise typer.BadParameter(f"{file} holds no key", param_hint="--api-key-file")
+    return checked_keys(keys, "--api-key-file")
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from openk2.record import printable
+
 if TYPE_CHECKING:
     from openk2.chat import Tokenizer
     from openk2.verify import Check, Report
@@ -93,7 +95,7 @@ def verify(
         typer.echo(json.dumps(report.to_json()))
     else:
         Console().print(result_table(report))
-        typer.echo(f"\n{report.summary}")
+        typer.echo(f"\n{printable(report.summary)}")
     if not report.passed:
         raise typer.Exit(FAILED)
 
@@ -172,5 +174,5 @@ def read_tokenizer(folder: Path) -> "Tokenizer":
 
 def fail(message: str) -> NoReturn:
     """One line, and exit status 2: nothing was checked."""
-    typer.echo(f"error: {' '.join(message.split())}", err=True)
+    typer.echo(f"error: {printable(' '.join(message.split()))}", err=True)
     raise typer.Exit(UNUSABLE)

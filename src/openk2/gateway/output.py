@@ -1,5 +1,6 @@
 """`OutputReader`: read token ids from the chunks of an upstream's completion."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from openk2.chat import Tokenizer
 from openk2.gateway.text import SpeltOutput
 from openk2.gateway.upstream import UpstreamError
+from openk2.generation import UNREADABLE
 from openk2.protocol import FinishReason, TokenLogprobs
 
 FINISH_REASONS: Mapping[str, FinishReason] = {"stop": "stop", "length": "length"}
@@ -23,7 +25,7 @@ class TokenNames:
         """Raises UpstreamError for a name that is not a token of this vocabulary."""
         kind, _, rest = name.partition(":")
         if kind == "token_id" and rest.isdecimal():
-            return int(rest)
+            return int(rest[:20])
         token = bytes.fromhex(rest.replace("\\x", "")) if kind == "bytes" else name.encode()
         if token not in self._ids:
             message = "which the tokenizer does not have: do not request logprobs"
@@ -59,12 +61,15 @@ class OutputReader:
         """What the chunk adds. Raises UpstreamError if it is not a chunk of a completion."""
         try:
             return self._read(chunk)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise UpstreamError(f"the upstream sent no completion: {error!r}") from error
+        except UNREADABLE as error:
+            problem = str(error)[:200]
+            raise UpstreamError(f"the upstream sent no completion: {problem!r}") from error
 
     def _read(self, chunk: Mapping[str, Any]) -> Piece:
         details = (chunk.get("usage") or {}).get("prompt_tokens_details") or {}
-        self.cached_tokens = details.get("cached_tokens") or self.cached_tokens
+        cached = details.get("cached_tokens")
+        if cached is not None:
+            self.cached_tokens = whole(cached) or self.cached_tokens
         choices = chunk.get("choices") or ()
         if not choices:
             return Piece(())
@@ -79,9 +84,23 @@ class OutputReader:
             scores = read_scores(self._names, choice.get("logprobs") or {}, self._count)
             return Piece(tuple(score.token_id for score in scores), finish, scores)
         if self._has_ids:
-            return Piece(tuple(map(int, choice.get("token_ids") or ())), finish)
+            return Piece(tuple(map(whole, choice.get("token_ids") or ())), finish)
         ids = self._text.feed(choice.get("text") or "")
         return Piece((*ids, *(self._text.flush() if finish else ())), finish)
+
+
+def whole(value: Any) -> int:
+    """A token id or a count. Raises ValueError for what is no whole number of 64 bits."""
+    if type(value) is not int or not -(2**63) <= value < 2**63:
+        raise ValueError(f"{str(value)[:80]!r} is no whole number")
+    return value
+
+
+def finite(value: Any) -> float:
+    """A log-probability. Raises ValueError for NaN, infinity and what is no number."""
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise ValueError(f"{str(value)[:80]!r} is no log-probability")
+    return float(value)
 
 
 def read_scores(
@@ -93,7 +112,7 @@ def read_scores(
     scores = []
     for token, logprob, top in zip(tokens, logprobs.get("token_logprobs") or (), tops, strict=True):
         # Engines list the chosen token too, after the likeliest.
-        listed = [(names.id_of(other), value) for other, value in (top or {}).items()]
+        listed = [(names.id_of(other), finite(value)) for other, value in (top or {}).items()]
         best = sorted(listed, key=lambda entry: -entry[1])[:count]
-        scores.append(TokenLogprobs(names.id_of(token), logprob, tuple(best)))
+        scores.append(TokenLogprobs(names.id_of(token), finite(logprob), tuple(best)))
     return tuple(scores)

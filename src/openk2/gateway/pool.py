@@ -1,5 +1,7 @@
 """`UpstreamPool`: which of several upstreams answers the next request."""
 
+import asyncio
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -10,6 +12,8 @@ from openk2.protocol import EngineBusyError
 # Prompt ids that identify a conversation: its requests all start with the same ones.
 AFFINITY = 256
 PROBE_EVERY_SECONDS = 5.0
+
+logger = logging.getLogger(__name__)
 
 
 class UpstreamPool:
@@ -65,13 +69,18 @@ class UpstreamPool:
         return stats
 
     def probe(self) -> None:
-        """Probe every upstream once; blocks."""
-        for upstream in self.upstreams:
-            upstream.probe()
+        """Probe every upstream once, all at the same time; blocks until the slowest has ended."""
+        asyncio.run(self._probe_all())
+
+    async def _probe_all(self) -> None:
+        await asyncio.gather(*(upstream.probe_once() for upstream in self.upstreams))
 
     def _probe(self) -> None:
         while not self._closed.wait(self._probe_every):
-            self.probe()
+            try:
+                self.probe()
+            except Exception:  # without this thread no upstream would ever be well again
+                logger.exception("the upstreams could not be probed")
 
     def __enter__(self) -> "UpstreamPool":
         self._thread.start()

@@ -139,7 +139,7 @@ class UpstreamTokens:
                     last = piece
                     continue
                 taken, ends = self._take(upstream, answer, piece)
-                if taken.token_ids:
+                if taken.token_ids or answer.finish is not None:
                     yield taken
                 if ends:
                     return
@@ -164,6 +164,9 @@ class UpstreamTokens:
         """The accepted ids, and whether the request must end after them."""
         count, ends = 0, False
         for token_id in piece.token_ids:
+            if answer.left <= 0:  # it was asked for no more
+                answer.finish, ends = "length", True
+                break
             if not 0 <= token_id < self.tokenizer.vocab_size:
                 message = "is not in the vocabulary: is the --tokenizer the model's?"
                 raise UpstreamError(f"the upstream's token {token_id} {message}")

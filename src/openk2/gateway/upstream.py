@@ -5,6 +5,7 @@ name, and left out from then on; what its answers contain is read from them (`ou
 httpx is imported where it is used, as in `generation`.
 """
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -13,12 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from openk2.generation import (
     BUSY_STATUSES,
+    UNCOMPRESSED,
+    UNREADABLE,
+    AnswerBounds,
     EndpointError,
     RequestError,
     api_root,
     credentials,
     data_objects,
     error_message,
+    read_body,
 )
 from openk2.protocol import EngineBusyError, EngineError
 
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
 REFUSALS = (400, 413, 422)  # the request's fault; any other error status is the upstream's
 CONNECT_SECONDS = 5.0
 PROBE_SECONDS = 5.0
+MOST_WORDS = 400  # characters of its message that are passed on
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +71,12 @@ class Upstream:
         self.context_length: int | None = None
         self.owner: str | None = None
         self.refused: set[str] = set()
-        self._headers = {"Content-Type": "application/json", **credentials(api_key)}
+        self._headers = {
+            "Content-Type": "application/json",
+            **UNCOMPRESSED,
+            **credentials(api_key),
+        }
+        self._seconds = timeout
         self._timeout = httpx.Timeout(timeout, connect=CONNECT_SECONDS)
         self._certificates = httpx.create_ssl_context()
 
@@ -76,38 +87,48 @@ class Upstream:
         self.healthy, self.reason = False, reason
 
     def probe(self) -> None:
-        """Request its health and its models; blocks for a few seconds at most."""
+        """Ask for its health and its models; blocks for PROBE_SECONDS at most."""
+        asyncio.run(self.probe_once())
+
+    async def probe_once(self) -> None:
+        """`probe`, on an event loop. It raises nothing, whatever the upstream sends."""
         import httpx
 
         try:
-            with httpx.Client(
-                verify=self._certificates, timeout=PROBE_SECONDS, headers=self._headers
-            ) as client:
-                health = client.get(self.url.removesuffix("/v1") + "/health")
-                if health.status_code >= 500:
-                    self.fail(f"its health is {health.status_code}")
-                    return
-                listed = client.get(f"{self.url}/models")
-                if not listed.is_success:
-                    self.fail(f"/models answered {listed.status_code}: {listed.text[:200]}")
-                    return
-                self._read_cards(listed.json()["data"])
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            async with (
+                asyncio.timeout(PROBE_SECONDS),
+                httpx.AsyncClient(
+                    verify=self._certificates, timeout=PROBE_SECONDS, headers=self._headers
+                ) as client,
+            ):
+                async with client.stream("GET", f"{self.url.removesuffix('/v1')}/health") as health:
+                    if health.status_code >= 500:
+                        self.fail(f"its health is {health.status_code}")
+                        return
+                async with client.stream("GET", f"{self.url}/models") as listed:
+                    text = await read_body(listed)
+            if not listed.is_success:
+                self.fail(f"/models answered {listed.status_code}: {text[:200]!r}")
+                return
+            self._read_cards(json.loads(text)["data"])
+        except TimeoutError:
+            self.fail(f"it did not answer within {PROBE_SECONDS:g} seconds")
+        except (httpx.HTTPError, httpx.InvalidURL, EndpointError) as error:
             self.fail(str(error) or type(error).__name__)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            self.fail(f"/models does not list models: {error!r}")
+        except UNREADABLE as error:
+            self.fail(f"/models does not list models: {str(error)[:200]!r}")
 
     def _read_cards(self, cards: list[dict[str, Any]]) -> None:
         by_name = {card["id"]: card for card in cards}
         card = by_name.get(self.model)
         if card is None:
-            self.fail(f"it has no model {self.model!r}, but {list(by_name)}")
+            self.fail(f"it has no model {self.model!r}, but {str(list(by_name))[:200]}")
             return
         if not self.healthy:
             logger.warning("upstream %s is healthy again", self.url)
-        self.owner = card.get("owned_by")
-        length = card.get("max_model_len")
-        self.context_length = length if isinstance(length, int) and length > 0 else None
+        owner, length = card.get("owned_by"), card.get("max_model_len")
+        self.owner = owner if isinstance(owner, str) else None
+        self.context_length = length if type(length) is int and 0 < length < 2**31 else None
         self.healthy, self.reason = True, ""
 
     async def stream(
@@ -126,6 +147,7 @@ class Upstream:
 
         self.outstanding += 1
         ways = [*guidance, {}]
+        bounds = AnswerBounds.of(fields["max_tokens"], self._seconds)
         try:
             # A client per request keeps this object free of any event loop.
             async with httpx.AsyncClient(
@@ -139,7 +161,7 @@ class Upstream:
                         "POST", f"{self.url}/completions", content=body
                     ) as response:
                         if response.is_success:
-                            async with aclosing(data_objects(response)) as chunks:
+                            async with aclosing(data_objects(response, bounds)) as chunks:
                                 async for chunk in chunks:
                                     yield checked(chunk)
                             return
@@ -167,14 +189,15 @@ def checked(chunk: Any) -> dict[str, Any]:
     """The chunk. Raises UpstreamError if it is an error or not an object."""
     if not isinstance(chunk, dict):
         raise UpstreamError(f"the upstream sent {str(chunk)[:80]!r}, which is not a chunk")
-    if chunk.get("error"):
-        raise UpstreamError(f"the upstream failed: {error_message(json.dumps(chunk))}")
+    if error := chunk.get("error"):
+        said = error.get("message") if isinstance(error, dict) else error
+        raise UpstreamError(f"the upstream failed: {str(said)[:MOST_WORDS]}")
     return chunk
 
 
 async def refusal(response: "httpx.Response") -> Exception:
     """The exception that an error status stands for."""
-    text = (await response.aread()).decode("utf-8", "replace")
+    text = (await read_body(response)).decode("utf-8", "replace")
     message = f"the upstream answered {response.status_code}: {error_message(text)}"
     if response.status_code in BUSY_STATUSES:
         return EngineBusyError(message)

@@ -31,11 +31,17 @@ from openk2.generation.endpoint import (
     EndpointError,
     api_root,
     credentials,
-    data_objects,
     error_message,
-    served_models,
 )
 from openk2.generation.http_chat import HttpChat
+from openk2.generation.http_reading import (
+    UNCOMPRESSED,
+    UNREADABLE,
+    AnswerBounds,
+    data_objects,
+    read_body,
+    served_models,
+)
 from openk2.generation.http_request import ALWAYS_SENT, sampling_json
 from openk2.generation.prompt_coder import PromptCoder
 from openk2.generation.raw import RawCompletion
@@ -49,6 +55,9 @@ from openk2.generation.token_stream import token_chunks
 __all__ = [
     "ALWAYS_SENT",
     "BUSY_STATUSES",
+    "UNCOMPRESSED",
+    "UNREADABLE",
+    "AnswerBounds",
     "ChatAnswer",
     "ChatEvent",
     "ChatFinish",
@@ -81,6 +90,7 @@ __all__ = [
     "credentials",
     "data_objects",
     "error_message",
+    "read_body",
     "sampling_json",
     "served_models",
     "token_chunks",

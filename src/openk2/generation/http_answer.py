@@ -1,13 +1,15 @@
 """The chunks of a streamed chat completion -> the events of an answer."""
 
 import json
+import math
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from openk2.chat import CallArguments, CallEnd, CallStart, ContentDelta, OutputEvent
 from openk2.generation.chat import ChatEvent, ChatFinish, ChatFinishReason
-from openk2.generation.endpoint import EndpointError, data_objects, error_message
+from openk2.generation.endpoint import EndpointError, error_message
+from openk2.generation.http_reading import AnswerBounds, data_objects
 from openk2.generation.scores import ScoredToken, TokensScored
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ FINISH_REASONS: dict[str, ChatFinishReason] = {
 
 
 async def answer_events(
-    response: "httpx.Response", *, scored: bool
+    response: "httpx.Response", *, scored: bool, bounds: AnswerBounds
 ) -> AsyncGenerator[ChatEvent, None]:
     """The events of a streamed answer, its chunks' usage wherever the server puts it.
 
@@ -31,7 +33,7 @@ async def answer_events(
     usage: dict[str, Any] | None = None
     has_scores = False
     calls = CallReader()
-    async with aclosing(data_objects(response)) as chunks:
+    async with aclosing(data_objects(response, bounds)) as chunks:
         async for chunk in chunks:
             if chunk.get("error"):
                 raise EndpointError(f"{response.url}: {error_message(json.dumps(chunk))}")
@@ -42,7 +44,7 @@ async def answer_events(
                     yield TokensScored(scores)
                 delta = choice.get("delta") or {}
                 if delta.get("content"):
-                    yield ContentDelta(delta["content"])
+                    yield ContentDelta(text_of(delta["content"]))
                 for call in delta.get("tool_calls") or ():
                     for event in calls.read(call):
                         yield event
@@ -52,12 +54,35 @@ async def answer_events(
     if reason is None or usage is None:
         missing = "finish_reason" if reason is None else "usage"
         raise EndpointError(f"{response.url}: the answer ended without {missing}")
-    if scored and not has_scores and usage["completion_tokens"] > 1:
+    prompt_tokens = count_of(usage["prompt_tokens"])
+    completion_tokens = count_of(usage["completion_tokens"])
+    if scored and not has_scores and completion_tokens > 1:
         raise EndpointError(f"{response.url}: the server ignored logprobs: leave it out")
     for event in calls.finish(cut_off=reason == "length"):
         yield event
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-    yield ChatFinish(reason, usage["prompt_tokens"], usage["completion_tokens"], cached)
+    yield ChatFinish(reason, prompt_tokens, completion_tokens, count_of(cached))
+
+
+def text_of(value: Any) -> str:
+    """Raises TypeError for what is no text."""
+    if not isinstance(value, str):
+        raise TypeError(f"{str(value)[:80]!r} is no text")
+    return value
+
+
+def count_of(value: Any) -> int:
+    """Raises TypeError for what is no count of tokens."""
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise TypeError(f"{str(value)[:80]!r} is no number of tokens")
+    return value
+
+
+def score_of(value: Any) -> float:
+    """Raises TypeError for what is no finite number."""
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError(f"{str(value)[:80]!r} is no log-probability")
+    return value
 
 
 class CallReader:
@@ -72,9 +97,10 @@ class CallReader:
         if call["index"] != self.open:
             yield from self.finish(cut_off=False)
             self.open = call["index"]
-            yield CallStart(call["index"], call["id"], function["name"])
+            identity, name = text_of(call["id"]), text_of(function["name"])
+            yield CallStart(count_of(call["index"]), identity, name)
         if function.get("arguments"):
-            yield CallArguments(call["index"], function["arguments"])
+            yield CallArguments(call["index"], text_of(function["arguments"]))
 
     def finish(self, *, cut_off: bool) -> Iterator[OutputEvent]:
         """Close the open call, unless max_tokens fell inside it."""
@@ -89,8 +115,11 @@ def read_scores(logprobs: dict[str, Any] | None) -> tuple[ScoredToken, ...]:
     return tuple(
         ScoredToken(
             token_bytes(entry),
-            entry["logprob"],
-            tuple((token_bytes(top), top["logprob"]) for top in entry.get("top_logprobs") or ()),
+            score_of(entry["logprob"]),
+            tuple(
+                (token_bytes(top), score_of(top["logprob"]))
+                for top in entry.get("top_logprobs") or ()
+            ),
         )
         for entry in entries
     )

@@ -1,6 +1,6 @@
 """`HttpChat`: any server that speaks OpenAI's chat completions is a `ChatGenerator`.
 
-httpx is imported where it is used; `endpoint` says why.
+httpx is imported where it is used; `http_reading` says why.
 """
 
 import json
@@ -8,8 +8,14 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from openk2.generation.chat import ChatEvent, ChatRequest
-from openk2.generation.endpoint import EndpointError, api_root, credentials, raise_for_error
+from openk2.generation.endpoint import EndpointError, api_root, credentials
 from openk2.generation.http_answer import answer_events
+from openk2.generation.http_reading import (
+    UNCOMPRESSED,
+    UNREADABLE,
+    AnswerBounds,
+    raise_for_error,
+)
 from openk2.generation.http_request import request_body
 
 
@@ -27,7 +33,11 @@ class HttpChat:
 
         self.base_url = api_root(base_url)
         self.model = model
-        self.headers = {"Content-Type": "application/json", **credentials(api_key)}
+        self.headers = {
+            "Content-Type": "application/json",
+            **UNCOMPRESSED,
+            **credentials(api_key),
+        }
         self.timeout = timeout
         # A client per request keeps this object free of any event loop; the certificates, which
         # are what makes a client slow to build, are read once.
@@ -49,10 +59,12 @@ class HttpChat:
             ):
                 await raise_for_error(response)
                 scored = request.logprobs is not None
-                async with aclosing(answer_events(response, scored=scored)) as events:
+                bounds = AnswerBounds.of(request.max_tokens, self.timeout)
+                answer = answer_events(response, scored=scored, bounds=bounds)
+                async with aclosing(answer) as events:
                     async for event in events:
                         yield event
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise EndpointError(f"{url}: {str(error) or type(error).__name__}") from error
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except UNREADABLE as error:
             raise EndpointError(f"{url}: the answer is no chat completion: {error!r}") from error

@@ -1,7 +1,7 @@
 """`PromptCoder`: prompts as token ids, for clients that count or truncate them."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from openk2.chat import (
     CHAT_TEMPLATE,
@@ -10,7 +10,10 @@ from openk2.chat import (
     encode_chat,
     tokenizer_config,
 )
+from openk2.generation.encoding import EncodingThreads, refuse_too_long, text_size
 from openk2.generation.request_error import RequestError
+
+T = TypeVar("T")
 
 
 class PromptCoder:
@@ -22,9 +25,18 @@ class PromptCoder:
     def __init__(self, tokenizer: Tokenizer, context_length: int) -> None:
         self.tokenizer = tokenizer
         self.context_length = context_length
+        self._threads = EncodingThreads()
+
+    async def run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """The result of a function that encodes or decodes, off the event loop."""
+        return await self._threads.run(function, *arguments)
 
     def encode_text(self, prompt: str) -> list[int]:
-        """Ids of a raw prompt, in which the name of a special token stands for that token."""
+        """Ids of a raw prompt, in which the name of a special token stands for that token.
+
+        Raises ContextLengthError for a text that is too long whatever it says.
+        """
+        refuse_too_long(len(prompt), self.tokenizer, self.context_length, "prompt")
         return self.tokenizer.encode_markup(prompt)
 
     def encode_chat(
@@ -36,8 +48,10 @@ class PromptCoder:
     ) -> list[int]:
         """Ids of a conversation as `RenderedChat` renders it.
 
-        generation_prompt: end with the assistant's header. Raises openk2.chat.RenderError.
+        generation_prompt: end with the assistant's header. Raises openk2.chat.RenderError,
+        and ContextLengthError as `encode_text`.
         """
+        refuse_too_long(text_size(messages), self.tokenizer, self.context_length)
         history = canonical_history(messages)
         encoded = encode_chat(
             self.tokenizer, history.messages, tools, generation_prompt=generation_prompt
@@ -50,6 +64,10 @@ class PromptCoder:
             return self.tokenizer.decode(ids)
         except ValueError as error:
             raise RequestError(str(error), "tokens") from error
+
+    def decode_each(self, ids: Sequence[int]) -> list[str]:
+        """The text of each id alone. Raises as `decode`."""
+        return [self.decode([token_id]) for token_id in ids]
 
     def info(self) -> dict[str, Any]:
         """The content of a checkpoint's tokenizer_config.json, and its chat template."""

@@ -1,12 +1,12 @@
 """`RawCompletion`: a `CompletionGenerator` over any `TokenGenerator`, without a chat format."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
 from openk2.chat import Tokenizer
 from openk2.generation.completion import CompletionEvent, CompletionRequest
+from openk2.generation.encoding import EncodingThreads, refuse_too_long
 from openk2.generation.raw_reader import RawReader
 from openk2.generation.request_error import ContextLengthError, RequestError
 from openk2.generation.token_stream import token_chunks
@@ -25,10 +25,11 @@ class RawCompletion:
         self.tokenizer = tokenizer
         self.token_generator = token_generator
         self.stop_ids = stop_ids
+        self._threads = EncodingThreads()
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent, None]:
         """See `CompletionGenerator.stream`."""
-        prompt = await asyncio.to_thread(self.encode, request.prompt)
+        prompt = await self._threads.run(self.encode, request.prompt)
         params = self.sampling(request, len(prompt))
         reader = RawReader(self.tokenizer, request, prompt)
         async with aclosing(token_chunks(self.token_generator, prompt, params)) as chunks:
@@ -39,7 +40,13 @@ class RawCompletion:
                     return
 
     def encode(self, prompt: str | Sequence[int]) -> list[int]:
-        """The prompt's ids. Raises RequestError for none, and for one that does not exist."""
+        """The prompt's ids. Raises RequestError for none, and for one that does not exist, and
+        ContextLengthError for a prompt that cannot fit."""
+        context_length = self.token_generator.context_length
+        if isinstance(prompt, str):
+            refuse_too_long(len(prompt), self.tokenizer, context_length, "prompt")
+        elif len(prompt) > context_length:
+            raise ContextLengthError(len(prompt), None, context_length, "prompt")
         ids = self.tokenizer.encode_markup(prompt) if isinstance(prompt, str) else list(prompt)
         if not ids:
             raise RequestError("prompt is empty: it needs at least one token", "prompt")

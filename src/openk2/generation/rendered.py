@@ -2,15 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from openk2.chat import OutputParser, Tokenizer, argument_names, canonical_history, encode_chat
 from openk2.generation.chat import ChatEvent, ChatRequest, OutputMasks, PromptRead
 from openk2.generation.chat_reader import ChatReader
+from openk2.generation.encoding import EncodingThreads, refuse_too_long, text_size
 from openk2.generation.request_error import ContextLengthError, RequestError
 from openk2.generation.token_stream import token_chunks
 from openk2.protocol import SamplingParams, TokenGenerator, TokenMask
+
+# They wait most of the time, for the processes that compile schemas.
+MASK_THREADS = 32
 
 
 class RenderedChat:
@@ -31,6 +37,8 @@ class RenderedChat:
         self.token_generator = token_generator
         self.stop_ids = stop_ids
         self.masks = masks
+        self._threads = EncodingThreads()
+        self._mask_threads = ThreadPoolExecutor(MASK_THREADS, "openk2-schemas")
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """See `ChatGenerator.stream`."""
@@ -38,7 +46,7 @@ class RenderedChat:
         # tools, so the model is not invited to call and a call it makes anyway is ignored.
         tools = () if request.tool_choice == "none" else request.tools
         # Off the event loop: encoding a prompt of 100,000 tokens takes a good part of a second.
-        prompt, call_count = await asyncio.to_thread(self.prompt, request, tools)
+        prompt, call_count = await self._threads.run(self.prompt, request, tools)
         params = self.sampling(request, len(prompt))
         mask = await self.mask(request, params.max_tokens, call_count)
         names = argument_names(tools)
@@ -66,14 +74,20 @@ class RenderedChat:
         if self.masks is None:
             refuse_demands(request)
             return None
-        return await asyncio.to_thread(
-            self.masks.mask, request, max_tokens=max_tokens, first_number=first_number
-        )
+        if not request.tools and request.response_format is None:
+            return None
+        make = partial(self.masks.mask, request, max_tokens=max_tokens, first_number=first_number)
+        return await asyncio.get_running_loop().run_in_executor(self._mask_threads, make)
 
     def prompt(
         self, request: ChatRequest, tools: Sequence[Mapping[str, Any]]
     ) -> tuple[list[int], int]:
-        """The request's prompt, up to where the answer goes on, and the history's calls."""
+        """The request's prompt, up to where the answer goes on, and the history's calls.
+
+        Raises ContextLengthError for text that is too long whatever it says.
+        """
+        size, context_length = text_size(request.messages), self.token_generator.context_length
+        refuse_too_long(size, self.tokenizer, context_length)
         if not request.is_continued:
             return self.encode(request.messages, tools)
         token_ids, call_count = self.encode(request.messages[:-1], tools)

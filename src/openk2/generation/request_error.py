@@ -12,7 +12,8 @@ class RequestError(ValueError):
 class ContextLengthError(RequestError):
     """Prompt and answer together are longer than the model's context. All sizes in tokens.
 
-    param: the field that holds the prompt, "messages" or "prompt".
+    param: the field that holds the prompt, "messages" or "prompt". at_least: the prompt was not
+    encoded, and has no fewer than `prompt_tokens`.
     """
 
     def __init__(
@@ -21,9 +22,11 @@ class ContextLengthError(RequestError):
         max_tokens: int | None,
         context_length: int,
         param: str = "messages",
+        *,
+        at_least: bool = False,
     ) -> None:
         what = "messages and tools" if param == "messages" else param
-        asked = f"{prompt_tokens} tokens of {what}"
+        asked = f"{'at least ' if at_least else ''}{prompt_tokens} tokens of {what}"
         if max_tokens is not None:
             asked += f" and {max_tokens} tokens of answer"
         super().__init__(

@@ -19,6 +19,7 @@ from openk2.grammar.error import GrammarError
 from openk2.grammar.matcher import TokenVocabulary
 from openk2.grammar.schema import loosen
 from openk2.grammar.schema_cache import SchemaCache
+from openk2.grammar.writing import SchemaWriter, schema_writers
 
 logger = logging.getLogger(__name__)
 
@@ -111,22 +112,26 @@ class Enforcer:
         """The grammar of a schema's JSON, or its error as it was raised at first."""
         known = self._cache.get(text)
         if known is None:
-            try:
-                if len(text) > MAX_SCHEMA_CHARACTERS:
-                    raise GrammarError(
-                        f"has {len(text):,} characters: at most {MAX_SCHEMA_CHARACTERS:,} may be"
-                    )
-                known = ValueGrammar(self._vocabulary, json.loads(text))
-                self._cache.put(text, known, known.size)
-            except GrammarError as error:
-                known = error
-                self._cache.put(text, error, 2_000)
-            except RecursionError:
-                known = GrammarError("nests too deep")
-                self._cache.put(text, known, 2_000)
+            with schema_writers().writer() as writer:
+                # Another thread may have compiled it while this one waited.
+                known = self._cache.get(text) or self._compile(text, writer)
         if isinstance(known, GrammarError):
             raise known.again()
         return known
+
+    def _compile(self, text: str, writer: SchemaWriter) -> ValueGrammar | GrammarError:
+        """The grammar or the error of a schema's JSON; kept in the cache."""
+        try:
+            if len(text) > MAX_SCHEMA_CHARACTERS:
+                raise GrammarError(
+                    f"has {len(text):,} characters: at most {MAX_SCHEMA_CHARACTERS:,} may be"
+                )
+            grammar = ValueGrammar(self._vocabulary, writer.write(text))
+        except GrammarError as error:
+            self._cache.put(text, error, 2_000)
+            return error
+        self._cache.put(text, grammar, grammar.size)
+        return grammar
 
     def _loosen(self, text: str, tool: str) -> "_Loosened":
         """As much of a schema as can be enforced; what cannot is named once in the log."""

@@ -1,5 +1,7 @@
 """`GrammarError`, the one error of this package."""
 
+TOO_MUCH = "takes too much work: fewer branches, names, values or patterns do"
+
 
 class GrammarError(ValueError):
     """A demand that cannot be enforced. The message says why and what to change.

@@ -9,6 +9,7 @@ from openk2.record.lock import hold_folder
 from openk2.record.machine import describe_machine
 from openk2.record.metrics import MetricsLog, read_metrics
 from openk2.record.plots import Line, Panel, PlotError, require_plots, svg
+from openk2.record.printable import printable
 from openk2.record.tables import Table, spread
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "available_host_memory",
     "describe_machine",
     "hold_folder",
+    "printable",
     "read_metrics",
     "require_plots",
     "settled_folder",

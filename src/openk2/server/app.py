@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from fastapi import Depends, FastAPI, Response
+from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
@@ -10,16 +10,13 @@ from openk2.generation import ChatGenerator, CompletionGenerator, PromptCoder
 from openk2.server.anthropic.messages import count_routes, message_routes
 from openk2.server.api_keys import KeyGuard
 from openk2.server.errors import ANSWERS, ApiError, answer_errors
-from openk2.server.limits import BodyLimit, refuse_pages_of_others
+from openk2.server.guards import BodyLimit, LoopbackGuard
+from openk2.server.limits import MAX_BODY_BYTES
 from openk2.server.metrics import EngineGauges, Meter, MeteredChat, MeteredCompletion
 from openk2.server.openai.chat import chat_routes
 from openk2.server.openai.completions import completion_routes
 from openk2.server.openai.tokenization import token_routes
 from openk2.server.served import ServedNames, model_routes
-
-# A full context of 131,072 tokens is about 0.5 MB of text, six times that if JSON escapes every
-# character. A larger body would stall answers in flight: the event loop parses JSON at 100 MB/s.
-MAX_BODY_BYTES = 8 * 1024 * 1024
 
 
 def create_app(
@@ -43,11 +40,11 @@ def create_app(
     api_keys: clients need one of them, except for /health; if empty, none is needed.
     engine_stats: numbers for /metrics, by name.
     healthy: whether requests can be answered; /health is 503 if not.
-    loopback: the server is for this machine only, so web pages of other hosts are refused.
+    loopback: the server is for this machine only, so web pages of other hosts are refused, and
+        host names that are not this machine's.
     max_body_bytes: larger requests get a 413.
     """
-    guards = [Depends(refuse_pages_of_others)] if loopback else []
-    app = FastAPI(title="openk2", docs_url=None, redoc_url=None, dependencies=guards)
+    app = FastAPI(title="openk2", docs_url=None, redoc_url=None)
     registry = CollectorRegistry()
     if engine_stats is not None:
         registry.register(EngineGauges(engine_stats))
@@ -63,7 +60,9 @@ def create_app(
         app.include_router(count_routes(coder, names))
     app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
     if api_keys:
-        app.add_middleware(KeyGuard, keys=api_keys)  # the last middleware added is the outermost
+        app.add_middleware(KeyGuard, keys=api_keys)
+    if loopback:
+        app.add_middleware(LoopbackGuard)  # the last one added is the outermost
     answer_errors(app)
 
     @app.get("/health", responses=ANSWERS)

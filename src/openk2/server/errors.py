@@ -4,6 +4,7 @@ On the Messages routes in Anthropic's: {"type": "error", "error": {"type", "mess
 """
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -16,9 +17,11 @@ from starlette.exceptions import HTTPException
 from openk2.chat import RenderError
 from openk2.gateway import UpstreamError
 from openk2.generation import ContextLengthError, RequestError
-from openk2.protocol import EngineBusyError
+from openk2.protocol import EngineBusyError, EngineError
 
 RETRY_AFTER_SECONDS = 1
+
+logger = logging.getLogger(__name__)
 
 
 class ErrorDetail(BaseModel):
@@ -137,6 +140,10 @@ def as_api_error(error: Exception) -> ApiError:
             return ApiError(503, str(error), code="engine_busy", kind="server_error")
         case UpstreamError():
             return ApiError(502, str(error), code="upstream_failed", kind="server_error")
+        case EngineError():
+            # What failed, without the words of whatever raised it.
+            message = f"{str(error).partition(':')[0]}; the server's log says why"
+            return ApiError(500, message, code="engine_failed", kind="server_error")
         case RequestValidationError():
             return validation_error(error)
         case HTTPException():
@@ -172,6 +179,8 @@ def field_path(place: Sequence[str | int]) -> str:
 async def error_response(request: Request, error: Exception) -> JSONResponse:
     """Answer any exception. Unexpected ones are logged by the server that runs the app."""
     shown = as_api_error(error)
+    if shown.code == "engine_failed":
+        logger.error("a request failed", exc_info=error)
     headers = dict(getattr(error, "headers", None) or {})
     if shown.status == 503:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
@@ -190,7 +199,7 @@ def answer_errors(app: FastAPI) -> None:
         RenderError,
         RequestError,
         EngineBusyError,
-        UpstreamError,
+        EngineError,
         RequestValidationError,
         HTTPException,
         Exception,

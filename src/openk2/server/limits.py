@@ -1,61 +1,33 @@
-"""Requests that are refused unread: bodies over the limit, and web pages of other hosts."""
+"""Every limit of a request and its connection; docs/design/server.md has them as a table.
 
-import re
+How long a prompt may be is known where the model's context is: `generation.refuse_too_long`. What
+a schema may ask for is the grammar's to say.
+"""
 
-from fastapi import Request
-from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+# A full context of 131,072 tokens is some 0.5 MB of text, six times that in JSON's escapes. More
+# would only stall the answers in flight: JSON is read at some 100 MB/s, on the event loop.
+MAX_BODY_BYTES = 8 * 1024 * 1024
+# Lists, objects, texts and numbers of a body, token ids excepted.
+MAX_VALUES = 200_000
+# Everything between commas in a body, token ids included: 8 contexts of 131,072 are fewer.
+MAX_ITEMS = 1_500_000
+# Lists in lists; what is read by recursion has Python's 1,000 frames for it.
+MAX_DEPTH = 100
+MAX_DIGITS = 40
+MAX_MESSAGES = 10_000
+MAX_TOOLS = 1_024
+MAX_PARTS = 10_000  # of a message: content parts, blocks, calls
+MAX_CHOICES = 128
+MAX_ANSWERS = 512  # prompts times choices
+MAX_STOPS = 16
+MAX_STOP_CHARACTERS = 1_000
+MAX_BIASES = 1_024
+MAX_MODEL_CHARACTERS = 1_000
 
-from openk2.server.errors import ApiError
-
-PAGE = re.compile(r"https?://(\[[^]]*\]|[^:/]*)")
-THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
-
-
-def refuse_pages_of_others(request: Request) -> None:
-    """Raise ApiError 403 for a request from a web page that is not of this machine.
-
-    A page whose host name is made to resolve to 127.0.0.1 (DNS rebinding) has this server's origin
-    to the browser, so rules about other origins do not stop it. Browsers name the page's host in
-    `Origin`; programs send no such header.
-    """
-    page = PAGE.match(request.headers.get("origin", ""))
-    if page and page[1] not in THIS_MACHINE:
-        message = f"web pages of {page[1]!r} may not use this server: it is for this machine only"
-        raise ApiError(403, message, code="forbidden_origin")
-
-
-class BodyLimit:
-    """Refuses bodies of more than `max_bytes`, declared or chunked, with 413."""
-
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self.app = app
-        self.max_bytes = max_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        await self.app(scope, self.limited(scope, receive), send)
-
-    def limited(self, scope: Scope, receive: Receive) -> Receive:
-        """`receive` that raises HTTPException 413 where the body is read, not before."""
-        size = 0
-        declared = int(dict(scope["headers"]).get(b"content-length", b"0"))
-
-        async def receive_limited() -> Message:
-            nonlocal size
-            if declared > self.max_bytes:
-                raise self.too_large()
-            message = await receive()
-            size += len(message.get("body", b""))
-            if size > self.max_bytes:
-                raise self.too_large()
-            return message
-
-        return receive_limited
-
-    def too_large(self) -> HTTPException:
-        """The refusal."""
-        return HTTPException(413, f"the body is larger than {self.max_bytes} bytes")
+HEADER_SECONDS = 20.0  # for a request's headers to arrive
+BODY_SECONDS = 60.0  # from there to the end of its body
+IDLE_SECONDS = 5  # that a connection stays open after an answer
+UNREAD_SECONDS = 120.0  # that a client may leave an answer unread
+CUT_SECONDS = 2  # for answers cut off by a stop of the server to free what they hold
+# Beyond this the connection that has waited the longest without a request is closed.
+MAX_CONNECTIONS = 2_048

@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 from rich.progress import Progress
 
+from openk2.generation import UNREADABLE
 from openk2.verify.checks import Check
 from openk2.verify.outcome import CheckOutcome, CheckResult, Report, skipped
 from openk2.verify.wire.endpoint import Endpoint, EndpointFault
@@ -31,6 +32,10 @@ async def verify_endpoint(
             outcome = CheckOutcome("fail", "-", f"{fault}.", (str(fault),))
         except UncountedError as error:
             outcome = skipped(str(error))
+        except UNREADABLE as error:
+            # What an endpoint sends can be anything; one odd answer must not end the report.
+            problem = f"an answer cannot be read: {type(error).__name__}: {str(error)[:160]}"
+            outcome = CheckOutcome("fail", "-", f"{problem}.", (problem,))
         if progress is not None and bar is not None:
             progress.advance(bar)
         return CheckResult(check.name, check.title, outcome, time.monotonic() - begun)

@@ -11,6 +11,7 @@ from openk2.chat import Tokenizer
 from openk2.grammar import DeclaredTool, Enforcer, JsonContent, ToolCalls
 from openk2.grammar.course.open_value import OpenValue
 from openk2.grammar.course.value_grammar import ValueGrammar
+from openk2.grammar.course.value_grammar import written as written_schema
 from openk2.grammar.matcher.vocabulary import TokenVocabulary
 
 from ..conftest import SCHEMAS
@@ -87,7 +88,7 @@ def test_the_remainder_is_what_the_mask_takes_from_any_state(
     tokenizer: Tokenizer, name: str
 ) -> None:
     vocabulary = TokenVocabulary(tokenizer)
-    grammar = ValueGrammar(vocabulary, EXACT[name])
+    grammar = ValueGrammar(vocabulary, written_schema(EXACT[name]))
     byte_ids = [tokenizer.tokens.index(bytes([byte])) for byte in range(256)]
     chooser, told = random.Random(3), 0
     fresh = [(OpenValue(vocabulary, grammar), list[int]())] * 9
@@ -112,7 +113,7 @@ def test_every_schema_has_a_grammar_that_the_library_compiles(
     tokenizer: Tokenizer, name: str
 ) -> None:
     vocabulary = TokenVocabulary(tokenizer)
-    grammar = ValueGrammar(vocabulary, SCHEMAS[name])
+    grammar = ValueGrammar(vocabulary, written_schema(SCHEMAS[name]))
     for value, _ in states(vocabulary, tokenizer, grammar, 40, seed=2):
         lark = value.remainder()
         assert lark is None or matcher_of(lark)
@@ -123,7 +124,7 @@ def test_every_schema_of_the_vendors_has_a_grammar_that_the_library_compiles(
 ) -> None:
     vocabulary = TokenVocabulary(tokenizer)
     for schema in vendor_schemas:
-        lark = ValueGrammar(vocabulary, schema).remainder(b"")
+        lark = ValueGrammar(vocabulary, written_schema(schema)).remainder(b"")
         assert lark is not None
         assert matcher_of(lark)
 

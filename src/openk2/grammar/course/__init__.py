@@ -4,6 +4,14 @@ from openk2.grammar.course.content import ContentCourse
 from openk2.grammar.course.course import Course
 from openk2.grammar.course.course_mask import CourseMask
 from openk2.grammar.course.section import ToolSection
-from openk2.grammar.course.value_grammar import ValueGrammar
+from openk2.grammar.course.value_grammar import ValueGrammar, WrittenSchema, written
 
-__all__ = ["ContentCourse", "Course", "CourseMask", "ToolSection", "ValueGrammar"]
+__all__ = [
+    "ContentCourse",
+    "Course",
+    "CourseMask",
+    "ToolSection",
+    "ValueGrammar",
+    "WrittenSchema",
+    "written",
+]

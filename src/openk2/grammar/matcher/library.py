@@ -70,7 +70,11 @@ def compiled(words: "LLTokenizer", lark: str) -> "LLMatcher":
 
     def compile_grammar() -> "LLMatcher":
         grammar = LLMatcher.grammar_from_lark(lark)
-        return LLMatcher(words, grammar, log_level=0, limits=LLParserLimits(**LIMITS))
+        matcher = LLMatcher(words, grammar, log_level=0, limits=LLParserLimits(**LIMITS))
+        if not matcher.is_error():
+            # Some grammars compile, and are beyond the limits at their first mask.
+            matcher.compute_bitmask()
+        return matcher
 
     matcher = _on_large_stack(compile_grammar)
     if matcher.is_error():

@@ -6,6 +6,7 @@ Draft 2020-12. Unknown names are annotations, as in the specification.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
@@ -178,6 +179,10 @@ class Subschema:
 
     def items(self) -> "tuple[tuple[Subschema, ...], Subschema | None]":
         """The schemas of the first items, and of all others; earlier drafts' lists too."""
+        return self._items
+
+    @cached_property  # asked for once for every item
+    def _items(self) -> "tuple[tuple[Subschema, ...], Subschema | None]":
         if isinstance(self.get("items"), list):
             has_rest = self.get("additionalItems") is not None
             return self.schemas("items"), self.below("additionalItems") if has_rest else None

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from openk2.grammar.error import GrammarError
+from openk2.grammar.error import TOO_MUCH, GrammarError
 from openk2.grammar.schema.admits import disjoint
 from openk2.grammar.schema.choices import Choice, choices
 from openk2.grammar.schema.containing import placements
@@ -106,7 +106,7 @@ class Reading:
     def _spend(self, work: int) -> None:
         self._work += work
         if self._work > MAX_NODES:
-            raise GrammarError("takes too much work: fewer branches, names, values or patterns do")
+            raise GrammarError(TOO_MUCH)
 
     def _union(self, conjunction: Sequence[Subschema]) -> Alternatives:
         ways = choices(self.root, conjunction, self._exclusive)

@@ -21,7 +21,7 @@ MAX_NUMBER = 1e15
 # How close a number may come to an exclusive bound.
 OPEN_BOUND_GAP = 1e-9
 # The library counts the remainders of a step one by one.
-MAX_DECIMALS, MAX_COEFFICIENT = 9, 10_000
+MAX_DECIMALS, MAX_COEFFICIENT = 9, 1_000
 # Ranges of numbers between those that a `not` forbids.
 MAX_PIECES = 64
 

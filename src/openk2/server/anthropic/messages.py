@@ -1,6 +1,5 @@
 """Anthropic's Messages: the routes that answer and that count tokens."""
 
-import asyncio
 import json
 import uuid
 
@@ -11,6 +10,7 @@ from openk2.generation import ChatGenerator, PromptCoder
 from openk2.server.anthropic.answer import message_events, sent_events, whole_message
 from openk2.server.anthropic.body import MessagesBody, PromptBody
 from openk2.server.anthropic.errors import in_their_words, message_error, message_error_event
+from openk2.server.bounded_route import BoundedRoute
 from openk2.server.errors import MESSAGE_ANSWERS, MESSAGES_PATH
 from openk2.server.served import ServedNames
 from openk2.server.stream import CLIENT_LEFT, STREAMABLE, EventStream, unless_client_leaves
@@ -18,7 +18,7 @@ from openk2.server.stream import CLIENT_LEFT, STREAMABLE, EventStream, unless_cl
 
 def message_routes(chat: ChatGenerator, names: ServedNames) -> APIRouter:
     """The route of messages for one model."""
-    router = APIRouter()
+    router = APIRouter(route_class=BoundedRoute)
 
     @router.post(MESSAGES_PATH, responses=STREAMABLE | MESSAGE_ANSWERS)
     async def messages(body: MessagesBody, request: Request) -> Response:
@@ -39,12 +39,12 @@ def message_routes(chat: ChatGenerator, names: ServedNames) -> APIRouter:
 
 def count_routes(coder: PromptCoder, names: ServedNames) -> APIRouter:
     """The route that counts the tokens of a prompt."""
-    router = APIRouter()
+    router = APIRouter(route_class=BoundedRoute)
 
     @router.post(f"{MESSAGES_PATH}/count_tokens", responses=MESSAGE_ANSWERS)
     async def count_tokens(body: PromptBody) -> dict[str, int]:
         names.check(body.model)
-        return {"input_tokens": await asyncio.to_thread(count, body, coder)}
+        return {"input_tokens": await coder.run(count, body, coder)}
 
     return router
 

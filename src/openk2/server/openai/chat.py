@@ -11,10 +11,11 @@ from fastapi.responses import JSONResponse
 from pydantic import Field, WithJsonSchema
 
 from openk2.generation import ChatGenerator, ChatRequest, complete
+from openk2.server.bounded_route import BoundedRoute
 from openk2.server.choices import all_of, interleaved
 from openk2.server.errors import ANSWERS, error_event
 from openk2.server.openai.chat_answer import answer_json, chunk_events
-from openk2.server.openai.fields import GenerationFields, TopLogprobs
+from openk2.server.openai.fields import GenerationFields, TopLogprobs, shared_owner
 from openk2.server.openai.tools import (
     AnyToolChoice,
     FunctionTool,
@@ -133,7 +134,9 @@ class ChatCompletionBody(GenerationFields):
             logprobs=self.checked_logprobs(),
             **self.settings(),
         )
-        return [replace(request, seed=seed) for seed in self.choice_seeds()]
+        seeds = self.choice_seeds()
+        owner = shared_owner(len(seeds))
+        return [replace(request, seed=seed, owner=owner) for seed in seeds]
 
     def refuse_in_messages(self) -> None:
         """Raise for MESSAGE_FIELDS in use."""
@@ -174,7 +177,7 @@ def as_rendered(message: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def chat_routes(chat: ChatGenerator, names: ServedNames) -> APIRouter:
     """The route of chat completions for one model."""
-    router = APIRouter(prefix="/v1")
+    router = APIRouter(prefix="/v1", route_class=BoundedRoute)
 
     @router.post("/chat/completions", responses=STREAMABLE | ANSWERS)
     async def chat_completions(body: ChatCompletionBody, request: Request) -> Response:

@@ -10,15 +10,16 @@ from fastapi.responses import JSONResponse
 from pydantic import Field, WithJsonSchema
 
 from openk2.generation import CompletionGenerator, CompletionRequest, complete_text
+from openk2.server.bounded_route import BoundedRoute
 from openk2.server.choices import all_of, interleaved
 from openk2.server.errors import ANSWERS, error_event
+from openk2.server.limits import MAX_ANSWERS
 from openk2.server.openai.completion_answer import chunk_events, completion_json
-from openk2.server.openai.fields import GenerationFields, TopLogprobs
+from openk2.server.openai.fields import GenerationFields, TopLogprobs, shared_owner
 from openk2.server.refusals import COMPLETION_NEUTRAL, invalid, refuse_unsupported
 from openk2.server.served import ServedNames
 from openk2.server.stream import CLIENT_LEFT, STREAMABLE, EventStream, unless_client_leaves
 
-MAX_REQUESTS = 512  # prompts times choices
 IDS_SCHEMA = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1}
 TEXT_SCHEMA = {"type": "string", "minLength": 1}
 ONE_SCHEMA = {"anyOf": [TEXT_SCHEMA, IDS_SCHEMA]}
@@ -43,10 +44,7 @@ class CompletionBody(GenerationFields):
         seeds = self.choice_seeds()
         if self.best_of not in (None, len(seeds)):
             raise invalid("best_of", f"is {self.best_of}: only the number of choices, n, works")
-        prompts = self.prompts()
-        if len(prompts) * len(seeds) > MAX_REQUESTS:
-            asked = f"holds {len(prompts)} prompts for {len(seeds)} choices each"
-            raise invalid("prompt", f"{asked}: {MAX_REQUESTS} answers at most, send fewer")
+        prompts = self.prompts(MAX_ANSWERS // len(seeds))
         settings = self.settings()
         if self.max_tokens is not None:
             settings["max_tokens"] = self.max_tokens
@@ -54,15 +52,19 @@ class CompletionBody(GenerationFields):
             CompletionRequest(prompt, echo=bool(self.echo), logprobs=self.logprobs, **settings)
             for prompt in prompts
         ]
-        return [replace(request, seed=seed) for request in requests for seed in seeds]
+        owner = shared_owner(len(seeds) * len(requests))
+        return [replace(one, seed=seed, owner=owner) for one in requests for seed in seeds]
 
-    def prompts(self) -> list[str | list[int]]:
-        """The prompts. Raises ApiError 400 for what is none."""
+    def prompts(self, most: int) -> list[str | list[int]]:
+        """The prompts, `most` of them. Raises ApiError 400 for more, and for what is none."""
         prompt = self.prompt
         if is_prompt(prompt):
             return [prompt]
         if not isinstance(prompt, list) or not prompt:
             raise invalid("prompt", NO_PROMPT)
+        if len(prompt) > most and isinstance(prompt[0], str | list):
+            asked = f"holds {len(prompt)} prompts for {self.n or 1} choices each"
+            raise invalid("prompt", f"{asked}: {MAX_ANSWERS} answers at most, send fewer")
         for index, one in enumerate(prompt):
             if not is_prompt(one):
                 raise invalid(f"prompt[{index}]", NO_PROMPT)
@@ -81,7 +83,7 @@ def is_prompt(value: Any) -> TypeGuard[str | list[int]]:
 
 def completion_routes(completion: CompletionGenerator, names: ServedNames) -> APIRouter:
     """The route of completions for one model."""
-    router = APIRouter(prefix="/v1")
+    router = APIRouter(prefix="/v1", route_class=BoundedRoute)
 
     @router.post("/completions", responses=STREAMABLE | ANSWERS)
     async def completions(body: CompletionBody, request: Request) -> Response:

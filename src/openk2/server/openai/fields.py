@@ -1,5 +1,6 @@
 """`GenerationFields`: what the bodies of chat and raw completions share, as pydantic reads it."""
 
+import uuid
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
@@ -12,9 +13,7 @@ from openk2.protocol import (
     Sampling,
     bounds_of,
 )
-
-MAX_CHOICES = 128
-MAX_STOPS = 16
+from openk2.server.limits import MAX_CHOICES, MAX_STOPS
 
 TokenIdText = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
 Bias = Annotated[float, Field(ge=BIAS_BOUNDS.least, le=BIAS_BOUNDS.most)]
@@ -36,6 +35,16 @@ def sampling_field(name: str) -> tuple[Any, Any]:
         bounds = Bounds(least=-1, most=bounds.most)
     declared = get_type_hints(Sampling)[name]
     return declared | None, Field(None, ge=bounds.least, le=bounds.most, gt=bounds.above)
+
+
+def wrapped(seed: int) -> int:
+    """The seed as a signed number of 64 bits."""
+    return (seed + 2**63) % 2**64 - 2**63
+
+
+def shared_owner(count: int) -> str | None:
+    """Who owns the `count` answers of one HTTP request: they share one part of the batch."""
+    return uuid.uuid4().hex if count > 1 else None
 
 
 def as_list(value: Any) -> Any:
@@ -91,7 +100,8 @@ class GenerationFields(SamplingFields):
     def choice_seeds(self) -> list[int | None]:
         """A seed for each of the n choices: they differ, and each can be had alone."""
         n, seed = self.n or 1, self.settings().get("seed")
-        return [None] * n if seed is None else [seed + i for i in range(n)]
+        # Around the end of the 64 bits: a seed there has others after it too.
+        return [None] * n if seed is None else [wrapped(seed + i) for i in range(n)]
 
     @property
     def include_usage(self) -> bool:

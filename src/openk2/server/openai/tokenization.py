@@ -1,18 +1,19 @@
 """The routes /tokenize, /detokenize and /tokenizer_info, in vLLM's format."""
 
-import asyncio
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from openk2.generation import PromptCoder
+from openk2.server.bounded_route import BoundedRoute
 from openk2.server.errors import ANSWERS
 from openk2.server.openai.chat import ChatMessage, as_rendered
 from openk2.server.openai.tools import FunctionTool
 from openk2.server.refusals import Neutral, invalid, refuse_unsupported
 from openk2.server.served import ServedNames
 
+IDS_SCHEMA = {"type": "array", "items": {"type": "integer"}}
 TOKENIZE_NEUTRAL: Neutral = {
     "continue_final_message": (False,),
     "chat_template": (),
@@ -43,18 +44,18 @@ class DetokenizeBody(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
     model: str | None = None
-    tokens: list[int]
+    tokens: Annotated[Any, WithJsonSchema(IDS_SCHEMA)]
 
 
 def token_routes(coder: PromptCoder, names: ServedNames) -> APIRouter:
     """The routes between text and token ids."""
-    router = APIRouter(responses=ANSWERS)
+    router = APIRouter(responses=ANSWERS, route_class=BoundedRoute)
 
     @router.post("/tokenize")
     async def tokenize(body: TokenizeBody) -> dict[str, Any]:
         check_model(body.model, names)
-        ids = await asyncio.to_thread(encode, body, coder)
-        strings = [coder.decode([token_id]) for token_id in ids] if body.return_token_strs else None
+        ids = await coder.run(encode, body, coder)
+        strings = await coder.run(coder.decode_each, ids) if body.return_token_strs else None
         return {
             "count": len(ids),
             "max_model_len": coder.context_length,
@@ -65,7 +66,8 @@ def token_routes(coder: PromptCoder, names: ServedNames) -> APIRouter:
     @router.post("/detokenize")
     async def detokenize(body: DetokenizeBody) -> dict[str, Any]:
         check_model(body.model, names)
-        return {"prompt": await asyncio.to_thread(coder.decode, body.tokens)}
+        check_ids(body.tokens, coder.context_length)
+        return {"prompt": await coder.run(coder.decode, body.tokens)}
 
     @router.get("/tokenizer_info")
     async def tokenizer_info() -> dict[str, Any]:
@@ -78,6 +80,17 @@ def check_model(name: str | None, names: ServedNames) -> None:
     """Raise ApiError 404 if a model is named that is not served."""
     if name is not None:
         names.check(name)
+
+
+def check_ids(ids: Any, most: int) -> None:
+    """Raise ApiError 400 for what is no list of at most `most` ids."""
+    if not isinstance(ids, list):
+        raise invalid("tokens", "must be a list of token ids")
+    if len(ids) > most:
+        raise invalid("tokens", f"has {len(ids)} ids: the context holds {most}")
+    for index, token_id in enumerate(ids):
+        if type(token_id) is not int:
+            raise invalid(f"tokens[{index}]", "must be a token id")
 
 
 def encode(body: TokenizeBody, coder: PromptCoder) -> list[int]:

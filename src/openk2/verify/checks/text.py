@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from openk2.verify.arguments import read_json
 from openk2.verify.cases import TOOLS, MessageJson, called, result, user, with_schema
 from openk2.verify.outcome import CheckOutcome, judged
 from openk2.verify.wire.endpoint import EndpointFault
@@ -73,7 +74,7 @@ def argument_faults(reply: Reply, text: str) -> list[str]:
     faults = []
     for call in reply.calls:
         try:
-            said = json.loads(call.arguments)
+            said = read_json(call.arguments)
         except ValueError:
             faults.append(f"arguments are not JSON: {call.arguments!r:.80}")
             continue

@@ -5,11 +5,12 @@ httpx is imported where it is used, as in `generation`.
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from openk2.generation import api_root, credentials
+from openk2.generation import UNCOMPRESSED, EndpointError, api_root, credentials, read_body
 
 if TYPE_CHECKING:
     import httpx
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 BUSY_STATUSES = (429, 503, 529)
 BUSY_TRIES = 6
 LONGEST_PAUSE = 10.0
+ANSWER_SECONDS = 600.0
+MOST_UNENDING = 3  # answers that did not end, after which nothing more is asked
 ANTHROPIC_VERSION = "2023-06-01"
 
 
@@ -55,7 +58,9 @@ def shown(text: str) -> str:
 class Endpoint:
     """One server. base_url: with or without the final /v1; also an async context manager.
 
-    timeout: seconds until the server sends its next bytes. concurrency: requests in flight at most.
+    timeout: seconds until the server sends its next bytes. answer_seconds: until an answer has
+    ended; default: ANSWER_SECONDS, or the timeout if that is longer.
+    concurrency: requests in flight at most.
     transport: httpx's way to reach the server, for tests.
     """
 
@@ -66,17 +71,23 @@ class Endpoint:
         api_key: str | None = None,
         timeout: float = 120.0,
         concurrency: int = 4,
+        answer_seconds: float | None = None,
         transport: "httpx.AsyncBaseTransport | None" = None,
     ) -> None:
         import httpx
 
         self.root = api_root(base_url)
-        headers = {"anthropic-version": ANTHROPIC_VERSION, **credentials(api_key)}
+        headers = {
+            "anthropic-version": ANTHROPIC_VERSION,
+            **UNCOMPRESSED,
+            **credentials(api_key),
+        }
         if api_key is not None:
             headers["x-api-key"] = api_key
         self.client = httpx.AsyncClient(headers=headers, timeout=timeout, transport=transport)
         self.gate = asyncio.Semaphore(concurrency)
-        self.sent = 0
+        self.answer_seconds = answer_seconds or max(ANSWER_SECONDS, timeout)
+        self.sent = self.unending = 0
 
     async def __aenter__(self) -> "Endpoint":
         return self
@@ -108,17 +119,34 @@ class Endpoint:
             for attempt in range(1, BUSY_TRIES + 1):
                 self.sent += 1
                 try:
-                    answer = await self.client.request(
-                        method, url, content=content, headers=headers
-                    )
-                except (httpx.HTTPError, httpx.InvalidURL) as error:
+                    answer, body = await self._read(method, url, content, headers)
+                except (httpx.HTTPError, httpx.InvalidURL, EndpointError) as error:
                     reason = str(error) or type(error).__name__
                     raise EndpointFault(f"{url} gave no answer: {reason}") from error
                 if answer.status_code not in BUSY_STATUSES or attempt == BUSY_TRIES:
                     break
                 await asyncio.sleep(pause(answer.headers.get("retry-after"), attempt))
         content_type = answer.headers.get("content-type", "")
-        return Response(answer.status_code, content_type, answer.content)
+        return Response(answer.status_code, content_type, body)
+
+    async def _read(
+        self, method: str, url: str, content: bytes | None, headers: Mapping[str, str]
+    ) -> "tuple[httpx.Response, bytes]":
+        """One request and its whole answer. Raises EndpointFault for one that does not end."""
+        seconds = self.answer_seconds
+        if self.unending >= MOST_UNENDING:
+            problem = f"{self.unending} answers did not end within {seconds:g} seconds"
+            raise EndpointFault(f"{problem}: it is not asked any more")
+        try:
+            async with (
+                asyncio.timeout(seconds),
+                self.client.stream(method, url, content=content, headers=headers) as answer,
+            ):
+                return answer, await read_body(answer)
+        except TimeoutError as error:
+            self.unending += 1
+            problem = f"the answer did not end within {seconds:g} seconds"
+            raise EndpointFault(f"{url}: {problem}") from error
 
 
 def pause(retry_after: str | None, attempt: int) -> float:
