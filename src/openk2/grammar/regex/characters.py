@@ -27,6 +27,14 @@ SPACE: Characters = (
 )
 # What Python's `re` takes for white space: without the last, with some control characters.
 SPACE_OF_PYTHON: Characters = ((0x09, 0x0D), (0x1C, 0x20), (0x85, 0x85), *SPACE[2:-1])
+# Symbols: of these, and of ASCII, every reader knows that they are no letters and no digits. What a
+# pattern says of all others would take llguidance a thousand ranges to follow.
+SYMBOLS: Characters = (
+    *((0xA0, 0xA9), (0xAB, 0xB1), (0xB4, 0xB4), (0xB6, 0xB8), (0xBB, 0xBB), (0xBF, 0xBF)),
+    *((0xD7, 0xD7), (0xF7, 0xF7), (0x2000, 0x206F), (0x20A0, 0x20C0), (0x2190, 0x245F)),
+    *((0x2500, 0x2775), (0x2794, 0x2BFF), (0x3000, 0x3004), (0x3008, 0x3020)),
+    *((0x1F300, 0x1FAFF),),
+)
 
 
 def union(*sets: Characters) -> Characters:

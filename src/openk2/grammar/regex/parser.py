@@ -14,6 +14,7 @@ from openk2.grammar.regex.characters import (
     LINE_ENDS,
     SPACE,
     SPACE_OF_PYTHON,
+    SYMBOLS,
     WORD,
     Characters,
     complement,
@@ -40,6 +41,11 @@ MAX_LENGTH = 20_000
 MAX_DEPTH = 60
 MAX_REPEAT = 100_000
 
+# What some reader may take for a digit or a letter besides those of ASCII.
+_DOUBTFUL = {
+    "d": complement(union(((0, 0x65F),), ((0x2000, 0x2FFF), (0x3000, 0x9FFF), (0xAC00, 0xD7FF)), ((0x1F000, 0x1FAFF),))),
+    "w": complement(union(((0, 0x7F),), SYMBOLS)),
+}
 _CONTROLS = {"t": 9, "n": 10, "v": 11, "f": 12, "r": 13, "0": 0}
 _CATEGORIES = {
     "Letter": "L",
@@ -225,12 +231,8 @@ class _Parser:
             both = union if wide else intersection
             characters = both(SPACE, SPACE_OF_PYTHON)
         else:
-            characters = DIGITS if lower == "d" else WORD
-            if wide:
-                others = (
-                    of_category("Nd") if lower == "d" else union(of_category("L"), of_category("N"))
-                )
-                characters = union(characters, others)
+            narrow = DIGITS if lower == "d" else WORD
+            characters = union(narrow, _DOUBTFUL[lower]) if wide else narrow
         return complement(characters) if letter.isupper() else characters
 
     def _property(self, negated: bool) -> Characters:
