@@ -177,7 +177,11 @@ def main() -> None:
     else:
         print(describe_machine())
         for name, row in results.items():
-            print(f"{name}: {row['valid']} of {row['requests']} requests valid, {row.get('cut', 0)} cut,", end=" ")
+            print(
+                f"{name}: {row['valid']} of {row['requests']} requests valid, "
+                f"{row.get('cut', 0)} cut,",
+                end=" ",
+            )
             print(f"{row['calls']} calls, {row['tokens']} tokens, longest output {row['longest']},")
             print(f"  {row['seconds']:.0f} s")
             for number, stream, fault in row["wrong"]:

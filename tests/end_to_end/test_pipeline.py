@@ -56,7 +56,7 @@ def test_from_generated_data_to_an_answer(tmp_path: Path) -> None:
     (tmp_path / "base.toml").write_text(COMMON.format(tmp_path, "") + SHAPE)
     shown = run("pretrain", tmp_path / "base.toml", "--out", tmp_path / "base")
     assert "muon" in shown
-    assert "lm_head.weight  (named lm_head" in shown
+    assert "lm_head.weight  (named *lm_head*)" in shown
     assert "3/3 loss" in shown
     start = f'start = "{tmp_path}/base/checkpoint"'
     (tmp_path / "sft.toml").write_text(COMMON.format(tmp_path, start))

@@ -184,12 +184,18 @@ def test_a_pass_that_fails_ends_its_requests_and_the_engine_goes_on(model: K2Mod
     engine = Engine(copy, pages=24, page_size=PAGE, max_batch=4)
     engine.start()
     # Chunks of one length are one pass; the prompt of another length is computed by itself.
-    answers = together(engine, [([1, BAD], settings()), ([2, 3], settings()), ([4], settings())])
+    requests = [([1, BAD], settings()), ([2, 3], settings()), ([4], settings())]
+    for attempt in range(1, 21):
+        answers = together(engine, requests)
+        assert "a step failed: MemoryError: out of memory" in str(answers[0])
+        assert len(said(answers[2])) == 12
+        assert engine.stats().failed_steps == attempt
+        if isinstance(answers[1], EngineError):
+            break
+        # On a busy machine the second request may come too late for the first one's pass.
+        assert len(said(answers[1])) == 12
     assert isinstance(answers[0], EngineError)
     assert isinstance(answers[1], EngineError)
-    assert "a step failed: MemoryError: out of memory" in str(answers[0])
-    assert len(said(answers[2])) == 12
-    assert engine.stats().failed_steps == 1
     [again] = together(engine, [([2, 3], settings())])
     assert len(said(again)) == 12
     engine.stop()

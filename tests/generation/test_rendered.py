@@ -122,7 +122,7 @@ def test_sampling_settings_reach_the_token_generator(tokenizer, scripted_tokens,
     [
         ({"logit_bias": {512: 1.0}}, "logit_bias has id 512"),
         ({"logit_bias": {-1: 1.0}}, "logit_bias has id -1"),
-        ({"top_p": 0.0}, "top_p is 0.0"),
+        ({"top_p": -0.1}, "top_p is -0.1"),
         ({"stop": "END"}, "stop is 'END'"),
         ({"stop": ("a", "")}, "stop is"),
     ],

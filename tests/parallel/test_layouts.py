@@ -141,7 +141,7 @@ def test_the_table_of_owners_says_which_rank_orthogonalises_what(out: Path) -> N
     prefix = "model.layers.1.mlp."
     assert lines[prefix + "experts.up_proj"].endswith("each its own")
     assert re.search(r"rank [01]$", lines[prefix + "gate.weight"])
-    assert lines["lm_head.weight"].endswith("(named lm_head*)")
+    assert lines["lm_head.weight"].endswith("(named *lm_head*)")
 
 
 def stored(folder: Path) -> dict[str, Tensor]:

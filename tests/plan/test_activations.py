@@ -5,7 +5,6 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from openk2.architecture import ModelConfig
 from openk2.model import K2Model
 from openk2.model.activations import Keeping
 from openk2.model.context import LayerContext, layer_context
@@ -13,26 +12,7 @@ from openk2.model.transformer import through_layers
 from openk2.plan.activations import alive, layer_kept, record_parts
 from openk2.plan.live_memory import LiveMemory
 from openk2.plan.network import Pass, in_dtype
-
-TINY = ModelConfig(
-    vocab_size=64,
-    hidden_size=32,
-    num_hidden_layers=3,
-    num_attention_heads=2,
-    q_lora_rank=16,
-    kv_lora_rank=8,
-    qk_nope_head_dim=8,
-    qk_rope_head_dim=4,
-    v_head_dim=8,
-    intermediate_size=48,
-    moe_intermediate_size=16,
-    n_routed_experts=4,
-    num_experts_per_tok=2,
-    bos_token_id=1,
-    eos_token_id=2,
-    pad_token_id=0,
-)
-
+from tiny import PLANNED
 
 EVERYTHING = Keeping(frozenset(["norms", "swiglu", "mla_up", "moe_down"]), True, True)
 
@@ -42,19 +22,19 @@ EVERYTHING = Keeping(frozenset(["norms", "swiglu", "mla_up", "moe_down"]), True,
 def test_a_layer_is_planned_to_keep_what_a_real_one_keeps(
     keeping: Keeping, dtype: torch.dtype
 ) -> None:
-    planned = layer_kept(TINY, 2, Pass(2, 160, keeping, dtype))
+    planned = layer_kept(PLANNED, 2, Pass(2, 160, keeping, dtype))
     assert (planned.device, planned.host) == really_kept(keeping, dtype)
 
 
 def context_of(x: Tensor) -> LayerContext:
     """Of rows that are one document each."""
-    return layer_context(TINY, x, segments=torch.zeros(2, 160, dtype=torch.int64))
+    return layer_context(PLANNED, x, segments=torch.zeros(2, 160, dtype=torch.int64))
 
 
 def really_kept(keeping: Keeping, dtype: torch.dtype) -> tuple[dict[str, int], dict[str, int]]:
     """What a third layer adds to two on a CPU, in real memory, by part."""
 
-    model = in_dtype(K2Model(TINY).initialize(0), dtype)
+    model = in_dtype(K2Model(PLANNED).initialize(0), dtype)
     live = LiveMemory()
     record_parts(model, live)
     for layer in model.decoder_layers:
@@ -80,7 +60,7 @@ def test_a_plain_layer_is_planned_to_keep_what_autograd_says_that_it_saves() -> 
         saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    model = K2Model(TINY).initialize(0)
+    model = K2Model(PLANNED).initialize(0)
     weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
     sizes = []
     for layers in (2, 3):
@@ -89,13 +69,13 @@ def test_a_plain_layer_is_planned_to_keep_what_autograd_says_that_it_saves() -> 
         with saved_tensors_hooks(note, lambda t: t):
             through_layers(model.decoder_layers[:layers], x * 1, context_of(x))
         sizes.append(sum(size for key, size in saved.items() if key not in weights))
-    planned = layer_kept(TINY, 2, Pass(2, 160, Keeping(), products=None))
+    planned = layer_kept(PLANNED, 2, Pass(2, 160, Keeping(), products=None))
     assert sum(planned.device.values()) == pytest.approx(sizes[1] - sizes[0], rel=0.02)
 
 
 def test_fused_attention_keeps_nothing_that_grows_with_the_square() -> None:
     sizes = [
-        sum(layer_kept(TINY, 2, Pass(1, length, Keeping(), fused=True)).device.values())
+        sum(layer_kept(PLANNED, 2, Pass(1, length, Keeping(), fused=True)).device.values())
         for length in (128, 256)
     ]
     assert sizes[1] == pytest.approx(2 * sizes[0], rel=0.05)

@@ -12,28 +12,9 @@ from openk2.cli.main import app
 from openk2.config import RecipeError, read_recipe
 from openk2.plan import Machine, Planner
 from openk2.train.recipe import Recipe
+from tiny import PLANNED
 
 K2 = Path("recipes/k2")
-
-
-TINY = ModelConfig(
-    vocab_size=64,
-    hidden_size=32,
-    num_hidden_layers=3,
-    num_attention_heads=2,
-    q_lora_rank=16,
-    kv_lora_rank=8,
-    qk_nope_head_dim=8,
-    qk_rope_head_dim=4,
-    v_head_dim=8,
-    intermediate_size=48,
-    moe_intermediate_size=16,
-    n_routed_experts=4,
-    num_experts_per_tok=2,
-    bos_token_id=1,
-    eos_token_id=2,
-    pad_token_id=0,
-)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +35,7 @@ def test_k2s_operations_follow_its_active_parameters(k2: tuple[Recipe, ModelConf
 
 
 def test_overlap_never_costs_and_the_plan_refuses_what_does_not_fit(tmp_path: Path) -> None:
-    planner = Planner(tiny_recipe(tmp_path), TINY, 32, Machine())
+    planner = Planner(tiny_recipe(tmp_path), PLANNED, 32, Machine())
     plan = planner.plan(4)
     assert plan.step(overlap=True).total <= plan.step(overlap=False).total
     assert plan.step(overlap=True).bubble == pytest.approx(1 / (4 + 1))

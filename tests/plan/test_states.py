@@ -14,31 +14,12 @@ from openk2.parallel import Layout
 from openk2.parallel.stage import cut, parts_of
 from openk2.plan.states import HeldParameter, States, held_parameters, state_bytes
 from openk2.train.recipe import Memory, Recipe
+from tiny import PLANNED
 
 K2 = Path("recipes/k2")
 
 
 GB = 1e9
-
-
-TINY = ModelConfig(
-    vocab_size=64,
-    hidden_size=32,
-    num_hidden_layers=3,
-    num_attention_heads=2,
-    q_lora_rank=16,
-    kv_lora_rank=8,
-    qk_nope_head_dim=8,
-    qk_rope_head_dim=4,
-    v_head_dim=8,
-    intermediate_size=48,
-    moe_intermediate_size=16,
-    n_routed_experts=4,
-    num_experts_per_tok=2,
-    bos_token_id=1,
-    eos_token_id=2,
-    pad_token_id=0,
-)
 
 
 @pytest.fixture(scope="module")
@@ -103,12 +84,12 @@ def test_about_30_gb_of_all_states_come_out_at_2048_gpus_with_what_ranks_hold_al
 
 
 def test_the_states_of_one_process_are_those_of_a_real_step() -> None:
-    model = K2Model(TINY).initialize(0)
+    model = K2Model(PLANNED).initialize(0)
     optimizer = MuonClip(model.named_parameters())
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()
-    held = held_parameters(TINY, Layout(), 1, parts_of(TINY, Layout(), 0))
+    held = held_parameters(PLANNED, Layout(), 1, parts_of(PLANNED, Layout(), 0))
     planned = state_bytes(held, 0, Memory())
     real = [t.nbytes for t in optimizer.state_tensors().values()]
     assert planned.optimizer == sum(real)

@@ -2,7 +2,6 @@ from pathlib import Path
 
 import torch
 
-from openk2.architecture import ModelConfig
 from openk2.config import read_recipe
 from openk2.model import K2Model
 from openk2.model.copying_start import Circuit, CopyingStart
@@ -12,33 +11,14 @@ from openk2.train.copying_score import CopyingScore, copying_score
 from openk2.train.loop import train
 from openk2.train.recipe import Recipe
 from openk2.train.start import Fresh
-
-CONFIG = ModelConfig(
-    vocab_size=300,
-    hidden_size=96,
-    num_hidden_layers=2,
-    num_attention_heads=2,
-    q_lora_rank=40,
-    kv_lora_rank=80,
-    qk_nope_head_dim=40,
-    qk_rope_head_dim=32,
-    v_head_dim=40,
-    intermediate_size=64,
-    moe_intermediate_size=32,
-    n_routed_experts=4,
-    num_experts_per_tok=2,
-    max_position_embeddings=64,
-    bos_token_id=0,
-    eos_token_id=1,
-    pad_token_id=2,
-)
+from tiny import COPYING
 
 
 def score_of(circuit: Circuit | None) -> CopyingScore:
-    model = K2Model(CONFIG)
-    copying = CopyingStart(CONFIG, circuit, 0.5) if circuit else None
+    model = K2Model(COPYING)
+    copying = CopyingStart(COPYING, circuit, 0.5) if circuit else None
     with torch.no_grad():
-        Fresh(CONFIG, 5, 0.5, 0.16, copying).fill(Sharding(model, ALONE))
+        Fresh(COPYING, 5, 0.5, 0.16, copying).fill(Sharding(model, ALONE))
     return copying_score(model, 300, "cpu", None)
 
 

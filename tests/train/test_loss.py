@@ -5,7 +5,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from openk2.architecture import ModelConfig
 from openk2.data import Role
 from openk2.data.mixture import Batch
 from openk2.model import K2Model, Observation
@@ -14,23 +13,8 @@ from openk2.train.loss import IGNORED, StepLoss
 from openk2.train.loss_weights import LossWeights
 from openk2.train.passes import MicroBatches
 from openk2.train.step import StepReport, TrainingError, train_step
+from tiny import TINY
 
-TINY = ModelConfig(
-    vocab_size=64,
-    hidden_size=32,
-    num_hidden_layers=2,
-    num_attention_heads=2,
-    q_lora_rank=16,
-    kv_lora_rank=24,
-    qk_nope_head_dim=8,
-    qk_rope_head_dim=4,
-    v_head_dim=8,
-    intermediate_size=48,
-    moe_intermediate_size=16,
-    n_routed_experts=4,
-    num_experts_per_tok=2,
-    initializer_range=0.2,
-)
 WEIGHTS = LossWeights(structure=0.5, names=2.0, keys=0.0, values=4.0)
 
 

@@ -8,7 +8,6 @@ from typing import cast
 import pytest
 import torch
 
-from openk2.architecture import ModelConfig
 from openk2.config import RecipeError, read_recipe
 from openk2.model import K2Model
 from openk2.model.copying_start import CopyingStart
@@ -17,31 +16,13 @@ from openk2.parallel.sharding import HeldRows
 from openk2.train.loop import train
 from openk2.train.recipe import Recipe
 from openk2.train.start import EMBEDDING, HEAD, Fresh
+from tiny import COPYING
 
-CONFIG = ModelConfig(
-    vocab_size=300,
-    hidden_size=96,
-    num_hidden_layers=2,
-    num_attention_heads=2,
-    q_lora_rank=40,
-    kv_lora_rank=80,
-    qk_nope_head_dim=40,
-    qk_rope_head_dim=32,
-    v_head_dim=40,
-    intermediate_size=64,
-    moe_intermediate_size=32,
-    n_routed_experts=4,
-    num_experts_per_tok=2,
-    max_position_embeddings=64,
-    bos_token_id=0,
-    eos_token_id=1,
-    pad_token_id=2,
-)
-FRESH = Fresh(CONFIG, 5, 0.5, 0.16, CopyingStart(CONFIG, "induction", 0.5))
+FRESH = Fresh(COPYING, 5, 0.5, 0.16, CopyingStart(COPYING, "induction", 0.5))
 
 
 def filled(fresh: Fresh) -> dict[str, torch.Tensor]:
-    model = K2Model(CONFIG)
+    model = K2Model(COPYING)
     with torch.no_grad():
         fresh.fill(Sharding(model, ALONE))
     return model.state_dict()
@@ -58,7 +39,7 @@ def test_ranks_that_hold_some_rows_start_with_the_whole_networks_numbers() -> No
             for first, end in pairwise(cuts):
                 yield HeldRows(name, tensor[first:end], first, len(tensor))
 
-    cut = SimpleNamespace(model=K2Model(CONFIG), held=held)
+    cut = SimpleNamespace(model=K2Model(COPYING), held=held)
     FRESH.fill(cast(Sharding, cut))
     for name, tensor in whole.items():
         assert torch.equal(parts[name], tensor), name
@@ -71,8 +52,11 @@ def test_the_head_starts_as_a_multiple_of_the_embedding_that_copying_changed() -
 
 
 def test_only_what_is_named_differs_from_a_start_without_it() -> None:
-    circuit = CopyingStart(CONFIG, "previous-token", 0.02)
-    with_head, plain = filled(Fresh(CONFIG, 5, 0.02, 0.0, circuit)), filled(Fresh(CONFIG, 5, 0.02))
+    circuit = CopyingStart(COPYING, "previous-token", 0.02)
+    with_head, plain = (
+        filled(Fresh(COPYING, 5, 0.02, 0.0, circuit)),
+        filled(Fresh(COPYING, 5, 0.02)),
+    )
     differing = {name for name, tensor in plain.items() if not torch.equal(tensor, with_head[name])}
     assert differing == {name for name in plain if circuit.writes(name)}
 

@@ -3,30 +3,13 @@ import dataclasses
 import pytest
 import torch
 
-from openk2.architecture import ModelConfig
 from openk2.data.mixture import Batch
 from openk2.model import K2Model, Observation
 from openk2.optim import MuonClip
 from openk2.train.loss import StepLoss
 from openk2.train.passes import MicroBatches, loss_of
 from openk2.train.step import TrainingError, balance, train_step
-
-TINY = ModelConfig(
-    vocab_size=64,
-    hidden_size=32,
-    num_hidden_layers=2,
-    num_attention_heads=2,
-    q_lora_rank=16,
-    kv_lora_rank=24,
-    qk_nope_head_dim=8,
-    qk_rope_head_dim=4,
-    v_head_dim=8,
-    intermediate_size=48,
-    moe_intermediate_size=16,
-    n_routed_experts=4,
-    num_experts_per_tok=2,
-    initializer_range=0.2,
-)
+from tiny import TINY
 
 
 def batch_of(seed: int = 0) -> Batch:

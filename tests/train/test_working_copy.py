@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from openk2.architecture import ModelConfig
 from openk2.checkpoint import load_model
 from openk2.config import read_recipe
 from openk2.data.mixture import Batch
@@ -20,23 +19,8 @@ from openk2.train.loss import StepLoss
 from openk2.train.memory import passes_in
 from openk2.train.passes import MicroBatches
 from openk2.train.recipe import Memory, Recipe
+from tiny import TINY
 
-TINY = ModelConfig(
-    vocab_size=64,
-    hidden_size=32,
-    num_hidden_layers=2,
-    num_attention_heads=2,
-    q_lora_rank=16,
-    kv_lora_rank=24,
-    qk_nope_head_dim=8,
-    qk_rope_head_dim=4,
-    v_head_dim=8,
-    intermediate_size=48,
-    moe_intermediate_size=16,
-    n_routed_experts=4,
-    num_experts_per_tok=2,
-    initializer_range=0.2,
-)
 ROWS = 64
 
 

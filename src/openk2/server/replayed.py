@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 THOUGHTS = ("thinking", "redacted_thinking", "reasoning", "reasoning_content")
-Message = Mapping[str, Any]
 
 
 def note(kind: object) -> str:

@@ -168,4 +168,4 @@ def test_what_cannot_be_decided_is_refused_soon(pattern: str, problem: str) -> N
     started = time.process_time()
     with pytest.raises(PatternError, match=problem):
         Language([pattern]).shortest()
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < 3

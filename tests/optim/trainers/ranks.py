@@ -81,6 +81,7 @@ def sharded(wanted: bare.Weights, out: Path) -> dict[str, Any]:
     norms = steps(network, network, optimizer, 0, half)
     states = get_optimizer_state_dict(network, optimizer)
     checkpoint.save({"optimizer": states}, checkpoint_id=out / "state")
+    optimizer.zero_grad()  # torch makes state to fill only where there is no gradient
     resumed = bare.make(network)
     state = {"optimizer": get_optimizer_state_dict(network, resumed)}
     checkpoint.load(state, checkpoint_id=out / "state")

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from openk2.grammar.regex.pattern_error import PatternError
-from openk2.grammar.regex.program import Kind, Program
+from openk2.grammar.regex.program import InstructionKind, Program
 
 # Steps of one thread, up to ten microseconds each.
 MAX_WORK = 30_000
@@ -53,10 +53,6 @@ class Automaton:
     def start(self, entry: int) -> int:
         """The state of a program's entry at the beginning of the text."""
         return self._state(self._closure(entry, _AT_START))
-
-    def meeting(self, found: Iterable[int], absent: Iterable[int]) -> int:
-        """The state at the beginning that accepts what all of `found` and none of `absent` do."""
-        return self._state(self.threads(None, found, absent))
 
     def threads(
         self, main: int | None, found: Iterable[int], absent: Iterable[int]
@@ -141,23 +137,23 @@ class Automaton:
             self._spend(1)
             code = self._code[at]
             more: Obligations | None = owed
-            if code.kind is Kind.MATCH:
+            if code.kind is InstructionKind.MATCH:
                 found[(_ENDED if ended else at, owed)] = None
-            elif code.kind is Kind.CHARS:
+            elif code.kind is InstructionKind.CHARS:
                 if not ended:
                     found[(at, owed)] = None
                 continue
-            elif code.kind is Kind.LOOK:
+            elif code.kind is InstructionKind.LOOK:
                 sub = self._state(self._closure(code.sub, before))
                 more = self._kept({*owed, (code.negated, sub)})
-            elif code.kind is Kind.BOUNDARY:
+            elif code.kind is InstructionKind.BOUNDARY:
                 word = self._state(self._closure(self._program.word, before))
                 is_outside = before != _AFTER_WORD
                 more = self._kept({*owed, (is_outside == code.negated, word)})
-            if more is None or (code.kind is Kind.START and before != _AT_START):
+            if more is None or (code.kind is InstructionKind.START and before != _AT_START):
                 continue
             for after in reversed(code.nexts):
-                one = (after, more, ended or code.kind is Kind.END)
+                one = (after, more, ended or code.kind is InstructionKind.END)
                 if one not in seen:
                     seen.add(one)
                     pending.append(one)

@@ -25,9 +25,9 @@ from openk2.grammar.regex.characters import (
 )
 from openk2.grammar.regex.pattern_error import PatternError
 from openk2.grammar.regex.syntax import (
+    Alternation,
     Boundary,
     Chars,
-    Choice,
     End,
     Look,
     Node,
@@ -115,7 +115,7 @@ class _Parser:
         branches = [self._sequence()]
         while self._take("|"):
             branches.append(self._sequence())
-        return branches[0] if len(branches) == 1 else Choice(tuple(branches))
+        return branches[0] if len(branches) == 1 else Alternation(tuple(branches))
 
     def _sequence(self) -> Node:
         items: list[Node] = []

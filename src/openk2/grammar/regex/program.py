@@ -12,9 +12,9 @@ from enum import Enum, auto
 from openk2.grammar.regex.characters import ANY, WORD, WRITABLE, Characters
 from openk2.grammar.regex.pattern_error import PatternError
 from openk2.grammar.regex.syntax import (
+    Alternation,
     Boundary,
     Chars,
-    Choice,
     End,
     Look,
     Node,
@@ -28,7 +28,7 @@ from openk2.grammar.regex.syntax import (
 MAX_INSTRUCTIONS = 20_000
 
 
-class Kind(Enum):
+class InstructionKind(Enum):
     """What an instruction does."""
 
     CHARS = auto()
@@ -44,7 +44,7 @@ class Kind(Enum):
 class Instruction:
     """nexts: where it goes on. mask: bit k for class k of characters. sub: a look-ahead's entry."""
 
-    kind: Kind
+    kind: InstructionKind
     nexts: tuple[int, ...] = ()
     mask: int = 0
     sub: int = -1
@@ -119,8 +119,8 @@ class Program:
         self.has_boundary = any(isinstance(part, Boundary) for part in every)
         self.alphabet = Alphabet(p.characters for p in every if isinstance(p, Chars))
         self.instructions: list[Instruction] = []
-        self.match = self._add(Instruction(Kind.MATCH, mask=self.alphabet.every))
-        self.word = self._add(Instruction(Kind.CHARS, (self.match,), self.alphabet.word))
+        self.match = self._add(Instruction(InstructionKind.MATCH, mask=self.alphabet.every))
+        self.word = self._add(Instruction(InstructionKind.CHARS, (self.match,), self.alphabet.word))
         self.searches = [self._search(tree) for tree in trees]
 
     def _add(self, instruction: Instruction) -> int:
@@ -133,8 +133,8 @@ class Program:
         entry = self._compiled(tree, self.match)
         if is_anchored(tree):
             return entry
-        skip = self._add(Instruction(Kind.CHARS, mask=self.alphabet.every))
-        begin = self._add(Instruction(Kind.SPLIT, (entry, skip)))
+        skip = self._add(Instruction(InstructionKind.CHARS, mask=self.alphabet.every))
+        begin = self._add(Instruction(InstructionKind.SPLIT, (entry, skip)))
         self.instructions[skip].nexts = (begin,)
         return begin
 
@@ -142,34 +142,36 @@ class Program:
         """The entry of a node that goes on at `after`."""
         if isinstance(node, Chars):
             mask = self.alphabet.mask(node.characters)
-            return self._add(Instruction(Kind.CHARS, (after,), mask))
+            return self._add(Instruction(InstructionKind.CHARS, (after,), mask))
         if isinstance(node, Sequence):
             for item in reversed(node.items):
                 after = self._compiled(item, after)
             return after
-        if isinstance(node, Choice):
+        if isinstance(node, Alternation):
             branches = tuple(self._compiled(branch, after) for branch in node.branches)
-            return self._add(Instruction(Kind.SPLIT, branches))
+            return self._add(Instruction(InstructionKind.SPLIT, branches))
         if isinstance(node, Repeat):
             return self._repeated(node, after)
         if isinstance(node, Look):
             sub = self._compiled(node.item, self.match)
-            return self._add(Instruction(Kind.LOOK, (after,), sub=sub, negated=node.negated))
+            return self._add(
+                Instruction(InstructionKind.LOOK, (after,), sub=sub, negated=node.negated)
+            )
         if isinstance(node, Boundary):
-            return self._add(Instruction(Kind.BOUNDARY, (after,), negated=node.negated))
+            return self._add(Instruction(InstructionKind.BOUNDARY, (after,), negated=node.negated))
         assert isinstance(node, Start | End)
-        kind = Kind.START if isinstance(node, Start) else Kind.END
+        kind = InstructionKind.START if isinstance(node, Start) else InstructionKind.END
         return self._add(Instruction(kind, (after,)))
 
     def _repeated(self, node: Repeat, after: int) -> int:
         entry = after
         if node.most is None:
-            entry = self._add(Instruction(Kind.SPLIT))
+            entry = self._add(Instruction(InstructionKind.SPLIT))
             self.instructions[entry].nexts = (self._compiled(node.item, entry), after)
         else:
             for _ in range(node.most - node.least):
                 body = self._compiled(node.item, entry)
-                entry = self._add(Instruction(Kind.SPLIT, (body, after)))
+                entry = self._add(Instruction(InstructionKind.SPLIT, (body, after)))
         for _ in range(node.least):
             entry = self._compiled(node.item, entry)
         return entry

@@ -5,7 +5,7 @@ their spellings.
 """
 
 from openk2.grammar.regex.characters import WRITABLE, Characters, complement, intersection
-from openk2.grammar.regex.syntax import Chars, Choice, Node, Repeat, Sequence
+from openk2.grammar.regex.syntax import Alternation, Chars, Node, Repeat, Sequence
 
 _ESCAPES = {8: "b", 9: "t", 10: "n", 12: "f", 13: "r", 0x22: '"', 0x5C: r"\\"}
 _PLAIN = intersection(WRITABLE, complement(tuple((point, point) for point in sorted(_ESCAPES))))
@@ -18,7 +18,7 @@ def quoted(node: Node) -> str:
         return quoted_set(node.characters)
     if isinstance(node, Sequence):
         return "".join(map(quoted, node.items))
-    if isinstance(node, Choice):
+    if isinstance(node, Alternation):
         return f"(?:{'|'.join(map(quoted, node.branches))})"
     assert isinstance(node, Repeat), node
     return repeated(quoted(node.item), node.least, node.most)

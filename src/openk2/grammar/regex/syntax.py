@@ -21,7 +21,7 @@ class Sequence:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Alternation:
     """One of these."""
 
     branches: "tuple[Node, ...]"
@@ -61,7 +61,7 @@ class Boundary:
     negated: bool
 
 
-Node = Chars | Sequence | Choice | Repeat | Look | Start | End | Boundary
+Node = Chars | Sequence | Alternation | Repeat | Look | Start | End | Boundary
 NOTHING = Sequence(())
 
 
@@ -69,7 +69,7 @@ def children(node: Node) -> tuple[Node, ...]:
     """The parts of a node."""
     if isinstance(node, Sequence):
         return node.items
-    if isinstance(node, Choice):
+    if isinstance(node, Alternation):
         return node.branches
     return (node.item,) if isinstance(node, Repeat | Look) else ()
 
@@ -92,6 +92,6 @@ def is_anchored(node: Node) -> bool:
         if first is None:
             return False
         node = first
-    if isinstance(node, Choice):
+    if isinstance(node, Alternation):
         return bool(node.branches) and all(map(is_anchored, node.branches))
     return isinstance(node, Start)

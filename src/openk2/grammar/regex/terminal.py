@@ -16,8 +16,8 @@ from openk2.grammar.regex.quoted import NO_TEXT, quoted, quoted_set, repeated
 from openk2.grammar.regex.states import text_of_states
 from openk2.grammar.regex.syntax import (
     NOTHING,
+    Alternation,
     Boundary,
-    Choice,
     End,
     Look,
     Node,
@@ -136,7 +136,7 @@ class _Writer:
             return self._looked(item, rest, at_start)
         if isinstance(item, Row):
             return self._language((*item.items, *rest), at_start)
-        if isinstance(item, Choice):
+        if isinstance(item, Alternation):
             return self._any([(branch, *rest) for branch in item.branches], at_start)
         if isinstance(item, Repeat) and item.most is not None and item.most <= MAX_WRITTEN_OUT:
             counts = range(item.least, item.most + 1)
@@ -180,7 +180,7 @@ def _is_nullable(node: Node) -> bool:
     """Whether a plain node matches nothing too."""
     if isinstance(node, Row):
         return all(map(_is_nullable, node.items))
-    if isinstance(node, Choice):
+    if isinstance(node, Alternation):
         return any(map(_is_nullable, node.branches))
     return isinstance(node, Repeat) and (node.least == 0 or _is_nullable(node.item))
 

@@ -4,32 +4,36 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
-from openk2.protocol import MAX_LOGPROBS, SAMPLING_SETTINGS, Sampling, bounds_of
+from openk2.protocol import (
+    BIAS_BOUNDS,
+    MAX_LOGPROBS,
+    SAMPLING_SETTINGS,
+    Bounds,
+    Sampling,
+    bounds_of,
+)
 
 MAX_CHOICES = 128
 MAX_STOPS = 16
-MAX_BIAS = 100
 
 TokenIdText = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
-Bias = Annotated[float, Field(ge=-MAX_BIAS, le=MAX_BIAS)]
+Bias = Annotated[float, Field(ge=BIAS_BOUNDS.least, le=BIAS_BOUNDS.most)]
 Stop = Annotated[str, Field(min_length=1)]
 Stops = Annotated[list[Stop], Field(max_length=MAX_STOPS)]
 TopLogprobs = Annotated[int, Field(ge=0, le=MAX_LOGPROBS)]
 
-# The settings whose JSON is not their Python value: clients of vLLM switch top_k off with -1, keys
-# of a JSON object are strings, and a seed must fit the 64 bits of torch's generators.
-JSON_FORMS: dict[str, Any] = {
-    "top_k": (int | None, Field(None, ge=-1, lt=2**31)),
-    "logit_bias": (dict[TokenIdText, Bias] | None, None),
-    "seed": (int | None, Field(None, ge=-(2**63), lt=2**63)),
-}
-
 
 def sampling_field(name: str) -> tuple[Any, Any]:
     """A setting of `Sampling` as pydantic takes it: its type or null, and its bounds."""
+    if name == "logit_bias":
+        # The keys of a JSON object are strings, token ids too.
+        return dict[TokenIdText, Bias] | None, None
     bounds = bounds_of(name)
     if bounds is None:
-        raise TypeError(f"{name} of Sampling has no bounds: give it some, or a form in JSON_FORMS")
+        raise TypeError(f"{name} of Sampling has no bounds: give it some, or a JSON form here")
+    if name == "top_k":
+        # Clients of vLLM switch it off with -1.
+        bounds = Bounds(least=-1, most=bounds.most)
     declared = get_type_hints(Sampling)[name]
     return declared | None, Field(None, ge=bounds.least, le=bounds.most, gt=bounds.above)
 
@@ -57,7 +61,7 @@ else:
         "SamplingFields",
         # Strict: "false" is not false, and true is not 1 token.
         __config__=ConfigDict(extra="allow", strict=True),
-        **{name: JSON_FORMS.get(name) or sampling_field(name) for name in SAMPLING_SETTINGS},
+        **{name: sampling_field(name) for name in SAMPLING_SETTINGS},
     )
 
 

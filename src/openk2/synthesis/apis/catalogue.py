@@ -114,7 +114,8 @@ class Catalogue:
         for second in itertools.chain.from_iterable(self.by_provider.values()):
             for field in second.fields:
                 words = field.words.split()
-                if not field.required or field.kind not in _LINKING or len(words) < 2:
+                scalar = field.type in ("string", "integer", "number")
+                if not (field.required and scalar and field.kind in _LINKING) or len(words) < 2:
                     continue
                 noun = singular(words[-2])
                 for first in self.by_noun.get((second.provider, noun), ())[:6]:

@@ -23,7 +23,7 @@ _CUT = word_set(
     "that which if when where by using based via so as given identified according including "
     "matching whose who used into through per without under than then until because while after "
     "before within having belonging related associated available owned and or but along "
-    "containing regarding across during you we only"
+    "containing regarding across during you we only that's what's it's"
 )
 _LINKS = word_set("for in of from to on with at about against between")
 _DETERMINERS = word_set(

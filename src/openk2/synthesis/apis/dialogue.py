@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Literal
 
-from openk2.synthesis.apis.catalogue import Catalogue, Purpose, overlaps, purpose
+from openk2.synthesis.apis.catalogue import Catalogue, CatalogueError, Purpose, overlaps, purpose
 from openk2.synthesis.apis.declaring import Tool, declare
 from openk2.synthesis.apis.operation import Operation
 from openk2.synthesis.apis.outcomes import Outcome
@@ -17,6 +17,7 @@ from openk2.synthesis.values import Split
 Kind = Literal["single", "parallel", "sequence", "missing", "ambiguous", "refused", "none_needed",
                "error", "answer", "talk"]  # fmt: skip
 _MOST_DECLARED = 700
+_MOST_DRAWS = 200
 # Tools of these classes might answer a question of common knowledge.
 _KNOWING = frozenset({"read", "compute", "check", "convert", "translate", "count"})
 _COMMON = frozenset({"the", "of", "a", "an", "in", "to", "i", "you", "me", "what", "is", "do"})
@@ -118,14 +119,17 @@ class Dialogue:
 
     def draw_tool(self, *, required: bool = False) -> Tool:
         """A tool to call: one declared before, or a new one. `required`: with such a parameter."""
-        for _ in range(200):
+        for _ in range(_MOST_DRAWS):
             if self.tools and self.rng.random() < 0.35:
                 tool: Tool | None = self.rng.choice(self.tools)
             else:
                 tool = self.add(self._drawn(required))
             if tool and (not required or any(p.field.required for p in tool.parameters)):
                 return tool
-        raise RuntimeError("no tool with a required parameter in 200 draws; read more APIs")
+        raise CatalogueError(
+            f"no usable tool in {_MOST_DRAWS} draws from {len(self.catalogue.by_provider)} "
+            f"providers: read more API descriptions"
+        )
 
     def _drawn(self, required: bool) -> Operation:
         for _ in range(20):

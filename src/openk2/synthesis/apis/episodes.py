@@ -14,12 +14,15 @@ from openk2.synthesis.apis.dialogue import Call, Dialogue, Kind
 from openk2.synthesis.apis.operation import Operation
 from openk2.synthesis.apis.outcomes import draw_failure, draw_outcome, plain_deed
 from openk2.synthesis.apis.stating import Argument, argument_of, draw_argument, draw_value, phrase
-from openk2.synthesis.apis.wishes import deed, wish
+from openk2.synthesis.apis.wishes import closed, deed, wish
 from openk2.synthesis.apis.wording import is_plural
 from openk2.synthesis.facts import fact
 from openk2.synthesis.requests import listed
 from openk2.synthesis.smalltalk import smalltalk, thanks
 from openk2.synthesis.unknown import unknown
+
+# A catalogue of very few operations may have no second one to call.
+_MOST_DRAWS = 30
 
 Episode = Callable[[Dialogue], None]
 
@@ -42,19 +45,24 @@ def parallel(dialogue: Dialogue) -> None:
         "string", "integer", "number") and not call.arguments[0].parameter.field.enum \
             and rng.random() < 0.6:  # fmt: skip
         return _same_tool(dialogue, call, count)
-    calls = [call]
-    while len(calls) < min(count, 3):
-        calls.append(_draw_call(dialogue, [c.tool for c in calls]))
+    tools = {call.tool.name: call.tool}
+    for _ in range(_MOST_DRAWS):
+        if len(tools) < min(count, 3):
+            tool = dialogue.draw_tool()
+            tools[tool.name] = tool
+    calls = [call, *(_draw_call(dialogue, tool) for tool in list(tools.values())[1:])]
+    if len(calls) == 1:
+        dialogue.user(wish(rng, call.tool.operation, call.arguments))
+        return _fulfil(dialogue, "single", call)
     texts = [wish(rng, c.tool.operation, c.arguments, bare=True) for c in calls]
     joint = rng.choice((" Also, ", " And ", "\n", " Then ", " Besides, ", " After that, ", " "))
     if rng.random() < 0.2:
         text = "\n".join(f"{n}. {t}" for n, t in enumerate(texts, 1))
     else:
-        closed = [t if t[-1] in ".?!" else f"{t}." for t in texts]
-        rest = closed[1:]
+        first, *rest = [closed(t) for t in texts]
         if joint.strip() and joint != "\n":
             rest = [_lowered(t) for t in rest]
-        text = joint.join([closed[0], *rest])
+        text = joint.join([first, *rest])
     dialogue.user(text)
     return _fulfil(dialogue, "parallel", *calls)
 
@@ -84,8 +92,9 @@ def sequence(dialogue: Dialogue) -> None:
                        f"with that {words}", f"with the {words} you get"))  # fmt: skip
     start = wish(rng, first.operation, asked, bare=True)
     if "\n" in start or start.endswith("?") or ". " in start or "? " in start:
-        whole = start if start[-1] in ".?" else f"{start}."
-        dialogue.user(f"{whole} {rng.choice(('Then', 'After that,', 'Next,'))} {step} {uses}.")
+        dialogue.user(
+            f"{closed(start)} {rng.choice(('Then', 'After that,', 'Next,'))} {step} {uses}."
+        )
     else:
         dialogue.user(_in_one(rng, start.rstrip("."), step, uses))
     dialogue.call("sequence", one)
@@ -272,20 +281,18 @@ def _same_tool(dialogue: Dialogue, call: Call, count: int) -> None:
     for argument in found.values():
         outcome = draw_outcome(rng, dialogue.split, call.tool, [argument])
         answer = f"For {argument.facts[0].said}: {_lowered(outcome.answer)}"
-        calls.append(Call(call.tool, [argument], replace(outcome, answer=answer)))
+        calls.append(Call(call.tool, [argument], replace(outcome, answer=answer, named="")))
     values = listed([a.facts[0].said for a in found.values()])
     forms = (f"for {words} {values}", f"with {words} {values}, each", f"once for each {words}: "
              f"{values}", f"for these: {values} ({words})")  # fmt: skip
-    lead = wish(rng, call.tool.operation, [], bare=True).rstrip(".?! ")
-    dialogue.user(f"{lead} {rng.choice(forms)}.")
+    lead = wish(rng, call.tool.operation, [], bare=True)
+    mark = "?" if lead[-1] == "?" else "."
+    dialogue.user(f"{lead.rstrip('.?! ')} {rng.choice(forms)}{mark}")
     _fulfil(dialogue, "parallel", *calls)
 
 
-def _draw_call(dialogue: Dialogue, avoid: list[Tool] | None = None, tool: Tool | None = None) \
-        -> Call:  # fmt: skip
-    while tool is None:
-        drawn = dialogue.draw_tool()
-        tool = drawn if drawn not in (avoid or []) else None
+def _draw_call(dialogue: Dialogue, tool: Tool | None = None) -> Call:
+    tool = tool or dialogue.draw_tool()
     arguments = dialogue.draw_arguments(tool)
     outcome = draw_outcome(dialogue.rng, dialogue.split, tool, arguments)
     return Call(tool, arguments, outcome)
@@ -293,12 +300,15 @@ def _draw_call(dialogue: Dialogue, avoid: list[Tool] | None = None, tool: Tool |
 
 def _fulfil(dialogue: Dialogue, kind: Kind, *calls: Call) -> None:
     dialogue.call(kind, *calls)
-    dialogue.say(" ".join(call.outcome.answer for call in calls), "answer")
+    told = [call.outcome.answer for call in calls]
+    if len(calls) > 1:
+        told = [call.outcome.named or call.outcome.answer for call in calls]
+    dialogue.say(" ".join(told), "answer")
 
 
 def _phrases(dialogue: Dialogue, arguments: list[Argument]) -> str:
     said = [phrase(dialogue.rng, fact) for a in arguments for fact in a.facts]
-    return " ".join(text.removeprefix("and ") for text in said)
+    return " ".join(f"with {text[4:]}" if text.startswith("and ") else text for text in said)
 
 
 def _declare_link(dialogue: Dialogue, link: Link) -> tuple[Tool, Tool, Argument] | None:

@@ -100,6 +100,7 @@ _HINTS = (
     ("unique id", "code"), (" id ", "code"), ("id of", "code"), ("name of", "name"),
     ("country", "country"), ("language", "language"), ("text", "phrase"), ("message", "phrase"),
 )  # fmt: skip
+_STRONG = (("phone number", "phone"), ("email address", "email"), ("postal code", "zip"))
 _STRING_KIND = {word: kind for kind, words in _STRINGS for word in words.split()}
 _NUMBER_KIND = {word: kind for kind, words in _NUMBERS for word in words.split()}
 
@@ -141,6 +142,8 @@ def _string_kind(words: list[str], description: str) -> str:
     if words[-1] == "zone" and "time" in words:
         return "zone"
     found = _looked_up(words, _STRING_KIND)
+    if found == "code" and words[-1] not in ("id", "ids", "uuid", "key"):
+        found = next((kind for mark, kind in _STRONG if mark in description), found)
     return found or next((kind for mark, kind in _HINTS if mark in description), "word")
 
 

@@ -30,6 +30,7 @@ _ERRORS = ("service unavailable", "connection timed out", "permission denied", "
            "rate limit exceeded", "not authorized", "quota exhausted", "the server is down",
            "maintenance in progress", "request too large", "access denied")  # fmt: skip
 _IDENTIFYING = word_set("name title code uuid person username email big product city")
+_CLAUSES = word_set("is has can are was will should use allow show include requires supports have")
 _NO_FACTS = word_set("success ok error errors message code result kind data response request")
 _BAD_VALUES = ("{w} {v} not found", "unknown {w} {v}", "invalid {w}: {v}", "no match for {w} {v}",
                "{w} {v} does not exist", "the {w} {v} is not valid")  # fmt: skip
@@ -37,11 +38,15 @@ _BAD_VALUES = ("{w} {v} not found", "unknown {w} {v}", "invalid {w}: {v}", "no m
 
 @dataclass(frozen=True)
 class Outcome:
-    """A tool message's content, the sentence that tells it, and its facts as (words, value)."""
+    """A tool message's content, the sentence that tells it, and its facts as (words, value).
+
+    named: a sentence that also says what it is about, for an answer that tells several results.
+    """
 
     content: str
     answer: str
     facts: tuple[tuple[str, str], ...] = ()
+    named: str = ""
 
 
 def draw_outcome(
@@ -110,12 +115,17 @@ def _shown(value: Any) -> str:
     return ("true" if value else "false") if isinstance(value, bool) else str(value)
 
 
+def _subject(words: str) -> str:
+    """Words as a sentence's subject, in quotes where they are a clause: "is paid"."""
+    return f'"{words}"' if words.split()[0] in _CLAUSES else words
+
+
 def _clauses(told: Sequence[tuple[str, Any]]) -> str:
     parts = []
     for words, value in told:
         be = "are" if is_plural(words.split()[-1]) else "is"
-        the = "" if isinstance(value, bool) else "the "
-        parts.append(f"{the}{words} {be} {_shown(value)}")
+        subject = _subject(words) if isinstance(value, bool) else f"the {words}"
+        parts.append(f"{subject} {be} {_shown(value)}")
     return listed(parts)
 
 
@@ -123,13 +133,13 @@ def _single(rng: Random, tool: Tool, body: dict[str, Any], told: list[tuple[str,
     noun = tool.operation.object
     head = object_head(noun)
     plural = is_plural(head)
-    pairs = [f"{words} {_shown(value)}" for words, value in told]
+    pairs = [f"{_subject(words)} {_shown(value)}" for words, value in told]
     clauses = _clauses(told)
     forms = [f"{clauses[0].upper()}{clauses[1:]}.", f"For the {noun}, {clauses}.",
              f"Here {'are' if plural else 'is'} the {noun}: {', '.join(pairs)}.",
              f"The {noun} {'have' if plural else 'has'} {listed(pairs)}."]  # fmt: skip
     facts = tuple((words, _shown(value)) for words, value in told)
-    return Outcome(_wrapped(rng, body, head), rng.choice(forms), facts)
+    return Outcome(_wrapped(rng, body, head), rng.choice(forms), facts, rng.choice(forms[1:]))
 
 
 def _deed(rng: Random, tool: Tool, body: dict[str, Any], told: list[tuple[str, Any]]) -> Outcome:
@@ -185,8 +195,9 @@ def _listing(
         listing = {rng.choice(("results", "items", "data", _snake(head))): listing}
     content = json.dumps(listing) if rng.random() < 0.5 else dumped(rng, listing)
     if not rows:
-        return Outcome(content, rng.choice((f"I found no {noun}.", f"There are no {noun}.",
-                                            f"No {noun} were found.")))  # fmt: skip
+        are, were = ("are", "were") if is_plural(head) else ("is", "was")
+        return Outcome(content, rng.choice((f"I found no {noun}.", f"There {are} no {noun}.",
+                                            f"No {noun} {were} found.")))  # fmt: skip
     told = []
     for row in rows:
         parts = [f"{field.words} {_shown(value)}" for field, value in zip(fields, row, strict=True)]
@@ -199,7 +210,7 @@ def _listing(
     answer = rng.choice(forms if count > 1 else (forms[0], forms[2]))
     facts = tuple((f"{field.words} of {_shown(row[0])}", _shown(value)) for row in rows
                   for field, value in zip(fields[1:], row[1:], strict=True))  # fmt: skip
-    return Outcome(content, answer, facts)
+    return Outcome(content, answer, facts, f"The {noun}: {listed(told)}.")
 
 
 def _snake(text: str) -> str:

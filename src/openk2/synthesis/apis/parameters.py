@@ -25,6 +25,7 @@ _TRANSPORT = word_set(
     "x-ms-client-request-id select expand continuationtoken startingtoken userproject sig appkey "
     "app_key app_id appid _format include_docs access-token tenant-id"
 )
+_BARE = word_set("to from where in by as at on of is has and or since until before after")
 _READ_ONLY_WORDS = word_set("href links link self meta etag cursor next previous")
 
 
@@ -90,6 +91,11 @@ def make_field(name: str, shape: Shape, required: bool, *, nested: bool = True) 
     kind = kind_of(inner.type, words, inner.form, long)
     if kind is None:
         return None
+    if spoken in _BARE:
+        # "The to is 5" is no English, "the to date" is.
+        if kind not in ("date", "iso_time"):
+            return None
+        spoken = f"{spoken} date"
     return Field(plain, spoken, shape.type, kind, description, required, (), items)
 
 

@@ -51,7 +51,10 @@ def argument_of(parameter: Parameter, value: str | int | float) -> Argument:
 
 
 def _joined(outer: str, inner: str) -> str:
-    return inner if set(outer.split()) <= set(inner.split()) else f"{outer} {inner}"
+    """An object's words and a part's: "tax class" and "class name" are tax class name."""
+    if set(outer.split()) <= set(inner.split()):
+        return inner
+    return f"{outer.removesuffix(inner.split()[0]).rstrip()} {inner}".strip()
 
 
 def _fact(rng: Random, split: Split, parameter: Parameter, words: str) -> Fact:

@@ -72,7 +72,7 @@ def wish(
     if not facts or choice < 0.5:
         text = _one_sentence(rng, operation, facts)
     elif choice < 0.66:
-        text = f"{_asked(rng, operation, '')} {sentence(rng, facts)}"
+        text = f"{closed(_asked(rng, operation, ''))} {sentence(rng, facts)}"
     elif choice < 0.76:
         between = rng.choice((", ", "; ", ", "))
         told = pairs(facts, rng.choice((" ", ": ", " = ")), between)
@@ -93,7 +93,12 @@ def _split(rng: Random, operation: Operation, facts: list[Fact]) -> str:
     """Some facts in the request, the others after it."""
     cut = rng.randint(1, len(facts))
     text = _one_sentence(rng, operation, facts[:cut])
-    return f"{text} {sentence(rng, facts[cut:])}" if cut < len(facts) else text
+    return f"{closed(text)} {sentence(rng, facts[cut:])}" if cut < len(facts) else text
+
+
+def closed(text: str) -> str:
+    """A sentence with a mark at its end, so that another may follow."""
+    return text if text[-1] in ".?!" else f"{text}."
 
 
 def _first(rng: Random, facts: list[Fact]) -> str:

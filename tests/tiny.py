@@ -1,0 +1,54 @@
+"""The network shapes that several tests share: small enough for seconds, of every kind of layer."""
+
+from dataclasses import replace
+
+from openk2.architecture import ModelConfig
+
+TINY = ModelConfig(
+    vocab_size=64,
+    hidden_size=32,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    q_lora_rank=16,
+    kv_lora_rank=24,
+    qk_nope_head_dim=8,
+    qk_rope_head_dim=4,
+    v_head_dim=8,
+    intermediate_size=48,
+    moe_intermediate_size=16,
+    n_routed_experts=4,
+    num_experts_per_tok=2,
+    initializer_range=0.2,
+)
+
+# Three layers and a vocabulary's ids: what a dry run plans for.
+PLANNED = replace(
+    TINY,
+    num_hidden_layers=3,
+    kv_lora_rank=8,
+    initializer_range=0.02,
+    bos_token_id=1,
+    eos_token_id=2,
+    pad_token_id=0,
+)
+
+# As small as heads that copy leave room for: model/copying_start.py.
+COPYING = ModelConfig(
+    vocab_size=300,
+    hidden_size=96,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    q_lora_rank=40,
+    kv_lora_rank=80,
+    qk_nope_head_dim=40,
+    qk_rope_head_dim=32,
+    v_head_dim=40,
+    intermediate_size=64,
+    moe_intermediate_size=32,
+    n_routed_experts=4,
+    num_experts_per_tok=2,
+    max_position_embeddings=64,
+    bos_token_id=0,
+    eos_token_id=1,
+    pad_token_id=2,
+)
