@@ -1,8 +1,8 @@
 r"""Pattern -> syntax tree: ECMA-262, as JSON Schema wants it.
 
 Where readers differ about a set of characters (`\d` of Python's `re` knows all scripts, ECMA-262's
-does not), the set that both agree on is taken: what is written passes both. Below a negation it is
-the set that one of them means.
+does not), a set has the characters that both agree on: what is written passes both. Below a
+negation it has all that one of them might mean.
 """
 
 from functools import lru_cache
@@ -12,9 +12,10 @@ from openk2.grammar.regex.characters import (
     DIGITS,
     LAST,
     LINE_ENDS,
+    NO_DIGITS,
+    NO_WORD,
     SPACE,
     SPACE_OF_PYTHON,
-    SYMBOLS,
     WORD,
     Characters,
     complement,
@@ -41,11 +42,6 @@ MAX_LENGTH = 20_000
 MAX_DEPTH = 60
 MAX_REPEAT = 100_000
 
-# What some reader may take for a digit or a letter besides those of ASCII.
-_DOUBTFUL = {
-    "d": complement(union(((0, 0x65F),), ((0x2000, 0x2FFF), (0x3000, 0x9FFF), (0xAC00, 0xD7FF)), ((0x1F000, 0x1FAFF),))),
-    "w": complement(union(((0, 0x7F),), SYMBOLS)),
-}
 _CONTROLS = {"t": 9, "n": 10, "v": 11, "f": 12, "r": 13, "0": 0}
 _CATEGORIES = {
     "Letter": "L",
@@ -231,8 +227,8 @@ class _Parser:
             both = union if wide else intersection
             characters = both(SPACE, SPACE_OF_PYTHON)
         else:
-            narrow = DIGITS if lower == "d" else WORD
-            characters = union(narrow, _DOUBTFUL[lower]) if wide else narrow
+            narrow, others = (DIGITS, NO_DIGITS) if lower == "d" else (WORD, NO_WORD)
+            characters = complement(others) if wide else narrow
         return complement(characters) if letter.isupper() else characters
 
     def _property(self, negated: bool) -> Characters:
