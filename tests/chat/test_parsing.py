@@ -91,11 +91,16 @@ def test_arguments_stream_before_they_are_complete(tokenizer: Tokenizer) -> None
     assert parser.feed(encode(tokenizer, ['{"cmd":'])) == [CallArguments(0, '{"cmd":')]
 
 
-def test_inside_a_json_string_nothing_is_held_back(tokenizer: Tokenizer) -> None:
+def test_inside_a_json_string_a_marker_is_held_back_until_the_string_goes_on(
+    tokenizer: Tokenizer,
+) -> None:
     parser = OutputParser(tokenizer, TOOLS)
     parser.feed(encode(tokenizer, [CALL, "functions.bash:0", ARGS]))
-    for text in ('{"cmd": "a <', "|tool_call", "_end|>"):
-        assert parser.feed(tokenizer.encode(text)) == [CallArguments(0, text)]
+    assert parser.feed(tokenizer.encode('{"cmd": "a <b')) == [CallArguments(0, '{"cmd": "a <b')]
+    for text in ("<|tool_call", "_end|>", ' is a marker"'):
+        assert parser.feed(tokenizer.encode(text)) == []
+    held = '<|tool_call_end|> is a marker"}'
+    assert parser.feed(tokenizer.encode("}")) == [CallArguments(0, held)]
 
 
 # 3: markers spelt as text

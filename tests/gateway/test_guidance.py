@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -214,3 +215,26 @@ def test_an_upstream_is_told_where_the_value_begins_in_the_most_exact_way_that_i
     schemas = [body["json"] for body in told if "json" in body]
     schemas += [json.loads(body["json_schema"]) for body in told if "json_schema" in body]
     assert all(schema == TOOLS[0]["function"]["parameters"] for schema in schemas)
+
+
+@pytest.mark.parametrize("calls", [True, False])
+def test_beside_tools_a_format_leaves_the_choice_to_the_upstream(merged, merged_masks, calls):
+    begun = [merged.special("<|tool_calls_section_begin|>")] if calls else merged.encode("{")
+    inside = Obedient(merged, 3)
+
+    def upstream(done, body):
+        if "structured_outputs" in body:
+            return inside(done, body)
+        # The user's marker is refused, and the rest is asked for with a grammar.
+        return [*([] if done else begun), inside.wrong]
+
+    fake = FakeUpstream(merged, upstream)
+    wanted = replace(
+        demanded("call", parallel_tool_calls=False),
+        tool_choice="auto",
+        response_format=JsonFormat(NESTED),
+    )
+    answer = ask(merged, wanted, fake, masks=merged_masks)[0]
+    assert obeys(answer)
+    assert bool(answer.tool_calls) == calls
+    assert "structured_outputs" not in fake.bodies[0]

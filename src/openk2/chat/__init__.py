@@ -1,5 +1,6 @@
 """Messages to token ids and back: the tokenizer, its training and K2's conversation format."""
 
+from openk2.chat.arguments import argument_problem, read_json, schema_problem
 from openk2.chat.byte_level import require_tokenizers
 from openk2.chat.call_ids import argument_names, call_id
 from openk2.chat.events import (
@@ -18,6 +19,7 @@ from openk2.chat.json_text import JsonState, advance_json
 from openk2.chat.markers import SPECIAL_MARKERS, Marker, SpeltMarkers
 from openk2.chat.parsed import ParsedOutput, join_events, parse_output, parse_output_text
 from openk2.chat.parsing import OutputParser
+from openk2.chat.placing import tool_schemas
 from openk2.chat.rendering import (
     DEFAULT_SYSTEM_PROMPT,
     EncodedChat,
@@ -59,6 +61,7 @@ __all__ = [
     "ToolFormat",
     "advance_json",
     "argument_names",
+    "argument_problem",
     "call_id",
     "canonical_history",
     "encode_chat",
@@ -67,8 +70,11 @@ __all__ = [
     "join_events",
     "parse_output",
     "parse_output_text",
+    "read_json",
     "render",
     "require_tokenizers",
+    "schema_problem",
     "tokenizer_config",
+    "tool_schemas",
     "train_tokenizer",
 ]

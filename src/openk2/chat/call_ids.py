@@ -11,13 +11,19 @@ from typing import Any
 _CANONICAL = re.compile(r"functions\.(?P<name>.+):(?P<number>[0-9]{1,9})", re.DOTALL)
 _NUMBERED = re.compile(r"(?P<name>.+):(?P<number>[0-9]{1,9})", re.DOTALL)
 _BARE_NUMBER = re.compile(r"(?:functions)?[.:_]?(?P<number>[0-9]{1,9})")
+# Ids that clients and other engines make up; they name no tool. A name that merely is not declared
+# is none of them.
+_FOREIGN = re.compile(
+    r"(?:call|tool_?call|toolu|tooluse|chatcmpl-tool|fc)[_-][A-Za-z0-9_-]+"
+    r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=[a-f]*[0-9])[0-9a-f]{16,64}"
+)
 _MANGLED_PREFIX = re.compile(r"functions?[._:/-]?")
 _MANGLED_NUMBER = re.compile(r"[._:/#-]?(?P<number>[0-9]{1,9})")
 
 
 @dataclass(frozen=True)
 class CallName:
-    """The parts of an id. name: None for a bare counter. number: None without a counter."""
+    """The parts of an id. name: None if it names no tool. number: None without a counter."""
 
     name: str | None
     number: int | None
@@ -55,7 +61,7 @@ def read_call_id(text: str, tools: Collection[str]) -> CallName | None:
 
     One leading `functions.` and the last `:IDX` are stripped. Mangled forms are recovered if they
     fit exactly one declared tool: `search:2`, `functions.bash30`, `functions_search_0`, white space
-    inside, a bare `3`.
+    inside, a bare `3`. So are ids of clients, `call_Ab12`, `toolu_01`, which name no tool.
     """
     for name, number in _readings(text.strip()):
         if name in tools:
@@ -67,8 +73,12 @@ def read_call_id(text: str, tools: Collection[str]) -> CallName | None:
     mangled = {*_mangled_readings(text, tools)}
     if len(mangled) == 1:
         return mangled.pop()
+    if mangled:
+        return None
     bare = _BARE_NUMBER.fullmatch(text)
-    return CallName(None, int(bare["number"])) if bare and not mangled else None
+    if bare is not None:
+        return CallName(None, int(bare["number"]))
+    return CallName(None, None) if _FOREIGN.fullmatch(text) else None
 
 
 def name_from_arguments(

@@ -36,6 +36,26 @@ def advance_json(state: JsonState, text: str, start: int, end: int) -> JsonState
     return state
 
 
+def string_end(state: JsonState, text: str) -> tuple[JsonState, int | None]:
+    """Where in the text the open string ends, after its quote; None if it does not.
+
+    state: in the string, at the start of the text. Returns the state at that place, or at the end.
+    """
+    position = 0
+    while position < len(text):
+        if state is JsonState.ESCAPE:
+            state, position = JsonState.STRING, position + 1
+            continue
+        stop = _STRING_STOP.search(text, position)
+        if stop is None:
+            break
+        position = stop.end()
+        if stop[0] == '"':
+            return JsonState.OUTSIDE, position
+        state = JsonState.ESCAPE
+    return state, None
+
+
 def json_keys(text: str) -> frozenset[str] | None:
     """The keys of a JSON object; none for other JSON; None if the text is not JSON."""
     try:

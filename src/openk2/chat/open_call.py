@@ -1,5 +1,6 @@
 """`OpenCall`: the call whose arguments a parser is reading."""
 
+from openk2.chat.call_ids import CallName
 from openk2.chat.json_text import JsonState, advance_json
 
 _JSON_SPACE = " \t\r\n"
@@ -9,13 +10,13 @@ class OpenCall:
     """A call's arguments so far, without the white space around them.
 
     index: the call's position in the response; None until its start was emitted.
-    unplaced_number: a bare counter that was the whole id, until the arguments show the tool.
+    unplaced: what an id said that names no tool, until the arguments show which one is meant.
     json_state: the state after the last character; inside a string a spelt marker is only text.
     """
 
     def __init__(self) -> None:
         self.index: int | None = None
-        self.unplaced_number: int | None = None
+        self.unplaced: CallName | None = None
         self.json_state = JsonState.OUTSIDE
         self._parts: list[str] = []
         self._space: list[str] = []  # white space to drop if the arguments end here
@@ -23,7 +24,7 @@ class OpenCall:
     @property
     def is_dropped(self) -> bool:
         """Whether it calls no declared tool, whatever its arguments."""
-        return self.index is None and self.unplaced_number is None
+        return self.index is None and self.unplaced is None
 
     @property
     def arguments(self) -> str:

@@ -13,6 +13,7 @@ from openk2.chat.events import (
     ToolCall,
 )
 from openk2.chat.parsing import OutputParser
+from openk2.chat.placing import JsonSchema
 from openk2.chat.tokenizer import Tokenizer
 
 
@@ -35,6 +36,7 @@ def parse_output(
     tools: Collection[str],
     *,
     argument_names: Mapping[str, Collection[str]] | None = None,
+    schemas: Mapping[str, JsonSchema] | None = None,
     first_number: int = 0,
     reasoning: bool = False,
 ) -> ParsedOutput:
@@ -43,6 +45,7 @@ def parse_output(
         tokenizer,
         tools,
         argument_names=argument_names,
+        schemas=schemas,
         first_number=first_number,
         reasoning=reasoning,
     )
@@ -54,12 +57,18 @@ def parse_output_text(
     tools: Collection[str],
     *,
     argument_names: Mapping[str, Collection[str]] | None = None,
+    schemas: Mapping[str, JsonSchema] | None = None,
     first_number: int = 0,
     reasoning: bool = False,
 ) -> ParsedOutput:
     """Parse the text of a whole output in which special tokens are spelt."""
     parser = OutputParser(
-        None, tools, argument_names=argument_names, first_number=first_number, reasoning=reasoning
+        None,
+        tools,
+        argument_names=argument_names,
+        schemas=schemas,
+        first_number=first_number,
+        reasoning=reasoning,
     )
     return join_events(parser.feed_text(text) + parser.finish())
 

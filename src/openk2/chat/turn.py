@@ -5,10 +5,10 @@ Sections only separate: a call is whatever is between `<|tool_call_begin|>` and 
 """
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from enum import Enum, auto
 
-from openk2.chat.call_ids import CallNumbers, name_from_arguments, read_call_id
+from openk2.chat.call_ids import CallNumbers, read_call_id
 from openk2.chat.events import (
     CallArguments,
     CallCounts,
@@ -21,6 +21,7 @@ from openk2.chat.events import (
 from openk2.chat.json_text import JsonState, is_json_object, json_keys
 from openk2.chat.markers import Marker
 from openk2.chat.open_call import OpenCall
+from openk2.chat.placing import Placing
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ class _State(Enum):
 
 
 class AssistantTurn:
-    """Reads a turn; parameters and `counts` as in `OutputParser`.
+    """Reads a turn; tools, first_number and `counts` as in `OutputParser`.
 
     events: those that are certain; the caller empties the list.
     finished: whether the turn has ended; nothing may follow.
@@ -42,14 +43,14 @@ class AssistantTurn:
     def __init__(
         self,
         tools: Collection[str],
-        argument_names: Mapping[str, Collection[str]],
+        placing: Placing,
         first_number: int,
     ) -> None:
         self.counts = CallCounts()
         self.events: list[OutputEvent] = []
         self.finished = False
         self._tools = frozenset(tools)
-        self._argument_names = argument_names
+        self._placing = placing
         self._numbers = CallNumbers(first_number)
         self._state = _State.CONTENT
         self._blank: list[str] | None = None  # white space since a marker; None after other text
@@ -153,14 +154,14 @@ class AssistantTurn:
         elif len(self._tools) == 1:
             self._announce_call(next(iter(self._tools)), meant.number)
         else:
-            # A bare counter, and several tools: the complete arguments will show which one.
-            self._call.unplaced_number = meant.number
+            # Of several tools: the complete arguments will show which one.
+            self._call.unplaced = meant
 
     def _announce_call(self, name: str, number: int | None) -> None:
         call_id = self._numbers.give(name, number)
         if call_id != "".join(self._id_text).strip():
             self.counts += CallCounts(recovered=1)
-        self._call.index, self._call.unplaced_number = self._announced, None
+        self._call.index, self._call.unplaced = self._announced, None
         self._announced += 1
         self.events.append(CallStart(self._call.index, call_id, name))
 
@@ -171,8 +172,8 @@ class AssistantTurn:
     def _close_call(self) -> None:
         arguments = self._call.arguments
         keys = json_keys(arguments or "{}")
-        if self._call.unplaced_number is not None:
-            self._place_call(keys or frozenset())
+        if self._call.unplaced is not None:
+            self._place_call(arguments or "{}", self._call.unplaced.number)
             self._emit_arguments(arguments)
         if self._call.index is None:
             return
@@ -181,13 +182,13 @@ class AssistantTurn:
         self.counts += CallCounts(completed=1, invalid_arguments=int(keys is None))
         self.events.append(CallEnd(self._call.index))
 
-    def _place_call(self, keys: Collection[str]) -> None:
-        """Announce a call whose id was a bare counter, by the keys of its arguments."""
-        name = name_from_arguments(keys, self._argument_names)
+    def _place_call(self, arguments: str, number: int | None) -> None:
+        """Announce a call whose id named no tool, by its arguments."""
+        name = self._placing.tool(arguments)
         if name is None or name not in self._tools:
             self._drop_call()
         else:
-            self._announce_call(name, self._call.unplaced_number)
+            self._announce_call(name, number)
 
     def _drop_call(self) -> None:
         self.counts += CallCounts(undeclared=1)

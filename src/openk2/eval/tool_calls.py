@@ -11,12 +11,12 @@ from random import Random
 
 from rich.progress import Progress
 
+from openk2.chat import schema_problem
 from openk2.eval.crowd import map_bounded
 from openk2.eval.score import ToolCallScore
 from openk2.eval.turns import Conversation, ConversationError, Turn, reference_turns
 from openk2.eval.verdict import judge
 from openk2.generation import ChatAnswer, ChatGenerator, ChatRequest, complete
-from openk2.verify import schema_problem
 
 
 async def score_tool_calls(

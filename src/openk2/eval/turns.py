@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from openk2.verify import read_json
+from openk2.chat import read_json
 
 Conversation = Mapping[str, Any]
 Call = tuple[str, Any]

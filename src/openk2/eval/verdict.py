@@ -4,10 +4,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from openk2.chat import ToolCall
+from openk2.chat import ToolCall, argument_problem, read_json
 from openk2.eval.turns import Turn
 from openk2.generation import ChatAnswer
-from openk2.verify import argument_problem, read_json
 
 # The worst first.
 FAULTS = ("needless call", "no call", "wrong tool", "invalid arguments", "wrong arguments",

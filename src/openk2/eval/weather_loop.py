@@ -10,10 +10,10 @@ from typing import Any
 
 from rich.progress import Progress
 
+from openk2.chat import read_json
 from openk2.eval.crowd import map_bounded
 from openk2.eval.tool_loop import tool_loop, transcript
 from openk2.generation import ChatAnswer, ChatGenerator
-from openk2.verify import read_json
 
 MESSAGES: tuple[dict[str, Any], ...] = (
     {"role": "system", "content": "You are Kimi, an AI assistant created by Moonshot AI."},

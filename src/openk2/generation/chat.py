@@ -43,13 +43,13 @@ class ChatRequest(GenerationSettings):
     tool_choice: "none": the answer holds no calls; "required": at least one, and no content;
         a NamedTool: one call of it.
     parallel_tool_calls: False: at most one call.
-    response_format: None: text. Only where the answer holds no calls.
+    response_format: of the content; None: text. Beside tools the answer is such content or calls.
     is_continued: the last message, the assistant's text, is the beginning of the answer; the events
         are what follows it.
     max_tokens: output tokens at most; None is what the context leaves.
 
-    Raises RequestError, with the field in OpenAI's words, for two tools of one name, for a
-    tool_choice that no tool answers to, and for a response_format beside tools.
+    Raises RequestError, with the field in OpenAI's words, for two tools of one name and for a
+    tool_choice that no tool answers to.
     """
 
     messages: Sequence[Mapping[str, Any]]
@@ -74,9 +74,6 @@ class ChatRequest(GenerationSettings):
         if isinstance(choice, NamedTool) and choice.name not in names:
             message = f"tool_choice names the tool {choice.name!r}: declare it in tools"
             raise RequestError(message, "tool_choice")
-        if self.response_format is not None and names and choice != "none":
-            message = 'is set beside tools: send one of the two, or tool_choice "none"'
-            raise RequestError(f"response_format {message}", "response_format")
         if self.is_continued:
             self.check_continued()
 

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any
 
-from openk2.chat import OutputParser, Tokenizer, argument_names, canonical_history, encode_chat
+from openk2.chat import OutputParser, Tokenizer, canonical_history, encode_chat, tool_schemas
 from openk2.generation.chat import ChatEvent, ChatRequest, OutputMasks, PromptRead
 from openk2.generation.chat_reader import ChatReader
 from openk2.generation.encoding import EncodingThreads, refuse_too_long, text_size
@@ -49,10 +49,10 @@ class RenderedChat:
         prompt, call_count = await self._threads.run(self.prompt, request, tools)
         params = self.sampling(request, len(prompt))
         mask = await self.mask(request, params.max_tokens, call_count)
-        names = argument_names(tools)
+        schemas = tool_schemas(tools)
         # A marker is an id that the mask let through; text that spells one is text.
         parser = OutputParser(
-            self.tokenizer, names, argument_names=names, first_number=call_count, spelt_calls=False
+            self.tokenizer, schemas, schemas=schemas, first_number=call_count, spelt_calls=False
         )
         reader = ChatReader(self.tokenizer, parser, request.stop, len(prompt))
         async with aclosing(token_chunks(self.token_generator, prompt, params, mask)) as chunks:

@@ -39,14 +39,16 @@ def demand_of(request: ChatRequest) -> Demand | None:
     choice, wanted = request.tool_choice, request.response_format
     forced = choice not in ("auto", "none")
     tools = () if choice == "none" else tuple(map(declared, request.tools))
+    content: JsonContent | None = None
     if wanted is not None:
-        return JsonContent() if wanted.schema is None else JsonContent(wanted.schema)
+        content = JsonContent() if wanted.schema is None else JsonContent(wanted.schema)
     if isinstance(choice, NamedTool):
         tools = tuple(tool for tool in tools if tool.name == choice.name)
     if not tools:
-        return None
+        return content
     parallel = request.parallel_tool_calls and not isinstance(choice, NamedTool)
-    return ToolCalls(tools, required=forced, parallel=parallel)
+    # A forced call leaves no content that a response format could speak of.
+    return ToolCalls(tools, required=forced, parallel=parallel, content=None if forced else content)
 
 
 def declared(tool: Mapping[str, Any]) -> DeclaredTool:

@@ -1,4 +1,4 @@
-"""What a request demands of its output: calls of declared tools, or JSON content."""
+"""What a request demands of its output: calls of declared tools, JSON content, or either."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,24 +27,25 @@ class DeclaredTool:
 
 
 @dataclass(frozen=True)
+class JsonContent:
+    """Content that is one JSON value; without a schema, any object (`json_object`)."""
+
+    schema: JsonSchema = field(default_factory=lambda: dict(ANY_OBJECT))
+
+
+@dataclass(frozen=True)
 class ToolCalls:
     """Calls of declared tools in K2's tool section.
 
     required: the output starts with a section; otherwise it is free until the model opens one.
     parallel: whether a section may hold several calls. To force one named tool, give that tool
-    alone, required and not parallel.
+    alone, required and not parallel. content: what an output without calls must be; None: any text.
     """
 
     tools: tuple[DeclaredTool, ...]
     required: bool = False
     parallel: bool = True
-
-
-@dataclass(frozen=True)
-class JsonContent:
-    """Content that is one JSON value; without a schema, any object (`json_object`)."""
-
-    schema: JsonSchema = field(default_factory=lambda: dict(ANY_OBJECT))
+    content: JsonContent | None = None
 
 
 Demand = ToolCalls | JsonContent

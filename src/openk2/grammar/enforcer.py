@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from openk2.chat import Tokenizer
-from openk2.grammar.course import ContentCourse, Course, CourseMask, ToolSection, ValueGrammar
+from openk2.grammar.course import (
+    CallsOrContent,
+    ContentCourse,
+    Course,
+    CourseMask,
+    ToolSection,
+    ValueGrammar,
+)
 from openk2.grammar.demand import (
     ANY_OBJECT,
     DeclaredTool,
@@ -68,13 +75,18 @@ class Enforcer:
     def _course(self, demand: Demand, first_number: int) -> Course:
         if isinstance(demand, JsonContent):
             return ContentCourse(self._vocabulary, self._grammar(demand.schema))
-        return ToolSection(
+        optional_content = None if demand.required else demand.content
+        section = ToolSection(
             self._vocabulary,
             self._grammars(demand),
-            required=demand.required,
+            required=demand.required or optional_content is not None,
             parallel=demand.parallel,
             first_number=first_number,
         )
+        if optional_content is None:
+            return section
+        content = ContentCourse(self._vocabulary, self._grammar(optional_content.schema))
+        return CallsOrContent(self._vocabulary, section, content)
 
     def _grammars(self, demand: ToolCalls) -> Mapping[str, ValueGrammar]:
         if not demand.tools:

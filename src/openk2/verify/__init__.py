@@ -4,7 +4,6 @@ It uses the conversation format (`chat`) and raw HTTP, and imports no server: ou
 the outside like any other.
 """
 
-from openk2.verify.arguments import argument_problem, read_json, schema_problem
 from openk2.verify.checks import CHECKS, Check
 from openk2.verify.outcome import CheckOutcome, CheckResult, Report
 from openk2.verify.page import html_page
@@ -31,13 +30,10 @@ __all__ = [
     "Report",
     "RequestsFileError",
     "UnusableEndpointError",
-    "argument_problem",
     "find_model",
     "html_page",
-    "read_json",
     "read_requests",
     "requests_check",
     "result_table",
-    "schema_problem",
     "verify_endpoint",
 ]

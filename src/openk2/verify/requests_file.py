@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from openk2.verify.arguments import argument_problem, schema_problem
+from openk2.chat import argument_problem, schema_problem
 from openk2.verify.checks import Check
 from openk2.verify.outcome import CheckOutcome, judged
 from openk2.verify.wire.endpoint import EndpointFault

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from llguidance import LLMatcher, LLTokenizer
 
 from openk2.grammar.regex import Language, PatternError, string_terminal
+from openk2.grammar.regex.characters import NO_DIGITS, NO_WORD
 
 TEXTS = ["".join(letters) for n in range(5) for letters in itertools.product('ab"', repeat=n)]
 
@@ -168,3 +169,15 @@ def test_what_cannot_be_decided_is_refused_soon(pattern: str, problem: str) -> N
     with pytest.raises(PatternError, match=problem):
         Language([pattern]).shortest()
     assert time.process_time() - started < 3
+
+
+@pytest.mark.parametrize("name", ["d", "w"])
+def test_what_a_negated_set_still_holds_no_reader_takes_for_one(name: str) -> None:
+    kept = {"d": NO_DIGITS, "w": NO_WORD}[name]
+    points = [point for low, high in kept for point in range(low, high + 1)]
+    assert not [hex(point) for point in points if re.match(rf"\{name}", chr(point))]
+    assert not Language([rf"^\{name.upper()}$"]).holds("٣")
+    assert Language([rf"^[^\{name}]$"]).holds("→")
+    # A pattern that may not be found keeps away all that some reader might take for one.
+    assert not Language([], [rf"\{name}"]).holds("٣")
+    assert Language([], [rf"\{name}"]).holds("→ -")

@@ -84,8 +84,6 @@ WEB = {"type": "web_search_20250305", "name": "web_search"}
         ({"tools": [{**TOOLS[0], "strict": True}]}, "tools[0].strict needs"),
         ({"output_config": {"format": {"type": "json_schema", "schema": OBJECT}}},
          "output_config.format"),
-        ({"output_config": {"format": {"type": "json_schema", "schema": {}}}, "tools": TOOLS},
-         "output_config.format is set beside tools"),
         ({"container": "c"}, "container is 'c'"),
         ({"output_format": {"type": "json_schema"}}, "output_format.schema"),
         ({"thread": {"type": "continue"}}, "thread: this server keeps no conversations"),

@@ -338,3 +338,28 @@ def test_forced_calls_come_out_valid_through_the_real_grammar(anthropic, random_
         [block] = answer.content
         assert (answer.stop_reason, block.name) == ("tool_use", "find.it")
         assert block.input["q"] in ("a", "b")
+
+
+@pytest.mark.parametrize("field", ["output_format", "output_config"])
+def test_a_format_beside_tools_gives_a_call_or_json(
+    anthropic, serve, random_tokens, masks, tokenizer, field
+):
+    schema = {**OBJECT, "properties": {"q": {"enum": ["a", "b"]}}, "required": ["q"]}
+    schema["additionalProperties"] = False
+    form = {"type": "json_schema", "schema": schema}
+    fields = {field: form if field == "output_format" else {"format": form}}
+    tools = [{"name": "find.it", "input_schema": schema, "strict": True}]
+    for first, reason in (
+        (tokenizer.special("<|tool_calls_section_begin|>"), "tool_use"),
+        (tokenizer.tokens.index(b"{"), "end_turn"),
+    ):
+        asked = {**body(tools=tools, max_tokens=200), "extra_body": fields}
+        client = anthropic(random_tokens(0, first), masks=masks)
+        answer = client.messages.create(**asked)
+        with client.messages.stream(**asked) as stream:
+            assert shown(stream.get_final_message()) == shown(answer)
+        assert answer.stop_reason == reason
+        for block in answer.content:
+            value = json.loads(block.text) if block.type == "text" else block.input
+            assert value["q"] in ("a", "b")
+        assert [block.type for block in answer.content].count("text") == (reason == "end_turn")

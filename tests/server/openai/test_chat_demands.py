@@ -141,6 +141,34 @@ def test_json_answers_are_json_that_obeys(ask, seed, stream):
     assert (calls, reason) == ([], "stop")
 
 
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("choice", [None, "auto", "required", NAMED, "none"])
+def test_a_format_beside_tools_gives_a_call_or_json_whole_and_streamed(ask, seed, choice):
+    form = {"type": "json_schema", "json_schema": {"name": "w", "schema": WEATHER}}
+    fields = {"tools": TOOLS, "response_format": form}
+    fields |= {} if choice is None else {"tool_choice": choice}
+    content, calls, reason = ask(seed, False, **fields)
+    assert ask(seed, True, **fields) == (content, calls, reason)
+    if calls:
+        assert choice != "none"
+        assert (content, reason) == ("", "tool_calls")
+        check_calls(calls)
+    else:
+        assert choice in (None, "auto", "none")
+        Draft202012Validator(WEATHER).validate(json.loads(content))
+        assert reason == "stop"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_call_that_is_begun_beside_a_format_is_valid_and_alone(ask, tokenizer, seed, stream):
+    begin = tokenizer.special("<|tool_calls_section_begin|>")
+    fields = {"tools": TOOLS, "response_format": {"type": "json_object"}}
+    content, calls, reason = ask(seed, stream, first=begin, **fields)
+    assert (content, reason) == ("", "tool_calls")
+    check_calls(calls)
+
+
 def tool(parameters, **more):
     return [{"type": "function", "function": {"name": "f", "parameters": parameters, **more}}]
 
@@ -172,7 +200,21 @@ FORMAT = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"unique
             "missing",
         ),
         ({"response_format": {"type": "xml"}}, "response_format.type", "json_object"),
-        ({"response_format": {"type": "json_object"}, "tools": TOOLS}, "response_format", "tools"),
+        (
+            {"response_format": FORMAT, "tools": TOOLS},
+            "response_format.json_schema.schema",
+            "uniqueItems",
+        ),
+        (
+            {"response_format": {"type": "json_object"}, "tools": tool(SETS, strict=True)},
+            "tools[0].function.parameters",
+            "#/properties/a/uniqueItems",
+        ),
+        (
+            {"response_format": {"type": "json_object"}, "tools": TOOLS, "max_tokens": 1},
+            "max_tokens",
+            "shortest",
+        ),
     ],
 )
 def test_what_cannot_be_met_is_refused_by_name(client, random_tokens, masks, fields, param, said):

@@ -1,5 +1,6 @@
-"""Outputs being written: one value, a tool section or JSON content."""
+"""Outputs being written: one value, a tool section, JSON content, or either of these."""
 
+from openk2.grammar.course.calls_or_content import CallsOrContent
 from openk2.grammar.course.content import ContentCourse
 from openk2.grammar.course.course import Course
 from openk2.grammar.course.course_mask import CourseMask
@@ -7,6 +8,7 @@ from openk2.grammar.course.section import ToolSection
 from openk2.grammar.course.value_grammar import ValueGrammar, WrittenSchema, written
 
 __all__ = [
+    "CallsOrContent",
     "ContentCourse",
     "Course",
     "CourseMask",

@@ -1,8 +1,8 @@
 r"""Pattern -> syntax tree: ECMA-262, as JSON Schema wants it.
 
 Where readers differ about a set of characters (`\d` of Python's `re` knows all scripts, ECMA-262's
-does not), the set that both agree on is taken: what is written passes both. Below a negation it is
-the set that one of them means.
+does not), a set has the characters that both agree on: what is written passes both. Below a
+negation it has all that one of them might mean.
 """
 
 from functools import lru_cache
@@ -12,6 +12,8 @@ from openk2.grammar.regex.characters import (
     DIGITS,
     LAST,
     LINE_ENDS,
+    NO_DIGITS,
+    NO_WORD,
     SPACE,
     SPACE_OF_PYTHON,
     WORD,
@@ -225,12 +227,8 @@ class _Parser:
             both = union if wide else intersection
             characters = both(SPACE, SPACE_OF_PYTHON)
         else:
-            characters = DIGITS if lower == "d" else WORD
-            if wide:
-                others = (
-                    of_category("Nd") if lower == "d" else union(of_category("L"), of_category("N"))
-                )
-                characters = union(characters, others)
+            narrow, others = (DIGITS, NO_DIGITS) if lower == "d" else (WORD, NO_WORD)
+            characters = complement(others) if wide else narrow
         return complement(characters) if letter.isupper() else characters
 
     def _property(self, negated: bool) -> Characters:

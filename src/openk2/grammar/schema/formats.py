@@ -9,7 +9,9 @@ _DATE = (
 )
 _CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d"
 _TIME = rf"{_CLOCK}:[0-5]\d(?:\.\d{{1,9}})?(?:Z|[+-]{_CLOCK})"
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+# A label has no "--" after two characters: those are encoded, and most codes are wrong (RFC 5891).
+_IN, _OUT = "[A-Za-z0-9-]", "[A-Za-z0-9]"
+_LABEL = f"{_OUT}(?:{_IN}?{_OUT}|{_IN}{{2}}{_OUT}|{_IN}(?:{_OUT}{_IN}|-{_OUT}){_IN}{{0,58}}{_OUT})?"
 _HOST = rf"{_LABEL}(?:\.{_LABEL})*"
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
@@ -39,7 +41,7 @@ FORMATS = {
     "date-time": f"{_DATE}T{_TIME}",
     "duration": rf"P(?:\d+W|{_DAYS}(?:T{_HOURS})?|T{_HOURS})",
     "email": rf"{_ATOM}(?:\.{_ATOM})*@{_HOST}",
-    "hostname": _HOST,
+    "hostname": f"(?=.{{1,253}}$){_HOST}",
     "ipv4": _IPV4,
     "ipv6": _IPV6,
     "uuid": "[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}",

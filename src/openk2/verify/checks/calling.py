@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from openk2.verify.arguments import argument_problem
+from openk2.chat import argument_problem
 from openk2.verify.cases import user, with_schema
 from openk2.verify.decisions import agreement, decisions
 from openk2.verify.outcome import CheckOutcome, judged, skipped

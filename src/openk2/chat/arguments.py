@@ -1,16 +1,17 @@
-"""Whether a call's arguments are valid against the parameters of its tool (JSON Schema)."""
+"""Whether a call's arguments are valid against the parameters of its tool (JSON Schema).
+
+jsonschema is imported inside functions: most who render and parse never validate.
+"""
 
 import json
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jsonschema import Draft202012Validator
-from jsonschema_specifications import REGISTRY
-from referencing.exceptions import Unresolvable
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
 
-META_SCHEMA = Draft202012Validator.META_SCHEMA
 KNOWN_SCHEMAS = 512
 
 
@@ -27,17 +28,22 @@ def schema_problem(schema: Any) -> str | None:
 
     An $id of an older draft, with a fragment, is accepted: the vendor's suite has such schemas.
     """
-    for error in Draft202012Validator(META_SCHEMA, registry=REGISTRY).iter_errors(schema):
+    from jsonschema import Draft202012Validator
+
+    meta_schema = json.dumps(Draft202012Validator.META_SCHEMA)
+    for error in _validator(meta_schema).iter_errors(schema):
         if list(error.absolute_path)[-1:] != ["$id"]:
             return str(error.message)
     return None
 
 
-def argument_problem(arguments: str, schema: Mapping[str, Any]) -> str | None:
+def argument_problem(arguments: str, schema: Mapping[str, Any] | bool) -> str | None:
     """Why arguments are not valid against a JSON Schema (Draft 2020-12); None if they are.
 
     The validators of the last KNOWN_SCHEMAS schemas are kept.
     """
+    from referencing.exceptions import Unresolvable
+
     try:
         value = read_json(arguments)
     except ValueError as error:
@@ -52,7 +58,10 @@ def argument_problem(arguments: str, schema: Mapping[str, Any]) -> str | None:
 
 
 @lru_cache(maxsize=KNOWN_SCHEMAS)
-def _validator(schema: str) -> Draft202012Validator:
+def _validator(schema: str) -> "Draft202012Validator":
+    from jsonschema import Draft202012Validator
+    from jsonschema_specifications import REGISTRY
+
     # With its own registry: the default one would fetch foreign references from the web.
     return Draft202012Validator(json.loads(schema), registry=REGISTRY)
 

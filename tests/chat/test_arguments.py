@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from openk2.verify.arguments import argument_problem, read_json, schema_problem
+from openk2.chat.arguments import argument_problem, read_json, schema_problem
 
 
 @pytest.mark.parametrize(
