@@ -11,17 +11,19 @@ of survivors, 125 at most.
 """
 
 import argparse
+import multiprocessing
 import os
 import random
 import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 import tomllib
 from pathlib import Path
 
+import pytest
+import torch  # noqa: F401 - once, here, rather than in every process that is forked
 from mutations import ROOT, Mutant, mutants_of
 
 KNOWN = Path(__file__).with_name("known_mutants.toml")
@@ -65,14 +67,30 @@ def known() -> list[Mutant]:
     return found
 
 
-def tests_of(mutant: Mutant, root: Path) -> list[str]:
-    """The package's tests, the mirrored file first."""
+def tests_of(mutant: Mutant, root: Path) -> list[list[str]]:
+    """The package's test files in two groups: the mirrored file, then the others."""
     source = Path(mutant.path).relative_to("src/openk2")
     mirrored = Path("tests") / source.parent / f"test_{source.stem}.py"
     folders = PACKAGES[mutant.package][1]
-    files = [str(f.relative_to(root)) for d in folders for f in sorted((root / d).rglob("test_*"))]
-    files = [name for name in files if name.endswith(".py")]
-    return sorted(files, key=lambda name: name != str(mirrored))
+    files = [f for folder in folders for f in sorted((root / folder).rglob("test_*.py"))]
+    names = [str(file.relative_to(root)) for file in files]
+    first = [name for name in names if name == str(mirrored)]
+    others = [name for name in names if name != str(mirrored)]
+    return [group for group in (first, others) if group]
+
+
+def in_this_process(arguments: list[str], root: Path, limit: int, output: Path) -> None:
+    """Run pytest in a process just forked, within `limit` seconds of processor time."""
+    # Processor time: on a busy machine the clock would kill what the tests did not.
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+    with output.open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    os.chdir(root)
+    os.environ["PYTHONPATH"] = str(root / "src")
+    os.environ.setdefault("OPENK2_SHARED", str(ROOT.parent / "shared"))
+    sys.path[:0] = [str(root / "src"), str(root)]
+    sys.exit(int(pytest.main(arguments)))
 
 
 def run(mutant: Mutant, root: Path, limit: int) -> str | None:
@@ -80,33 +98,37 @@ def run(mutant: Mutant, root: Path, limit: int) -> str | None:
     file = root / mutant.path
     original = file.read_text()
     file.write_text(mutant.source)
-    flags = ["-x", "-q", "-p", "no:cacheprovider", "--tb=no", "-m", "not slow"]
-    command = [sys.executable, "-m", "pytest", *flags, *tests_of(mutant, root)]
-    environment = {**os.environ, "PYTHONPATH": str(root / "src"), "OMP_NUM_THREADS": "1"}
-    environment.setdefault("OPENK2_SHARED", str(ROOT.parent / "shared"))
-
-    def limited() -> None:
-        # Processor time: on a busy machine the clock would kill what the tests did not.
-        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
-
     try:
-        done = subprocess.run(
-            command,
-            cwd=root,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=10 * limit,
-            preexec_fn=limited,
-        )
-    except subprocess.TimeoutExpired:
-        return f"no end in {10 * limit} s"
+        # Groups in turn, since importing a package's test files takes longer than most tests do.
+        verdicts = (failure(names, root, limit) for names in tests_of(mutant, root))
+        return next((verdict for verdict in verdicts if verdict), None)
     finally:
         file.write_text(original)
-    if done.returncode == 0:
+
+
+def failure(tests: list[str], root: Path, limit: int) -> str | None:
+    """The first test of these files that fails, or what ended pytest; None if all pass."""
+    output = root / "output.txt"
+    flags = ["-x", "-q", "-p", "no:cacheprovider", "--tb=no", "-m", "not slow"]
+    # Forked, so that torch is imported once. openk2 is imported after the fork.
+    process = multiprocessing.get_context("fork").Process(
+        target=in_this_process, args=([*flags, *tests], root, limit, output)
+    )
+    process.start()
+    process.join(10 * limit)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+    # 5: every test of the files is slow.
+    if process.exitcode in (0, 5):
         return None
-    lines = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return lines[0].split(" - ")[0].split("::")[-1] if lines else f"status {done.returncode}"
+    text = output.read_text()
+    lines = [line for line in text.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    if lines:
+        return lines[0].split(" - ")[0].split("::")[-1]
+    if process.exitcode is not None and process.exitcode > 0:
+        raise SystemExit(f"pytest did not run, status {process.exitcode}:\n{text[-2000:]}")
+    return f"signal {-(process.exitcode or 0)}"
 
 
 def main() -> None:

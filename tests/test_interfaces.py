@@ -11,11 +11,6 @@ import pytest
 import openk2
 
 ROOT = Path(openk2.__file__).parent
-# Imports from inside another package that still have to go, as "importing package: module". This
-# list only gets shorter.
-INSIDE: set[str] = set()
-# Class names that still stand for several things. This list only gets shorter.
-SHARED_NAMES = {"Dialogue", "Outcome", "Parameter", "Tool"}
 
 
 def package_of(file: Path) -> str:
@@ -58,8 +53,7 @@ def test_packages_import_only_the_public_names_of_each_other() -> None:
             package, *inside = module.removeprefix("openk2.").split(".")
             if package != own and (inside or name not in names[package]):
                 found[f"{own or 'openk2'}: {module}"].append(f"{file.name} imports {name}")
-    assert {key: value for key, value in found.items() if key not in INSIDE} == {}
-    assert INSIDE - found.keys() == set(), "remove these from INSIDE: they are gone"
+    assert found == {}
 
 
 def test_no_class_name_means_two_things() -> None:
@@ -69,8 +63,7 @@ def test_no_class_name_means_two_things() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 defined[node.name].append(str(file.relative_to(ROOT)))
     twice = {name: files for name, files in defined.items() if len(files) > 1}
-    assert {name: files for name, files in twice.items() if name not in SHARED_NAMES} == {}
-    assert SHARED_NAMES - twice.keys() == set(), "remove these from SHARED_NAMES: they are gone"
+    assert twice == {}
 
 
 @pytest.mark.parametrize("package", sorted(init.parent.name for init in ROOT.glob("*/__init__.py")))

@@ -68,9 +68,9 @@ def check_room(
 def read_rows(checkpoint: StoredCheckpoint, held: Mapping[str, tuple[Tensor, int]]) -> None:
     """Fill what a process holds of a network; what it does not hold is not read.
 
-    held: by parameter or buffer, rows of it in one piece and the number of the first; of a stack of
-    experts a row is an expert. Of a matrix whose rows are not all here the whole is read for a
-    moment. Raises CheckpointError.
+    held: by parameter or buffer, rows of it in one piece, [n, in] or a vector's [n], and the number
+        of the first; of a stack of experts, [n, out, in], a row is an expert.
+    Of a matrix whose rows are not all here the whole is read for a moment. Raises CheckpointError.
     """
     for published in published_tensors(checkpoint.config):
         if published.parameter not in held:

@@ -36,7 +36,10 @@ class PublishedTensor:
         return self.name.endswith("e_score_correction_bias")
 
     def of(self, state: Mapping[str, Tensor]) -> Tensor:
-        """This tensor's own memory in a model's state dict."""
+        """This tensor's own memory in a model's state dict, in its `shape`.
+
+        state: parameters by name. Of a stack of experts [experts, out, in] it is one expert's part.
+        """
         parameter = state[self.parameter]
         return parameter if self.expert is None else parameter[self.expert]
 

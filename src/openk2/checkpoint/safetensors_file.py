@@ -59,7 +59,7 @@ class StoredTensor:
     begin: int
 
     def read(self) -> Tensor:
-        """A new CPU tensor in the stored dtype."""
+        """A new CPU tensor in the stored shape and dtype."""
         tensor = torch.empty(self.spec.shape, dtype=DTYPES[self.spec.dtype])
         self.read_into(tensor)
         return tensor
@@ -79,7 +79,7 @@ class StoredTensor:
 
 
 def tensor_bytes(tensor: Tensor) -> memoryview:
-    """The bytes of a contiguous CPU tensor, shared with it."""
+    """The bytes of a contiguous CPU tensor of any shape and dtype, shared with it."""
     return tensor.detach().view(-1).view(torch.uint8).numpy().data
 
 

@@ -33,7 +33,10 @@ class TensorSource(Protocol):
     def config(self) -> ModelConfig: ...
 
     def tensor(self, published: PublishedTensor) -> Tensor:
-        """The tensor, unquantized, in any float dtype, on any device; read only."""
+        """The tensor in its published shape, read only.
+
+        It is unquantized, in any float dtype, on any device.
+        """
         ...
 
 
@@ -72,7 +75,10 @@ class Format:
         return published.specs(self.block, name)
 
     def encode(self, published: PublishedTensor, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """The stored tensors themselves, by name, on the CPU."""
+        """The stored tensors of `tensor`, in its published shape, by name, on the CPU.
+
+        Quantized to blocks it is the weight in float8_e4m3fn and its scale_inv, see `quantize`.
+        """
         if self.block is not None and published.linear:
             weight, scale_inv = quantize(tensor, self.block)
             yield published.name, weight.cpu()

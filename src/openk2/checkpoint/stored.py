@@ -36,7 +36,7 @@ class StoredCheckpoint:
     tensors: Mapping[str, StoredTensor]
 
     def tensor(self, published: PublishedTensor) -> Tensor:
-        """A tensor by itself on the CPU: in its stored dtype, or dequantized to float32."""
+        """A new CPU tensor in the published shape; its stored dtype, or dequantized to float32."""
         if self.block_of(published) is None:
             return self.tensors[published.name].read()
         out = torch.empty(published.shape)

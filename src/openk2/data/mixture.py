@@ -2,7 +2,8 @@
 
 There is no state from step to step and no random draw: the n-th row of a run follows from the seed
 and n in constant memory, so a run of any length resumes at any step, on any number of processes,
-without loader state. Only this module of the package needs torch.
+without loader state. Only this module of the package needs torch. The report mixes four domains
+(section 2.2) without giving weights.
 """
 
 import math
@@ -36,7 +37,7 @@ class Batch:
 
     @property
     def columns(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """All of it, in the order of construction."""
+        """All of it, each [B, L], in the order of construction."""
         return self.tokens, self.segments, self.targets, self.roles
 
     def to(self, device: str) -> "Batch":

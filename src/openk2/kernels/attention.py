@@ -94,7 +94,7 @@ def latent_attention(
 def check(
     q: Tensor, pages: Tensor, tables: Tensor, sequence: Tensor, lengths: Tensor, rank: int
 ) -> None:
-    """Refuse what does not fit together, by name."""
+    """Raise for arguments that do not fit together; see `latent_attention` for their shapes."""
     if q.dim() != 3 or pages.dim() != 3 or q.shape[2] != pages.shape[2] or q.stride(2) != 1:
         raise ValueError(
             f"q is {list(q.shape)}, pages {list(pages.shape)}: [T, H, D] and [P, page_size, D] are "
@@ -130,7 +130,10 @@ def attention_twin(
     rank: int,
     out_dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """The same by torch, in float32, one run of queries of a sequence after the other."""
+    """The same by torch, in float32, one run of queries of a sequence after the other.
+
+    See `latent_attention` for shapes.
+    """
     result = torch.zeros(*q.shape[:2], rank, dtype=out_dtype or q.dtype, device=q.device)
     owners, seen = sequence.tolist(), lengths.tolist()
     start = 0

@@ -82,7 +82,10 @@ def dequantize_natively(
     out: Tensor,
     isa: str | None = None,
 ) -> bool:
-    """Fill `out` by the native kernel, with the same bits; False where it does not serve."""
+    """Fill `out` [out, in] by the native kernel, with the same bits as `dequantize`, see there.
+
+    Returns False, `out` unchanged, where the kernel does not serve: no library, GPU, other dtypes.
+    """
     library = native.library() if weight.is_cpu and out.dtype in TYPES else None
     dense = weight.stride(1) == out.stride(1) == scale_inv.stride(1) == 1
     kinds = weight.dtype == torch.float8_e4m3fn and scale_inv.dtype == torch.float32

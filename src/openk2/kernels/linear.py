@@ -94,5 +94,5 @@ def linear_twin(x: Tensor, weight: Tensor, out_dtype: torch.dtype | None = None)
 
 
 def keep(result: Tensor, out: Tensor | None) -> Tensor:
-    """The result, in `out` if that is given."""
+    """The result, of any shape; in `out`, of the same shape, if that is given."""
     return result if out is None else out.copy_(result)

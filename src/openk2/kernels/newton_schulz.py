@@ -1,11 +1,11 @@
 """`iterate_newton_schulz`: Muon's iteration on wide matrices, through their Gram matrices.
 
-A step takes X [n, m] to P X, P = a I + b G + c G^2 with G = X X^T. What can be saved without
-changing the polynomial: all matrices but X are symmetric, so that half of each need not be
-computed; and steps can share one X, since the next step's G is P G P. A chain of L steps costs,
-in units of n^3 with ratio r = m / n, about r + 4 L - 3 for products of symmetric matrices and 2 r
-for its polynomial times X, where L steps for themselves cost L (3 r + 1). The plain iteration costs
-L (4 r + 2).
+Line 5 of algorithm 1 (report 2.1). A step takes X [n, m] to P X, P = a I + b G + c G^2 with G = X
+X^T. What can be saved without changing the polynomial: all matrices but X are symmetric, so that
+half of each need not be computed; and steps can share one X, since the next step's G is P G P. A
+chain of L steps costs, in units of n^3 with ratio r = m / n, about r + 4 L - 3 for products of
+symmetric matrices and 2 r for its polynomial times X, where L steps for themselves cost L (3 r +
+1). The plain iteration costs L (4 r + 2).
 
 A chain takes G from rounded products, so that a singular value s of X is known up to an error of
 1e-7 / s^2 of itself, and the longer the chain, the smaller the s that still matters. On matrices
@@ -79,7 +79,7 @@ def newton_schulz_chains(steps: int, rows: int, columns: int, dtype: torch.dtype
 
 
 def newton_schulz_twin(x: Tensor, polynomials: Sequence[Polynomial]) -> Tensor:
-    """The same by torch, step by step, in x's dtype."""
+    """The same by torch, step by step, in x's dtype: [count, rows, columns], rows <= columns."""
     count, rows, _ = x.shape
     y, gram = torch.empty_like(x), x.new_empty(count, rows, rows)
     polynomial = torch.empty_like(gram)

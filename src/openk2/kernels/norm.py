@@ -54,6 +54,6 @@ def rms_norm(
 def rms_norm_twin(
     x: Tensor, weight: Tensor, eps: float, out_dtype: torch.dtype | None = None
 ) -> Tensor:
-    """The same by torch."""
+    """The same by torch; see `rms_norm` for shapes."""
     normed = F.rms_norm(x.float(), weight.shape, weight.float(), eps)
     return normed.to(out_dtype or x.dtype)

@@ -49,7 +49,7 @@ def pack_panels(library: Library, weight: Tensor, beside: Tensor | None = None) 
 
 
 def panels_twin(weight: Tensor) -> Tensor:
-    """`pack_panels` of one weight, by torch."""
+    """`pack_panels` of one weight, by torch; see there for shapes."""
     columns, k = weight.shape[-2:]
     if weight.dtype == torch.bfloat16:
         weight = pad(weight, (0, k % 2)).contiguous().view(torch.int32)
@@ -59,6 +59,6 @@ def panels_twin(weight: Tensor) -> Tensor:
 
 
 def paired_twin(weight: Tensor, beside: Tensor) -> Tensor:
-    """`pack_panels` of two weights, by torch."""
+    """`pack_panels` of two weights, by torch; see there for shapes."""
     filled = pad(torch.stack((weight, beside), dim=1), (0, 0, 0, -weight.shape[1] % HALF))
     return panels_twin(filled.unflatten(2, (-1, HALF)).transpose(1, 2).flatten(1, 3))

@@ -61,7 +61,10 @@ def rotate(
 def rotation_twin(
     x: Tensor, cos: Tensor, sin: Tensor, out_dtype: torch.dtype | None = None
 ) -> Tensor:
-    """The same by torch: two products and a sum, each rounded to float32."""
+    """The same by torch: two products and a sum, each rounded to float32.
+
+    See `rotate` for shapes.
+    """
     cos, sin = cos[:, None], sin[:, None]
     even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
     turned = torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1)

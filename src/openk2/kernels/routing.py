@@ -56,7 +56,7 @@ def route(
 def route_twin(
     logits: Tensor, bias: Tensor, count: int, *, normalise: bool, factor: float
 ) -> tuple[Tensor, Tensor]:
-    """The same by torch."""
+    """The same by torch; see `route` for shapes."""
     scores = logits.sigmoid()
     chosen = (scores + bias).sort(dim=-1, descending=True, stable=True).indices[:, :count]
     weights = scores.gather(-1, chosen)

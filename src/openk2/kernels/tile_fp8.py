@@ -16,6 +16,8 @@ TILE = 128
 def quantize_tiles(x: Tensor) -> tuple[Tensor, Tensor]:
     """x [..., width] (any float dtype) -> e4m3 [..., width], multipliers [..., ceil(width / 128)].
 
+    The report's FP8 storage of activations, 1x128 (section 2.4).
+
     A tile's largest magnitude becomes 448, e4m3's largest; a tile of zeros stays zeros. The error
     of a value v is at most max(|v| / 16, multiplier / 1024). A tile that holds inf or nan comes
     back as nan: the step that made it is refused by its loss or gradients, without a look here.

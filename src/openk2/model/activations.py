@@ -72,7 +72,8 @@ class Activations:
     def compute(self, part: Part, function: Callable[..., R], *inputs: Tensor) -> R:
         """Return function(*inputs), a tensor or a tuple, as a part that may be recomputed.
 
-        The function may use parameters besides its inputs; it has no side effect and no randomness.
+        inputs: of any shapes. The function may use parameters besides; it has no side effect and no
+        randomness.
         """
         if self.known is None or self.region or part not in self.keeping.recompute:
             return function(*inputs)
@@ -90,7 +91,7 @@ class Activations:
         return results
 
     def roundable(self, tensor: Tensor) -> Tensor:
-        """Return `tensor` unchanged; the copy saved for backward may be rounded to FP8.
+        """Return `tensor`, of any shape, unchanged; what backward saves may be rounded to FP8.
 
         Raises ValueError for a view of a larger tensor.
         """
@@ -104,7 +105,7 @@ class Activations:
         return tensor
 
     def know(self, tensor: Tensor) -> Known:
-        """How the tensor's memory is saved for the backward pass."""
+        """How the memory of a tensor of any shape is saved for the backward pass."""
         assert self.known is not None
         known = self.known.get(memory(tensor))
         if known is None:
@@ -112,13 +113,13 @@ class Activations:
         return known
 
     def source(self, tensor: Tensor) -> SavedSource:
-        """How to save a tensor that is neither a part's nor roundable."""
+        """How to save a tensor, of any shape, that is neither a part's nor roundable."""
         if self.keeping.offload and not is_weight(tensor):
             return on_the_host(tensor)
         return as_it_is(tensor)
 
     def pack(self, tensor: Tensor) -> Saved:
-        """The autograd hook: what is stored in place of a saved tensor."""
+        """The autograd hook: what is stored in place of a saved tensor of any shape."""
         assert self.known is not None
         if self.region is not None:
             region, source = self.region
@@ -131,23 +132,29 @@ class Activations:
 
 
 def compute_dtype(x: Tensor) -> Tensor:
-    """x in autocast's dtype for matrix products; x itself without autocast."""
+    """x, of any shape, in autocast's dtype for matrix products; x itself without autocast."""
     device = x.device.type
     return x.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else x
 
 
 def memory(tensor: Tensor) -> int:
-    """A key for the tensor's memory, unique while the tensor is held."""
+    """A key for the memory of a tensor of any shape, unique while the tensor is held."""
     return int(tensor.untyped_storage()._cdata)
 
 
 def is_leaf(tensor: Tensor) -> bool:
-    """Whether no operation with a gradient made it: a parameter, positions, a mask, or a view."""
+    """Whether no operation with a gradient made it: a parameter, positions, a mask, or a view.
+
+    tensor: of any shape.
+    """
     return tensor.is_leaf or (tensor._base is not None and tensor._base.is_leaf)
 
 
 def is_weight(tensor: Tensor) -> bool:
-    """Whether it is a parameter or another form of one, which is no activation."""
+    """Whether it is a parameter or another form of one, which is no activation.
+
+    tensor: of any shape.
+    """
     if tensor.is_leaf:
         return tensor.requires_grad
     node: Any = tensor.grad_fn

@@ -55,7 +55,7 @@ class LatentAttention(nn.Module):
         self.activations = Activations()
 
     def forward(self, x: Tensor, context: LayerContext) -> Tensor:
-        """x [B, T, hidden] -> [B, T, hidden], dtype of x."""
+        """x [B, T, hidden] -> [B, T, hidden], dtype of x (DeepSeek-V3, equations 1 to 11)."""
         keys, rotation = context.keys, context.rotation
         if isinstance(keys, KeysInCache):
             return self.over_pages(x, rotation, keys.cache)

@@ -38,12 +38,12 @@ def sequence_balance(
 
 
 def shares(scores: Tensor) -> Tensor:
-    """Each token's scores over their sum."""
+    """Each token's scores over their sum: [B, T, E], as they come."""
     return scores / total(scores)
 
 
 def total(scores: Tensor) -> Tensor:
-    """Each token's sum of scores, never zero."""
+    """Each token's sum of scores [B, T, E], never zero: [B, T, 1]."""
     return scores.sum(-1, keepdim=True) + 1e-20
 
 
@@ -58,7 +58,10 @@ class SequenceBalance(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        """d/ds_j of sum_i f_i s_i / S is (f_j - sum_i f_i s_i / S) / S."""
+        """d/ds_j of sum_i f_i s_i / S is (f_j - sum_i f_i s_i / S) / S: [B, T, E].
+
+        DeepSeek-V3, equations 17 to 20.
+        """
         scores, fractions, weights = ctx.saved_tensors
         mean = torch.einsum("bte,be->bt", shares(scores), fractions)
         own = (fractions[:, None] - mean[..., None]) / total(scores)

@@ -94,7 +94,10 @@ def keys_of(
     cache: LatentCache | AttendingCache | None,
     device: torch.device,
 ) -> Keys:
-    """Which keys `length` new tokens a row attend to."""
+    """Which keys `length` new tokens a row attend to.
+
+    segments: [B, T], documents packed into a row, or None. positions: [B, T], of the new tokens.
+    """
     if cache is None:
         spans = None if segments is None else document_spans(segments)
         return OwnKeys(causal_mask(length, segments, device), spans)

@@ -130,12 +130,12 @@ class CopyingStart:
 
     @torch.no_grad()
     def write(self, name: str, whole: Tensor) -> None:
-        """Replace entries of the whole tensor `name`, drawn before, in place."""
+        """Replace entries of the whole tensor `name` [out, in], drawn before, in place."""
         self.writers[name](whole)
 
     @cached_property
     def writers(self) -> dict[str, Callable[[Tensor], None]]:
-        """For each tensor what writes it."""
+        """By tensor name what writes it, given the whole tensor [out, in]."""
         first, second = (f"model.layers.{layer}.self_attn." for layer in (0, 1))
         writers: dict[str, Callable[[Tensor], None]] = {
             "model.embed_tokens.weight": self.embedding,
@@ -262,12 +262,18 @@ class CopyingStart:
         return READ * entry / math.sqrt(power / rank)
 
     def identity(self, matrix: Tensor, row: int, column: int, size: float) -> None:
-        """Rows row ... row + T - 1 read columns column ... column + T - 1 and nothing else."""
+        """Rows row ... row + T - 1 read columns column ... column + T - 1 and nothing else.
+
+        matrix: [out, in], changed in place. T: `width`.
+        """
         rows = matrix[row : row + self.width]
         rows.zero_()
         rows[:, column : column + self.width].fill_diagonal_(size)
 
     def only_output(self, o: Tensor, row: int, size: float) -> None:
-        """Head 0 writes T of its values to rows row ... row + T - 1 and nothing elsewhere."""
+        """Head 0 writes T of its values to rows row ... row + T - 1 and nothing elsewhere.
+
+        o: [hidden, H * v_head_dim], changed in place. T: `width`.
+        """
         o[:, : self.config.v_head_dim] = 0.0
         o[row : row + self.width, : self.width].fill_diagonal_(size)

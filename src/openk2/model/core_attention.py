@@ -1,6 +1,8 @@
 """softmax(Q K^T) V, apart from the projections around it: what a fused kernel can replace.
 
-B sequences, H heads, T queries, S keys, D = qk_head_dim, V = v_head_dim.
+Equation 10 of DeepSeek-V3 (arXiv 2412.19437, section 2.1.1), with the largest logit of each head
+that QK-Clip needs (report 2.1). B sequences, H heads, T queries, S keys, D = qk_head_dim,
+V = v_head_dim.
 """
 
 from collections.abc import Callable
@@ -71,7 +73,10 @@ def plain_attention(
     spans: list[list[Span]] | None,
     weigh: Weigh,
 ) -> Tensor:
-    """`CoreAttention` in torch's own operations, span by span where there are spans."""
+    """`CoreAttention` in torch's own operations, span by span where there are spans.
+
+    See `CoreAttention` for shapes.
+    """
     if spans is None:
         mixed: Tensor = weigh(query @ key.transpose(-1, -2), mask) @ value
         return mixed

@@ -1,7 +1,8 @@
 """Dispatch: bring rows to the experts that they chose, and the results back.
 
-This is the interface of expert parallelism. The routed experts compute the rows that arrive; the
-dispatch knows where the experts are. `here` is the one for experts that are all in this process.
+This is the interface of expert parallelism (report 2.4). The routed experts compute the rows that
+arrive; the dispatch knows where the experts are. `here` is the one for experts that are all in this
+process.
 """
 
 from collections.abc import Callable
@@ -35,10 +36,10 @@ class Dispatch(Protocol):
 
 
 def here(rows: Tensor, counts: Tensor) -> Arrived:
-    """The dispatch of a process that holds every expert."""
+    """The dispatch of a process that holds every expert; see `Dispatch` for shapes."""
     return Arrived(rows, counts.tolist(), along=unmoved, back=unmoved)
 
 
 def unmoved(values: Tensor) -> Tensor:
-    """Return values that need not be sent anywhere."""
+    """Return values of any shape that need not be sent anywhere."""
     return values

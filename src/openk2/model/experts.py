@@ -155,7 +155,7 @@ def each(x: Tensor, stack: Tensor, counts: list[int]) -> Tensor:
 
 
 def gated(gate: Tensor, up: Tensor) -> Tensor:
-    """silu(gate) * up."""
+    """silu(gate) * up, [rows, intermediate] each."""
     return F.silu(gate) * up
 
 
@@ -202,6 +202,6 @@ class Permute(torch.autograd.Function):
 
 
 def permute(x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
-    """`Permute`, typed."""
+    """`Permute`, typed; see there for shapes."""
     result: Tensor = Permute.apply(x, order, inverse)  # type: ignore[no-untyped-call]
     return result

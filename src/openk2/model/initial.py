@@ -32,7 +32,7 @@ def initialise(
 
 
 def draw_matrix(name: str, matrix: Tensor, seed: int, deviation: float) -> None:
-    """Fill a whole matrix from its own stream of numbers."""
+    """Fill a whole matrix [out, in] from its own stream of numbers."""
     digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
     number = int.from_bytes(digest[:8], "little", signed=True)
     generator = torch.Generator(matrix.device).manual_seed(number)

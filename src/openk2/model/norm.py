@@ -29,6 +29,6 @@ class RMSNorm(nn.Module):
         return self.activations.compute("norms", self.normalise, x)
 
     def normalise(self, x: Tensor) -> Tensor:
-        """`forward` by torch."""
+        """`forward` by torch: x [..., dim] -> the same shape and dtype."""
         wide = x.float()
         return F.rms_norm(wide, wide.shape[-1:], self.weight.float(), self.eps).to(x.dtype)

@@ -24,7 +24,10 @@ def inverse_frequencies(config: ModelConfig) -> Tensor:
 
 
 def interpolation_ramp(yarn: Yarn, dim: int, theta: float) -> Tensor:
-    """0 where a pair turns often enough to keep its frequency, 1 where it is interpolated."""
+    """0 where a pair turns often enough to keep its frequency, 1 where it is interpolated.
+
+    Returns float32 [dim / 2]. YaRN (arXiv 2309.00071), section 3.2.
+    """
 
     def pair_with_rotations(rotations: float) -> float:
         wavelength = yarn.original_max_position_embeddings / (rotations * 2 * math.pi)

@@ -1,8 +1,9 @@
 """Saved tensors: ways to get a tensor of the forward pass back in the backward pass.
 
-A `SavedSource` provides tensors by number; a `Saved` is one reader's view of one of them. A source
-counts its readers, makes its tensors at the first read and drops them after the last. What is
-decoded or recomputed is so once, and lives no longer than the backward pass of its layer.
+Report 2.4, activation reduction: recomputed, FP8, offloaded. A `SavedSource` provides tensors by
+number; a `Saved` is one reader's view of one of them. A source counts its readers, makes its
+tensors at the first read and drops them after the last. What is decoded or recomputed is so once,
+and lives no longer than the backward pass of its layer.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +26,7 @@ class SavedSource:
         self.made: Mapping[int, Tensor] | None = None
 
     def read(self, number: int) -> Tensor:
-        """One of the tensors, for one of the readers."""
+        """The tensor of this number, of any shape, for one of the readers."""
         made = self.make() if self.made is None else self.made
         self.readers -= 1
         self.made = made if self.readers > 0 else None
@@ -47,7 +48,7 @@ class Saved:
         self.source.readers += 1
 
     def read(self) -> Tensor:
-        """The tensor."""
+        """The tensor, in the shape and strides it was saved with."""
         base = self.source.read(self.number)
         if self.view is None:
             return base
@@ -64,13 +65,16 @@ class Known:
     number: int = 0
 
     def save(self, view: Tensor) -> Saved:
-        """`view`, a view of the tensor's memory, for one reader."""
+        """`view`, of any shape, a view of the tensor's memory, for one reader."""
         offset = int(view.storage_offset()) - int(self.tensor.storage_offset())
         return Saved(self.source, self.number, (view.size(), view.stride(), offset))
 
 
 def as_it_is(tensor: Tensor) -> SavedSource:
-    """The tensor itself. Reading raises RuntimeError if it was changed in place in between."""
+    """The tensor itself, of any shape.
+
+    Reading raises RuntimeError if it was changed in place in between.
+    """
     alone, version = tensor.detach(), tensor._version
 
     def make() -> Mapping[int, Tensor]:
@@ -84,7 +88,10 @@ def as_it_is(tensor: Tensor) -> SavedSource:
 
 
 def on_the_host(tensor: Tensor) -> SavedSource:
-    """A copy of all of the tensor's memory on the host, pinned if the tensor is on a GPU."""
+    """A copy of all of the tensor's memory on the host, pinned if the tensor is on a GPU.
+
+    tensor: of any shape and dtype; read, its memory is flat from its own offset on.
+    """
     device, dtype = tensor.device, tensor.dtype
     count = tensor.untyped_storage().nbytes() // dtype.itemsize
     memory = tensor.detach().as_strided((count,), (1,), 0)
@@ -96,7 +103,8 @@ def on_the_host(tensor: Tensor) -> SavedSource:
 def in_fp8(tensor: Tensor, keep: Callable[[Tensor], SavedSource] = as_it_is) -> SavedSource:
     """Rounded to FP8 in tiles of 1x128, at once; tiles and multipliers are kept as `keep` has it.
 
-    The tensor fills its memory, without gaps.
+    tensor: [..., n], which fills its memory without gaps; read, it has its shape and dtype. Report,
+    section 2.4.
     """
     parts = [(keep(part), part.shape) for part in quantize_tiles(tensor.detach())]
     dtype = tensor.dtype
@@ -131,7 +139,7 @@ class Region:
         return torch.autocast(self.device, dtype=self.dtype, enabled=self.narrow)
 
     def run(self) -> Mapping[int, Tensor]:
-        """The second run."""
+        """The second run: by number, the tensors that were wanted, in the shapes of the first."""
         inputs = [
             saved.read().detach().requires_grad_(gradient)
             for saved, gradient in zip(self.saved, self.gradients, strict=True)
@@ -159,5 +167,5 @@ class Region:
 
 
 def as_tuple(results: Any) -> tuple[Tensor, ...]:
-    """One result or several, as a tuple."""
+    """One result or several, of any shapes, as a tuple."""
     return results if isinstance(results, tuple) else (results,)

@@ -41,13 +41,13 @@ class Windows(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, places: Sequence[tuple[int, int, int]]) -> tuple[Tensor, ...]:
-        """Views of x."""
+        """Views [H, end - start, D] of x [B, H, T, D], one a place (row, start, end)."""
         ctx.places, ctx.shape = places, x.shape
         return tuple(x[row, :, start:end] for row, start, end in places)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        """The sum, each where it belongs."""
+        """The sum [B, H, T, D] of the windows' gradients, each where it belongs."""
         total = gradients[0].new_zeros(ctx.shape)
         for (row, start, end), gradient in zip(ctx.places, gradients, strict=True):
             total[row, :, start:end] += gradient

@@ -16,7 +16,8 @@ State = MutableMapping[Tensor, dict[str, Any]]
 def new_adamw_state(parameter: Tensor) -> dict[str, Tensor]:
     """Zeros for a parameter's two moments and its count of steps, as `torch.optim.AdamW` has them.
 
-    The moments of a 16-bit parameter are float32.
+    The moments have the parameter's shape, the count has none, []. Those of a 16-bit parameter are
+    float32.
     """
     dtype = torch.float32 if is_narrow(parameter) else parameter.dtype
     return {
@@ -46,7 +47,10 @@ def adamw_update(group: dict[str, Any], state: State) -> None:
 def step_narrow(
     parameter: Tensor, state: dict[str, Tensor], index: int, group: dict[str, Any]
 ) -> None:
-    """A 16-bit parameter's step, computed in float32 and rounded stochastically."""
+    """A 16-bit parameter's step, computed in float32 and rounded stochastically.
+
+    parameter: of any shape, sharded or not. state: as from `new_adamw_state`.
+    """
     assert parameter.grad is not None
     for name in ("exp_avg", "exp_avg_sq"):
         state[name] = state[name].float()  # a loaded one may be narrow
@@ -65,7 +69,10 @@ def fused_step(
     states: list[dict[str, Tensor]],
     group: dict[str, Any],
 ) -> None:
-    """torch's fused AdamW, in place."""
+    """torch's fused AdamW, in place.
+
+    weights, gradients: of any shapes, dense; states: as from `new_adamw_state`.
+    """
     if not weights:
         return
     beta1, beta2 = group["betas"]

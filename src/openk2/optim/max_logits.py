@@ -29,6 +29,8 @@ def exact_max_logits(
 ) -> Tensor:
     """The largest of scale * query . key over the batch and all visible pairs: float32 [H].
 
+    S_max of the report, section 2.1 and algorithm 1.
+
     query [B, H, T, D], key [B, K, T, D]; K divides H, and query head h reads key head h * K // H.
     causal: a query sees the keys up to its own position. visible: bool [B, H, T, keys], B or H may
     be 1: which of those a mask leaves visible. chunk: queries processed at a time.

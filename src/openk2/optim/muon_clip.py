@@ -180,7 +180,7 @@ class MuonClip(torch.optim.Optimizer):
 
     @property
     def named(self) -> dict[str, Tensor]:
-        """Every parameter by its name."""
+        """Every parameter, of any shape, by its name."""
         held: dict[str, Tensor] = {}
         for group in self.param_groups:
             held |= zip(group["param_names"], group["params"], strict=True)
@@ -263,7 +263,10 @@ class MuonClip(torch.optim.Optimizer):
                 self.state[parameter] = new | self.state[parameter]
 
     def state_tensors(self) -> dict[str, Tensor]:
-        """Every state tensor as `{parameter name}.{state name}`: all that a resume needs."""
+        """Every state tensor as `{parameter name}.{state name}`: all that a resume needs.
+
+        Momenta and moments have their parameter's shape, counts of steps none, [].
+        """
         return {
             f"{name}.{key}": value
             for name, parameter in self.named.items()
@@ -275,7 +278,7 @@ def copies_of(
     named: Iterable[tuple[str, Tensor]],
     copies: dist.ProcessGroup | Mapping[str, dist.ProcessGroup] | None,
 ) -> dict[Tensor, dist.ProcessGroup]:
-    """The ranks that hold each parameter, of those that have an entry."""
+    """The ranks that hold each parameter, of any shape, of those that have an entry."""
     if isinstance(copies, dist.ProcessGroup):
         return {parameter: copies for _, parameter in named}
     groups = {plain_name(name): group for name, group in (copies or {}).items()}

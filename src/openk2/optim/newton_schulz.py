@@ -49,6 +49,8 @@ def orthogonalize(
 ) -> Tensor:
     """The nearest semi-orthogonal matrix of each of `matrices` [..., n, m]; same shape, `dtype`.
 
+    Line 5 of algorithm 1 (report 2.1), without its factor, see `update_scale`.
+
     A zero matrix stays zero. dtype: float32 where results must not depend on how a batch was
     split over devices; bfloat16 is what Muon was tuned with, and at least twice as fast on a GPU.
     On a CPU the native kernel computes in float32 either way: it needs fewer operations, and many

@@ -136,7 +136,10 @@ def is_vector(name: str, parameter: Tensor) -> bool:
 def owned_by_muon(
     name: str, parameter: Tensor, listed: Sequence[int | Sequence[int] | Fused]
 ) -> Ownership:
-    """The ownership of a matrix or stack; `listed`: the values of `fused` whose pattern matches."""
+    """The ownership of a matrix [out, in] or a stack of them [n, out, in].
+
+    listed: the values of `fused` whose pattern matches. Raises ValueError as `assign_owners` does.
+    """
     shape = tuple(parameter.shape)
     if parameter.ndim > 3:
         raise ValueError(

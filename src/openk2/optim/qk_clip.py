@@ -170,6 +170,8 @@ def check_fit(layers: Sequence[Heads], max_logits: Tensor) -> None:
 def qk_clip(layers: Sequence[Heads], max_logits: Tensor, tau: float) -> Tensor:
     """Scale down every head whose `max_logits` [layers, heads] exceeds tau, in place.
 
+    Algorithm 1 of the report (section 2.1), lines 9-17.
+
     Returns which heads were clipped, bool [layers, heads]. A head at or below tau stays bit-equal,
     and so does one without any logit (minus infinity). Raises ValueError, before anything is
     clipped, if `max_logits` does not fit the layers and their heads, or if a logit is NaN or plus

@@ -14,7 +14,7 @@ MIXER = 1_000_003
 
 
 def is_narrow(tensor: Tensor) -> bool:
-    """Whether it is bfloat16 or float16."""
+    """Whether a tensor of any shape is bfloat16 or float16."""
     return tensor.dtype in DROPPED_BITS
 
 

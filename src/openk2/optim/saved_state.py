@@ -117,7 +117,10 @@ def called(group: dict[str, Any]) -> str:
 
 
 def check_entry(name: str, parameter: Tensor, entry: dict[str, Any], group: dict[str, Any]) -> None:
-    """Raise ValueError if `entry` is not the state of such a parameter."""
+    """Raise ValueError if `entry` is not the state of such a parameter.
+
+    Its tensors have the parameter's shape, the count of steps none, [].
+    """
     needed, allowed = STATE_OF[group.get("algorithm", "muon")]
     for key in needed:
         if key not in entry:
@@ -143,6 +146,6 @@ def check_tensor(name: str, value: Any, shape: torch.Size) -> None:
 
 
 def placed(key: str, value: Tensor, parameter: Tensor, group: dict[str, Any]) -> Tensor:
-    """A copy of `value` where the optimizer keeps it, in its own dtype."""
+    """A copy of `value`, in its shape and dtype, on the device where the optimizer keeps it."""
     on_cpu = key == "step" and group.get("algorithm", "muon") == "muon"
     return value.detach().to("cpu" if on_cpu else parameter.device, copy=True)

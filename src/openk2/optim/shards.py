@@ -16,14 +16,17 @@ if TYPE_CHECKING:
 
 
 def is_sharded(tensor: Tensor) -> "TypeGuard[DTensor]":
-    """Whether it is a DTensor."""
+    """Whether a tensor of any shape is a DTensor."""
     # Importing DTensor takes a second; a process that has not imported it holds none.
     tensors = sys.modules.get("torch.distributed.tensor")
     return tensors is not None and isinstance(tensor, tensors.DTensor)
 
 
 def local(tensor: Tensor) -> Tensor:
-    """This process's part, or the tensor itself if it is not sharded; the same memory."""
+    """This process's part, or the tensor itself if it is not sharded; the same memory.
+
+    Of a tensor [rows, ...] sharded by rows the part is [rows here, ...].
+    """
     return tensor.to_local() if is_sharded(tensor) else tensor
 
 
@@ -36,7 +39,8 @@ def rows_of(total: int, ranks: int, rank: int) -> range:
 def splitting(tensor: Tensor) -> tuple[dist.ProcessGroup, int] | None:
     """The process group that shares the tensor's rows and this rank in it; None if not sharded.
 
-    Raises ValueError if it is sharded along another dimension, or more than once.
+    tensor: [rows, ...]. Raises ValueError if it is sharded along another dimension, or more than
+    once.
     """
     if not is_sharded(tensor):
         return None
@@ -63,7 +67,10 @@ def splitting(tensor: Tensor) -> tuple[dist.ProcessGroup, int] | None:
 
 
 def replicas(tensor: Tensor) -> int:
-    """How many ranks of its mesh hold each part of a sharded tensor: 1 unless it is replicated."""
+    """How many ranks of its mesh hold each part of a sharded tensor: 1 unless it is replicated.
+
+    tensor: of any shape.
+    """
     if not is_sharded(tensor):
         return 1
     mesh = tensor.device_mesh
@@ -71,7 +78,7 @@ def replicas(tensor: Tensor) -> int:
 
 
 def local_rows(tensor: Tensor) -> range:
-    """Which of the tensor's rows `local` gives."""
+    """Which rows of a tensor [rows, ...] `local` gives."""
     split = splitting(tensor)
     if split is None:
         return range(tensor.shape[0])

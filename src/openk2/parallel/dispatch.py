@@ -88,13 +88,13 @@ class Travel(torch.autograd.Function):
 def exchange(
     rows: Tensor, coming: list[int], leaving: list[int], group: dist.ProcessGroup
 ) -> Tensor:
-    """The message itself."""
+    """The message itself: rows [sum(leaving), ...] -> rows [sum(coming), ...]."""
     result = rows.new_empty(sum(coming), *rows.shape[1:])
     dist.all_to_all_single(result, rows.contiguous(), coming, leaving, group=group)
     return result
 
 
 def travel(rows: Tensor, coming: list[int], leaving: list[int], group: dist.ProcessGroup) -> Tensor:
-    """`Travel`, typed."""
+    """`Travel`, typed: rows [sum(leaving), ...] -> rows [sum(coming), ...]."""
     result: Tensor = Travel.apply(rows, coming, leaving, group)  # type: ignore[no-untyped-call]
     return result

@@ -1,7 +1,8 @@
 """The processes of a run, this one's coordinates in the layout, and messages between them.
 
-torchrun starts them, PyTorch Distributed joins them. On a CPU, two processes of one thread train
-faster than one of two threads: most of a small model's operations do not use two threads well.
+Parallelism of report 2.4. torchrun starts them, PyTorch Distributed joins them. On a
+CPU, two processes of one thread train faster than one of two threads: most of a small model's
+operations do not use two threads well.
 """
 
 import os
@@ -119,17 +120,23 @@ class Fleet:
             dist.barrier()
 
     def add(self, tensor: Tensor) -> None:
-        """Replace `tensor` by its sum over the processes, everywhere the same to the last bit."""
+        """Replace `tensor` by its sum over the processes, everywhere the same to the last bit.
+
+        tensor: of any shape, the same in every process.
+        """
         if self.count > 1:
             dist.all_reduce(tensor, dist.ReduceOp.SUM)
 
     def add_over_data(self, tensor: Tensor) -> None:
-        """Replace `tensor` by its sum over the data ranks of this one's place in the pipeline."""
+        """Replace `tensor` by its sum over the data ranks of this one's place in the pipeline.
+
+        tensor: of any shape, the same in each of them.
+        """
         if self.data > 1:
             dist.all_reduce(tensor, dist.ReduceOp.SUM, group=self.group("data"))
 
     def maximum(self, tensor: Tensor) -> None:
-        """Replace `tensor` by its largest values over the processes.
+        """Replace `tensor`, of any shape, by its largest values over the processes.
 
         A NaN becomes infinity, since a maximum with it is whatever the order of ranks makes it.
         """
@@ -163,7 +170,9 @@ class Fleet:
 def group_along(places: Tensor, dimension: int, patience: timedelta) -> dist.ProcessGroup:
     """This rank's group of ranks that differ in one dimension of `places`.
 
-    DeviceMesh makes such groups too, but they wait for half an hour.
+    places: the numbers of all ranks, an integer tensor with a dimension for each kind of
+    parallelism, as [pipeline, expert, data]. DeviceMesh makes such groups too, but they wait for
+    half an hour.
     """
     rows = places.movedim(dimension, -1).reshape(-1, places.shape[dimension]).tolist()
     mine, _ = dist.new_subgroups_by_enumeration(rows, timeout=patience)

@@ -170,6 +170,9 @@ class Pipeline:
         )
 
     def part_of_loss(self, hidden: Tensor, goals: Tensor, *, loss: Loss) -> Tensor:
-        """A micro-batch's part of the loss, from the last part's result."""
+        """A micro-batch's part of the loss, [], from the last part's result.
+
+        hidden: [B, T, hidden]. goals: [B, T, ...], see `Loss`.
+        """
         with torch.autocast(hidden.device.type, self.autocast, enabled=self.autocast is not None):
             return loss(self.model.lm_head, hidden, goals)

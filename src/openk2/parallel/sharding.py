@@ -1,8 +1,8 @@
 """Shard a network over a fleet by its layout, from outside: the network's code does not change.
 
-Experts: each rank keeps its part of every stack, as an ordinary parameter, and receives rows by
-all-to-all. ZeRO: `fully_shard` keeps a part of each tensor's rows on each rank and gathers them for
-the passes. docs/design/parallel.md says what is held when.
+Report 2.4. Experts: each rank keeps its part of every stack, as an ordinary parameter, and receives
+rows by all-to-all. ZeRO: `fully_shard` keeps a part of each tensor's rows on each rank and gathers
+them for the passes. docs/design/parallel.md says what is held when.
 """
 
 from collections.abc import Iterator

@@ -132,7 +132,10 @@ def alive(live: LiveMemory) -> Kept:
 
 
 def most_working(live: LiveMemory, network: nn.Module, forward: Callable[[], Tensor]) -> int:
-    """The most bytes at once in the backward pass of `forward` beyond what the forward kept."""
+    """The most bytes at once in the backward pass of `forward` beyond what the forward kept.
+
+    forward: returns a tensor of any shape.
+    """
     for parameter in network.parameters():
         parameter.grad = torch.empty_like(parameter)
     result = forward()

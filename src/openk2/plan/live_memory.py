@@ -77,7 +77,7 @@ class LiveMemory(TorchDispatchMode):
         return totals
 
     def pass_over(self, tensor: Tensor) -> None:
-        """Leave out memory that was made elsewhere: parameters and inputs."""
+        """Leave out memory that was made elsewhere: parameters and inputs, of any shape."""
         storage = tensor.untyped_storage()
         key = storage._cdata
         if key not in self.blocks and key not in self.from_outside:
@@ -85,7 +85,7 @@ class LiveMemory(TorchDispatchMode):
             weakref.finalize(storage, self.from_outside.discard, key)
 
     def see(self, tensor: Tensor) -> None:
-        """Add the tensor's memory if it is new."""
+        """Add the memory of a tensor of any shape if it is new."""
         storage = tensor.untyped_storage()
         key = storage._cdata
         if key in self.blocks or key in self.from_outside:
@@ -96,7 +96,10 @@ class LiveMemory(TorchDispatchMode):
         weakref.finalize(storage, self.forget, key)
 
     def see_host_copy(self, target: Tensor, source: Tensor) -> None:
-        """What was copied into memory of its own has left the device; it is of the same part."""
+        """What was copied into memory of its own has left the device; it is of the same part.
+
+        target, source: of any shapes; only whose memory they are counts.
+        """
         block = self.blocks.get(target.untyped_storage()._cdata)
         copied = self.blocks.get(source.untyped_storage()._cdata)
         if block is not None and copied is not None and not block.host:
@@ -111,5 +114,5 @@ class LiveMemory(TorchDispatchMode):
 
 
 def tensors_in(tree: Any) -> list[Tensor]:
-    """The tensors of nested tuples, lists and dicts."""
+    """The tensors, of any shapes, of nested tuples, lists and dicts."""
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]

@@ -116,7 +116,7 @@ class FusedAttention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Gradients as large as what came."""
+        """Gradients in the shapes of query, key and value; nothing is computed."""
         query, key, v, _, _ = ctx.saved_tensors
         return torch.empty_like(query), torch.empty_like(key), torch.empty_like(v)
 
@@ -129,7 +129,7 @@ def fused_attention(
     spans: list[list[Span]] | None,
     weigh: Weigh,
 ) -> Tensor:
-    """`FusedAttention` as a layer's `CoreAttention`."""
+    """`FusedAttention` as a layer's `CoreAttention`; see there for shapes."""
     result: Tensor = FusedAttention.apply(query, key, value)  # type: ignore[no-untyped-call]
     return result
 

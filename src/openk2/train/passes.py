@@ -85,6 +85,6 @@ def micro_batches(batch: Batch, rows: int) -> Iterator[Batch]:
 def loss_of(
     model: K2Model, batch: Batch, loss: StepLoss, observation: Observation | None = None
 ) -> Tensor:
-    """`loss` of the whole network over `batch`."""
+    """`loss` of the whole network over `batch`, [B, L]: a scalar, []."""
     hidden = model(batch.tokens, segments=batch.segments, observation=observation)
     return loss(model.lm_head, hidden, batch.targets, batch.roles)

@@ -170,7 +170,10 @@ def check_files(path: Path, digests: dict[str, str], fleet: Fleet) -> None:
 
 
 def state_tensors(sharding: Sharding, optimizer: MuonClip) -> dict[str, Tensor]:
-    """All that a resume needs, by the whole network's names; the tensors' own memory."""
+    """All that a resume needs, by the whole network's names; the tensors' own memory.
+
+    Each has the whole network's shape; a DTensor where this rank holds a part of it.
+    """
     shapes = {name: p.shape for name, p in sharding.model.named_parameters()}
     tensors = {
         f"model.{name}": sharding.whole(name, tensor)
@@ -184,7 +187,10 @@ def state_tensors(sharding: Sharding, optimizer: MuonClip) -> dict[str, Tensor]:
 
 
 def write_tensors(folder: Path, tensors: dict[str, Tensor], fleet: Fleet) -> None:
-    """Write what this rank holds of `tensors`, and of what several hold, its share."""
+    """Write what this rank holds of `tensors`, and of what several hold, its share.
+
+    tensors: of any shapes, sharded or not, by name.
+    """
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
     from torch.distributed.checkpoint.state_dict_saver import save
 
@@ -200,7 +206,7 @@ def own_files(folder: Path, fleet: Fleet) -> list[Path]:
 
 
 def read_tensors(folder: Path, tensors: dict[str, Tensor], fleet: Fleet) -> None:
-    """Fill `tensors` in place."""
+    """Fill `tensors`, of the shapes that were written, in place."""
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
     from torch.distributed.checkpoint.state_dict_loader import load
 

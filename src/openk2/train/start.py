@@ -1,4 +1,7 @@
-"""Build the initial network; each process allocates only its own shards."""
+"""Build the initial network; each process allocates only its own shards.
+
+It may begin with the weights of an earlier stage and another context (report 2.5).
+"""
 
 import dataclasses
 from dataclasses import dataclass, replace

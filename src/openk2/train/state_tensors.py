@@ -61,7 +61,7 @@ class StateTensors:
         return matrix
 
     def read(self, name: str, run: StoredRows) -> Tensor:
-        """Some rows of a tensor."""
+        """Some rows of a tensor, [rows of the run, ...]."""
         with safe_open(run.path, framework="pt") as file:
             tensor: Tensor = file.get_tensor(name)
         return tensor

@@ -25,7 +25,7 @@ class WorkingCopy:
     copy: nn.Module
 
     def gradients(self, batch: Batch, loss: StepLoss, observation: Observation) -> Tensor:
-        """See `Passes`: the gradients are left in the masters' parameters."""
+        """See `Passes`: the gradients are left in the masters' parameters (report 2.4)."""
         publish(self.masters, self.copy)
         total = self.passes.gradients(batch, loss, observation)
         for master, parameter in zip(
@@ -48,13 +48,19 @@ def narrow(masters: nn.Module, copy: nn.Module, gradients: torch.dtype) -> None:
 
 
 def moving_to(master: nn.Parameter) -> Callable[[Tensor], None]:
-    """A hook that adds a parameter's gradient to its master's."""
+    """A hook that adds a parameter's gradient to its master's.
+
+    master: of any shape; the hook is given the parameter, of the same shape.
+    """
     return lambda parameter: move_gradient(parameter, master)
 
 
 @torch.no_grad()
 def move_gradient(parameter: Tensor, master: Tensor) -> None:
-    """Add the gradient of `parameter`, if it has one, to that of `master`, in float32."""
+    """Add the gradient of `parameter`, if it has one, to that of `master`, in float32.
+
+    Both of one shape, any.
+    """
     if parameter.grad is None:
         return
     if master.grad is None:

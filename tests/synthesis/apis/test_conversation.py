@@ -22,7 +22,7 @@ from openk2.synthesis.apis import (
 )
 from openk2.synthesis.apis.catalogue import overlaps, purpose
 from openk2.synthesis.apis.conversation import write_dialogue
-from openk2.synthesis.apis.dialogue import Dialogue, Kind
+from openk2.synthesis.apis.dialogue import ApiDialogue, Kind
 from openk2.synthesis.apis.openapi import read_openapi
 from openk2.synthesis.values import Split
 
@@ -169,11 +169,11 @@ def test_no_tool_stands_beside_a_question_that_it_might_answer() -> None:
     capital = Operation("atlas.test", "getCapital", "get", "country capital", "", (), (), False)
     rivers = Operation("atlas.test", "listRivers", "list", "rivers", "", (), (), False)
     question = "What is the capital of Peru?"
-    asked = Dialogue(Random(0), "train", CATALOGUES["train"])
+    asked = ApiDialogue(Random(0), "train", CATALOGUES["train"])
     assert asked.forbid(question)
     assert not asked.admits(capital)
     assert asked.admits(rivers)
-    declared = Dialogue(Random(0), "train", CATALOGUES["train"])
+    declared = ApiDialogue(Random(0), "train", CATALOGUES["train"])
     assert declared.add(capital)
     assert not declared.forbid(question)
 

@@ -162,13 +162,16 @@ def set_threads(count: int) -> None:
 
 
 def refuse_empty(name: str, tensor: Tensor, first: int = 0) -> None:
-    """Raise ValueError if a dimension from `first` on is 0: the kernels divide work by widths."""
+    """Raise ValueError if a dimension from `first` on is 0: the kernels divide work by widths.
+
+    tensor: of any shape.
+    """
     if 0 in tensor.shape[first:]:
         raise ValueError(f"{name} is {list(tensor.shape)}: no dimension of it may be 0")
 
 
 def type_of(tensor: Tensor, name: str) -> int:
-    """The library's name of a tensor's dtype.
+    """The library's name of the dtype of a tensor of any shape.
 
     Raises TypeError for another dtype or a device that is not the CPU, RuntimeError where a
     gradient would be lost.

@@ -1,5 +1,7 @@
 """Send matrices to the ranks that orthogonalise them, and the results back, many in one message.
 
+Report 2.1, Muon distributed.
+
 `RowShards`: each rank holds some rows of every matrix; one all-to-all each way.
 `Replicas`: each rank holds every matrix; nothing to send, one all-gather for the results.
 `shards.rows_of` says which rows of a parameter a rank holds; a part of a fused parameter has those

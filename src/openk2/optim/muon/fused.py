@@ -1,4 +1,7 @@
-"""Separate the matrices that a model keeps in one tensor: Muon orthogonalises each by itself."""
+"""Separate the matrices that a model keeps in one tensor: Muon orthogonalises each by itself.
+
+Algorithm 1 of the report (section 2.1) has gate, up and down apart.
+"""
 
 import fnmatch
 import itertools

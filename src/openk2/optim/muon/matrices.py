@@ -1,4 +1,7 @@
-"""Where the matrices that Muon orthogonalises are in a parameter: all of it, or one part."""
+"""Where the matrices that Muon orthogonalises are in a parameter: all of it, or one part.
+
+Algorithm 1 (report 2.1) has each matrix apart, as the published checkpoint stores them.
+"""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING

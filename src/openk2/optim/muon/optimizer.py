@@ -103,7 +103,8 @@ class Muon(torch.optim.Optimizer):
     def place(self, parameters: Iterable[Tensor]) -> None:
         """Find the matrices in each of `parameters`, as `fused` says they are placed.
 
-        Raises ValueError for a tensor that Muon cannot update.
+        parameters: [out, in] or [experts, out, in]. Raises ValueError for a tensor that Muon cannot
+        update.
         """
         for parameter in parameters:
             if parameter.ndim not in (2, 3):
@@ -154,7 +155,10 @@ class Muon(torch.optim.Optimizer):
                     update_together(stacks, jobs, exchange, settings)
 
     def ranks(self) -> dict[Tensor, str]:
-        """Which ranks orthogonalise each parameter's matrices, as text; absent: this rank alone."""
+        """Which ranks orthogonalise each parameter's matrices, as text; absent: this rank alone.
+
+        Keys are the parameters themselves, [out, in] or [experts, out, in].
+        """
         said: dict[Tensor, str] = {}
         for group in self.param_groups:
             for exchange, parameters in self.by_exchange(group["params"]).items():
@@ -170,14 +174,17 @@ class Muon(torch.optim.Optimizer):
         return said
 
     def by_exchange(self, parameters: Iterable[Tensor]) -> dict[Exchange | None, list[Tensor]]:
-        """Parameters by the exchange that they need; None: whole here, and only here."""
+        """Parameters by the exchange that they need; None: whole here, and only here.
+
+        parameters: [out, in] or [experts, out, in].
+        """
         sorted_out: dict[Exchange | None, list[Tensor]] = defaultdict(list)
         for parameter in parameters:
             sorted_out[self.exchange(parameter)].append(parameter)
         return sorted_out
 
     def exchange(self, parameter: Tensor) -> Exchange | None:
-        """The exchange that the parameter's matrices need."""
+        """The exchange that the matrices of a parameter [out, in] or [experts, out, in] need."""
         split = splitting(parameter)
         if split is not None:
             return RowShards(split[0]) if parameter.ndim == 2 else None
@@ -185,11 +192,17 @@ class Muon(torch.optim.Optimizer):
         return Replicas(group) if group is not None and group.size() > 1 else None
 
     def matrices_of(self, parameters: Iterable[Tensor]) -> tuple[Matrices, ...]:
-        """All matrices of these parameters, in the order of `stacks`."""
+        """All matrices of these parameters, in the order of `stacks`.
+
+        parameters: [out, in] or [experts, out, in].
+        """
         return tuple(matrices for p in parameters for matrices in self.matrices[p])
 
     def stacks(self, parameter: Tensor, group: dict[str, Any], index: int) -> list[Stack]:
-        """The part of a parameter that this process holds, as stacks of matrices; views."""
+        """The part of a parameter that this process holds, as stacks of matrices; views.
+
+        parameter: [out, in] or [experts, out, in]; a stack's tensors are [count, rows, columns].
+        """
         assert parameter.grad is not None
         if parameter not in self.matrices:
             raise ValueError(
@@ -219,7 +232,10 @@ class Muon(torch.optim.Optimizer):
 
 
 def new_muon_state(parameter: Tensor, momentum_dtype: torch.dtype) -> dict[str, Tensor]:
-    """Zeros for a parameter's momentum and, if it is of 16 bits, its count of steps, on the CPU."""
+    """Zeros for a parameter's momentum and, if it is of 16 bits, its count of steps, on the CPU.
+
+    The momentum has the parameter's shape, the count has none, [].
+    """
     state = {"momentum": torch.zeros_like(parameter, dtype=momentum_dtype)}
     return state | ({"step": torch.zeros(())} if is_narrow(parameter) else {})
 

@@ -65,7 +65,8 @@ class Stack:
     def advance(self, settings: MuonSettings) -> Tensor:
         """Update the momentum and return what to orthogonalise, float32 [k, n, m].
 
-        With Nesterov that is a new tensor; without, it may share the momentum's memory.
+        Line 4 of algorithm 1 (report 2.1), which has no Nesterov momentum. With Nesterov that is a
+        new tensor; without, it may share the momentum's memory.
         """
         gradient = self.gradient.float()
         momentum = self.momentum.float()  # the same tensor if it is float32 already
@@ -77,7 +78,7 @@ class Stack:
         return momentum.reshape(len(momentum), *self.shape)
 
     def apply(self, direction: Tensor, scale: float, settings: MuonSettings) -> None:
-        """Decay the weights, then move them along the orthogonalised `direction` [k, n, m]."""
+        """Decay the weights, then move them along `direction` [k, n, m], orthogonal; line 6."""
         weights = self.weights if self.noise is None else self.weights.float()
         weights.mul_(1 - settings.lr * settings.weight_decay)
         step = direction.reshape(weights.shape)

@@ -1,7 +1,7 @@
 """Which rank orthogonalises which matrix: each matrix once, the work even over the ranks.
 
-Newton-Schulz on n x m costs in proportion to n m min(n, m). The plan follows from shapes alone, so
-every rank computes the same one without a message.
+Report 2.1, Muon distributed. Newton-Schulz on n x m costs in proportion to n m min(n, m). The plan
+follows from shapes alone, so every rank computes the same one without a message.
 """
 
 from collections.abc import Iterator, Sequence

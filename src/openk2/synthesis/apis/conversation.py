@@ -5,7 +5,7 @@ from typing import Any
 
 from openk2.synthesis.apis import episodes as e
 from openk2.synthesis.apis.catalogue import Catalogue
-from openk2.synthesis.apis.dialogue import Dialogue
+from openk2.synthesis.apis.dialogue import ApiDialogue
 from openk2.synthesis.systems import draw_system
 from openk2.synthesis.values import Split
 
@@ -30,9 +30,9 @@ def make_conversation(rng: Random, split: Split, catalogue: Catalogue) -> dict[s
     return {"messages": head + dialogue.messages, "tools": tools, "kinds": dialogue.kinds}
 
 
-def write_dialogue(rng: Random, split: Split, catalogue: Catalogue) -> Dialogue:
+def write_dialogue(rng: Random, split: Split, catalogue: Catalogue) -> ApiDialogue:
     """A conversation's turns, and its tools among distractors in random order."""
-    dialogue = Dialogue(rng, split, catalogue)
+    dialogue = ApiDialogue(rng, split, catalogue)
     count = rng.choices(_COUNTS, _COUNT_SHARES)[0]
     for episode in rng.choices(_EPISODES, _SHARES, k=count):
         episode(dialogue)
@@ -46,7 +46,7 @@ def write_dialogue(rng: Random, split: Split, catalogue: Catalogue) -> Dialogue:
     return dialogue
 
 
-def _add_distractors(dialogue: Dialogue) -> None:
+def _add_distractors(dialogue: ApiDialogue) -> None:
     """Up to twelve tools in all, near misses among them, as long as the declarations are short."""
     rng = dialogue.rng
     called = [tool.operation for tool in dialogue.tools]

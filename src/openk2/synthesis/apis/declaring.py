@@ -27,13 +27,13 @@ _SYNONYMS = {
 
 
 @dataclass(frozen=True)
-class Parameter:
+class ApiParameter:
     """A field under the name it is declared by. parts: an object's."""
 
     name: str
     field: Field
     description: str
-    parts: tuple["Parameter", ...] = ()
+    parts: tuple["ApiParameter", ...] = ()
 
     def schema(self) -> dict[str, Any]:
         """Its JSON Schema."""
@@ -52,13 +52,13 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Tool:
+class ApiTool:
     """An operation as a conversation declares it."""
 
     name: str
     operation: Operation
     description: str
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[ApiParameter, ...]
 
     @cached_property
     def declaration(self) -> dict[str, Any]:
@@ -75,19 +75,19 @@ class Tool:
         return len(json.dumps(self.declaration))
 
 
-def declare(rng: Random, operation: Operation, *, lean: bool = False) -> Tool:
+def declare(rng: Random, operation: Operation, *, lean: bool = False) -> ApiTool:
     """Declare an operation in one of many ways; `lean`: with few parameters, not described."""
     masked = rng.random() < 0.12
     bare = not masked and rng.random() < 0.1
     name = _masked_name(rng) if masked else _tool_name(rng, operation, kept=not bare)
     description = "" if bare else _description(rng, operation, masked)
     style = rng.choice(("kept", "kept", "snake", "snake", "camel", "kebab"))
-    return Tool(name, operation, description, _parameters(rng, operation, style, lean=lean))
+    return ApiTool(name, operation, description, _parameters(rng, operation, style, lean=lean))
 
 
 def _parameters(
     rng: Random, operation: Operation, style: str, *, lean: bool
-) -> tuple[Parameter, ...]:
+) -> tuple[ApiParameter, ...]:
     fields = list(operation.fields)
     optional = [field for field in fields if not field.required]
     room = rng.choice((0, 1, 1, 2)) if lean else rng.randint(2, MOST_PARAMETERS)
@@ -104,7 +104,7 @@ def _parameters(
 
 def _parameter(
     rng: Random, field: Field, style: str, taken: set[str], described: bool
-) -> Parameter:
+) -> ApiParameter:
     choice = rng.random()
     masked = choice < 0.06
     if masked:
@@ -120,7 +120,7 @@ def _parameter(
         choice > 0.85 else ""  # fmt: skip
     inner: set[str] = set()
     parts = tuple(_parameter(rng, part, style, inner, False) for part in field.fields)
-    return Parameter(name, field, text, parts)
+    return ApiParameter(name, field, text, parts)
 
 
 def _field_text(rng: Random, field: Field, must_say: bool) -> str:
@@ -190,7 +190,7 @@ def _description(rng: Random, operation: Operation, masked: bool) -> str:
     return rng.choice(forms)
 
 
-def _object(parameters: tuple[Parameter, ...]) -> dict[str, Any]:
+def _object(parameters: tuple[ApiParameter, ...]) -> dict[str, Any]:
     return {
         "properties": {p.name: p.schema() for p in parameters},
         "required": [p.name for p in parameters if p.field.required],

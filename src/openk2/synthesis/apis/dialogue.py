@@ -7,9 +7,9 @@ from random import Random
 from typing import Any, Literal
 
 from openk2.synthesis.apis.catalogue import Catalogue, CatalogueError, Purpose, overlaps, purpose
-from openk2.synthesis.apis.declaring import Tool, declare
+from openk2.synthesis.apis.declaring import ApiTool, declare
 from openk2.synthesis.apis.operation import Operation
-from openk2.synthesis.apis.outcomes import Outcome
+from openk2.synthesis.apis.outcomes import ApiOutcome
 from openk2.synthesis.apis.stating import Argument, draw_argument
 from openk2.synthesis.apis.wording import singular, words_of
 from openk2.synthesis.values import Split
@@ -27,13 +27,13 @@ _COMMON = frozenset({"the", "of", "a", "an", "in", "to", "i", "you", "me", "what
 class Call:
     """A tool with the arguments of one call and what comes of it."""
 
-    tool: Tool
+    tool: ApiTool
     arguments: Sequence[Argument]
-    outcome: Outcome
+    outcome: ApiOutcome
 
 
 @dataclass
-class Dialogue:
+class ApiDialogue:
     """A conversation being written.
 
     purposes: those of the tools. absent: those that no declared tool may serve.
@@ -45,7 +45,7 @@ class Dialogue:
     catalogue: Catalogue
     messages: list[dict[str, Any]] = field(default_factory=list)
     kinds: list[Kind] = field(default_factory=list)
-    tools: list[Tool] = field(default_factory=list)
+    tools: list[ApiTool] = field(default_factory=list)
     purposes: set[Purpose] = field(default_factory=set)
     absent: set[Purpose] = field(default_factory=set)
     forbidden: set[str] = field(default_factory=set)
@@ -99,7 +99,7 @@ class Dialogue:
         self.forbidden |= words
         return True
 
-    def add(self, operation: Operation, *, lean: bool = False) -> Tool | None:
+    def add(self, operation: Operation, *, lean: bool = False) -> ApiTool | None:
         """Declare an operation; None where its purpose or its name is taken, or it is too long."""
         if not self.admits(operation):
             return None
@@ -117,11 +117,11 @@ class Dialogue:
         self.tools.clear()
         self.purposes.clear()
 
-    def draw_tool(self, *, required: bool = False) -> Tool:
+    def draw_tool(self, *, required: bool = False) -> ApiTool:
         """A tool to call: one declared before, or a new one. `required`: with such a parameter."""
         for _ in range(_MOST_DRAWS):
             if self.tools and self.rng.random() < 0.35:
-                tool: Tool | None = self.rng.choice(self.tools)
+                tool: ApiTool | None = self.rng.choice(self.tools)
             else:
                 tool = self.add(self._drawn(required))
             if tool and (not required or any(p.field.required for p in tool.parameters)):
@@ -138,7 +138,7 @@ class Dialogue:
                 break
         return operation
 
-    def draw_arguments(self, tool: Tool) -> list[Argument]:
+    def draw_arguments(self, tool: ApiTool) -> list[Argument]:
         """Values for every required parameter and some optional ones, in the declared order."""
         rng = self.rng
         share = rng.choice((0.15, 0.3, 0.3, 0.6))

@@ -9,8 +9,8 @@ from dataclasses import replace
 from random import Random
 
 from openk2.synthesis.apis.catalogue import Link, purpose
-from openk2.synthesis.apis.declaring import Tool, declare
-from openk2.synthesis.apis.dialogue import Call, Dialogue, Kind
+from openk2.synthesis.apis.declaring import ApiTool, declare
+from openk2.synthesis.apis.dialogue import ApiDialogue, Call, Kind
 from openk2.synthesis.apis.operation import Operation
 from openk2.synthesis.apis.outcomes import draw_failure, draw_outcome, plain_deed
 from openk2.synthesis.apis.stating import Argument, argument_of, draw_argument, draw_value, phrase
@@ -24,10 +24,10 @@ from openk2.synthesis.unknown import unknown
 # A catalogue of very few operations may have no second one to call.
 _MOST_DRAWS = 30
 
-Episode = Callable[[Dialogue], None]
+Episode = Callable[[ApiDialogue], None]
 
 
-def single(dialogue: Dialogue) -> None:
+def single(dialogue: ApiDialogue) -> None:
     """Request, call, result, sentence; at times a second request that changes one value."""
     call = _draw_call(dialogue)
     dialogue.user(wish(dialogue.rng, call.tool.operation, call.arguments))
@@ -36,7 +36,7 @@ def single(dialogue: Dialogue) -> None:
         _again(dialogue, call)
 
 
-def parallel(dialogue: Dialogue) -> None:
+def parallel(dialogue: ApiDialogue) -> None:
     """Two to four calls in one section: of one tool, or of several."""
     rng = dialogue.rng
     call = _draw_call(dialogue)
@@ -67,7 +67,7 @@ def parallel(dialogue: Dialogue) -> None:
     return _fulfil(dialogue, "parallel", *calls)
 
 
-def sequence(dialogue: Dialogue) -> None:
+def sequence(dialogue: ApiDialogue) -> None:
     """Two steps: what the first call returns is the second's argument."""
     rng = dialogue.rng
     links = dialogue.catalogue.links
@@ -101,7 +101,7 @@ def sequence(dialogue: Dialogue) -> None:
     _fulfil(dialogue, "sequence", two)
 
 
-def missing(dialogue: Dialogue) -> None:
+def missing(dialogue: ApiDialogue) -> None:
     """A required argument is missing: the assistant asks, the user tells, then comes the call."""
     rng = dialogue.rng
     tool = dialogue.draw_tool(required=True)
@@ -133,7 +133,7 @@ def missing(dialogue: Dialogue) -> None:
     _fulfil(dialogue, "single", call)
 
 
-def ambiguous(dialogue: Dialogue) -> None:
+def ambiguous(dialogue: ApiDialogue) -> None:
     """Two tools fit a short request: the assistant asks which, the user says it."""
     rng = dialogue.rng
     twins = dialogue.catalogue.twins
@@ -167,7 +167,7 @@ def ambiguous(dialogue: Dialogue) -> None:
     _fulfil(dialogue, "single", call)
 
 
-def refused(dialogue: Dialogue) -> None:
+def refused(dialogue: ApiDialogue) -> None:
     """No declared tool serves the request: the assistant says so plainly."""
     rng = dialogue.rng
     near = rng.choice(dialogue.tools).operation if dialogue.tools else None
@@ -189,7 +189,7 @@ def refused(dialogue: Dialogue) -> None:
     return None
 
 
-def failure(dialogue: Dialogue) -> None:
+def failure(dialogue: ApiDialogue) -> None:
     """The tool reports an error: told, and at times tried again with the value corrected."""
     rng = dialogue.rng
     call = _draw_call(dialogue)
@@ -217,7 +217,7 @@ def failure(dialogue: Dialogue) -> None:
         _fulfil(dialogue, "single", call)
 
 
-def follow_up(dialogue: Dialogue) -> None:
+def follow_up(dialogue: ApiDialogue) -> None:
     """A question that an earlier result answers: no second call."""
     rng = dialogue.rng
     call = _draw_call(dialogue)
@@ -234,7 +234,7 @@ def follow_up(dialogue: Dialogue) -> None:
         dialogue.say(f"The {words} {be} {value}.", "none_needed")
 
 
-def chat(dialogue: Dialogue) -> None:
+def chat(dialogue: ApiDialogue) -> None:
     """Small talk, a common fact, or a question that the model cannot answer: no tool is needed."""
     makers = (smalltalk, fact, unknown)
     maker = dialogue.rng.choices(makers, (5, 4, 2))[0]
@@ -245,14 +245,14 @@ def chat(dialogue: Dialogue) -> None:
     dialogue.say(answer, "talk")
 
 
-def farewell(dialogue: Dialogue) -> None:
+def farewell(dialogue: ApiDialogue) -> None:
     """Thanks at the end."""
     asked, answer = thanks(dialogue.rng, dialogue.split)
     dialogue.user(asked)
     dialogue.say(answer, "talk")
 
 
-def _again(dialogue: Dialogue, call: Call) -> None:
+def _again(dialogue: ApiDialogue, call: Call) -> None:
     """The same call with one value changed."""
     rng = dialogue.rng
     changed = rng.choice(call.arguments)
@@ -270,7 +270,7 @@ def _again(dialogue: Dialogue, call: Call) -> None:
     _fulfil(dialogue, "single", Call(call.tool, arguments, outcome))
 
 
-def _same_tool(dialogue: Dialogue, call: Call, count: int) -> None:
+def _same_tool(dialogue: ApiDialogue, call: Call, count: int) -> None:
     rng, parameter = dialogue.rng, call.arguments[0].parameter
     found = {str(call.arguments[0].value): call.arguments[0]}
     while len(found) < count:
@@ -291,14 +291,14 @@ def _same_tool(dialogue: Dialogue, call: Call, count: int) -> None:
     _fulfil(dialogue, "parallel", *calls)
 
 
-def _draw_call(dialogue: Dialogue, tool: Tool | None = None) -> Call:
+def _draw_call(dialogue: ApiDialogue, tool: ApiTool | None = None) -> Call:
     tool = tool or dialogue.draw_tool()
     arguments = dialogue.draw_arguments(tool)
     outcome = draw_outcome(dialogue.rng, dialogue.split, tool, arguments)
     return Call(tool, arguments, outcome)
 
 
-def _fulfil(dialogue: Dialogue, kind: Kind, *calls: Call) -> None:
+def _fulfil(dialogue: ApiDialogue, kind: Kind, *calls: Call) -> None:
     dialogue.call(kind, *calls)
     told = [call.outcome.answer for call in calls]
     if len(calls) > 1:
@@ -306,12 +306,12 @@ def _fulfil(dialogue: Dialogue, kind: Kind, *calls: Call) -> None:
     dialogue.say(" ".join(told), "answer")
 
 
-def _phrases(dialogue: Dialogue, arguments: list[Argument]) -> str:
+def _phrases(dialogue: ApiDialogue, arguments: list[Argument]) -> str:
     said = [phrase(dialogue.rng, fact) for a in arguments for fact in a.facts]
     return " ".join(f"with {text[4:]}" if text.startswith("and ") else text for text in said)
 
 
-def _declare_link(dialogue: Dialogue, link: Link) -> tuple[Tool, Tool, Argument] | None:
+def _declare_link(dialogue: ApiDialogue, link: Link) -> tuple[ApiTool, ApiTool, Argument] | None:
     first = dialogue.add(link.first)
     second = dialogue.add(link.second) if first else None
     if first is None or second is None:

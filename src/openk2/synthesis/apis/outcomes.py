@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from openk2.synthesis.apis.declaring import Tool, styled
+from openk2.synthesis.apis.declaring import ApiTool, styled
 from openk2.synthesis.apis.deed import object_head
 from openk2.synthesis.apis.operation import Field
 from openk2.synthesis.apis.stating import Argument, draw_value
@@ -37,7 +37,7 @@ _BAD_VALUES = ("{w} {v} not found", "unknown {w} {v}", "invalid {w}: {v}", "no m
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ApiOutcome:
     """A tool message's content, the sentence that tells it, and its facts as (words, value).
 
     named: a sentence that also says what it is about, for an answer that tells several results.
@@ -50,8 +50,12 @@ class Outcome:
 
 
 def draw_outcome(
-    rng: Random, split: Split, tool: Tool, arguments: Sequence[Argument], must: Sequence[Any] = ()
-) -> Outcome:
+    rng: Random,
+    split: Split,
+    tool: ApiTool,
+    arguments: Sequence[Argument],
+    must: Sequence[Any] = (),
+) -> ApiOutcome:
     """A success. `must`: (field, value) pairs that the result holds too."""
     operation = tool.operation
     fields = _fields(rng, operation.returns, operation.many)
@@ -69,7 +73,7 @@ def draw_outcome(
     return _deed(rng, tool, body, told)
 
 
-def draw_failure(rng: Random, tool: Tool, argument: Argument | None) -> Outcome:
+def draw_failure(rng: Random, tool: ApiTool, argument: Argument | None) -> ApiOutcome:
     """An error: of one argument's value, or of the service."""
     if argument is None:
         message = rng.choice(_ERRORS)
@@ -86,10 +90,10 @@ def draw_failure(rng: Random, tool: Tool, argument: Argument | None) -> Outcome:
     forms = (f"Sorry, I could not {told}: {message}.", f"I could not {told}: {message}.",
              f"The tool reports an error: {message}.", f"That failed: {message}.",
              f"I tried to {told}, but got an error: {message}.")  # fmt: skip
-    return Outcome(content, rng.choice(forms), (("error", message),))
+    return ApiOutcome(content, rng.choice(forms), (("error", message),))
 
 
-def plain_deed(tool: Tool) -> str:
+def plain_deed(tool: ApiTool) -> str:
     """What the tool does, as the assistant says it: 'delete the invoice'."""
     verb = {"return": "get", "insert": "add"}.get(tool.operation.verb, tool.operation.verb)
     return f"{verb} the {tool.operation.object}"
@@ -129,7 +133,9 @@ def _clauses(told: Sequence[tuple[str, Any]]) -> str:
     return listed(parts)
 
 
-def _single(rng: Random, tool: Tool, body: dict[str, Any], told: list[tuple[str, Any]]) -> Outcome:
+def _single(
+    rng: Random, tool: ApiTool, body: dict[str, Any], told: list[tuple[str, Any]]
+) -> ApiOutcome:
     noun = tool.operation.object
     head = object_head(noun)
     plural = is_plural(head)
@@ -139,10 +145,12 @@ def _single(rng: Random, tool: Tool, body: dict[str, Any], told: list[tuple[str,
              f"Here {'are' if plural else 'is'} the {noun}: {', '.join(pairs)}.",
              f"The {noun} {'have' if plural else 'has'} {listed(pairs)}."]  # fmt: skip
     facts = tuple((words, _shown(value)) for words, value in told)
-    return Outcome(_wrapped(rng, body, head), rng.choice(forms), facts, rng.choice(forms[1:]))
+    return ApiOutcome(_wrapped(rng, body, head), rng.choice(forms), facts, rng.choice(forms[1:]))
 
 
-def _deed(rng: Random, tool: Tool, body: dict[str, Any], told: list[tuple[str, Any]]) -> Outcome:
+def _deed(
+    rng: Random, tool: ApiTool, body: dict[str, Any], told: list[tuple[str, Any]]
+) -> ApiOutcome:
     noun = tool.operation.object
     head = rng.choice(({"status": "ok"}, {"success": True}, {"ok": True}, {"result": "success"},
                        {"message": f"{noun} {participle(tool.operation.verb)}"}, {}))  # fmt: skip
@@ -156,7 +164,7 @@ def _deed(rng: Random, tool: Tool, body: dict[str, Any], told: list[tuple[str, A
         answer = f"{answer} {clauses[0].upper()}{clauses[1:]}."
     facts = tuple((words, _shown(value)) for words, value in told)
     content = dumped(rng, {**head, **body}) if head else _wrapped(rng, body, object_head(noun))
-    return Outcome(content, answer, facts)
+    return ApiOutcome(content, answer, facts)
 
 
 def _wrapped(rng: Random, body: dict[str, Any], head: str) -> str:
@@ -177,8 +185,8 @@ def _scalars(arguments: Sequence[Argument]) -> dict[str, Any]:
 
 
 def _listing(
-    rng: Random, split: Split, tool: Tool, fields: list[Field], arguments: Sequence[Argument]
-) -> Outcome:
+    rng: Random, split: Split, tool: ApiTool, fields: list[Field], arguments: Sequence[Argument]
+) -> ApiOutcome:
     fields = sorted(fields, key=lambda field: field.kind not in _IDENTIFYING)
     given = {words: value for words, value in _scalars(arguments).items() if " " in words}
     noun = tool.operation.object
@@ -196,7 +204,7 @@ def _listing(
     content = json.dumps(listing) if rng.random() < 0.5 else dumped(rng, listing)
     if not rows:
         are, were = ("are", "were") if is_plural(head) else ("is", "was")
-        return Outcome(content, rng.choice((f"I found no {noun}.", f"There {are} no {noun}.",
+        return ApiOutcome(content, rng.choice((f"I found no {noun}.", f"There {are} no {noun}.",
                                             f"No {noun} {were} found.")))  # fmt: skip
     told = []
     for row in rows:
@@ -210,7 +218,7 @@ def _listing(
     answer = rng.choice(forms if count > 1 else (forms[0], forms[2]))
     facts = tuple((f"{field.words} of {_shown(row[0])}", _shown(value)) for row in rows
                   for field, value in zip(fields[1:], row[1:], strict=True))  # fmt: skip
-    return Outcome(content, answer, facts, f"The {noun}: {listed(told)}.")
+    return ApiOutcome(content, answer, facts, f"The {noun}: {listed(told)}.")
 
 
 def _snake(text: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from openk2.synthesis.apis.declaring import Parameter
+from openk2.synthesis.apis.declaring import ApiParameter
 from openk2.synthesis.apis.kinds import QUOTED, SAMPLERS
 from openk2.synthesis.apis.wording import is_plural
 from openk2.synthesis.requests import listed
@@ -26,12 +26,12 @@ class Fact:
 class Argument:
     """A parameter with its value; an object's facts are those of its parts."""
 
-    parameter: Parameter
+    parameter: ApiParameter
     value: Any
     facts: tuple[Fact, ...]
 
 
-def draw_argument(rng: Random, split: Split, parameter: Parameter) -> Argument:
+def draw_argument(rng: Random, split: Split, parameter: ApiParameter) -> Argument:
     """A value for a parameter, and what a user says of it."""
     field = parameter.field
     if field.type != "object":
@@ -44,7 +44,7 @@ def draw_argument(rng: Random, split: Split, parameter: Parameter) -> Argument:
     return Argument(parameter, value, tuple(facts))
 
 
-def argument_of(parameter: Parameter, value: str | int | float) -> Argument:
+def argument_of(parameter: ApiParameter, value: str | int | float) -> Argument:
     """An argument whose value came from elsewhere."""
     fact = Fact(parameter.field.words, value, str(value), parameter.field.kind)
     return Argument(parameter, value, (fact,))
@@ -57,7 +57,7 @@ def _joined(outer: str, inner: str) -> str:
     return f"{outer.removesuffix(inner.split()[0]).rstrip()} {inner}".strip()
 
 
-def _fact(rng: Random, split: Split, parameter: Parameter, words: str) -> Fact:
+def _fact(rng: Random, split: Split, parameter: ApiParameter, words: str) -> Fact:
     field = parameter.field
     if field.type == "array":
         size = rng.choice((1, 2, 2, 3))
