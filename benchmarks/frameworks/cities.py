@@ -1,4 +1,4 @@
-"""What every framework is asked: a tool, a class, and a question that the built-in model masters."""
+"""What every framework is asked: a tool, a class, a question that the built-in model masters."""
 
 from typing import Literal
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import anthropic
 import pytest
 from cities import QUESTION, Place, Weather, get_weather
+
 from conftest import ALIAS
 
 ASKED = {

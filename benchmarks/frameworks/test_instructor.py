@@ -6,9 +6,10 @@ import instructor
 import openai
 import pytest
 from cities import QUESTION, Place, Weather
-from conftest import MODEL
 from instructor.core.exceptions import IncompleteOutputException
 from pydantic import BaseModel
+
+from conftest import MODEL
 
 ASKED = {"model": MODEL, "messages": [{"role": "user", "content": QUESTION}], "temperature": 0}
 STRICT = {"strict": True}
@@ -33,7 +34,7 @@ def test_an_answer_is_of_its_class(plain: openai.OpenAI, mode: instructor.Mode) 
     assert isinstance(client.create(response_model=Place, max_retries=0, **ASKED), Place)
 
 
-@pytest.mark.parametrize("most", (16, 17, 18))
+@pytest.mark.parametrize("most", [16, 17, 18])
 @pytest.mark.parametrize("mode", MODES)
 def test_a_cut_answer_raises(plain: openai.OpenAI, mode: instructor.Mode, most: int) -> None:
     client = instructor.from_openai(plain, mode=mode)

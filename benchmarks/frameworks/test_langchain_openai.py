@@ -2,8 +2,9 @@
 
 import pytest
 from cities import QUESTION, Place, Weather
-from conftest import MODEL
 from langchain_openai import ChatOpenAI
+
+from conftest import MODEL
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from typing import Any
 import litellm
 import pytest
 from cities import QUESTION, Place, Weather
+
 from conftest import ALIAS, MODEL
 
 TOOL = {

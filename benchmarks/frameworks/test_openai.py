@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import openai
 import pytest
 from cities import QUESTION, Place, Weather
+
 from conftest import MODEL
 
 ASKED = {"model": MODEL, "messages": [{"role": "user", "content": QUESTION}], "temperature": 0}

@@ -7,6 +7,7 @@ import pytest
 from agents import Agent, ModelSettings, OpenAIChatCompletionsModel, Runner, function_tool
 from agents.exceptions import MaxTurnsExceeded
 from cities import QUESTION, Place, get_weather
+
 from conftest import MODEL
 
 TOOL = function_tool(get_weather)

@@ -2,11 +2,12 @@
 
 import pytest
 from cities import QUESTION, Place, get_weather
-from conftest import MODEL
 from pydantic_ai import Agent, NativeOutput, ToolOutput, UsageLimits
 from pydantic_ai.exceptions import UsageLimitExceeded
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
+
+from conftest import MODEL
 
 SETTINGS = {"temperature": 0, "max_tokens": 200}
 
