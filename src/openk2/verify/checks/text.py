@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from openk2.verify.arguments import read_json
+from openk2.chat import read_json
 from openk2.verify.cases import TOOLS, MessageJson, called, result, user, with_schema
 from openk2.verify.outcome import CheckOutcome, judged
 from openk2.verify.wire.endpoint import EndpointFault
