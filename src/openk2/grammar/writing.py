@@ -3,6 +3,9 @@
 Reading a schema is work in pure Python, and a hostile one can ask for much of it. In a thread it
 would hold the interpreter's lock, and every step of the engine would wait for it. A process of its
 own has a lower priority, and limits of time and memory.
+
+Schemas go there as text and grammars come back pickled, as `multiprocessing` would do it: both ends
+are this module, and nothing that a client sent is ever unpickled.
 """
 
 import atexit
