@@ -9,6 +9,7 @@ import pytest
 
 from openk2.chat import ToolCall
 from openk2.gateway import Upstream, UpstreamError, UpstreamPool, UpstreamTokens
+from openk2.gateway.refused_fields import RefusedFields
 from openk2.generation import (
     ChatAnswer,
     ChatRequest,
@@ -145,6 +146,43 @@ def test_fields_that_are_refused_by_name_are_left_out_from_then_on(tokenizer, en
     assert [sorted(fake.refuses & set(body)) for body in fake.bodies] == [
         ["return_token_ids", "stop_token_ids"], [], [],
     ]  # fmt: skip
+
+
+def test_a_400_that_quotes_the_request_leaves_no_field_out(tokenizer, encode_output):
+    fake = FakeUpstream(tokenizer, encode_output("hi«<|im_end|>»"))
+    fake.faults = ["echo"]
+
+    async def run():
+        async with AsyncExitStack() as stack:
+            pool = await pool_of(stack, fake)
+            tokens = UpstreamTokens(pool, tokenizer, 5000)
+            chat = RenderedChat(tokenizer, tokens, tokenizer.stop_ids)
+            with pytest.raises(RequestError, match="400: cannot read"):
+                await complete(chat, ChatRequest(MESSAGES, max_tokens=30))
+            return await complete(chat, ChatRequest(MESSAGES, max_tokens=30))
+
+    assert asyncio.run(run()).content == "hi"
+    first, second = fake.bodies
+    assert first.keys() == second.keys() > {"return_token_ids", "stop_token_ids"}
+
+
+def test_what_is_refused_and_taken_again_is_logged_once(tokenizer, encode_output, caplog):
+    fake = FakeUpstream(tokenizer, encode_output("hi«<|im_end|>»"))
+    clock = iter(range(0, 10**9, 400))  # seconds, at each look: a refusal lasts two of them
+
+    async def run():
+        async with AsyncExitStack() as stack:
+            pool = await pool_of(stack, fake)
+            pool.upstreams[0].refused = RefusedFields(lambda: next(clock))
+            tokens = UpstreamTokens(pool, tokenizer, 5000)
+            chat = RenderedChat(tokenizer, tokens, tokenizer.stop_ids)
+            for refuses in ({"stop_token_ids"}, {"stop_token_ids"}, set(), set()):
+                fake.refuses = refuses
+                await complete(chat, ChatRequest(MESSAGES, max_tokens=30))
+
+    asyncio.run(run())
+    said = [record.getMessage().partition(" ")[2].partition(" ")[2] for record in caplog.records]
+    assert said == ["refuses: stop_token_ids", "takes again: stop_token_ids"]
 
 
 def test_a_refused_request_is_refused_with_the_upstreams_words(tokenizer):

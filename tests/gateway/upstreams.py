@@ -18,7 +18,7 @@ class FakeUpstream:
 
     gives_ids: beside the text. refuses: fields, and kinds of structured outputs, that get a 400.
     faults: of the requests in order, None for none: "drop", "die", "500", "busy", "garbage",
-    "abort", "missing", "silent".
+    "abort", "missing", "silent", "echo" (a 400 that quotes the request).
     size: tokens a chunk. pace: seconds before each. bodies: as received. left: set when a client
     closed its connection before the end.
     """
@@ -87,7 +87,12 @@ class FakeUpstream:
     async def complete(self, writer: asyncio.StreamWriter, body: dict[str, Any]) -> None:
         self.bodies.append(body)
         fault = self.faults.pop(0) if self.faults else None
-        errors = {"500": (500, "boom"), "busy": (503, "full"), "missing": (404, "no such model")}
+        errors = {
+            "500": (500, "boom"),
+            "busy": (503, "full"),
+            "missing": (404, "no such model"),
+            "echo": (400, f"cannot read {json.dumps(body)}"),
+        }
         named = sorted(self.refuses & {*body, *body.get("structured_outputs", ())})
         if fault in errors or named:
             status, message = errors.get(fault or "", (400, f"{named}: unknown field"))

@@ -1,7 +1,8 @@
 """`Upstream`: one OpenAI-compatible engine that others run, and what is known about it.
 
 Nothing about its abilities is assumed. An optional field is sent until the engine refuses it by
-name, and left out from then on; what its answers contain is read from them (`output`).
+name, and left out for a while (`refused_fields`); what its answers contain is read from them
+(`output`).
 httpx is imported where it is used, as in `generation`.
 """
 
@@ -12,6 +13,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from openk2.gateway.refused_fields import RefusedFields, named_in
 from openk2.generation import (
     BUSY_STATUSES,
     UNCOMPRESSED,
@@ -53,7 +55,7 @@ class Upstream:
     healthy, reason: result of the last probe or connection, and why it is not healthy.
     outstanding: requests in flight. asked: requests ever sent, refused ones included.
     context_length, owner: `max_model_len` and `owned_by` of its model card; None until known.
-    refused: fields that it refused by name.
+    refused: fields that it refuses by name.
     """
 
     def __init__(
@@ -70,7 +72,7 @@ class Upstream:
         self.asked = 0
         self.context_length: int | None = None
         self.owner: str | None = None
-        self.refused: set[str] = set()
+        self.refused = RefusedFields()
         self._headers = {
             "Content-Type": "application/json",
             **UNCOMPRESSED,
@@ -131,6 +133,10 @@ class Upstream:
         self.context_length = length if type(length) is int and 0 < length < 2**31 else None
         self.healthy, self.reason = True, ""
 
+    def _note(self, change: str, fields: list[str]) -> None:
+        if fields:
+            logger.warning("upstream %s %s: %s", self.url, change, ", ".join(fields))
+
     async def stream(
         self,
         fields: Mapping[str, Any],
@@ -154,23 +160,24 @@ class Upstream:
                 verify=self._certificates, timeout=self._timeout, headers=self._headers
             ) as client:
                 while True:
-                    sent = {k: v for k, v in optional.items() if k not in self.refused}
+                    sent = self.refused.without(optional)
                     body = json.dumps({**fields, **sent, **ways[0]}).encode()
                     self.asked += 1
                     async with client.stream(
                         "POST", f"{self.url}/completions", content=body
                     ) as response:
                         if response.is_success:
+                            self._note("takes again", self.refused.accepted(sent))
                             async with aclosing(data_objects(response, bounds)) as chunks:
                                 async for chunk in chunks:
                                     yield checked(chunk)
                             return
                         error = await refusal(response)
-                    named = {name for name in sent if name in str(error)}
+                    named = named_in(str(error), sent)
                     if not isinstance(error, RequestError) or not (named or ways[1:]):
                         raise error
                     # Each retry drops a field or a way, so this ends.
-                    self.refused |= named
+                    self._note("refuses", self.refused.learn(named))
                     if not named:
                         kind = [*ways[0].get("structured_outputs", ()), *ways[0]][0]
                         logger.warning("upstream %s refused a %s: %s", self.url, kind, error)
