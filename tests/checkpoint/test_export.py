@@ -1,6 +1,7 @@
 """An exported folder is one that other engines read: transformers is the reference."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -57,6 +58,16 @@ def test_generation_stops_at_the_end_of_text_and_of_a_turn(
         tokenizer.special("<|im_end|>"),
     ]
     assert generation["temperature"] == 0.6
+
+
+def test_generation_also_stops_at_the_configs_own_end_and_needs_none(
+    config: ModelConfig, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    for name, end in (("other", 3), ("none", None)):
+        model = K2Model(replace(config, eos_token_id=end)).initialize(0)
+        export_model(model, tokenizer, tmp_path / name)
+        generation = json.loads((tmp_path / name / "generation_config.json").read_text())
+        assert generation["eos_token_id"] == ([end] if end else []) + [265, 266]
 
 
 @pytest.mark.parametrize("block_fp8", [False, True])

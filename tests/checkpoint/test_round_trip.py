@@ -1,6 +1,7 @@
 """Save and load are inverse; the files are what the safetensors library reads and writes."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,6 +130,19 @@ def test_a_shard_holds_at_most_the_asked_bytes_and_the_index_records_all(
     info = verify_checkpoint(tmp_path / "c", deep=True)
     assert (info.bytes, info.shards) == (total, tuple(shards))
     assert info.contents_verified
+
+
+@pytest.mark.parametrize(("spare", "held"), [(0, 5), (-1, 4), (1, 5)])
+def test_shards_are_full_to_the_byte(model: K2Model, tmp_path: Path, spare: int, held: int) -> None:
+    tensors = list(published_tensors(model.config))
+    # The embedding alone is larger, so the second shard begins with the second tensor.
+    limit = sum(math.prod(tensor.shape) * 4 for tensor in tensors[1:6]) + spare
+    assert math.prod(tensors[0].shape) * 4 > limit
+    save_model(model, tmp_path / "c", dtype=torch.float32, max_shard_bytes=limit)
+    index = json.loads((tmp_path / "c" / "model.safetensors.index.json").read_text())
+    second = sorted(set(index["weight_map"].values()))[1]
+    names = {name for name, shard in index["weight_map"].items() if shard == second}
+    assert names == {tensor.name for tensor in tensors[1 : 1 + held]}
 
 
 def test_a_single_file_of_the_library_without_index_and_with_stray_frequencies_is_read(

@@ -1,6 +1,7 @@
 """Our reader and writer of the format, against the library and against damage."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,17 @@ def test_a_huge_header_length_is_refused_without_reading_it(tmp_path: Path) -> N
     file.write_bytes((2**63).to_bytes(8, "little") + b"{}")
     with pytest.raises(CheckpointError, match="too few for its header"):
         read_header(file)
+
+
+def test_a_file_without_tensors_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes((2).to_bytes(8, "little") + b"{}")
+    assert read_header(tmp_path / "a") == []
+
+
+def test_a_file_is_on_disk_before_it_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda number: synced.append(os.fstat(number).st_size))
+    write_file(tmp_path / "a", SPECS, TENSORS.items())
+    assert synced == [(tmp_path / "a").stat().st_size]

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch.optim._muon import _zeropower_via_newtonschulz
 
-from openk2.kernels import native
-from openk2.optim import POLAR_EXPRESS, orthogonalize
+from openk2.kernels import iterate_newton_schulz, native, newton_schulz_chains
+from openk2.optim import POLAR_EXPRESS, QUINTIC, orthogonalize
 
 
 @pytest.mark.parametrize("shape", [(3, 16, 40), (3, 40, 16), (1, 24, 24), (7, 9)])
@@ -59,3 +59,15 @@ def test_rounded_to_bfloat16_it_is_nearer_to_the_truth_than_products_in_bfloat16
     for matrix, mine, best in zip(matrices, found, exact, strict=True):
         theirs = _zeropower_via_newtonschulz(matrix, (3.4445, -4.7750, 2.0315), 5, 1e-7)
         assert (mine.float() - best).norm() < 0.5 * (theirs.float() - best).norm()
+
+
+@pytest.mark.skipif(not native.available(), reason="without the kernel every step is by itself")
+@pytest.mark.parametrize("shape", [(1, 8, 400), (1, 24, 24)])
+def test_a_matrix_takes_the_chains_planned_for_its_shape(shape: tuple[int, int, int]) -> None:
+    wide = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    chains = newton_schulz_chains(5, *shape[1:], torch.bfloat16)
+    assert (len(chains) < 5) == (shape[2] > shape[1])
+    x = wide / wide.norm(dim=(-2, -1), keepdim=True)
+    wanted = iterate_newton_schulz(x, list(QUINTIC) * 5, chains).to(torch.bfloat16)
+    for matrices, result in ((wide, wanted), (wide.mT, wanted.mT)):
+        assert torch.equal(orthogonalize(matrices, dtype=torch.bfloat16), result)

@@ -71,3 +71,14 @@ def test_a_stack_of_experts_is_updated_expert_by_expert() -> None:
 def test_muon_refuses_a_vector_by_its_shape() -> None:
     with pytest.raises(ValueError, match=r"\(4,\).*AdamW"):
         Muon([nn.Parameter(torch.zeros(4))])
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "refused"),
+    [("lr", 0.0, -0.1), ("momentum", 0.0, 1.0), ("weight_decay", 0.0, -1.0), ("ns_steps", 1, 0)],
+)
+def test_settings_are_bounded_where_they_say(name: str, least: float, refused: float) -> None:
+    weight = named(("w", (4, 6)))["w"]
+    Muon([weight], **{"lr": 0.1, name: least})
+    with pytest.raises(ValueError, match=f"^{name} is {refused}: it must be"):
+        Muon([weight], **{"lr": 0.1, name: refused})
