@@ -191,6 +191,7 @@ def test_the_place_that_is_named_is_where_the_number_stands(
         (nested(50_000, '{"a":', "}").replace(":}", ":1}"), "nested deeper than 100"),
         ('{"seed": ' + "1" * 5_000 + "}", "more than 40 digits"),
         (b'{"model": "\xff"}', "cannot be read as JSON"),
+        ('{"\\ud800": 1e999}', "no finite number"),
     ],
 )
 @pytest.mark.parametrize("path", ROUTES)

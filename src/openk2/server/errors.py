@@ -24,6 +24,14 @@ RETRY_AFTER_SECONDS = 1
 logger = logging.getLogger(__name__)
 
 
+class ErrorResponse(JSONResponse):
+    """JSON in ASCII: an error may name a field that holds half a character, which no UTF-8 does."""
+
+    def render(self, content: Any) -> bytes:
+        """See starlette."""
+        return json.dumps(content).encode()
+
+
 class ErrorDetail(BaseModel):
     """What went wrong. param: the request's field; code: for programs to match."""
 
@@ -120,9 +128,9 @@ class ApiError(Exception):
     def response(self, path: str, headers: Mapping[str, str]) -> JSONResponse:
         """The error as a route at this path answers it."""
         if path != MESSAGES_PATH and not path.startswith(f"{MESSAGES_PATH}/"):
-            return JSONResponse(self.body(), self.status, headers)
+            return ErrorResponse(self.body(), self.status, headers)
         status = OVERLOADED if self.status == 503 else self.status
-        return JSONResponse(self.message_body(), status, headers)
+        return ErrorResponse(self.message_body(), status, headers)
 
 
 def as_api_error(error: Exception) -> ApiError:
