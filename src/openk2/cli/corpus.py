@@ -134,7 +134,8 @@ class ProgressBars:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.bars.stop()
+        if self.bars.live.is_started:  # rich below 14.3 writes an empty line for bars never shown
+            self.bars.stop()
 
     def show(self, progress: "CorpusProgress") -> None:
         """A step's progress."""
