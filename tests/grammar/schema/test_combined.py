@@ -256,3 +256,22 @@ def test_a_thousand_optional_properties_can_be_written(
 ) -> None:
     value = dict.fromkeys(_MANY[::250])
     assert taken(enforcer, tokenizer, HOSTILE["optional names"], [value]) == [value]
+
+
+def test_branches_of_a_one_of_that_exclude_each_other_are_not_denied_too(
+    enforcer: Enforcer, tokenizer: Tokenizer
+) -> None:
+    names = ("a", "b", "c", "d")
+
+    def branch(kind: Any) -> dict[str, Any]:
+        members = {name: {"type": "string"} for name in names}
+        return {"properties": {"kind": kind, **members}, "required": ["kind"]}
+
+    # Of ten branches the last two have a value in common. Denying all nine others: a million ways.
+    kinds = [{"const": number} for number in range(8)] + [{"enum": [8, 9]}, {"enum": [9, 10]}]
+    schema = {"type": "object", "oneOf": [branch(kind) for kind in kinds]}
+    validator = Draft202012Validator(schema)
+    for kind in range(12):
+        for value in ({"kind": kind}, {"kind": kind, "a": "x", "d": "y"}, {"kind": kind, "b": 1}):
+            taken = accepts(enforcer, tokenizer, schema, json.dumps(value))
+            assert taken == validator.is_valid(value)

@@ -25,6 +25,15 @@ MAX_CHAIN = 500
 _DENIAL = Subschema("a denial", {})
 
 
+# Two branches of a `oneOf`: its pointer and their indices, the smaller first.
+Overlap = tuple[str, int, int]
+
+
+def overlap(pointer: str, one: int, other: int) -> Overlap:
+    """The two branches, in either order."""
+    return pointer, min(one, other), max(one, other)
+
+
 @dataclass(frozen=True)
 class Choice:
     """One way to satisfy a conjunction.
@@ -67,11 +76,11 @@ class _Partial:
 
 
 def choices(
-    root: Subschema, conjunction: Iterable[Subschema], exclusive: frozenset[str] = frozenset()
+    root: Subschema, conjunction: Iterable[Subschema], exclusive: frozenset[Overlap] = frozenset()
 ) -> list[Choice]:
     """Every way to satisfy all of these schemas.
 
-    exclusive: pointers of `oneOf` of which each branch denies the others.
+    exclusive: branches of a `oneOf` of which each denies the other.
     Raises GrammarError for a keyword that cannot be enforced, a reference that leads nowhere or
     to itself, and for more than MAX_CHOICES ways.
     """
@@ -128,7 +137,7 @@ def _with(partial: _Partial, option: Option, above: frozenset[Subschema]) -> _Pa
 
 
 def _options(
-    root: Subschema, subschema: Subschema, exclusive: frozenset[str]
+    root: Subschema, subschema: Subschema, exclusive: frozenset[Overlap]
 ) -> Iterable[list[Option]]:
     """For each combining keyword of a schema the ways to satisfy it."""
     target = referred(root, subschema)
@@ -151,15 +160,18 @@ def _options(
             yield _depending(subschema, keyword, name)
 
 
-def _one_of(subschema: Subschema, exclusive: frozenset[str]) -> list[Option]:
+def _one_of(subschema: Subschema, exclusive: frozenset[Overlap]) -> list[Option]:
     pointer = f"{subschema.pointer}/oneOf"
     branches = subschema.schemas("oneOf")
-    if pointer not in exclusive:
-        return [Option((branch,), pointer, index) for index, branch in enumerate(branches)]
-    return [
-        Option((branch, *(denied(other) for other in branches if other != branch)))
-        for branch in branches
-    ]
+    options: list[Option] = []
+    for index, branch in enumerate(branches):
+        others = [
+            denied(other)
+            for number, other in enumerate(branches)
+            if overlap(pointer, index, number) in exclusive and number != index
+        ]
+        options.append(Option((branch, *others), pointer, index))
+    return options
 
 
 def _conditions(subschema: Subschema) -> list[Option]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from openk2.grammar.error import TOO_MUCH, GrammarError
 from openk2.grammar.schema.admits import disjoint
-from openk2.grammar.schema.choices import Choice, choices
+from openk2.grammar.schema.choices import Choice, Overlap, choices, overlap
 from openk2.grammar.schema.containing import placements
 from openk2.grammar.schema.keywords import STRUCTURED, UNEVALUATED, Subschema
 from openk2.grammar.schema.least_scalar import least_size
@@ -62,24 +62,24 @@ _Key = tuple[Subschema, ...]
 class Reading:
     """The shapes of one schema, and what must be proved of each `oneOf`.
 
-    exclusive: pointers of `oneOf` of which each branch is read as denying the others.
-    disjoint: pairs of unions that a `oneOf` keeps apart, with its pointer: a value in both would
+    exclusive: branches of a `oneOf` that are read as denying each other.
+    disjoint: pairs of unions that a `oneOf` keeps apart, with its branches: a value in both would
     be refused by the schema, so somebody has to prove that there is none.
-    entangled: pointers of `oneOf` beside `unevaluated...`, which have to be read as exclusive.
+    entangled: branches of a `oneOf` beside `unevaluated...`, which have to be read as exclusive.
     unique: lists whose items differ, with their schema: their items have to be few literals.
     Raises GrammarError as `choices` does, and for a keyword here that cannot be enforced.
     """
 
     def __init__(
-        self, schema: Mapping[str, Any] | bool, exclusive: frozenset[str] = frozenset()
+        self, schema: Mapping[str, Any] | bool, exclusive: frozenset[Overlap] = frozenset()
     ) -> None:
         self._exclusive = exclusive
         self._work = 0
-        self.entangled: set[str] = set()
+        self.entangled: set[Overlap] = set()
         self.unique: list[tuple[ArrayShape, Subschema]] = []
         self.root = Subschema("#", schema)
         self.nodes: list[Alternatives] = []
-        self.disjoint: list[tuple[Alternatives, Alternatives, str]] = []
+        self.disjoint: list[tuple[Alternatives, Alternatives, Overlap]] = []
         self._numbers: dict[_Key, int] = {}
         self._pending: deque[tuple[int, _Key]] = deque()
         self.root_node = self._node((self.root,))
@@ -112,14 +112,17 @@ class Reading:
         ways = choices(self.root, conjunction, self._exclusive)
         self._spend(len(ways))
         unions = [self._of_choice(choice) for choice in ways]
+        # What a branch leaves unevaluated says nothing of whether it overlaps another.
+        entangled = any(one.keywords() & UNEVALUATED for way in ways for one in way.above)
         for index, way in enumerate(ways):
-            # What a branch leaves unevaluated says nothing of whether it overlaps another.
-            if any(one.keywords() & UNEVALUATED for one in way.above):
-                self.entangled |= way.branches.keys()
             for other in range(index):
                 for pointer, branch in way.branches.items():
-                    if ways[other].branches.get(pointer, branch) != branch:
-                        self.disjoint.append((unions[index], unions[other], pointer))
+                    others = ways[other].branches.get(pointer, branch)
+                    pair = overlap(pointer, branch, others)
+                    if others == branch or pair in self._exclusive:
+                        continue
+                    self.disjoint.append((unions[index], unions[other], pair))
+                    self.entangled |= {pair} if entangled else set()
         return tuple(dict.fromkeys(shape for union in unions for shape in union))
 
     def _of_choice(self, choice: Choice) -> Alternatives:
@@ -262,14 +265,14 @@ def read(schema: Mapping[str, Any] | bool) -> Reading:
 
     Raises GrammarError if it cannot be enforced.
     """
-    exclusive: frozenset[str] = frozenset()
+    exclusive: frozenset[Overlap] = frozenset()
     while True:
         try:
             reading = Reading(schema, exclusive)
         except GrammarError as error:
             if not exclusive:
                 raise
-            pointer, _, keyword = min(exclusive).rpartition("/")
+            pointer, _, keyword = min(exclusive)[0].rpartition("/")
             raise GrammarError(
                 f"has branches that may overlap, and cannot be told apart: {error}",
                 pointer=pointer,
@@ -279,11 +282,9 @@ def read(schema: Mapping[str, Any] | bool) -> Reading:
         for shape, subschema in reading.unique:
             _check_unique(shapes, shape, subschema)
         overlapping = {
-            pointer
-            for first, second, pointer in reading.disjoint
-            if pointer not in exclusive and not disjoint(shapes, first, second)
+            pair for first, second, pair in reading.disjoint if not disjoint(shapes, first, second)
         }
-        overlapping |= reading.entangled - exclusive
+        overlapping |= reading.entangled
         if not overlapping:
             return reading
         # What is not seen to be apart is told apart: each branch without the others.
