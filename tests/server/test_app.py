@@ -105,3 +105,16 @@ def test_unknown_paths_and_methods_have_openais_error_form(serve, scripted, meth
     answer = httpx.request(method, f"{serve(scripted(END))}{path}")
     assert answer.status_code == status
     assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize(
+    ("path", "remedy"),
+    [("/v1/embeddings", "an embedding model's server"), ("/v1/responses", "/v1/chat/completions")],
+)
+def test_an_endpoint_that_is_not_supported_is_refused_by_name(serve, scripted, path, remedy):
+    answer = httpx.post(f"{serve(scripted(END))}{path}", json={"model": "m", "input": "x"})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (404, "unsupported_endpoint")
+    assert error["message"].startswith(f"{path} is not supported: ")
+    assert remedy in error["message"]
+    assert "\n" not in error["message"]
