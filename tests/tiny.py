@@ -52,3 +52,37 @@ COPYING = ModelConfig(
     eos_token_id=1,
     pad_token_id=2,
 )
+
+# What is compared with transformers: four heads, more experts, every width different.
+COMPARED = ModelConfig(
+    vocab_size=300,
+    hidden_size=64,
+    num_hidden_layers=3,
+    num_attention_heads=4,
+    q_lora_rank=32,
+    kv_lora_rank=48,
+    qk_nope_head_dim=16,
+    qk_rope_head_dim=8,
+    v_head_dim=24,
+    intermediate_size=96,
+    moe_intermediate_size=40,
+    n_routed_experts=8,
+    num_experts_per_tok=3,
+    max_position_embeddings=2048,
+    initializer_range=0.1,
+    bos_token_id=1,
+    eos_token_id=2,
+    pad_token_id=3,
+)
+
+# One layer's attention, every width different, so that no two can stand for each other.
+ATTENTION = ModelConfig(
+    hidden_size=16,
+    num_attention_heads=2,
+    num_hidden_layers=1,
+    q_lora_rank=8,
+    kv_lora_rank=12,
+    qk_nope_head_dim=6,
+    qk_rope_head_dim=4,
+    v_head_dim=5,
+)

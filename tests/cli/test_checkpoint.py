@@ -1,36 +1,20 @@
 """`openk2 checkpoint`: what it prints and how it exits."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from typer.testing import CliRunner
 
-from openk2.architecture import ModelConfig
 from openk2.chat import Tokenizer
 from openk2.checkpoint import export_model, load_model, save_model
 from openk2.cli.checkpoint import app
 from openk2.model import K2Model
+from tiny import TINY
 
-CONFIG = ModelConfig(
-    vocab_size=512,
-    hidden_size=32,
-    num_hidden_layers=2,
-    num_attention_heads=2,
-    q_lora_rank=16,
-    kv_lora_rank=16,
-    qk_nope_head_dim=8,
-    qk_rope_head_dim=4,
-    v_head_dim=8,
-    intermediate_size=48,
-    moe_intermediate_size=16,
-    n_routed_experts=4,
-    num_experts_per_tok=2,
-    bos_token_id=256,
-    eos_token_id=257,
-    pad_token_id=511,
-)
+CONFIG = replace(TINY, vocab_size=512, bos_token_id=256, eos_token_id=257, pad_token_id=511)
 
 
 @pytest.fixture

@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 import torch
 
-from openk2.architecture import ModelConfig
 from openk2.engine import Engine
 from openk2.model import K2Model
 from openk2.protocol import SamplingParams, TokenChunk, TokenMask
+from tiny import TINY
 
 PAGE = 4
 
@@ -21,20 +22,11 @@ Outputs = Callable[..., list[list[int]]]
 @pytest.fixture(scope="session")
 def model() -> K2Model:
     """Two layers, one of them a mixture of experts, 48 ids, random weights, float32."""
-    config = ModelConfig(
+    config = replace(
+        TINY,
         vocab_size=48,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        q_lora_rank=16,
         kv_lora_rank=16,
-        qk_nope_head_dim=8,
-        qk_rope_head_dim=4,
-        v_head_dim=8,
-        intermediate_size=48,
         moe_intermediate_size=24,
-        n_routed_experts=4,
-        num_experts_per_tok=2,
         max_position_embeddings=256,
         initializer_range=0.3,
     )

@@ -1,19 +1,11 @@
 import torch
 
-from openk2.architecture import ModelConfig
 from openk2.engine.latent_cache import LatentPages
 from openk2.engine.model_input import group_by_length, padded_input
 from openk2.engine.request import Request
 from openk2.engine.scheduler import ScheduledChunk
 from openk2.protocol import SamplingParams
-
-CONFIG = ModelConfig(
-    num_hidden_layers=1,
-    kv_lora_rank=4,
-    qk_rope_head_dim=2,
-    n_routed_experts=2,
-    num_experts_per_tok=1,
-)
+from tiny import TINY
 
 
 def holding(prompt: tuple[int, ...], pages: list[int], *output: int) -> Request:
@@ -23,7 +15,7 @@ def holding(prompt: tuple[int, ...], pages: list[int], *output: int) -> Request:
 
 
 def test_a_chunk_feeds_its_part_of_the_prompt_and_a_decode_the_last_tokens() -> None:
-    memory = LatentPages(CONFIG, pages=8, page_size=2, dtype=torch.float32)
+    memory = LatentPages(TINY, pages=8, page_size=2, dtype=torch.float32)
     long = holding((5, 6, 7, 8), [4, 1, 0, 7])
     long.num_computed_tokens = 1
     chunk = padded_input([ScheduledChunk(long, 2)], memory)

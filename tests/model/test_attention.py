@@ -3,33 +3,22 @@
 import pytest
 import torch
 
-from openk2.architecture import ModelConfig
 from openk2.model import Observation
 from openk2.model.attention import LatentAttention
 from openk2.model.context import KeysInCache, LayerContext, OwnKeys
 from openk2.model.linear import Linear
 from openk2.model.norm import RMSNorm
 from openk2.model.spans import SPAN_BLOCK, document_spans
-
-CONFIG = ModelConfig(
-    hidden_size=16,
-    num_attention_heads=2,
-    num_hidden_layers=1,
-    q_lora_rank=8,
-    kv_lora_rank=12,
-    qk_nope_head_dim=6,
-    qk_rope_head_dim=4,
-    v_head_dim=5,
-)
+from tiny import ATTENTION
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_logits_are_scaled_masked_and_normalised_in_float32(dtype: torch.dtype) -> None:
-    attention, observation = LatentAttention(CONFIG, 0), Observation(CONFIG)
+    attention, observation = LatentAttention(ATTENTION, 0), Observation(ATTENTION)
     products = torch.randn(1, 2, 5, 5, generator=torch.Generator().manual_seed(0)).mul(30).to(dtype)
     mask = torch.ones(5, 5, dtype=torch.bool).tril()
     weights = attention.weigh(products, mask, observation=observation)
-    logits = (products.float() * CONFIG.softmax_scale).masked_fill(~mask, -torch.inf)
+    logits = (products.float() * ATTENTION.softmax_scale).masked_fill(~mask, -torch.inf)
     assert torch.equal(observation.max_logits[0], logits.amax((0, 2, 3)))
     assert torch.equal(weights, logits.softmax(-1).to(dtype))
 
@@ -37,7 +26,7 @@ def test_logits_are_scaled_masked_and_normalised_in_float32(dtype: torch.dtype) 
 @pytest.mark.parametrize("start", [0, SPAN_BLOCK - 3, SPAN_BLOCK, 2 * SPAN_BLOCK + 5])
 def test_an_observation_of_some_queries_is_the_same_by_spans_in_every_block(start: int) -> None:
     torch.manual_seed(start)
-    attention, length = LatentAttention(CONFIG, 0), 2 * SPAN_BLOCK + 30
+    attention, length = LatentAttention(ATTENTION, 0), 2 * SPAN_BLOCK + 30
     segments = (torch.arange(length) // 100).expand(2, -1)
     x = torch.randn(2, length, 16)
     turns = (torch.ones(2, length, 2), torch.zeros(2, length, 2))
@@ -47,7 +36,7 @@ def test_an_observation_of_some_queries_is_the_same_by_spans_in_every_block(star
     observed[1, start : start + 4] = True
     largest = []
     for spans in (None, document_spans(segments)):
-        observation = Observation(CONFIG)
+        observation = Observation(ATTENTION)
         observation.see_only(observed)
         attention(x, LayerContext(turns, OwnKeys(mask, spans), observation))
         largest.append(observation.max_logits)
@@ -75,7 +64,7 @@ class Rows:
 @torch.inference_mode()
 def test_the_packed_form_over_a_cache_that_attends_equals_the_plain_one(sequence: bool) -> None:
     torch.manual_seed(3)
-    attention, tokens = LatentAttention(CONFIG, 0), 7
+    attention, tokens = LatentAttention(ATTENTION, 0), 7
     x = torch.randn(1, tokens, 16)
     angles = torch.rand(1, tokens, 2)
     mask = torch.ones(1, tokens, tokens, dtype=torch.bool).tril()

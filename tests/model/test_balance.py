@@ -1,32 +1,18 @@
 """The sequence-wise balance loss against equations 17 to 20, written down in float64."""
 
 import dataclasses
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
-from openk2.architecture import ModelConfig
 from openk2.model import K2Model, Observation
 from openk2.model.balance import sequence_balance
+from tiny import TINY
 
 ALPHA = 0.1
-CONFIG = ModelConfig(
-    vocab_size=64,
-    hidden_size=32,
-    num_hidden_layers=3,
-    num_attention_heads=2,
-    q_lora_rank=16,
-    kv_lora_rank=24,
-    qk_nope_head_dim=8,
-    qk_rope_head_dim=4,
-    v_head_dim=8,
-    intermediate_size=48,
-    moe_intermediate_size=16,
-    n_routed_experts=8,
-    num_experts_per_tok=3,
-    initializer_range=0.2,
-)
+CONFIG = replace(TINY, num_hidden_layers=3, n_routed_experts=8, num_experts_per_tok=3)
 
 
 def by_the_equations(scores: Tensor, observed: Tensor, choices: int) -> Tensor:

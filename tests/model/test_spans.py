@@ -2,22 +2,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openk2.architecture import ModelConfig
 from openk2.model import Observation
 from openk2.model.attention import LatentAttention
 from openk2.model.context import LayerContext, OwnKeys
 from openk2.model.spans import document_spans, windows
+from tiny import ATTENTION
 
-CONFIG = ModelConfig(
-    hidden_size=16,
-    num_attention_heads=2,
-    num_hidden_layers=1,
-    q_lora_rank=8,
-    kv_lora_rank=12,
-    qk_nope_head_dim=6,
-    qk_rope_head_dim=4,
-    v_head_dim=5,
-)
 LENGTH = 13
 
 
@@ -49,7 +39,7 @@ def test_spans_cover_every_visible_pair_and_every_query_once(
 @settings(max_examples=30, deadline=None)
 def test_attention_by_spans_equals_attention_over_the_whole_row(rows: list[list[int]]) -> None:
     torch.manual_seed(0)
-    attention = LatentAttention(CONFIG, 0)
+    attention = LatentAttention(ATTENTION, 0)
     segments = torch.tensor(rows)
     x = torch.randn(len(rows), LENGTH, 16)
     turns = (torch.ones(len(rows), LENGTH, 2), torch.zeros(len(rows), LENGTH, 2))
@@ -57,7 +47,7 @@ def test_attention_by_spans_equals_attention_over_the_whole_row(rows: list[list[
     mask = mask & (segments[:, :, None] == segments[:, None, :])
     results = []
     for spans in (None, document_spans(segments, block=4)):
-        observation = Observation(CONFIG)
+        observation = Observation(ATTENTION)
         y = attention(x, LayerContext(turns, OwnKeys(mask, spans), observation))
         gradient = torch.autograd.grad(y.square().sum(), attention.kv_b_proj.weight)[0]
         results.append((y, gradient, observation.max_logits))

@@ -9,27 +9,8 @@ from transformers import DeepseekV3Config, DeepseekV3ForCausalLM
 from openk2.architecture import ModelConfig, Yarn
 from openk2.model import ContiguousCache, K2Model
 from openk2.model.experts import MixtureOfExperts
+from tiny import COMPARED
 
-SMALL = ModelConfig(
-    vocab_size=300,
-    hidden_size=64,
-    num_hidden_layers=3,
-    num_attention_heads=4,
-    q_lora_rank=32,
-    kv_lora_rank=48,
-    qk_nope_head_dim=16,
-    qk_rope_head_dim=8,
-    v_head_dim=24,
-    intermediate_size=96,
-    moe_intermediate_size=40,
-    n_routed_experts=8,
-    num_experts_per_tok=3,
-    max_position_embeddings=2048,
-    initializer_range=0.1,
-    bos_token_id=1,
-    eos_token_id=2,
-    pad_token_id=3,
-)
 YARNS = {
     "no yarn": None,
     "hard step, as K2 0711": Yarn(32.0, 64, beta_fast=1, beta_slow=1, mscale_all_dim=1.0),
@@ -84,7 +65,7 @@ def random_model(config: ModelConfig, seed: int) -> K2Model:
 def test_logits_equal_transformers(
     yarn: Yarn | None, variant: dict, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = dataclasses.replace(SMALL, rope_scaling=yarn, **variant)
+    config = dataclasses.replace(COMPARED, rope_scaling=yarn, **variant)
     tokens = torch.randint(0, 300, (2, 150), generator=torch.Generator().manual_seed(7))
     model = random_model(config, seed=11)
     ours = model.lm_head(model(tokens))
@@ -100,7 +81,7 @@ def test_logits_equal_transformers(
 def test_cached_and_absorbed_equal_uncached_and_expanded(
     yarn: Yarn | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = dataclasses.replace(SMALL, rope_scaling=yarn)
+    config = dataclasses.replace(COMPARED, rope_scaling=yarn)
     model = random_model(config, seed=3)
     tokens = torch.randint(0, 300, (2, 60), generator=torch.Generator().manual_seed(1))
     whole = model.lm_head(model(tokens))
@@ -116,7 +97,7 @@ def test_cached_and_absorbed_equal_uncached_and_expanded(
 
 @torch.no_grad()
 def test_absorbed_attention_equals_expanded_attention() -> None:
-    attention = random_model(SMALL, seed=5).model.layers[0].self_attn
+    attention = random_model(COMPARED, seed=5).model.layers[0].self_attn
     generator = torch.Generator().manual_seed(2)
     q_nope = torch.randn(2, 4, 5, 16, generator=generator)
     q_rope = torch.randn(2, 4, 5, 8, generator=generator)

@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ import torch.multiprocessing as mp
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from openk2.architecture import ModelConfig
 from openk2.data.mixture import Batch
 from openk2.model import K2Model, Observation
 from openk2.model.activations import Keeping
@@ -30,23 +29,9 @@ from openk2.train.loss import StepLoss
 from openk2.train.loss_weights import LossWeights
 from openk2.train.passes import MicroBatches, Passes, Pipelined
 from openk2.train.step import train_step
+from tiny import TINY
 
-TINY = ModelConfig(
-    vocab_size=64,
-    hidden_size=32,
-    num_hidden_layers=5,
-    num_attention_heads=2,
-    q_lora_rank=16,
-    kv_lora_rank=24,
-    qk_nope_head_dim=8,
-    qk_rope_head_dim=4,
-    v_head_dim=8,
-    intermediate_size=48,
-    moe_intermediate_size=16,
-    n_routed_experts=4,
-    num_experts_per_tok=2,
-    initializer_range=0.2,
-)
+FIVE_LAYERS = replace(TINY, num_hidden_layers=5)
 WHOLE = Keeping()
 RECOMPUTE = Keeping(frozenset({"norms", "swiglu", "mla_up", "moe_down"}))
 MEETING = 60.0  # seconds after which a rank that waits in vain says so
@@ -134,9 +119,9 @@ def optimizer_of(model: K2Model, **more: Any) -> MuonClip:
 
 def one_process(rows: int, weights: LossWeights) -> dict[str, Tensor]:
     """Gradients, loss and observation of the whole network, and the losses of a run of steps."""
-    model = K2Model(TINY).initialize(0)
+    model = K2Model(FIVE_LAYERS).initialize(0)
     passes, batch = MicroBatches(model, 1), batch_of(rows)
-    observation = Observation(TINY, balance=0.01)
+    observation = Observation(FIVE_LAYERS, balance=0.01)
     loss = loss_over(batch, weights)
     total = passes.gradients(batch, loss, observation)
     found = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
@@ -178,7 +163,9 @@ def run(
 
 def held(fleet: Fleet) -> K2Model:
     with torch.device("meta"):
-        model = keep_parts(K2Model(TINY), parts_of(TINY, fleet.layout, fleet.pipeline_rank))
+        model = keep_parts(
+            K2Model(FIVE_LAYERS), parts_of(FIVE_LAYERS, fleet.layout, fleet.pipeline_rank)
+        )
     return model.to_empty(device="cpu").initialize(0)
 
 
@@ -193,7 +180,7 @@ def in_a_fleet(fleet: Fleet, case: Case) -> dict[str, Tensor]:
     mine = own_rows(batch, fleet)
     for _ in range(2):  # the second time over buffers that have been used
         model.zero_grad()
-        observation = Observation(TINY, balance=0.01)
+        observation = Observation(FIVE_LAYERS, balance=0.01)
         loss = loss_over(batch, case.weights)
         found = seen(passes.gradients(mine, loss, observation), loss, observation)
     sharding.add_gradients()

@@ -1,5 +1,5 @@
-import dataclasses
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,22 +8,9 @@ from openk2.architecture import ModelConfig, count_parameters, layer_parameters
 from openk2.model import K2Model, Observation
 from openk2.parallel import Layout
 from openk2.parallel.stage import Stage, cut, keep_parts, parts_of
+from tiny import TINY
 
-TINY = ModelConfig(
-    vocab_size=64,
-    hidden_size=32,
-    num_hidden_layers=5,
-    num_attention_heads=2,
-    q_lora_rank=16,
-    kv_lora_rank=24,
-    qk_nope_head_dim=8,
-    qk_rope_head_dim=4,
-    v_head_dim=8,
-    intermediate_size=48,
-    moe_intermediate_size=16,
-    n_routed_experts=4,
-    num_experts_per_tok=2,
-)
+FIVE_LAYERS = replace(TINY, num_hidden_layers=5)
 
 
 def costs_of(config: ModelConfig) -> list[int]:
@@ -36,7 +23,7 @@ def costs_of(config: ModelConfig) -> list[int]:
 @pytest.mark.parametrize("stages", [1, 2, 3, 5])
 @pytest.mark.parametrize("vocabulary", [64, 2000])
 def test_no_cut_has_a_faster_slowest_part(stages: int, vocabulary: int) -> None:
-    config = dataclasses.replace(TINY, vocab_size=vocabulary)
+    config = replace(FIVE_LAYERS, vocab_size=vocabulary)
     parts = cut(config, stages)
     assert [layer for part in parts for layer in part.layers] == list(range(5))
     costs = costs_of(config)
@@ -55,18 +42,20 @@ def test_k2s_last_part_has_fewer_layers_because_of_the_head() -> None:
 
 def test_more_stages_than_layers_are_refused_by_name() -> None:
     with pytest.raises(ValueError, match="5 layers do not make 6 stages"):
-        cut(TINY, 6)
+        cut(FIVE_LAYERS, 6)
 
 
 @pytest.mark.parametrize(("pipeline", "virtual"), [(2, 1), (2, 2), (5, 1)])
 def test_the_ranks_hold_the_network_once_under_its_own_names_with_its_own_numbers(
     pipeline: int, virtual: int
 ) -> None:
-    whole = K2Model(TINY).initialize(3).state_dict()
+    whole = K2Model(FIVE_LAYERS).initialize(3).state_dict()
     found: dict[str, torch.Tensor] = {}
     for rank in range(pipeline):
         with torch.device("meta"):
-            model = keep_parts(K2Model(TINY), parts_of(TINY, Layout(pipeline, virtual), rank))
+            model = keep_parts(
+                K2Model(FIVE_LAYERS), parts_of(FIVE_LAYERS, Layout(pipeline, virtual), rank)
+            )
         state = model.to_empty(device="cpu").initialize(3).state_dict()
         assert not found.keys() & state.keys()
         found |= state
@@ -77,13 +66,13 @@ def test_the_ranks_hold_the_network_once_under_its_own_names_with_its_own_number
 
 @torch.no_grad()
 def test_stages_in_a_row_are_the_network() -> None:
-    model = K2Model(TINY).initialize(0)
+    model = K2Model(FIVE_LAYERS).initialize(0)
     tokens = torch.randint(0, 64, (2, 10), generator=torch.Generator().manual_seed(0))
     segments = torch.tensor([0] * 6 + [1] * 4).expand(2, 10)
-    one, several = Observation(TINY), Observation(TINY)
+    one, several = Observation(FIVE_LAYERS), Observation(FIVE_LAYERS)
     expected = model(tokens, segments=segments, observation=one)
     x = tokens
-    for part in cut(TINY, 3):
+    for part in cut(FIVE_LAYERS, 3):
         x = Stage(model, part, None)(x, segments=segments, observation=several)
     assert torch.equal(x, expected)
     assert torch.equal(one.max_logits, several.max_logits)
@@ -92,10 +81,10 @@ def test_stages_in_a_row_are_the_network() -> None:
 
 def test_a_stage_has_the_parameters_of_its_part_alone() -> None:
     with torch.device("meta"):
-        model = K2Model(TINY)
-    stages = [Stage(model, part, None) for part in cut(TINY, 3)]
+        model = K2Model(FIVE_LAYERS)
+    stages = [Stage(model, part, None) for part in cut(FIVE_LAYERS, 3)]
     biases = sum(buffer.numel() for buffer in model.buffers())
     held = [{id(p) for p in stage.parameters()} for stage in stages]
     assert len(set().union(*held)) == sum(map(len, held)) == len(list(model.parameters()))
     sizes = sum(p.numel() for stage in stages for p in stage.parameters())
-    assert sizes + biases == count_parameters(TINY).total
+    assert sizes + biases == count_parameters(FIVE_LAYERS).total

@@ -121,3 +121,16 @@ def test_an_engine_that_fails_is_a_500_that_names_the_kind_and_the_log_has_the_r
         assert "secret" not in answer.text
         assert answer.status_code == (200 if body else 500)
     assert caplog.text.count("/secret/path") == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "remedy"),
+    [("/v1/embeddings", "an embedding model's server"), ("/v1/responses", "/v1/chat/completions")],
+)
+def test_an_endpoint_that_is_not_supported_is_refused_by_name(serve, scripted, path, remedy):
+    answer = httpx.post(f"{serve(scripted(END))}{path}", json={"model": "m", "input": "x"})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (404, "unsupported_endpoint")
+    assert error["message"].startswith(f"{path} is not supported: ")
+    assert remedy in error["message"]
+    assert "\n" not in error["message"]

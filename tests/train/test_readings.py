@@ -3,19 +3,15 @@ import math
 import pytest
 import torch
 
-from openk2.architecture import ModelConfig
 from openk2.cli.train import idle
 from openk2.model import Observation
 from openk2.train.readings import Readings
 from openk2.train.step import StepReport
-
-CONFIG = ModelConfig(
-    num_hidden_layers=3, num_attention_heads=2, n_routed_experts=4, num_experts_per_tok=2
-)
+from tiny import PLANNED
 
 
 def test_violations_and_idle_experts_are_told_by_layer() -> None:
-    seen = Observation(CONFIG)
+    seen = Observation(PLANNED)
     seen.expert_load[1] = torch.tensor([1.0, 1, 1, 5])
     seen.expert_load[2] = torch.tensor([0.0, 0, 2, 2])
     seen.balance_loss[1:] = torch.tensor([0.25, 0.5])
@@ -33,12 +29,12 @@ def test_everything_comes_from_the_device_in_one_reading(monkeypatch: pytest.Mon
     monkeypatch.setattr(torch.Tensor, "tolist", lambda t: readings.append(t) or plain(t))
     for name in ("__float__", "__bool__", "__int__", "item"):
         monkeypatch.setattr(torch.Tensor, name, None, raising=False)
-    Readings.read(torch.tensor(1.0), torch.zeros(5), torch.tensor(1.0), Observation(CONFIG))
+    Readings.read(torch.tensor(1.0), torch.zeros(5), torch.tensor(1.0), Observation(PLANNED))
     assert len(readings) == 1
 
 
 def test_a_nan_is_read_as_one() -> None:
-    seen = Observation(CONFIG)
+    seen = Observation(PLANNED)
     seen.max_logits[0, 0] = torch.nan
     read = Readings.read(torch.tensor(1.0), torch.zeros(5), torch.tensor(1.0), seen)
     assert math.isnan(read.max_logit)

@@ -16,6 +16,7 @@ from openk2.server.metrics import EngineGauges, Meter, MeteredChat, MeteredCompl
 from openk2.server.openai.chat import chat_routes
 from openk2.server.openai.completions import completion_routes
 from openk2.server.openai.tokenization import token_routes
+from openk2.server.refusals import refused_routes
 from openk2.server.served import ServedNames, model_routes
 
 
@@ -53,6 +54,7 @@ def create_app(
     app.include_router(model_routes(names))
     app.include_router(chat_routes(MeteredChat(chat, meter), names))
     app.include_router(message_routes(MeteredChat(chat, meter), names))
+    app.include_router(refused_routes())
     if completion is not None:
         app.include_router(completion_routes(MeteredCompletion(completion, meter), names))
     if coder is not None:

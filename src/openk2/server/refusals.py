@@ -1,16 +1,24 @@
-"""Known fields that would change an answer and are not supported: they are refused by name.
+"""Known endpoints and fields that are not supported: they are refused by name.
 
-Each is listed with its neutral values, which change nothing; null always is one. Unknown fields
-are ignored, since clients send many, and so are those for models that think (`reasoning_effort`,
-`thinking`), for the length of an answer (`verbosity`) and for the host's own use (`store`,
-`service_tier`): a model that does not think answers as it would anyway.
+A field is listed because it would change an answer, with its neutral values, which change nothing;
+null always is one. Unknown fields are ignored, since clients send many, and so are those for models
+that think (`reasoning_effort`, `thinking`), for the length of an answer (`verbosity`) and for the
+host's own use (`store`, `service_tier`): a model that does not think answers as it would anyway.
 """
 
 import reprlib
 from collections.abc import Mapping
 from typing import Any
 
+from fastapi import APIRouter, Request
+
 from openk2.server.errors import ApiError
+
+# OpenAI's endpoints that clients try here, and what to do instead.
+ENDPOINTS = {
+    "/v1/embeddings": "this is a chat model; ask an embedding model's server",
+    "/v1/responses": "use /v1/chat/completions",
+}
 
 Neutral = Mapping[str, tuple[Any, ...]]
 
@@ -57,6 +65,20 @@ COMPLETION_NEUTRAL: Neutral = {
     "prompt_embeds": (),
     "skip_special_tokens": (False,),
 }
+
+
+def refused_routes() -> APIRouter:
+    """POST to each of ENDPOINTS: a 404 that names it and says what to do instead."""
+    router = APIRouter(include_in_schema=False)
+
+    async def refuse(request: Request) -> None:
+        path = request.url.path
+        message = f"{path} is not supported: {ENDPOINTS[path]}"
+        raise ApiError(404, message, code="unsupported_endpoint")
+
+    for path in ENDPOINTS:
+        router.add_api_route(path, refuse, methods=["POST"])
+    return router
 
 
 def refuse_unsupported(fields: Mapping[str, Any] | None, neutral: Neutral) -> None:

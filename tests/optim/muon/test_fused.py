@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from transformers import DeepseekV3Config, DeepseekV3ForCausalLM
 
-from openk2.architecture import ModelConfig
 from openk2.kernels import native
 from openk2.model import K2Model
 from openk2.optim import QUINTIC, Fused, Muon, MuonClip, assign_owners, ownership_table
 from openk2.optim.muon import update
 from openk2.optim.shards import rows_of
+from tiny import COMPARED
 
 NONE: Sequence[str] = ()
 
@@ -265,26 +265,7 @@ def test_a_tensor_of_four_dimensions_is_refused_by_name() -> None:
         assign_owners({"conv.weight": torch.zeros(8, 3, 2, 2)}.items(), NONE)
 
 
-CONFIG = ModelConfig(
-    vocab_size=300,
-    hidden_size=64,
-    num_hidden_layers=2,
-    num_attention_heads=4,
-    q_lora_rank=32,
-    kv_lora_rank=48,
-    qk_nope_head_dim=16,
-    qk_rope_head_dim=8,
-    v_head_dim=24,
-    intermediate_size=96,
-    moe_intermediate_size=40,
-    n_routed_experts=8,
-    num_experts_per_tok=3,
-    max_position_embeddings=256,
-    initializer_range=0.1,
-    bos_token_id=1,
-    eos_token_id=2,
-    pad_token_id=3,
-)
+CONFIG = replace(COMPARED, num_hidden_layers=2, max_position_embeddings=256)
 
 
 def with_fused_experts(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
