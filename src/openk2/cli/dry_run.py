@@ -114,8 +114,8 @@ def read_counts(text: str) -> list[int]:
 def read_machine(text: str, device: str, products: str) -> "Machine":
     """`measured,nvlink=160,memory=141` -> a machine; rates in GB/s and TFLOP/s, memory in GB.
 
-    measured: the memory of this machine's `device` and its rate of `products`, a dtype. Raises ValueError naming what is no
-    key or no number.
+    measured: the memory of this machine's `device` and its rate of `products`, a dtype.
+    Raises ValueError naming what is no key or no number.
     """
     from openk2.plan import Machine, measured
 

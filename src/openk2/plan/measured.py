@@ -12,7 +12,7 @@ SECONDS = 1.0
 
 
 def measured(machine: Machine, device: str, memory: int | None, products: str) -> Machine:
-    """`machine` with the rate of the recipe's `products` (a dtype) on `device`, the best of a second.
+    """`machine` with `device`'s rate of `products`, the recipe's dtype: the best of a second.
 
     memory: bytes that the device has left; None leaves the machine's. All GPUs of a plan are taken
     to be like this one.
