@@ -39,6 +39,8 @@ def test_a_plain_text_file_becomes_a_vocabulary_and_rows(novel: Path, tmp_path: 
     [
         ["tokenizer", "absent.jsonl", "--out", "made"],
         ["tokenizer", "odd.jsonl", "--out", "made"],
+        ["tokenizer", "short.txt", "--out", "made"],
+        ["tokenizer", "short.txt", "--vocab-size", "500", "--out", "made"],
         ["tokenizer", "latin.txt", "--out", "made"],
         ["dialogues", "absent.jsonl", "absent.json", "--out", "made"],
         ["pack", "--tokenizer", "absent", "--text", "odd.jsonl", "--out", "made"],
@@ -50,6 +52,7 @@ def test_a_file_that_cannot_be_used_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("odd.jsonl").write_text(json.dumps({"body": "no text here"}))
+    Path("short.txt").write_text("too short a text for a vocabulary")
     Path("latin.txt").write_bytes("Zürich".encode("latin-1"))
     result = CliRunner().invoke(app, ["data", *arguments])
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)

@@ -106,10 +106,10 @@ def test_rows_have_the_recipes_length_and_not_the_windows() -> None:
 
 
 def test_a_measured_rate_is_one_that_the_processor_has() -> None:
-    machine = measured(Machine(), "cpu", 7)
+    machine = measured(Machine(), "cpu", 7, "float32")
     assert machine.memory == 7
     assert 1e7 < machine.flops < 1e14
-    assert "measured here on cpu" in machine.source
+    assert "measured here on cpu: the best float32 product" in machine.source
 
 
 def test_overlap_never_costs_and_the_plan_refuses_what_does_not_fit(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ was never learned cannot be merged.
 from collections.abc import Iterable
 
 from openk2.chat.byte_level import byte_characters, byte_level_splitter, require_tokenizers
-from openk2.chat.tokenizer import SPECIAL_COUNT, Tokenizer
+from openk2.chat.tokenizer import SPECIAL_COUNT, Tokenizer, TokenizerError
 
 # Words (letters with their marks), other ASCII, and the rest. ASCII is separate because characters
 # of several bytes are merged byte by byte: a token of a space and the first byte of a dash would
@@ -25,12 +25,14 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     """Train a tokenizer; the same texts give the same tokenizer.
 
     vocab_size: the number of all ids: 256 single bytes, the learned merges and 256 specials.
-    Raises ValueError if vocab_size has no room for bytes and specials, or if the texts have too few
-    repeated pairs to fill it, TokenizerError without the `tokenizers` library.
+    Raises TokenizerError if vocab_size has no room for bytes and specials, if the texts have too
+    few repeated pairs to fill it, or without the `tokenizers` library.
     """
     ranks = vocab_size - SPECIAL_COUNT
     if ranks < 256:
-        raise ValueError(f"vocab_size is {vocab_size}: it must be at least {256 + SPECIAL_COUNT}")
+        raise TokenizerError(
+            f"vocab_size is {vocab_size}: it must be at least {256 + SPECIAL_COUNT}"
+        )
 
     require_tokenizers()
     from tokenizers import Regex, models, pre_tokenizers, trainers
@@ -50,9 +52,9 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     vocabulary = fast.get_vocab()
     if len(vocabulary) < ranks:
         reachable = len(vocabulary) + SPECIAL_COUNT
-        raise ValueError(
+        raise TokenizerError(
             f"vocab_size is {vocab_size} but these texts fill only {reachable}: "
-            "give more text or a smaller vocab_size"
+            f"give more text or --vocab-size {reachable}"
         )
     to_byte = byte_characters()
     return Tokenizer(

@@ -73,7 +73,7 @@ class DryRun:
 
         recipe = read_recipe(file, Recipe)
         counts = read_counts(self.gpus)
-        machine = read_machine(self.machine, device)
+        machine = read_machine(self.machine, device, recipe.optimization.products)
         shape = None if self.shape_of is None else read_recipe(self.shape_of, Recipe).shape
         if self.shape_of is not None and shape is None:
             raise ValueError(f"{self.shape_of} has no [shape]: name the recipe that has")
@@ -111,11 +111,11 @@ def read_counts(text: str) -> list[int]:
     return counts
 
 
-def read_machine(text: str, device: str) -> "Machine":
+def read_machine(text: str, device: str, products: str) -> "Machine":
     """`measured,nvlink=160,memory=141` -> a machine; rates in GB/s and TFLOP/s, memory in GB.
 
-    measured: the rate and memory of this machine's `device`. Raises ValueError naming what is no
-    key or no number.
+    measured: the memory of this machine's `device` and its rate of `products`, a dtype.
+    Raises ValueError naming what is no key or no number.
     """
     from openk2.plan import Machine, measured
 
@@ -125,7 +125,7 @@ def read_machine(text: str, device: str) -> "Machine":
         from openk2.checkpoint import available_memory
 
         require_device(device)
-        machine = measured(machine, device, available_memory(device))
+        machine = measured(machine, device, available_memory(device), products)
         parts.remove(MEASURED)
     given = read_rates(parts)
     if not given.keys().isdisjoint(("flops", "memory")):

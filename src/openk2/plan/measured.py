@@ -11,21 +11,21 @@ SIDES = {"cpu": 1024, "cuda": 8192}  # of a square product
 SECONDS = 1.0
 
 
-def measured(machine: Machine, device: str, memory: int | None) -> Machine:
-    """`machine` with the rate of bfloat16 products on `device`, the best of a second.
+def measured(machine: Machine, device: str, memory: int | None, products: str) -> Machine:
+    """`machine` with `device`'s rate of `products`, the recipe's dtype: the best of a second.
 
     memory: bytes that the device has left; None leaves the machine's. All GPUs of a plan are taken
     to be like this one.
     """
     kind = torch.device(device).type
-    rate = best_rate(device, SIDES[kind], SECONDS)
-    source = f"measured here on {device}: the best product of {SIDES[kind]:,} squared"
+    rate = best_rate(device, getattr(torch, products), SIDES[kind], SECONDS)
+    source = f"measured here on {device}: the best {products} product of {SIDES[kind]:,} squared"
     return replace(machine, flops=rate, memory=memory or machine.memory, source=source)
 
 
-def best_rate(device: str, side: int, seconds: float) -> float:
-    """Operations a second of the fastest bfloat16 product of [side, side] within `seconds`."""
-    a = torch.ones(side, side, dtype=torch.bfloat16, device=device)
+def best_rate(device: str, dtype: torch.dtype, side: int, seconds: float) -> float:
+    """Operations a second of the fastest product of [side, side] within `seconds`."""
+    a = torch.ones(side, side, dtype=dtype, device=device)
     best, end = float("inf"), time.perf_counter() + seconds
     while best == float("inf") or time.perf_counter() < end:
         began = time.perf_counter()

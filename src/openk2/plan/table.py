@@ -22,11 +22,11 @@ def heading(plan: Plan) -> str:
         f"{plan.gpus:,} GPUs: pipeline {layout.pipeline} x data {plan.data}, of which expert "
         f"{layout.expert}; virtual {layout.virtual}, zero {layout.zero}\n"
         f"{count.total:,} parameters, {count.active:,} active; "
-        f"{plan.flops_a_token / GIGA:,.1f} GFLOP a token (forward and backward, nothing twice)\n"
+        f"{shown(plan.flops_a_token)} GFLOP a token (forward and backward, nothing twice)\n"
         f"{plan.tokens:,} tokens a step ({recipe.rows:,} rows of "
         f"{plan.length:,}), {plan.micro_batches:,} micro-batches of {recipe.micro_rows} row(s) a "
         f"data rank; attention {'as one kernel' if plan.fused else 'in plain operations'}\n"
-        f"a GPU: {machine.flops / TERA:g} TFLOP/s and {machine.memory / GIGA:g} GB "
+        f"a GPU: {machine.flops / TERA:.4g} TFLOP/s and {shown(machine.memory)} GB "
         f"({machine.source}), products at {machine.efficiency:.0%} (assumed); NVLink "
         f"{machine.nvlink / GIGA:g}, network {machine.network / GIGA:g}, host "
         f"{machine.host / GIGA:g} GB/s, nodes of {machine.node} "
@@ -40,8 +40,8 @@ def verdict(plan: Plan) -> str:
     node = min(plan.gpus, machine.node)
     how = "attention as one kernel" if plan.fused else "attention in plain operations"
     sizes = (
-        f"a GPU {plan.device / GIGA:,.1f} of {machine.memory / GIGA:,g} GB, the host of {node} "
-        f"GPU(s) {plan.on_host / GIGA:,.1f} of {machine.ram / GIGA:,g} GB"
+        f"a GPU {shown(plan.device)} of {shown(machine.memory)} GB, the host of {node} "
+        f"GPU(s) {shown(plan.on_host)} of {shown(machine.ram)} GB"
     )
     if plan.fits:
         return f"fits with {how}: {sizes}"
@@ -49,6 +49,12 @@ def verdict(plan: Plan) -> str:
     if plan.device <= machine.memory:
         change = "without memory.offload, more GPUs, or fewer micro_rows"
     return f"DOES NOT FIT with {how}: {sizes}; try {change}"
+
+
+def shown(value: float) -> str:
+    """In units of 1e9, with a digit after the point or, of small values, three digits in all."""
+    value /= GIGA
+    return f"{value:,.1f}" if value >= 10 else f"{value:.3g}"
 
 
 def memory_table(plan: Plan) -> Table:

@@ -43,10 +43,10 @@ def groups_of(proc: Path, cgroups: Path) -> Iterator[tuple[Path, str, str, str]]
         kinds, _, path = kinds_and_path.partition(":")
         roots: tuple[Path, ...]
         if kinds == "":
-            roots, files = (cgroups, cgroups / "unified"), ("memory.max", "memory.current")
+            roots, files = [cgroups, cgroups / "unified"], ("memory.max", "memory.current")
             inactive = "inactive_file"
         elif "memory" in kinds.split(","):
-            roots, files = (cgroups / "memory",), ("memory.limit_in_bytes", "memory.usage_in_bytes")
+            roots, files = [cgroups / "memory"], ("memory.limit_in_bytes", "memory.usage_in_bytes")
             inactive = "total_inactive_file"
         else:
             continue
