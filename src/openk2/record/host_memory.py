@@ -41,7 +41,6 @@ def groups_of(proc: Path, cgroups: Path) -> Iterator[tuple[Path, str, str, str]]
     for line in text_of(proc / "self" / "cgroup").splitlines():
         _, _, kinds_and_path = line.partition(":")
         kinds, _, path = kinds_and_path.partition(":")
-        roots: tuple[Path, ...]
         if kinds == "":
             roots, files = [cgroups, cgroups / "unified"], ("memory.max", "memory.current")
             inactive = "inactive_file"
