@@ -19,6 +19,8 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = replace(
         TINY,
         vocab_size=tokenizer.vocab_size,
+        kv_lora_rank=16,
+        moe_intermediate_size=24,
         max_position_embeddings=512,
         eos_token_id=tokenizer.special("[EOS]"),
         initializer_range=0.02,

@@ -14,7 +14,7 @@ from openk2.data.corpus import CorpusRecipe, Duplicates, SourceTable, prepare_co
 from openk2.data.corpus.duplicates import first_of_equals, join_pairs
 from openk2.data.corpus.signatures import band_keys, band_rows, minhash, shingles
 
-from .conftest import prose
+from ..conftest import prose
 
 NEAR = Duplicates(near=0.8)
 # Of rensa 0.5 with 128 permutations, seed 0, on x86-64.
