@@ -54,6 +54,8 @@ from openk2.grammar.shapes import (
 )
 
 MAX_NODES = 6_000
+# Readings of one schema, each telling more branches apart. Real schemas take one or two.
+MAX_ROUNDS = 8
 MAX_PREFIX, MAX_UNIQUE = 1_000, 8
 
 _Key = tuple[Subschema, ...]
@@ -266,7 +268,7 @@ def read(schema: Mapping[str, Any] | bool) -> Reading:
     Raises GrammarError if it cannot be enforced.
     """
     exclusive: frozenset[Overlap] = frozenset()
-    while True:
+    for _ in range(MAX_ROUNDS):
         try:
             reading = Reading(schema, exclusive)
         except GrammarError as error:
@@ -289,6 +291,8 @@ def read(schema: Mapping[str, Any] | bool) -> Reading:
             return reading
         # What is not seen to be apart is told apart: each branch without the others.
         exclusive |= overlapping
+    pointer, _, keyword = min(exclusive)[0].rpartition("/")
+    raise GrammarError("has branches that overlap anew", pointer=pointer, keyword=keyword)
 
 
 def _check_unique(shapes: Shapes, shape: ArrayShape, subschema: Subschema) -> None:
