@@ -134,8 +134,7 @@ class ProgressBars:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.bars.live.is_started:  # rich below 14.3 writes an empty line for bars never shown
-            self.bars.stop()
+        self.bars.stop()
 
     def show(self, progress: "CorpusProgress") -> None:
         """A step's progress."""
