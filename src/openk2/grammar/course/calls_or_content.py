@@ -1,4 +1,9 @@
-"""`CallsOrContent`: tool calls or content that is one JSON value; the first token decides."""
+"""`CallsOrContent`: tool calls or content that is one JSON value; the model's first token decides.
+
+That token is chosen as freely as without a format: any that begins no call is refused if it begins
+no JSON, and means content. A mask that offered only JSON and calls would make a model that wanted
+to write text call instead.
+"""
 
 from openk2.grammar.course.content import ContentCourse
 from openk2.grammar.course.course import Course
@@ -13,7 +18,6 @@ class CallsOrContent:
     def __init__(
         self, vocabulary: TokenVocabulary, section: ToolSection, content: ContentCourse
     ) -> None:
-        self._begins_calls = vocabulary.section_begin
         self._vocabulary, self._section, self._content = vocabulary, section, content
         self._chosen: Course | None = None
 
@@ -24,16 +28,25 @@ class CallsOrContent:
 
     def fill(self, words: MaskWords) -> None:
         """See `Course`."""
-        (self._chosen or self._content).fill(words)
         if self._chosen is None:
-            self._vocabulary.allow(words, (self._begins_calls,))
+            words[:] = self._vocabulary.free
+        else:
+            self._chosen.fill(words)
 
-    def take(self, token_id: int) -> None:
+    def take(self, token_id: int) -> bool:
         """See `Course`."""
-        begun = self._section if token_id == self._begins_calls else self._content
-        chosen = self._chosen or begun
-        chosen.take(token_id)
-        self._chosen = chosen
+        if self._chosen is not None:
+            return self._chosen.take(token_id)
+        if token_id in self._vocabulary.inner:
+            raise ValueError(f"token {token_id} is not allowed here")
+        if token_id == self._vocabulary.section_begin:
+            self._chosen = self._section
+            return self._section.take(token_id)
+        self._chosen = self._content
+        try:
+            return self._content.take(token_id)
+        except ValueError:
+            return False
 
     def shortest(self) -> int:
         """See `Course`."""

@@ -29,7 +29,7 @@ class ContentCourse:
         if ends:
             self._vocabulary.allow(words, self._vocabulary.stops)
 
-    def take(self, token_id: int) -> None:
+    def take(self, token_id: int) -> bool:
         """See `Course`."""
         if token_id not in self._vocabulary.stops:
             self._value.take(token_id)
@@ -37,6 +37,7 @@ class ContentCourse:
             self._stopped = True
         else:
             raise ValueError("the content cannot end here")
+        return True
 
     def shortest(self) -> int:
         """See `Course`."""

@@ -18,8 +18,11 @@ class Course(Protocol):
         """Write the ids that may come next into a mask int32 [words], whatever it contains."""
         ...
 
-    def take(self, token_id: int) -> None:
-        """Raises ValueError for an id that may not come here; nothing has changed."""
+    def take(self, token_id: int) -> bool:
+        """Append an id. False: it is refused after all, and another has to be chosen.
+
+        Raises ValueError for an id that may not come here; nothing has changed.
+        """
         ...
 
     def shortest(self) -> int:

@@ -31,8 +31,7 @@ class CourseMask:
 
     def accept(self, token_id: int) -> bool:
         """See `TokenMask`."""
-        self._course.take(token_id)
-        return True
+        return self._course.take(token_id)
 
     def remainder(self) -> str | None:
         """See `Course`."""

@@ -76,7 +76,7 @@ class ToolSection:
             words[:] = 0
             ids.allow(words, self._usual())
 
-    def take(self, token_id: int) -> None:
+    def take(self, token_id: int) -> bool:
         """See `Course`."""
         state, ids = self._state, self._vocabulary
         if state.stage is SectionStage.FREE:
@@ -86,6 +86,7 @@ class ToolSection:
             state.value.take(token_id)
         else:
             self._state = self._after_marker(token_id)
+        return True
 
     def shortest(self) -> int:
         """See `Course`: of calls that are optional the stop token alone."""
