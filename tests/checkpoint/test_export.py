@@ -89,6 +89,7 @@ def test_block_fp8_to_bf16_and_back_loses_little_and_stays_valid(
 ) -> None:
     export_model(model, tokenizer, tmp_path / "fp8", block_fp8=True)
     export_checkpoint(tmp_path / "fp8", tmp_path / "bf16")
+    assert verify_checkpoint(tmp_path / "bf16").config.quantization is None
     export_checkpoint(tmp_path / "bf16", tmp_path / "again", block_fp8=True)
     verify_checkpoint(tmp_path / "again", deep=True)
     first = load_model(tmp_path / "fp8", dtype=torch.float32).state_dict()

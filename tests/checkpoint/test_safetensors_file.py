@@ -44,6 +44,13 @@ def test_every_tensor_is_aligned_to_its_element(tmp_path: Path) -> None:
         assert tensor.begin % TENSORS[tensor.spec.name].element_size() == 0
 
 
+@pytest.mark.parametrize("length", range(1, 9))
+def test_the_data_begin_at_a_multiple_of_eight_bytes(tmp_path: Path, length: int) -> None:
+    spec = TensorSpec("a" * length, "F32", (2,))
+    write_file(tmp_path / "a", [spec], [(spec.name, torch.zeros(2))])
+    assert int.from_bytes((tmp_path / "a").read_bytes()[:8], "little") % 8 == 0
+
+
 def test_a_tensor_other_than_announced_or_none_is_refused(tmp_path: Path) -> None:
     spec = TensorSpec("a", "F32", (2,))
     with pytest.raises(ValueError, match=r"a is torch.float32\[3\], announced as F32\[2\]"):
@@ -100,6 +107,13 @@ def test_a_file_cut_anywhere_is_refused(tmp_path: Path, keep: int) -> None:
     file.write_bytes(file.read_bytes()[:keep])
     with pytest.raises(CheckpointError, match=r"shard.*: copy the shard again$"):
         read_header(file)
+
+
+@pytest.mark.parametrize("lacking", [1, 8, 9])
+def test_a_header_that_is_cut_is_called_too_short(tmp_path: Path, lacking: int) -> None:
+    (tmp_path / "a").write_bytes((20).to_bytes(8, "little") + b"{}".ljust(20 - lacking))
+    with pytest.raises(CheckpointError, match=r"too few for its header of 20"):
+        read_header(tmp_path / "a")
 
 
 def test_bytes_after_the_last_tensor_are_refused(tmp_path: Path) -> None:
