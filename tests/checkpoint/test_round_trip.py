@@ -65,6 +65,13 @@ def test_a_loaded_model_can_be_trained(model: K2Model, tmp_path: Path) -> None:
     assert loaded.model.embed_tokens.weight.grad is not None
 
 
+def test_the_json_files_are_laid_out_as_the_published_ones(model: K2Model, tmp_path: Path) -> None:
+    save_model(model, tmp_path / "c")
+    for name in ("config.json", "model.safetensors.index.json"):
+        text = (tmp_path / "c" / name).read_text()
+        assert text == json.dumps(json.loads(text), indent=2) + "\n"
+
+
 def test_experts_are_published_one_by_one(model: K2Model, tmp_path: Path) -> None:
     save_model(model, tmp_path / "c", dtype=torch.float32)
     tensors = library_tensors(tmp_path / "c")
