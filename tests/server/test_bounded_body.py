@@ -61,7 +61,8 @@ def test_a_long_list_of_wrong_items_is_refused_at_the_first(
     body = "{" + ",".join(f'"{name}": {text}' for name, text in fields.items()) + "}"
     began = time.process_time()
     answer = httpx.post(url + path, content=body, headers={"content-type": "application/json"})
-    assert time.process_time() - began < 0.7
+    # Pydantic's errors of all of them would take some 3 s and more.
+    assert time.process_time() - began < 2
     if answer.status_code != 200:  # a field that the route does not know is tolerated
         assert answer.status_code == 400, answer.text[:300]
         assert len(answer.text) < 1000

@@ -25,6 +25,10 @@ class EncodingThreads:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, function, *arguments)
 
+    def close(self) -> None:
+        """End the threads; what waits for one is cancelled. Closing twice is closing once."""
+        self._threads.shutdown(cancel_futures=True)
+
 
 def refuse_too_long(
     characters: int, tokenizer: Tokenizer, context_length: int, param: str = "messages"

@@ -40,6 +40,11 @@ class RenderedChat:
         self._threads = EncodingThreads()
         self._mask_threads = ThreadPoolExecutor(MASK_THREADS, "openk2-schemas")
 
+    def close(self) -> None:
+        """End the threads; later requests get a RuntimeError. Closing twice is closing once."""
+        self._threads.close()
+        self._mask_threads.shutdown(cancel_futures=True)
+
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """See `ChatGenerator.stream`."""
         # With tool_choice "none" no tool is declared, and the parser drops calls of undeclared

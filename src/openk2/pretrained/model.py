@@ -59,6 +59,7 @@ class LocalModel:
     def close(self) -> None:
         """Stop the engine; requests in flight get an EngineError."""
         self.engine.stop()
+        self.chat.close()
 
     def __enter__(self) -> "LocalModel":
         return self
