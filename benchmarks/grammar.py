@@ -35,7 +35,11 @@ Side = Callable[[Any], Accepts]
 
 @dataclass
 class Score:
-    """What one side did. wrong: invalid values that it accepted, by the file of the test."""
+    """What one side did.
+
+    keywords: those that it refused, as far as it names them. wrong: invalid values that it
+    accepted, by the file of the test.
+    """
 
     refused: int = 0
     compiled: int = 0
@@ -43,6 +47,7 @@ class Score:
     valid: int = 0
     valid_accepted: int = 0
     invalid: int = 0
+    keywords: Counter[str] = field(default_factory=Counter)
     wrong: Counter[str] = field(default_factory=Counter)
 
     def row(self) -> str:
@@ -147,8 +152,10 @@ def score(side: Side, folder: Path) -> Score:
         started = time.perf_counter()
         try:
             accepts = side(schema)
-        except (ValueError, RuntimeError):
+        except (ValueError, RuntimeError) as error:
             total.refused += 1
+            if isinstance(error, GrammarError):
+                total.keywords[error.keyword or error.problem] += 1
             continue
         total.seconds.append(time.perf_counter() - started)
         total.compiled += 1
@@ -172,8 +179,12 @@ def report_suite(folder: Path, tokenizer: Tokenizer) -> None:
     print("|---|---|---|---|---|---|---|")
     sides = {"openk2": openk2_side(tokenizer), "llguidance alone": llguidance_side()}
     beside = xgrammar_side()
+    refused: list[str] = []
     for name, side in (sides | ({"xgrammar alone": beside} if beside else {})).items():
-        print(f"| {name} | {score(side, folder).row()} |", flush=True)
+        total = score(side, folder)
+        print(f"| {name} | {total.row()} |", flush=True)
+        refused += [f"{keyword} {count}" for keyword, count in total.keywords.most_common()]
+    print(f"\nopenk2 refused: {', '.join(refused)}")
 
 
 def report_times(schemas: list[Any], tokenizer: Tokenizer) -> None:
