@@ -14,8 +14,8 @@ from torch.optim import Optimizer
 from openk2.optim.names import plain_name
 from openk2.optim.shards import is_sharded
 
-# In a saved group: how many parameters had no state, because none has had a gradient. By it a lost
-# entry is told from one that never was.
+# In a saved group: how many parameters had no state, because none has had a gradient. It tells a
+# lost entry from one that never was.
 WITHOUT_STATE = "without_state"
 # What a parameter's state holds, and what it may hold besides.
 STATE_OF = {

@@ -1,4 +1,4 @@
-"""llguidance, behind the few calls that this package makes of it.
+"""The few calls that this package makes of llguidance.
 
 The library is imported inside functions, so that starting the command does not load it.
 """

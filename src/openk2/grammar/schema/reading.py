@@ -289,7 +289,7 @@ def read(schema: Mapping[str, Any] | bool) -> Reading:
         overlapping |= reading.entangled
         if not overlapping:
             return reading
-        # What is not seen to be apart is told apart: each branch without the others.
+        # Branches that are not seen to be apart are separated: each without the others.
         exclusive |= overlapping
     pointer, _, keyword = min(exclusive)[0].rpartition("/")
     raise GrammarError("has branches that overlap anew", pointer=pointer, keyword=keyword)
