@@ -5,7 +5,6 @@ All processes are started once, for all layouts: each test reads what became of 
 
 import json
 import os
-import socket
 import traceback
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -227,6 +226,8 @@ def check(case: Case, folder: Path) -> str:
 
 def process(rank: int, folder: Path, ports: list[int]) -> None:
     torch.set_num_threads(1)
+    # As after torchrun, the store is the parent's: no port stands free between choice and use.
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "TORCHELASTIC_USE_AGENT_STORE": "True"}
     said = {}
     for case, port in zip(CASES, ports, strict=True):
         if rank < case.world:
@@ -246,13 +247,8 @@ def complaints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]
     for case in CASES:
         if not (folder / reference(case)).exists():
             torch.save(one_process(case.rows, case.weights), folder / reference(case))
-    os.environ["MASTER_ADDR"] = "127.0.0.1"
-    sockets = [socket.socket() for _ in CASES]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
+    stores = [dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False) for _ in CASES]
+    ports = [store.port for store in stores]
     mp.spawn(process, (folder, ports), max(case.world for case in CASES))
     said: dict[str, list[str]] = {case.name: [] for case in CASES}
     for file in folder.glob("said-*.json"):
