@@ -119,6 +119,16 @@ def test_transformers_gives_the_same_ids_for_ten_thousand_random_strings(tmp_pat
         assert theirs == tokenizer.encode(text), text
 
 
+def test_a_whole_word_with_a_token_is_that_token_even_if_no_merges_lead_there(
+    tmp_path: Path,
+) -> None:
+    tokenizer = Tokenizer([*(bytes([byte]) for byte in range(256)), b"abc"])
+    export_tokenizer(tokenizer, tmp_path, context_length=4096)
+    fast = AutoTokenizer.from_pretrained(tmp_path)
+    assert tokenizer.encode("abc") == [256]
+    assert fast("abc", add_special_tokens=False)["input_ids"] == [256]
+
+
 safe = st.text(st.characters(exclude_characters="<[", codec="utf-8"), max_size=8)
 content = st.one_of(
     st.none(), safe, st.lists(safe.map(lambda text: {"type": "text", "text": text}), max_size=2)

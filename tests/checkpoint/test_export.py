@@ -1,6 +1,7 @@
 """An exported folder is one that other engines read: transformers is the reference."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -116,6 +117,16 @@ def test_a_source_without_tokenizer_and_one_too_large_are_refused(
     larger = Tokenizer([*tokenizer.tokens, b"zz"])
     with pytest.raises(CheckpointError, match=r"tokenizer has 521 ids.*vocab_size is 520"):
         export_model(model, larger, tmp_path / "d")
+    assert not (tmp_path / "d").exists()
+
+
+def test_without_the_library_that_writes_the_tokenizer_nothing_is_written(
+    model: K2Model, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export_model(model, tokenizer, tmp_path / "c")
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    with pytest.raises(CheckpointError, match="tokenizers"):
+        export_checkpoint(tmp_path / "c", tmp_path / "d")
     assert not (tmp_path / "d").exists()
 
 

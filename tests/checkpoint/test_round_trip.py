@@ -12,7 +12,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from openk2.architecture import ModelConfig
-from openk2.checkpoint import CheckpointError, load_model, save_model, verify_checkpoint
+from openk2.checkpoint import (
+    CheckpointError,
+    load_model,
+    open_checkpoint,
+    save_model,
+    verify_checkpoint,
+)
+from openk2.checkpoint.load import read_rows
 from openk2.checkpoint.names import published_tensors
 from openk2.kernels.block_fp8 import dequantize, quantize
 from openk2.model import K2Model
@@ -31,6 +38,16 @@ def assert_same(model: K2Model, other: K2Model) -> None:
     assert state.keys() == other_state.keys()
     for name, tensor in state.items():
         assert torch.equal(tensor, other_state[name]), name
+
+
+def test_a_part_of_a_network_gets_its_own_rows_and_experts(model: K2Model, tmp_path: Path) -> None:
+    save_model(model, tmp_path / "c", dtype=torch.float32)
+    whole = {name: tensor for name, tensor in model.state_dict().items() if len(tensor) > 2}
+    held = {name: (torch.full_like(tensor[1:-1], torch.nan), 1) for name, tensor in whole.items()}
+    assert any(tensor.dim() == 3 for tensor in whole.values())
+    read_rows(open_checkpoint(tmp_path / "c"), held)
+    for name, (rows, _) in held.items():
+        assert torch.equal(rows, whole[name][1:-1]), name
 
 
 @pytest.mark.parametrize("max_shard_bytes", [10_000, 200_000, 10**9])

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from openk2.model import Observation
+from openk2.model import ContiguousCache, Observation
 from openk2.model.attention import LatentAttention
-from openk2.model.context import KeysInCache, LayerContext, OwnKeys
+from openk2.model.context import CachedKeys, KeysInCache, LayerContext, OwnKeys
 from openk2.model.linear import Linear
 from openk2.model.norm import RMSNorm
 from openk2.model.spans import SPAN_BLOCK, document_spans
@@ -21,6 +21,21 @@ def test_logits_are_scaled_masked_and_normalised_in_float32(dtype: torch.dtype) 
     logits = (products.float() * ATTENTION.softmax_scale).masked_fill(~mask, -torch.inf)
     assert torch.equal(observation.max_logits[0], logits.amax((0, 2, 3)))
     assert torch.equal(weights, logits.softmax(-1).to(dtype))
+
+
+@pytest.mark.parametrize(("length", "form"), [(1, "absorbed"), (2, "expanded"), (5, "expanded")])
+def test_a_step_of_one_token_never_expands_the_cache_and_a_prompt_does(
+    length: int, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Absorbed, a step reads the latents alone; expanded, a prompt multiplies least."""
+    attention = LatentAttention(ATTENTION, 0)
+    other = {"absorbed": "expanded", "expanded": "absorbed"}[form]
+    monkeypatch.delattr(LatentAttention, other)
+    cache = ContiguousCache(ATTENTION, 1, length)
+    mask = torch.ones(1, length, length, dtype=torch.bool).tril()
+    turns = (torch.ones(1, length, 2), torch.zeros(1, length, 2))
+    keys = CachedKeys(cache, torch.arange(length)[None], mask)
+    assert attention(torch.randn(1, length, 16), LayerContext(turns, keys)).shape == (1, length, 16)
 
 
 @pytest.mark.parametrize("start", [0, SPAN_BLOCK - 3, SPAN_BLOCK, 2 * SPAN_BLOCK + 5])
