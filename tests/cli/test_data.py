@@ -43,6 +43,12 @@ def test_a_plain_text_file_becomes_a_vocabulary_and_rows(novel: Path, tmp_path: 
         ["tokenizer", "short.txt", "--vocab-size", "500", "--out", "made"],
         ["tokenizer", "latin.txt", "--out", "made"],
         ["dialogues", "absent.jsonl", "absent.json", "--out", "made"],
+        ["dialogues", "odd.jsonl", "odd.jsonl", "--out", "made"],
+        ["dialogues", "odd.jsonl", "empty.json", "--out", "made"],
+        ["dialogues", "odd.jsonl", "deep.json", "--out", "made"],
+        ["tokenizer", "roles.jsonl", "--out", "made"],
+        ["pack", "--tokenizer", "vocabulary", "--chat", "roles.jsonl", "--out", "made"],
+        ["synthesize", "--count", "1", "--apis", "deep.json", "--out", "made"],
         ["pack", "--tokenizer", "absent", "--text", "odd.jsonl", "--out", "made"],
         ["synthesize", "--count", "1", "--out", "odd.jsonl/made"],
     ],
@@ -52,6 +58,10 @@ def test_a_file_that_cannot_be_used_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("odd.jsonl").write_text(json.dumps({"body": "no text here"}))
+    Tokenizer([bytes([byte]) for byte in range(256)]).save("vocabulary")
+    Path("empty.json").write_text("[]")
+    Path("deep.json").write_text("[" * 100_000 + "]" * 100_000)
+    Path("roles.jsonl").write_text(json.dumps({"messages": [{"role": "judge", "content": "x"}]}))
     Path("short.txt").write_text("too short a text for a vocabulary")
     Path("latin.txt").write_bytes("Zürich".encode("latin-1"))
     result = CliRunner().invoke(app, ["data", *arguments])

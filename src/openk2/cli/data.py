@@ -234,29 +234,35 @@ def drills(
 
 def sample(file: Path, megabytes: float) -> Iterator[str]:
     """Texts of a file until `megabytes` are read; of a conversation its messages and tools."""
-    from openk2.data import is_plain_text, read_rows, read_texts
+    from openk2.data import is_plain_text, numbered_rows, read_texts
 
     left = int(megabytes * 1e6)
-    texts = read_texts(file) if is_plain_text(file) else map(text_of, read_rows(file))
-    for text in texts:
+    rows = (text_of(row, f"{file} line {number}") for number, row in numbered_rows(file))
+    for text in read_texts(file) if is_plain_text(file) else rows:
         yield text[:left]
         left -= len(text)
         if left <= 0:
             return
 
 
-def text_of(row: dict[str, Any]) -> str:
-    """A row's `text`, or what its conversation says outside the markup. Raises DataError."""
-    from openk2.chat import render
+def text_of(row: dict[str, Any], name: str) -> str:
+    """A row's `text`, or what its conversation says outside the markup.
+
+    Raises DataError under `name`.
+    """
+    from openk2.chat import RenderError, render
     from openk2.data import DataError
 
     if "messages" in row:
-        pieces = render(row["messages"], row.get("tools"), generation_prompt=False)
+        try:
+            pieces = render(row["messages"], row.get("tools"), generation_prompt=False)
+        except RenderError as error:
+            raise DataError(f"{name}: {error}") from error
         return "\n".join(piece.text for piece in pieces if not piece.control)
     if isinstance(row.get("text"), str):
         return str(row["text"])
     held = ", ".join(sorted(row)) or "none"
-    raise DataError(f"a row has neither a string 'text' nor 'messages' (its fields: {held})")
+    raise DataError(f"{name} has neither a string 'text' nor 'messages' (its fields: {held})")
 
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:

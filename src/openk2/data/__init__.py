@@ -15,7 +15,7 @@ from openk2.data.manifest import MANIFEST, Manifest
 from openk2.data.packing import Document, PackedRows, pack_stream, pack_whole
 from openk2.data.role import Role
 from openk2.data.rows import Rows, open_rows, verify_rows
-from openk2.data.sources import is_plain_text, read_conversations, read_rows, read_texts
+from openk2.data.sources import is_plain_text, numbered_rows, read_conversations, read_texts
 
 if TYPE_CHECKING:
     from openk2.data.mixture import Batch, Mixture
@@ -37,12 +37,12 @@ __all__ = [
     "chat_documents",
     "convert_dialogues",
     "is_plain_text",
+    "numbered_rows",
     "open_rows",
     "pack_stream",
     "pack_whole",
     "prepare_corpus",
     "read_conversations",
-    "read_rows",
     "read_texts",
     "text_documents",
     "verify_rows",

@@ -7,11 +7,14 @@ so the system turn says so.
 """
 
 import json
-import lzma
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from openk2.data.error import DataError
+from openk2.data.sources import numbered_rows
 
 Conversation = dict[str, Any]
 
@@ -54,17 +57,16 @@ def convert_dialogues(
         assistant turn that fits (the beginning is kept, since later calls rest on it), as it is
         before a call that lacks a required parameter.
     max_results: a call's results beyond these are left out.
-    Raises ValueError naming the service or method that the schema lacks.
+    Raises DataError naming the line, and the service or method that the schema lacks.
     """
     methods = read_methods(schema_path)
-    opener = lzma.open if str(dialogues_path).endswith(".xz") else open
-    with opener(dialogues_path, "rt", encoding="utf-8") as lines:
-        for line in lines:
+    for number, row in numbered_rows(Path(dialogues_path)):
+        with _read_as("dialogue", f"{dialogues_path} line {number}"):
             conversation = convert_dialogue(
-                json.loads(line), methods, max_chars=max_chars, max_results=max_results
+                row, methods, max_chars=max_chars, max_results=max_results
             )
-            if conversation is not None:
-                yield conversation
+        if conversation is not None:
+            yield conversation
 
 
 def convert_dialogue(
@@ -101,8 +103,22 @@ def convert_dialogue(
 
 def read_methods(schema_path: str | Path) -> dict[str, dict[str, Method]]:
     """The methods of every service of a schema file: service name -> method name -> Method."""
-    services = json.loads(Path(schema_path).read_text(encoding="utf-8"))
-    return {service["service_name"]: _service_methods(service) for service in services}
+    with _read_as("schema file", str(schema_path)):
+        services = json.loads(Path(schema_path).read_text(encoding="utf-8"))
+        return {service["service_name"]: _service_methods(service) for service in services}
+
+
+@contextmanager
+def _read_as(kind: str, place: str) -> Iterator[None]:
+    """What is not shaped as the data set's own files are is a DataError that names the place."""
+    try:
+        yield
+    except KeyError as error:
+        raise DataError(
+            f"{place} is no {kind} of Schema-Guided Dialogue: it has no {error}"
+        ) from error
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(f"{place} is no {kind} of Schema-Guided Dialogue: {error}") from error
 
 
 def _service_methods(service: Mapping[str, Any]) -> dict[str, Method]:

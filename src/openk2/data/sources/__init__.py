@@ -5,7 +5,7 @@ A source is cut into spans that workers read independently. Nothing here knows t
 
 from openk2.data.error import DataError
 from openk2.data.sources.huggingface import HuggingFaceSource
-from openk2.data.sources.jsonl import JsonlSource, read_conversations, read_rows
+from openk2.data.sources.jsonl import JsonlSource, numbered_rows, read_conversations
 from openk2.data.sources.parquet import ParquetSource
 from openk2.data.sources.source import Source, SourceSpan, TextDocument
 from openk2.data.sources.text import TextSource
@@ -21,7 +21,7 @@ __all__ = [
     "TextDocument",
     "TextSource",
     "is_plain_text",
+    "numbered_rows",
     "read_conversations",
-    "read_rows",
     "read_texts",
 ]

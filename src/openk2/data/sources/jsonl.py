@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from openk2.chat import RenderError, render
 from openk2.data.error import DataError
 from openk2.data.sources.source import SourceSpan, TextDocument, file_state, find_files, text_field
 from openk2.data.sources.stream import BLOCK, open_stream, skip
@@ -89,14 +90,16 @@ def parse_row(line: bytes, name: str) -> dict[str, Any]:
     return row
 
 
-def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Each line of a file as an object. Raises DataError naming the line."""
-    return (row for _, row in numbered_rows(path))
-
-
 def read_conversations(path: Path) -> Iterator[dict[str, Any]]:
-    """Each row's conversation: `messages`, and `tools` if any are declared."""
+    """Each row's conversation: `messages`, and `tools` if any are declared.
+
+    Raises DataError naming the line, also of one that K2's format cannot write.
+    """
     for number, row in numbered_rows(path):
         if not isinstance(row.get("messages"), list):
             raise DataError(f"{path} line {number} has no list field 'messages'")
+        try:
+            render(row["messages"], row.get("tools"), generation_prompt=False)
+        except RenderError as error:
+            raise DataError(f"{path} line {number}: {error}") from error
         yield row

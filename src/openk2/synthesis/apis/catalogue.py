@@ -155,7 +155,7 @@ def _read(path: Path, lines: Iterable[str], split: Split) -> Iterable[Operation]
             row = json.loads(line)
             if split_of(row["provider"]) == split:
                 yield read_operation(row)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise CatalogueError(
                 f"{path} line {number} is no operation ({error}); write the file with "
                 f"`openk2 data apis`"
