@@ -168,6 +168,31 @@ def test_who_decodes_advances_every_step_while_a_long_prompt_is_read_in_chunks()
     assert chunks == [7, 7, 7]
 
 
+def test_a_short_prompt_does_not_wait_for_a_long_one() -> None:
+    cache = Cache(Scheduler(PagePool(64), 16, max_running=4, max_waiting=9, step_tokens=40))
+    long, other = make([0] * 800, 1), make([1] * 600, 1)
+    cache.scheduler.add(long)
+    cache.scheduler.add(other)
+    cache.step()
+    cache.step()
+    short = make([2] * 12, 1)
+    cache.scheduler.add(short)
+    for _ in range(2):
+        assert sum(chunk.num_tokens for chunk in cache.step()) == 40
+    assert short not in cache.scheduler.running
+    assert short.num_output_tokens == 1
+
+
+def test_the_oldest_prompt_advances_whatever_shorter_ones_come() -> None:
+    cache = Cache(Scheduler(PagePool(64), 16, max_running=8, max_waiting=999, step_tokens=40))
+    long = make([0] * 400, 1)
+    cache.scheduler.add(long)
+    for number in range(1, 40):
+        cache.scheduler.add(make([number] + [3] * 99, 1))
+        cache.step()
+    assert long not in cache.scheduler.running + [*cache.scheduler.waiting]
+
+
 def test_equal_prompts_that_come_together_are_computed_once() -> None:
     scheduler = Scheduler(PagePool(100), 4, 10, 100, step_tokens=8)
     prompt = list(range(18))

@@ -1,9 +1,11 @@
 """`Scheduler`: what the next step computes. Plain Python over ints, lists and a deque.
 
 A step has a budget of tokens. Every decoding request gets one first; the rest is filled with
-chunks of prompts in order of arrival, so a long prompt does not stall decoding and decoding does
-not stall it. Requests share the pages of common prefixes, and wait while another computes the
-prefix they need.
+chunks of prompts, so a long prompt does not stall decoding and decoding does not stall it. The
+prompt with the fewest tokens left goes first, so a short one does not wait for a long one. A part
+is kept for the oldest prompt, which therefore always advances, and a part for those who wait to be
+admitted. Requests share the pages of common prefixes, and wait while another computes the prefix
+they need.
 
 Requests are admitted in order of arrival, those first whose owner has the fewest places in the
 batch: all choices of one HTTP request have one owner. If no place is free, the newest request of
@@ -23,6 +25,10 @@ from openk2.engine.page_pool import PagePool
 from openk2.engine.prefix_cache import PrefixCache, PrefixNode
 from openk2.engine.request import Request
 from openk2.protocol import EngineBusyError
+
+
+# The oldest prompt and those who wait get at least this part of a step's prompt tokens each.
+RESERVED_PARTS = 4
 
 
 @dataclass(frozen=True)
@@ -87,11 +93,17 @@ class Scheduler:
         for request in [r for r in self.running if r.num_pending_tokens == 1]:
             self._schedule(step, request, 1)
         budget = max(self.step_tokens - len(step), 1)
-        for request in [r for r in self.running if r.num_pending_tokens > 1]:
-            budget -= self._schedule(step, request, min(request.num_pending_tokens, budget))
+        part = max(budget // RESERVED_PARTS, 1)
+        prompts = [r for r in self.running if r.num_pending_tokens > 1]
+        shortest_first = sorted(prompts, key=lambda prompt: prompt.num_pending_tokens)
+        for oldest in prompts[:1]:
+            budget -= self._schedule_more(step, oldest, part)
+        for prompt in shortest_first:
+            budget -= self._schedule_more(step, prompt, budget - (part if self.waiting else 0))
         while budget > 0 and self._admit_next(step):
-            request = self.running[-1]
-            budget -= self._schedule(step, request, min(request.num_pending_tokens, budget))
+            budget -= self._schedule_more(step, self.running[-1], budget)
+        for prompt in shortest_first:  # what nobody was admitted for
+            budget -= self._schedule_more(step, prompt, budget)
         return [ScheduledChunk(request, count) for request, count in step.items()]
 
     def mark_computed(self, chunk: ScheduledChunk) -> None:
@@ -116,6 +128,14 @@ class Scheduler:
             self._free_pages(request)
         elif request in self.waiting:
             self.waiting.remove(request)
+
+    def _schedule_more(self, step: dict[Request, int], prompt: Request, most: int) -> int:
+        """Put up to `most` further tokens of a prompt into the step; returns how many fit."""
+        scheduled = step.get(prompt, 0)
+        more = min(prompt.num_pending_tokens - scheduled, most)
+        if more < 1 or not self._schedule(step, prompt, scheduled + more):
+            return 0
+        return more
 
     def _schedule(self, step: dict[Request, int], request: Request, count: int) -> int:
         """Put `count` tokens into the step and allocate their pages; returns how many fit."""
