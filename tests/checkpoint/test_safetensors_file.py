@@ -136,6 +136,15 @@ def test_a_file_without_tensors_is_read(tmp_path: Path) -> None:
     assert read_header(tmp_path / "a") == []
 
 
+def test_an_empty_tensor_may_stand_where_another_ends(tmp_path: Path) -> None:
+    spot = {"dtype": "F32", "shape": [0], "data_offsets": [8, 8]}
+    header = {"empty": spot, "full": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}
+    text = json.dumps(header).encode()
+    path = tmp_path / "t.safetensors"
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(8))
+    assert {tensor.spec.name for tensor in read_header(path)} == {"empty", "full"}
+
+
 def test_a_file_is_on_disk_before_it_is_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

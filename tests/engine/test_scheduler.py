@@ -190,7 +190,7 @@ def test_the_oldest_prompt_advances_whatever_shorter_ones_come() -> None:
     for number in range(1, 40):
         cache.scheduler.add(make([number] + [3] * 99, 1))
         cache.step()
-    assert long not in cache.scheduler.running + [*cache.scheduler.waiting]
+    assert long not in [*cache.scheduler.running, *cache.scheduler.waiting]
 
 
 def test_equal_prompts_that_come_together_are_computed_once() -> None:

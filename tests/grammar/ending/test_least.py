@@ -38,6 +38,9 @@ CLOSED = {"additionalProperties": False}
         ({"enum": [None, "éé"]}, "null"),
         ({"type": "integer", "minimum": 7}, "7"),
         ({"type": "integer", "minimum": 98, "maximum": 140}, "98"),
+        ({"type": "integer", "minimum": -5, "maximum": -5}, "-5"),
+        ({"type": "number", "minimum": 0.25, "maximum": 0.25}, "0.25"),
+        ({"type": "number", "minimum": 3, "maximum": 4, "multipleOf": 4}, "4"),
         ({"type": "string", "minLength": 3}, '"aaa"'),
         ({"type": "array", "items": {"type": "null"}, "minItems": 3}, "[null,null,null]"),
         (

@@ -6,7 +6,7 @@ import re
 import time
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from llguidance import LLMatcher, LLTokenizer
 
@@ -89,6 +89,7 @@ def test_the_shortest_of_several_is_the_first_of_all_texts(
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
+@example(pattern="^(^a|b)ab$", other="c")  # what follows an item with an assertion in it
 @given(pattern=PATTERNS, other=PATTERNS)
 def test_the_written_terminal_is_the_language(pattern: str, other: str) -> None:
     try:
