@@ -108,6 +108,24 @@ def test_the_remainder_is_what_the_mask_takes_from_any_state(
     assert told > 15
 
 
+@pytest.mark.parametrize("begun", ["", "{", '{"a":1', '{"a":1,', '{"a":1,"b', '{"a":1,"b":t'])
+def test_the_remainder_takes_the_rest_of_a_value(tokenizer: Tokenizer, begun: str) -> None:
+    properties = {"a": {"type": "integer"}, "b": {"type": "boolean"}}
+    schema = {"properties": properties, "required": ["a", "b"], "additionalProperties": False}
+    vocabulary = TokenVocabulary(tokenizer)
+    value = OpenValue(
+        vocabulary, ValueGrammar(vocabulary, written_schema({**schema, "type": "object"}))
+    )
+    for byte in begun.encode():
+        value.take(tokenizer.tokens.index(bytes([byte])))
+    lark = value.remainder()
+    assert lark is not None
+    matcher = matcher_of(lark)
+    for byte in '{"a":1,"b":true}'.removeprefix(begun).encode():
+        assert matcher.consume_token(byte), chr(byte)
+    assert matcher.is_accepting()
+
+
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_every_schema_has_a_grammar_that_the_library_compiles(
     tokenizer: Tokenizer, name: str
