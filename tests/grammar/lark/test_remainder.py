@@ -126,6 +126,20 @@ def test_the_remainder_takes_the_rest_of_a_value(tokenizer: Tokenizer, begun: st
     assert matcher.is_accepting()
 
 
+@pytest.mark.parametrize(("required", "may_end"), [([], True), (["a"], False), (["b"], False)])
+def test_an_object_may_end_at_once_if_nothing_is_owed(
+    tokenizer: Tokenizer, required: list[str], may_end: bool
+) -> None:
+    properties = {"a": {"type": "integer"}, "b": {"type": "boolean"}}
+    schema = {"type": "object", "properties": properties, "required": required}
+    vocabulary = TokenVocabulary(tokenizer)
+    value = OpenValue(vocabulary, ValueGrammar(vocabulary, written_schema(schema)))
+    value.take(tokenizer.tokens.index(b"{"))
+    lark = value.remainder()
+    assert lark is not None
+    assert matcher_of(lark).try_consume_tokens([ord("}")]) == may_end
+
+
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_every_schema_has_a_grammar_that_the_library_compiles(
     tokenizer: Tokenizer, name: str
