@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 
 from openk2.chat import Tokenizer
 from openk2.grammar import DeclaredTool, Enforcer, GrammarError, JsonContent, ToolCalls
+from openk2.grammar.schema import read
 
 from ..conftest import SCHEMAS
 
@@ -171,3 +172,21 @@ def test_what_says_nothing_is_accepted(enforcer: Enforcer, schema: Any) -> None:
 def test_a_schema_of_no_value_is_an_error(enforcer: Enforcer, schema: Any) -> None:
     with pytest.raises(GrammarError, match="no value"):
         enforcer.shortest(JsonContent(schema))
+
+
+@pytest.mark.parametrize("kind", ["values", "names"])
+def test_texts_times_patterns_are_work_that_has_a_bound(kind: str) -> None:
+    def schema(texts: int, patterns: int) -> Any:
+        listed = [f"x{number}" for number in range(texts)]
+        looks = [f"^x.{{1,{9 + number}}}$" for number in range(patterns)]
+        if kind == "values":
+            return {"enum": listed, "allOf": [{"type": "string", "pattern": one} for one in looks]}
+        return {
+            "type": "object",
+            "properties": {name: {"type": "integer"} for name in listed},
+            "patternProperties": {one: {"type": "integer"} for one in looks},
+        }
+
+    read(schema(100, 2))
+    with pytest.raises(GrammarError, match="too much"):
+        read(schema(3_500, 20))
