@@ -389,3 +389,16 @@ def test_removing_twice_frees_pages_once() -> None:
     scheduler.remove(request)
     scheduler.remove(request)
     assert scheduler.pool.num_free == 4
+
+
+def test_a_step_is_full_also_if_a_request_has_to_leave_it() -> None:
+    scheduler = Scheduler(PagePool(13), 4, 4, 100, step_tokens=8, share_prefixes=False)
+    cache = Cache(scheduler)
+    scheduler.add(make([0] * 19, 5))
+    scheduler.add(make([1] * 31, 2))
+    sizes = [sum(chunk.num_tokens for chunk in cache.step())]
+    scheduler.add(make([2] * 25, 2))
+    while scheduler.running:
+        sizes.append(sum(chunk.num_tokens for chunk in cache.step()))
+    assert scheduler.num_preemptions == 1
+    assert sizes[:12] == [8] * 12
