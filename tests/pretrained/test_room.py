@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from openk2.checkpoint import load_model, resident_bytes
+from openk2.checkpoint import load_model
 from openk2.checkpoint.error import CheckpointError
 from openk2.pretrained import LocalModelError, open_model
 from openk2.pretrained.room import Room, packing_bytes
@@ -35,13 +35,10 @@ def test_weights_and_cache_fit_to_the_byte_or_are_refused(cache: int) -> None:
     assert remedy in message
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_resident_bytes_are_those_of_the_loaded_model(saved: Path, dtype: torch.dtype) -> None:
-    model = load_model(saved, dtype=dtype)
-    held = sum(tensor.nbytes for tensor in model.state_dict().values())
-    assert resident_bytes(model.config, dtype) == held
+def test_packing_takes_at_least_the_largest_tensor(saved: Path) -> None:
+    model = load_model(saved, dtype=torch.bfloat16)
     largest = max(tensor.nbytes for tensor in model.state_dict().values())
-    assert packing_bytes(model.config, dtype.itemsize) >= largest
+    assert packing_bytes(model.config, torch.bfloat16.itemsize) >= largest
 
 
 def test_a_model_larger_than_memory_is_refused_before_a_weight_is_read(
