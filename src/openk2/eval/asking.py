@@ -1,0 +1,64 @@
+"""How samples are asked: with a seed of their own, and by the likeliest of given options."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from string import ascii_uppercase
+from typing import Any
+
+from inspect_ai.model import get_model
+from inspect_ai.solver import Generate, Solver, TaskState, solver
+
+
+def sample_seed(seed: int, sample: str | int, epoch: int) -> int:
+    """A seed below 2^31 for one answer to one question: another for each epoch of Avg@k."""
+    digest = hashlib.sha256(f"{seed}/{sample}/{epoch}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+@solver
+def seeded(inner: Solver, seed: int, finished: Callable[[], None] | None = None) -> Solver:
+    """`inner`, whose `generate` carries the seed of the sample and the epoch.
+
+    Without it a server with seeds would give the same answer k times. A solver that asks
+    `get_model()` itself is not seeded. finished: called after each sample.
+    """
+
+    async def solve(state: TaskState, generate: Generate) -> TaskState:
+        own = sample_seed(seed, state.sample_id, state.epoch)
+
+        def generate_seeded(state: TaskState, *args: Any, **config: Any) -> Awaitable[TaskState]:
+            return generate(state, *args, **({"seed": own} | config))
+
+        try:
+            return await inner(state, generate_seeded)
+        finally:
+            if finished is not None:
+                finished()
+
+    return solve
+
+
+@solver
+def options() -> Solver:
+    """Pick the option with the largest log-likelihood after the prompt; its letter is the output.
+
+    The prompt is the sample's input. The options' texts are its metadata's "continuations"; by
+    default " A", " B" and so on, one for each of its choices.
+    """
+
+    async def solve(state: TaskState, generate: Generate) -> TaskState:
+        default = [f" {letter}" for letter in ascii_uppercase[: len(state.choices)]]
+        continuations = list(state.metadata.get("continuations", default))
+        if len(continuations) < 2:
+            raise ValueError(f"sample {state.sample_id} has no options: give it choices")
+        output = await get_model().generate(
+            state.messages, config={"extra_body": {"continuations": continuations}}
+        )
+        scores = (output.metadata or {}).get("loglikelihoods")
+        if scores is not None:
+            output.completion = ascii_uppercase[scores.index(max(scores))]
+        state.output = output
+        state.messages.append(output.message)
+        return state
+
+    return solve
