@@ -1,4 +1,4 @@
-"""What a benchmark is: its protocol, where its data lies, and how an answer is asked for and scored.
+"""What a benchmark is: its protocol, where its data lies, how answers are asked for and scored.
 
 One file in `eval/tasks/` declares one benchmark. The runner alone makes an inspect task of it, so
 that temperature, output cap, Avg@k and the row's figure are one rule for all. See
@@ -53,7 +53,7 @@ class Source:
 
     folder: its name below --data.
     files: patterns of the files that it needs there; all must match.
-    package: a module of an installed package and a path inside it, such as `inspect_evals.tau2:data`.
+    package: a module of an installed package and a path inside it: `inspect_evals.tau2:data`.
     hub: a dataset's id, read at `revision`.
     gated: the hub asks who wants it; its files are read where they lie and never stored by us.
     obtain: one line that says how to get it.
