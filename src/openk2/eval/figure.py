@@ -57,14 +57,11 @@ def figure_of(
     }
     value = math.fsum(weight * means[group] for group, (_, weight) in shares.items())
     value = min(1.0, max(0.0, value))
-    residuals = terms(
-        {
-            name: {g: v - means[g] for g, v in q.items() if g in means}
-            for name, q in questions.items()
-        },
-        shares,
-    )
-    variance = sum_variance(residuals)
+    distances = {
+        name: {group: found - means[group] for group, found in question.items() if group in means}
+        for name, question in questions.items()
+    }
+    variance = sum_variance(terms(distances, shares))
     return Figure(value, *mean_interval(value, variance, len(questions), answers), means)
 
 

@@ -1,4 +1,4 @@
-"""What a run has found, read from inspect's logs: figures, tokens, time and failures of each row."""
+"""What a run found, read from inspect's logs: figure, tokens, time and failures of each row."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

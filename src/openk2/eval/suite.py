@@ -89,7 +89,7 @@ def logs_folder(out: Path, row: str) -> Path:
 def run_suite(
     rows: Sequence[Row], suite: Suite, bars: Bars, tell: Callable[[Outcome], None]
 ) -> list[Outcome]:
-    """Run the rows in order. tell: of each row that is skipped or failed, as soon as it is known."""
+    """Run the rows in order. tell: called for each that is skipped or failed, at once."""
     outcomes: dict[str, Outcome] = {}
     ready = []
     for row in rows:
@@ -148,13 +148,12 @@ def run_row(prepared: Prepared, suite: Suite, finished: Callable[[], None]) -> O
     try:
         with quiet_inspect(suite.out):
             task = inspect_task(benchmark, prepared.samples, asking, finished)
+            roles = {role: open_model(suite.roles[role]) for role in benchmark.protocol.roles}
             success, logs = eval_set(
                 [task],
                 log_dir=str(suite.logs(row)),
                 model=open_model(suite.models[row.table], benchmark.protocol.asks),
-                model_roles={
-                    role: open_model(suite.roles[role]) for role in benchmark.protocol.roles
-                },
+                model_roles=roles,
                 metadata={"row": row.name, "table": row.table},
                 **EVAL_SET,
             )

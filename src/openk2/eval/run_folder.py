@@ -1,0 +1,106 @@
+"""A run's folder: which model and settings it holds, so that no two are mixed, and what it found.
+
+OUT/run.json         the model and the settings, written before the first question
+OUT/logs/ROW/*.eval  inspect's logs, for its own viewer too
+OUT/results.json, OUT/results.md, OUT/index.html  what they say, written anew at each end
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from openk2.eval.catalogue import Row, readme_rows
+from openk2.eval.results import Prices, RowResult, row_result
+from openk2.eval.suite import Outcome, logs_folder
+from openk2.record import describe_machine, hold_folder, write_file_atomically
+
+RUN = "run.json"
+
+
+class RunFolderError(ValueError):
+    """A folder that holds another run, or none."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What makes answers comparable. models: by table; roles: of judges and users. seed, samples,
+    max_tokens: see `Asking`; a limit may change from one session to the next.
+
+    machine: of the last session.
+    """
+
+    models: Mapping[str, str]
+    roles: Mapping[str, str]
+    seed: int
+    samples: int | None
+    max_tokens: int | None
+    machine: str = ""
+
+    @property
+    def title(self) -> str:
+        """The models, for a heading."""
+        return " and ".join(dict.fromkeys(self.models.values())) or "no model"
+
+
+@contextmanager
+def begun(out: Path, run: Run) -> Iterator[None]:
+    """Hold the folder for this run. Raises RunFolderError if it holds another one, and
+    BlockingIOError if another process is at it."""
+    with hold_folder(out):
+        if (out / RUN).exists():
+            before = read_run(out)
+            for name in ("models", "roles", "seed", "samples", "max_tokens"):
+                old, new = getattr(before, name), getattr(run, name)
+                if isinstance(old, Mapping):
+                    # A later session may add a table or a judge, not replace one.
+                    changed = any(new.get(key, value) != value for key, value in old.items())
+                else:
+                    changed = old != new
+                if changed:
+                    raise RunFolderError(
+                        f"{out} holds a run with {name} {old}, not {new}: give another --out"
+                    )
+            run = merged(before, run)
+        text = json.dumps({**asdict(run), "machine": describe_machine()}, indent=1)
+        write_file_atomically(out / RUN, text + "\n")
+        yield
+
+
+def merged(before: Run, run: Run) -> Run:
+    """The run with what only the earlier session had."""
+    models, roles = {**before.models, **run.models}, {**before.roles, **run.roles}
+    return Run(models, roles, run.seed, run.samples, run.max_tokens)
+
+
+def read_run(out: Path) -> Run:
+    """What the folder holds. Raises RunFolderError."""
+    try:
+        return Run(**json.loads((out / RUN).read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise RunFolderError(f"{out} holds no {RUN}: name the --out of a run") from error
+    except (ValueError, TypeError) as error:
+        raise RunFolderError(f"{out / RUN} cannot be read: {error}") from error
+
+
+def results_of(
+    out: Path,
+    outcomes: Sequence[Outcome] = (),
+    prices: Prices | None = None,
+    rows: Sequence[Row] | None = None,
+) -> list[RowResult]:
+    """Of `rows`, by default the README's, all that the folder has logs of or this session named."""
+    named = {outcome.row: outcome for outcome in outcomes}
+    results = []
+    for row in readme_rows() if rows is None else rows:
+        if row.name in named or logs_folder(out, row.name).is_dir():
+            outcome = named.get(row.name, Outcome(row.name, "ran"))
+            results.append(row_result(row, outcome, out, prices))
+    return results
+
+
+def to_json(run: Run, results: Sequence[RowResult]) -> dict[str, Any]:
+    """What results.json holds and --json prints."""
+    return {"run": asdict(run), "rows": [result.to_json() for result in results]}
