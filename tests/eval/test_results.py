@@ -10,7 +10,7 @@ import pytest
 from openk2.eval.compare import compare_runs, comparison_table
 from openk2.eval.inspect_task import Asking
 from openk2.eval.model_api import ModelAddress
-from openk2.eval.page import page
+from openk2.eval.page import html_page
 from openk2.eval.report import markdown
 from openk2.eval.results import Prices, covered
 from openk2.eval.run_folder import Run, RunFolderError, begun, results_of
@@ -59,10 +59,10 @@ def test_a_row_is_read_back_from_its_logs(tmp_path: Path) -> None:
     text = markdown(run_of(), results)
     assert "| Sums | Acc | 62.5 (" in text
     tags = Tags()
-    tags.feed(page(run_of(), results))
+    tags.feed(html_page(run_of(), results))
     assert not tags.seen & {"script", "img", "iframe", "object", "link"}
     assert not tags.handlers
-    assert "\u202e" not in page(run_of(), results)
+    assert "\u202e" not in html_page(run_of(), results)
     assert [failure.answered for failure in found.failures] == [HOSTILE]
 
 

@@ -42,7 +42,7 @@ def readme(
     rows: Rows = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Questions of each row.")] = None,
     samples: Annotated[
-        int | None, typer.Option(min=1, help="Answers to each question, not the protocol's k.")
+        int | None, typer.Option(min=1, help="Answers to each question, below the protocol's k.")
     ] = None,
     max_tokens: Annotated[
         int | None, typer.Option(min=1, help="Output cap below the protocol's.")
@@ -122,13 +122,13 @@ def ask(
 
 def report(out: Path, outcomes: "list[Outcome]", prices: "Prices | None", as_json: bool) -> None:
     """Write the three reports into the folder, and print one."""
-    from openk2.eval import markdown, page, read_run, results_of, to_json
+    from openk2.eval import html_page, markdown, read_run, results_of, to_json
 
     run, results = read_run(out), results_of(out, outcomes, prices)
     text, values = markdown(run, results), json.dumps(to_json(run, results))
     write_file_atomically(out / "results.md", text)
     write_file_atomically(out / "results.json", values + "\n")
-    write_file_atomically(out / "index.html", page(run, results))
+    write_file_atomically(out / "index.html", html_page(run, results))
     typer.echo(values if as_json else printable(text))
 
 

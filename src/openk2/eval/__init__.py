@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from openk2.eval.inspect_task import Asking
     from openk2.eval.listing import list_rows, listing_table
     from openk2.eval.local_server import LocalServerError
-    from openk2.eval.page import page
+    from openk2.eval.page import html_page
     from openk2.eval.report import markdown
     from openk2.eval.results import Prices
     from openk2.eval.run_folder import Run, RunFolderError, begun, read_run, results_of, to_json
@@ -34,7 +34,7 @@ LATER = {
     "inspect_task": ("Asking",),
     "listing": ("list_rows", "listing_table"),
     "local_server": ("LocalServerError",),
-    "page": ("page",),
+    "page": ("html_page",),
     "report": ("markdown",),
     "results": ("Prices",),
     "run_folder": ("Run", "RunFolderError", "begun", "read_run", "results_of", "to_json"),
@@ -64,10 +64,10 @@ __all__ = [
     "comparison_table",
     "endpoints",
     "find_rows",
+    "html_page",
     "list_rows",
     "listing_table",
     "markdown",
-    "page",
     "read_run",
     "results_of",
     "run_scenarios",

@@ -42,13 +42,11 @@ def seeded(inner: Solver, seed: int, finished: Callable[[], None] | None = None)
 def options() -> Solver:
     """Pick the option with the largest log-likelihood after the prompt; its letter is the output.
 
-    The prompt is the sample's input. The options' texts are its metadata's "continuations"; by
-    default " A", " B" and so on, one for each of its choices.
+    The prompt is the sample's input. Its choices are what may follow, as they follow: " A", " B".
     """
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
-        default = [f" {letter}" for letter in ascii_uppercase[: len(state.choices)]]
-        continuations = list(state.metadata.get("continuations", default))
+        continuations = [choice.value for choice in state.choices]
         if len(continuations) < 2:
             raise ValueError(f"sample {state.sample_id} has no options: give it choices")
         output = await get_model().generate(

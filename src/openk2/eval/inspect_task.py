@@ -24,7 +24,7 @@ class Asking:
     """What a run says about its questions, for every row alike.
 
     limit: questions of a row at most. seed: which ones, and of the answers. samples: answers to
-    each question instead of the protocol's k. max_tokens: an output cap below the protocol's.
+    each question at most, where the protocol's k is larger. max_tokens: likewise of an answer.
     context: tokens of the model's context, None if unknown. concurrency: requests in flight.
     """
 
@@ -34,6 +34,10 @@ class Asking:
     max_tokens: int | None = None
     context: int | None = None
     concurrency: int = 8
+
+    def answers(self, protocol: Protocol) -> int:
+        """To each question."""
+        return min(protocol.samples, self.samples or protocol.samples)
 
 
 def inspect_task(
@@ -56,7 +60,7 @@ def inspect_task(
         dataset=MemoryDataset(list(samples), name=benchmark.name),
         solver=seeded(inner, asking.seed, finished),
         scorer=benchmark.scorer(),
-        epochs=Epochs(asking.samples or protocol.samples, "mean"),
+        epochs=Epochs(asking.answers(protocol), "mean"),
         config=generate_config(protocol, asking),
         fail_on_error=True,
         continue_on_fail=True,

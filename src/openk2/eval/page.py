@@ -31,7 +31,7 @@ details{margin:.4rem 0}summary{cursor:pointer}.why{color:#666}
 """
 
 
-def page(run: Run, results: Sequence[RowResult]) -> str:
+def html_page(run: Run, results: Sequence[RowResult]) -> str:
     """The whole page."""
     title = f"The README's tables: {run.title}"
     return "".join(
@@ -62,7 +62,7 @@ def settings(run: Run) -> str:
     parts = [f"{name}: {model}" for name, model in named]
     parts.append(f"seed {run.seed}")
     if run.samples is not None:
-        parts.append(f"{run.samples} answers to each question")
+        parts.append(f"at most {run.samples} answers to each question")
     if run.max_tokens is not None:
         parts.append(f"answers of at most {run.max_tokens} tokens")
     return "; ".join([*parts, run.machine])

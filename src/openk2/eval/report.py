@@ -38,7 +38,7 @@ def settings(run: Run) -> str:
     lines += [f"- {role}: {model}" for role, model in run.roles.items()]
     lines.append(f"- seed {run.seed}")
     if run.samples is not None:
-        lines.append(f"- {run.samples} answers to each question instead of the protocol's")
+        lines.append(f"- at most {run.samples} answers to each question, fewer than the protocol's")
     if run.max_tokens is not None:
         lines.append(f"- answers of at most {run.max_tokens} tokens")
     lines.append(f"- {run.machine}")

@@ -128,7 +128,7 @@ def prepare(row: Row, suite: Suite) -> Prepared | Outcome:
         samples = drawn(benchmark.read(found.folder), asking.limit, asking.seed)
         if not samples:
             raise DataError(f"{found} holds no question")
-        answers = len(samples) * (asking.samples or benchmark.protocol.samples)
+        answers = len(samples) * asking.answers(benchmark.protocol)
         return Prepared(row, samples, answers)
     except DataUnavailableError as error:
         return Outcome(row.name, "skipped", one_line(error))
