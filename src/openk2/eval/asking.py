@@ -1,12 +1,14 @@
 """How samples are asked: with a seed of their own, and by the likeliest of given options."""
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from string import ascii_uppercase
-from typing import Any
+from typing import Literal, Unpack
 
-from inspect_ai.model import get_model
+from inspect_ai.model import GenerateConfig, GenerateConfigArgs, get_model
 from inspect_ai.solver import Generate, Solver, TaskState, solver
+
+ToolCalls = Literal["loop", "single", "none"]
 
 
 def sample_seed(seed: int, sample: str | int, epoch: int) -> int:
@@ -26,8 +28,11 @@ def seeded(inner: Solver, seed: int, finished: Callable[[], None] | None = None)
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         own = sample_seed(seed, state.sample_id, state.epoch)
 
-        def generate_seeded(state: TaskState, *args: Any, **config: Any) -> Awaitable[TaskState]:
-            return generate(state, *args, **({"seed": own} | config))
+        async def generate_seeded(
+            state: TaskState, tool_calls: ToolCalls = "loop", **config: Unpack[GenerateConfigArgs]
+        ) -> TaskState:
+            config.setdefault("seed", own)
+            return await generate(state, tool_calls, **config)
 
         try:
             return await inner(state, generate_seeded)
@@ -50,7 +55,7 @@ def options() -> Solver:
         if len(continuations) < 2:
             raise ValueError(f"sample {state.sample_id} has no options: give it choices")
         output = await get_model().generate(
-            state.messages, config={"extra_body": {"continuations": continuations}}
+            state.messages, config=GenerateConfig(extra_body={"continuations": continuations})
         )
         scores = (output.metadata or {}).get("loglikelihoods")
         if scores is not None:

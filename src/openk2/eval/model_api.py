@@ -16,6 +16,7 @@ from inspect_ai.model import (
     ModelAPI,
     ModelOutput,
     ModelUsage,
+    StopReason,
     get_model,
     modelapi,
 )
@@ -107,7 +108,7 @@ class CompletionsAPI(ModelAPI):
         if answer is None:
             return ModelOutput.from_content(self.model_name, "", stop_reason="model_length")
         choice = answer["choices"][0]
-        reason = "max_tokens" if choice.get("finish_reason") == "length" else "stop"
+        reason: StopReason = "max_tokens" if choice.get("finish_reason") == "length" else "stop"
         output = ModelOutput.from_content(self.model_name, choice["text"], stop_reason=reason)
         output.usage = usage(answer)
         return output

@@ -148,7 +148,7 @@ def run_row(prepared: Prepared, suite: Suite, finished: Callable[[], None]) -> O
     try:
         with quiet_inspect(suite.out):
             task = inspect_task(benchmark, prepared.samples, asking, finished)
-            roles = {role: open_model(suite.roles[role]) for role in benchmark.protocol.roles}
+            roles = {str(role): open_model(suite.roles[role]) for role in benchmark.protocol.roles}
             success, logs = eval_set(
                 [task],
                 log_dir=str(suite.logs(row)),
