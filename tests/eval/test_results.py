@@ -13,7 +13,7 @@ from openk2.eval.model_api import ModelAddress
 from openk2.eval.page import html_page
 from openk2.eval.report import markdown
 from openk2.eval.results import Prices, covered
-from openk2.eval.run_folder import Run, RunFolderError, begun, results_of
+from openk2.eval.run_folder import RunFolderError, SuiteRun, begun, results_of
 from openk2.eval.suite import Suite, run_suite
 
 from .made_up import collect_inspects_garbage, fake_server, right, row_of, sums, write_sums
@@ -25,9 +25,9 @@ swept = pytest.fixture(autouse=True)(collect_inspects_garbage)
 HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=alert(2)>\u202e\x1b[2J"
 
 
-def run_of(**changes: Any) -> Run:
+def run_of(**changes: Any) -> SuiteRun:
     fields: dict[str, Any] = {"seed": 0, "samples": None, "max_tokens": None}
-    return Run({"instruct": "fake"}, {}, **(fields | changes))
+    return SuiteRun({"instruct": "fake"}, {}, **(fields | changes))
 
 
 def run(url: str, data: Path, out: Path, *rows: Any) -> list[Any]:
@@ -102,7 +102,7 @@ def test_two_runs_are_compared_question_by_question(tmp_path: Path) -> None:
 def test_a_folder_holds_one_run(tmp_path: Path) -> None:
     with begun(tmp_path, run_of()):
         pass
-    with begun(tmp_path, Run({"base": "other"}, {}, 0, None, None)):
+    with begun(tmp_path, SuiteRun({"base": "other"}, {}, 0, None, None)):
         pass
     with (
         pytest.raises(RunFolderError, match="seed 0, not 1: give another --out"),
@@ -111,7 +111,7 @@ def test_a_folder_holds_one_run(tmp_path: Path) -> None:
         pass
     with (
         pytest.raises(RunFolderError, match="models"),
-        begun(tmp_path, Run({"instruct": "another"}, {}, 0, None, None)),
+        begun(tmp_path, SuiteRun({"instruct": "another"}, {}, 0, None, None)),
     ):
         pass
 

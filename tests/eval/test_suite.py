@@ -10,7 +10,7 @@ import pytest
 
 from openk2.eval.inspect_task import Asking
 from openk2.eval.model_api import ModelAddress
-from openk2.eval.suite import Outcome, Suite, logs_folder, run_suite
+from openk2.eval.suite import RowOutcome, Suite, logs_folder, run_suite
 
 from .made_up import collect_inspects_garbage, fake_server, right, row_of, sums, write_sums
 
@@ -52,7 +52,7 @@ def test_a_row_is_asked_by_its_protocol(tmp_path: Path) -> None:
     row = row_of(sums("sums-a", samples=2, temperature=0.25, max_tokens=77))
     with fake_server() as server:
         outcomes, bars = run(server.url, tmp_path, row)
-    assert outcomes == [Outcome("sums-a", "ran")]
+    assert outcomes == [RowOutcome("sums-a", "ran")]
     assert bars.planned == {"sums-a": 6}
     assert bars.answers == 6
     questions = Counter(body["messages"][-1]["content"] for body in server.bodies)
@@ -112,7 +112,7 @@ def test_an_answer_that_failed_is_asked_for_again_and_alone(tmp_path: Path) -> N
         assert outcomes[0].reason.startswith("1 of 3 answers have errors, such as ")
         assert "not today" in outcomes[0].reason
         outcomes, _ = run(server.url, tmp_path, row)
-        assert outcomes == [Outcome("sums-again", "ran")]
+        assert outcomes == [RowOutcome("sums-again", "ran")]
     asked = Counter(body["messages"][-1]["content"] for body in server.bodies)
     assert asked == {"0+1": 1, "1+1": 2, "2+1": 1}
     assert logs_folder(tmp_path / "out", "sums-again").is_dir()

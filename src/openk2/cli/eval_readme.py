@@ -16,7 +16,7 @@ from openk2.generation import EndpointError
 from openk2.record import printable, write_file_atomically
 
 if TYPE_CHECKING:
-    from openk2.eval import Outcome, Prices, Row, Run
+    from openk2.eval import Prices, Row, RowOutcome, SuiteRun
 
 ROW_FAILED = 3
 BUILT_IN = {"instruct": "openk2-nano", "base": "openk2-nano-base"}
@@ -78,7 +78,7 @@ def readme(
     """
     with one_line():
         require_inspect()
-        from openk2.eval import Prices, Run, begun, find_rows
+        from openk2.eval import Prices, SuiteRun, begun, find_rows
 
         wanted = find_rows(split(rows))
         given = {"instruct": model, "base": base}
@@ -87,7 +87,7 @@ def readme(
         models = {table: name for table, name in models.items() if table in asked}
         judges = {"grader": grader, "user": user, "scoring": scoring}
         roles = {role: name for role, name in judges.items() if name}
-        run = Run(models, roles, seed, samples, max_tokens)
+        run = SuiteRun(models, roles, seed, samples, max_tokens)
         prices = Prices(price_in, price_out) if price_in or price_out else None
         with interruptible("the same command goes on with what is missing"), begun(out, run):
             options = {"limit": limit, "concurrency": concurrency}
@@ -99,13 +99,13 @@ def readme(
 
 def ask(
     rows: "tuple[Row, ...]",
-    run: "Run",
+    run: "SuiteRun",
     out: Path,
     data: Path | None,
     options: Mapping[str, Any],
     api_key: str | None,
     serve: tuple[str, ...],
-) -> "list[Outcome]":
+) -> "list[RowOutcome]":
     """Open the models and run the rows."""
     from openk2.eval import Asking, Suite, endpoints, run_suite
 
@@ -120,7 +120,7 @@ def ask(
         return run_suite(rows, Suite(out, data, models, asking, roles), bars, bars.tell)
 
 
-def report(out: Path, outcomes: "list[Outcome]", prices: "Prices | None", as_json: bool) -> None:
+def report(out: Path, outcomes: "list[RowOutcome]", prices: "Prices | None", as_json: bool) -> None:
     """Write the three reports into the folder, and print one."""
     from openk2.eval import html_page, markdown, read_run, results_of, to_json
 
@@ -249,7 +249,7 @@ class SuiteBars:
         self.bars.update(self.row, completed=self.answers[row])
         self.bars.update(self.all, completed=self.total)
 
-    def tell(self, outcome: "Outcome") -> None:
+    def tell(self, outcome: "RowOutcome") -> None:
         """A line for a row that did not run."""
         line = f"{outcome.row}: {outcome.status}, {outcome.reason}"
         self.console.print(printable(line), markup=False, soft_wrap=True)

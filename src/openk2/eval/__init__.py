@@ -25,8 +25,15 @@ if TYPE_CHECKING:
     from openk2.eval.page import html_page
     from openk2.eval.report import markdown
     from openk2.eval.results import Prices
-    from openk2.eval.run_folder import Run, RunFolderError, begun, read_run, results_of, to_json
-    from openk2.eval.suite import Outcome, Suite, run_suite
+    from openk2.eval.run_folder import (
+        RunFolderError,
+        SuiteRun,
+        begun,
+        read_run,
+        results_of,
+        to_json,
+    )
+    from openk2.eval.suite import RowOutcome, Suite, run_suite
 
 LATER = {
     "compare": ("compare_runs", "comparison_table"),
@@ -37,8 +44,8 @@ LATER = {
     "page": ("html_page",),
     "report": ("markdown",),
     "results": ("Prices",),
-    "run_folder": ("Run", "RunFolderError", "begun", "read_run", "results_of", "to_json"),
-    "suite": ("Outcome", "Suite", "run_suite"),
+    "run_folder": ("SuiteRun", "RunFolderError", "begun", "read_run", "results_of", "to_json"),
+    "suite": ("RowOutcome", "Suite", "run_suite"),
 }
 
 __all__ = [
@@ -48,14 +55,14 @@ __all__ = [
     "ConversationError",
     "LocalServerError",
     "NoSuchRowError",
-    "Outcome",
     "Prices",
     "Row",
-    "Run",
+    "RowOutcome",
     "RunFolderError",
     "Scenario",
     "ScenarioScore",
     "Suite",
+    "SuiteRun",
     "ToolCallScore",
     "WeatherScore",
     "ask_everyday",

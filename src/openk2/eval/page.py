@@ -9,7 +9,7 @@ from html import escape
 
 from openk2.eval.report import NOTES, TABLES, cell, engine_share
 from openk2.eval.results import Failure, RowResult
-from openk2.eval.run_folder import Run
+from openk2.eval.run_folder import SuiteRun
 from openk2.record import printable
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -31,7 +31,7 @@ details{margin:.4rem 0}summary{cursor:pointer}.why{color:#666}
 """
 
 
-def html_page(run: Run, results: Sequence[RowResult]) -> str:
+def html_page(run: SuiteRun, results: Sequence[RowResult]) -> str:
     """The whole page."""
     title = f"The README's tables: {run.title}"
     return "".join(
@@ -56,7 +56,7 @@ def safe(text: str) -> str:
     return escape(printable(text), quote=True)
 
 
-def settings(run: Run) -> str:
+def settings(run: SuiteRun) -> str:
     """The models, the seed and the machine, in one line."""
     named = [*run.models.items(), *run.roles.items()]
     parts = [f"{name}: {model}" for name, model in named]

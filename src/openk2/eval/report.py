@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 from openk2.eval.catalogue import Row, Table
 from openk2.eval.results import RowResult
-from openk2.eval.run_folder import Run
+from openk2.eval.run_folder import SuiteRun
 from openk2.record import Table as MarkdownTable
 
 TABLES: tuple[Table, ...] = ("instruct", "base")
 NONE = "-"
 
 
-def markdown(run: Run, results: Sequence[RowResult]) -> str:
+def markdown(run: SuiteRun, results: Sequence[RowResult]) -> str:
     """The whole report."""
     parts = [f"# The README's tables: {run.title}\n", settings(run)]
     for table in TABLES:
@@ -32,7 +32,7 @@ NOTES = (
 )
 
 
-def settings(run: Run) -> str:
+def settings(run: SuiteRun) -> str:
     """The models and what departs from the protocol, a line each."""
     lines = [f"- {table}: {model}" for table, model in run.models.items()]
     lines += [f"- {role}: {model}" for role, model in run.roles.items()]

@@ -10,7 +10,7 @@ from inspect_ai.log import EvalLog, EvalSample, read_eval_log
 from inspect_ai.scorer import Score, value_to_float
 
 from openk2.eval.figure import Figure, Question, figure_of
-from openk2.eval.suite import Outcome, logs_folder
+from openk2.eval.suite import RowOutcome, logs_folder
 
 if TYPE_CHECKING:
     from openk2.eval.catalogue import Row
@@ -52,7 +52,7 @@ class RowResult:
     """
 
     row: "Row"
-    outcome: Outcome
+    outcome: RowOutcome
     figure: Figure | None = None
     questions: Mapping[str, Question] = field(default_factory=dict)
     answers: int = 0
@@ -88,7 +88,9 @@ class RowResult:
 COUNTS = ("answers", "errors", "truncated", "tokens_in", "tokens_out", "seconds", "engine", "cost")
 
 
-def row_result(row: "Row", outcome: Outcome, out: Path, prices: Prices | None = None) -> RowResult:
+def row_result(
+    row: "Row", outcome: RowOutcome, out: Path, prices: Prices | None = None
+) -> RowResult:
     """The row as the logs below `out` have it. What they lack is empty."""
     log = row_log(logs_folder(out, row.name))
     if log is None or not log.samples:

@@ -14,7 +14,7 @@ from typing import Any
 
 from openk2.eval.catalogue import Row, readme_rows
 from openk2.eval.results import Prices, RowResult, row_result
-from openk2.eval.suite import Outcome, logs_folder
+from openk2.eval.suite import RowOutcome, logs_folder
 from openk2.record import describe_machine, hold_folder, write_file_atomically
 
 RUN = "run.json"
@@ -25,7 +25,7 @@ class RunFolderError(ValueError):
 
 
 @dataclass(frozen=True)
-class Run:
+class SuiteRun:
     """What makes answers comparable. models: by table; roles: of judges and users. seed, samples,
     max_tokens: see `Asking`; a limit may change from one session to the next.
 
@@ -46,7 +46,7 @@ class Run:
 
 
 @contextmanager
-def begun(out: Path, run: Run) -> Iterator[None]:
+def begun(out: Path, run: SuiteRun) -> Iterator[None]:
     """Hold the folder for this run. Raises RunFolderError if it holds another one, and
     BlockingIOError if another process is at it."""
     with hold_folder(out):
@@ -69,16 +69,16 @@ def begun(out: Path, run: Run) -> Iterator[None]:
         yield
 
 
-def merged(before: Run, run: Run) -> Run:
+def merged(before: SuiteRun, run: SuiteRun) -> SuiteRun:
     """The run with what only the earlier session had."""
     models, roles = {**before.models, **run.models}, {**before.roles, **run.roles}
-    return Run(models, roles, run.seed, run.samples, run.max_tokens)
+    return SuiteRun(models, roles, run.seed, run.samples, run.max_tokens)
 
 
-def read_run(out: Path) -> Run:
+def read_run(out: Path) -> SuiteRun:
     """What the folder holds. Raises RunFolderError."""
     try:
-        return Run(**json.loads((out / RUN).read_text(encoding="utf-8")))
+        return SuiteRun(**json.loads((out / RUN).read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise RunFolderError(f"{out} holds no {RUN}: name the --out of a run") from error
     except (ValueError, TypeError) as error:
@@ -87,7 +87,7 @@ def read_run(out: Path) -> Run:
 
 def results_of(
     out: Path,
-    outcomes: Sequence[Outcome] = (),
+    outcomes: Sequence[RowOutcome] = (),
     prices: Prices | None = None,
     rows: Sequence[Row] | None = None,
 ) -> list[RowResult]:
@@ -96,11 +96,11 @@ def results_of(
     results = []
     for row in readme_rows() if rows is None else rows:
         if row.name in named or logs_folder(out, row.name).is_dir():
-            outcome = named.get(row.name, Outcome(row.name, "ran"))
+            outcome = named.get(row.name, RowOutcome(row.name, "ran"))
             results.append(row_result(row, outcome, out, prices))
     return results
 
 
-def to_json(run: Run, results: Sequence[RowResult]) -> dict[str, Any]:
+def to_json(run: SuiteRun, results: Sequence[RowResult]) -> dict[str, Any]:
     """What results.json holds and --json prints."""
     return {"run": asdict(run), "rows": [result.to_json() for result in results]}

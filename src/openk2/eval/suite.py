@@ -25,7 +25,7 @@ Status = Literal["ran", "skipped", "failed"]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RowOutcome:
     """What became of a row, with the reason in one line unless it ran."""
 
     row: str
@@ -87,10 +87,10 @@ def logs_folder(out: Path, row: str) -> Path:
 
 
 def run_suite(
-    rows: Sequence[Row], suite: Suite, bars: Bars, tell: Callable[[Outcome], None]
-) -> list[Outcome]:
+    rows: Sequence[Row], suite: Suite, bars: Bars, tell: Callable[[RowOutcome], None]
+) -> list[RowOutcome]:
     """Run the rows in order. tell: called for each that is skipped or failed, at once."""
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[str, RowOutcome] = {}
     ready = []
     for row in rows:
         prepared = prepare(row, suite)
@@ -110,19 +110,19 @@ def run_suite(
     return [outcomes[row.name] for row in rows]
 
 
-def prepare(row: Row, suite: Suite) -> Prepared | Outcome:
+def prepare(row: Row, suite: Suite) -> Prepared | RowOutcome:
     """Find and read the row's data, or say in one line why it cannot run."""
     if row.table not in suite.models:
-        return Outcome(row.name, "skipped", f"no model for the {row.table} table was given")
+        return RowOutcome(row.name, "skipped", f"no model for the {row.table} table was given")
     try:
         benchmark = row.benchmark
         if benchmark.external:
             reason = f"runs in its own harness, {benchmark.external}: {benchmark.source.obtain}"
-            return Outcome(row.name, "skipped", reason)
+            return RowOutcome(row.name, "skipped", reason)
         missing = [role for role in benchmark.protocol.roles if role not in suite.roles]
         if missing:
             reason = f"needs a {missing[0]} model: --{missing[0]} URL#MODEL"
-            return Outcome(row.name, "skipped", reason)
+            return RowOutcome(row.name, "skipped", reason)
         found = locate(benchmark.source, suite.data)
         asking = suite.asking[row.table]
         samples = drawn(benchmark.read(found.folder), asking.limit, asking.seed)
@@ -131,15 +131,15 @@ def prepare(row: Row, suite: Suite) -> Prepared | Outcome:
         answers = len(samples) * asking.answers(benchmark.protocol)
         return Prepared(row, samples, answers)
     except DataUnavailableError as error:
-        return Outcome(row.name, "skipped", one_line(error))
+        return RowOutcome(row.name, "skipped", one_line(error))
     except (DataError, NoSuchRowError) as error:
-        return Outcome(row.name, "failed", one_line(error))
+        return RowOutcome(row.name, "failed", one_line(error))
     # A reader's bug, or a file that is not what its name says, is this row's alone.
     except Exception as error:
-        return Outcome(row.name, "failed", f"its data: {type(error).__name__} {one_line(error)}")
+        return RowOutcome(row.name, "failed", f"its data: {type(error).__name__} {one_line(error)}")
 
 
-def run_row(prepared: Prepared, suite: Suite, finished: Callable[[], None]) -> Outcome:
+def run_row(prepared: Prepared, suite: Suite, finished: Callable[[], None]) -> RowOutcome:
     """Ask and score what the row's logs do not have yet."""
     from inspect_ai import eval_set
 
@@ -159,11 +159,11 @@ def run_row(prepared: Prepared, suite: Suite, finished: Callable[[], None]) -> O
             )
     # Whatever a task, a scorer or inspect itself raises is this row's alone.
     except Exception as error:
-        return Outcome(row.name, "failed", f"{type(error).__name__} {one_line(error)}")
+        return RowOutcome(row.name, "failed", f"{type(error).__name__} {one_line(error)}")
     if success:
-        return Outcome(row.name, "ran")
+        return RowOutcome(row.name, "ran")
     reason = next(broken_answers(log) for log in logs)
-    return Outcome(row.name, "failed", f"{reason}; run again to ask for what is missing")
+    return RowOutcome(row.name, "failed", f"{reason}; run again to ask for what is missing")
 
 
 def broken_answers(log: "EvalLog") -> str:
