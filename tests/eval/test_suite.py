@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from openk2.eval.answered import read_answers
 from openk2.eval.inspect_task import Asking
 from openk2.eval.model_api import ModelAddress
 from openk2.eval.suite import RowOutcome, Suite, logs_folder, run_suite
@@ -116,6 +117,24 @@ def test_an_answer_that_failed_is_asked_for_again_and_alone(tmp_path: Path) -> N
     asked = Counter(body["messages"][-1]["content"] for body in server.bodies)
     assert asked == {"0+1": 1, "1+1": 2, "2+1": 1}
     assert logs_folder(tmp_path / "out", "sums-again").is_dir()
+
+
+def test_a_long_row_has_logs_of_a_bounded_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """inspect rewrites a log after every answer."""
+    monkeypatch.setattr("openk2.eval.suite.PART", 4)
+    write_sums(tmp_path / "data", 5)
+    row = row_of(sums("sums-parts", samples=2))
+    with fake_server() as server:
+        outcomes, bars = run(server.url, tmp_path, row)
+    assert outcomes == [RowOutcome("sums-parts", "ran")]
+    assert len(server.bodies) == bars.answers == 10
+    folder = logs_folder(tmp_path / "out", "sums-parts")
+    assert [part.name for part in sorted(folder.iterdir())] == ["0001", "0002", "0003"]
+    answers = list(read_answers(folder, grouped=False))
+    assert len(answers) == 10
+    assert len({answer.question for answer in answers}) == 5
 
 
 def test_base_rows_are_continued_or_scored_over_completions(tmp_path: Path) -> None:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from openk2.cli.interruption import interruptible
+from openk2.cli.suite_bars import SuiteBars
 from openk2.generation import EndpointError
 from openk2.record import printable, write_file_atomically
 
@@ -199,57 +198,3 @@ def one_line() -> Iterator[None]:
     except (EndpointError, LocalServerError, NoSuchRowError, RunFolderError) as error:
         typer.echo(f"error: {printable(' '.join(str(error).split()))}", err=True)
         raise typer.Exit(1) from error
-
-
-class SuiteBars:
-    """A bar of all rows' answers with the time that remains, and one of the row; rows that do not
-    run are lines. On standard error, bars only on a terminal."""
-
-    def __init__(self) -> None:
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-        )
-        self.console = Console(stderr=True, highlight=False)
-        self.bars = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
-        self.answers: Mapping[str, int] = {}
-        self.total = 0  # answers of the rows before
-        self.done = 0  # of this row
-        self.all = self.bars.add_task("all rows", total=None)
-        self.row = self.bars.add_task("reading data", total=None)
-
-    def __enter__(self) -> "SuiteBars":
-        self.bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bars.stop()
-
-    def plan(self, answers: Mapping[str, int]) -> None:
-        """See `Bars`."""
-        self.answers = answers
-        self.bars.update(self.all, total=sum(answers.values()))
-
-    def begin(self, row: str) -> None:
-        """See `Bars`."""
-        self.done = 0
-        self.bars.reset(self.row, description=row, total=self.answers[row])
-
-    def advance(self) -> None:
-        """See `Bars`."""
-        self.done += 1
-        self.bars.update(self.row, completed=self.done)
-        self.bars.update(self.all, completed=self.total + self.done)
-
-    def end(self, row: str) -> None:
-        """See `Bars`."""
-        self.total += self.answers[row]
-        self.bars.update(self.row, completed=self.answers[row])
-        self.bars.update(self.all, completed=self.total)
-
-    def tell(self, outcome: "RowOutcome") -> None:
-        """A line for a row that did not run."""
-        line = f"{outcome.row}: {outcome.status}, {outcome.reason}"
-        self.console.print(printable(line), markup=False, soft_wrap=True)

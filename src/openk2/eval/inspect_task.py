@@ -14,8 +14,8 @@ from openk2.data import DataError
 from openk2.eval.asking import options, seeded
 from openk2.eval.benchmark import Benchmark, Protocol
 
-# A busy or restarting server is asked again for about a minute; then the sample has an error.
-RETRIES = 5
+# A busy or restarting server is asked again for about 45 s; then the sample has an error.
+RETRIES = 4
 SCORED = 4  # a prompt's part of the context that a completion may fill with its output
 
 

@@ -7,8 +7,9 @@ and the page's policy lets nothing load or run even if one got through.
 from collections.abc import Iterator, Sequence
 from html import escape
 
+from openk2.eval.answered import WrongAnswer
 from openk2.eval.report import NOTES, TABLES, cell, engine_share
-from openk2.eval.results import Failure, RowResult
+from openk2.eval.results import RowResult
 from openk2.eval.run_folder import SuiteRun
 from openk2.record import printable
 
@@ -125,7 +126,7 @@ def wrong_answers(results: Sequence[RowResult]) -> Iterator[str]:
             yield "</details>"
 
 
-def wrong_answer(failure: Failure) -> str:
+def wrong_answer(failure: WrongAnswer) -> str:
     """One answer beside what was asked and what is right."""
     parts = [
         ("asked", failure.asked),

@@ -2,13 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inspect_ai.log import EvalLog, EvalSample, read_eval_log
-from inspect_ai.scorer import Score, value_to_float
-
+from openk2.eval.answered import Answered, Span, WrongAnswer, read_answers
 from openk2.eval.figure import Figure, Question, figure_of
 from openk2.eval.suite import RowOutcome, logs_folder
 
@@ -16,7 +13,6 @@ if TYPE_CHECKING:
     from openk2.eval.catalogue import Row
 
 SHOWN_FAILURES = 20
-SHOWN_CHARACTERS = 4000
 
 
 @dataclass(frozen=True)
@@ -29,17 +25,6 @@ class Prices:
     def cost(self, tokens_in: int, tokens_out: int) -> float:
         """Of these tokens."""
         return (self.input * tokens_in + self.output * tokens_out) / 1e6
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A wrong answer, for a reader."""
-
-    question: str
-    asked: str
-    answered: str
-    target: str
-    judged: str
 
 
 @dataclass(frozen=True)
@@ -63,7 +48,7 @@ class RowResult:
     seconds: float = 0.0
     engine: float = 0.0
     cost: float | None = None
-    failures: Sequence[Failure] = ()
+    failures: Sequence[WrongAnswer] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the failures' texts, which are in the logs."""
@@ -92,90 +77,61 @@ def row_result(
     row: "Row", outcome: RowOutcome, out: Path, prices: Prices | None = None
 ) -> RowResult:
     """The row as the logs below `out` have it. What they lack is empty."""
-    log = row_log(logs_folder(out, row.name))
-    if log is None or not log.samples:
+    if not logs_folder(out, row.name).is_dir():
         return RowResult(row, outcome)
     weights = row.benchmark.protocol.groups
-    scored = [sample for sample in log.samples if sample.scores and not sample.error]
-    questions = by_question(scored, grouped=bool(weights))
-    tokens_in, tokens_out = tokens(log.samples)
-    calls = [span for sample in log.samples for span in model_spans(sample)]
+    answers = list(read_answers(logs_folder(out, row.name), grouped=bool(weights)))
+    scored = [answer for answer in answers if answer.values]
+    questions = by_question(scored)
+    tokens_in = sum(answer.tokens_in for answer in answers)
+    tokens_out = sum(answer.tokens_out for answer in answers)
     return RowResult(
         row,
         outcome,
         figure_of(questions, weights, len(scored)),
         questions,
         answers=len(scored),
-        errors=sum(sample.error is not None for sample in log.samples),
-        truncated=sum(was_truncated(sample) for sample in scored),
+        errors=sum(answer.error for answer in answers),
+        truncated=sum(answer.truncated for answer in answers),
         tokens_in=tokens_in,
         tokens_out=tokens_out,
-        seconds=round(wall_seconds(log), 3),
-        engine=round(covered(calls), 3),
+        seconds=round(covered(sessions(answers)), 3),
+        engine=round(covered(span for answer in answers for span in answer.calls), 3),
         cost=None if prices is None else prices.cost(tokens_in, tokens_out),
-        failures=failures(scored),
+        failures=first_wrong(scored),
     )
 
 
-def row_log(folder: Path) -> EvalLog | None:
-    """The row's log with the most answers, the newest of those: a run that resumes copies what the
-    killed one had into a new log. None if there is none."""
-    logs = [read_eval_log(str(file)) for file in sorted(folder.glob("*.eval"))]
-    return max(reversed(logs), key=lambda log: len(log.samples or ()), default=None)
-
-
-def by_question(samples: Iterable[EvalSample], *, grouped: bool) -> dict[str, Question]:
+def by_question(answers: Iterable[Answered]) -> dict[str, Question]:
     """Question -> group -> the mean over its answers."""
-    values: dict[str, dict[str, list[float]]] = {}
-    for sample in samples:
-        groups = group_values(sample) if grouped else {"": sample_value(sample)}
-        for group, value in groups.items():
-            values.setdefault(str(sample.id), {}).setdefault(group, []).append(value)
+    found: dict[str, dict[str, list[float]]] = {}
+    for answer in answers:
+        for group, value in answer.values.items():
+            found.setdefault(answer.question, {}).setdefault(group, []).append(value)
     return {
-        name: {group: sum(found) / len(found) for group, found in groups.items()}
-        for name, groups in values.items()
+        question: {group: sum(values) / len(values) for group, values in groups.items()}
+        for question, groups in found.items()
     }
 
 
-def only_score(sample: EvalSample) -> Score:
-    """A benchmark has one scorer."""
-    return next(iter((sample.scores or {}).values()))
+def first_wrong(answers: Iterable[Answered]) -> list[WrongAnswer]:
+    """Some wrong answers, one for each question."""
+    found: dict[str, WrongAnswer] = {}
+    for answer in answers:
+        if answer.wrong is not None and len(found) < SHOWN_FAILURES:
+            found.setdefault(answer.question, answer.wrong)
+    return list(found.values())
 
 
-def sample_value(sample: EvalSample) -> float:
-    """The answer's value, from 0 to 1."""
-    return float(value_to_float()(only_score(sample).value))
-
-
-def group_values(sample: EvalSample) -> dict[str, float]:
-    """The answer's value in each of its groups: the score's metadata says, or the sample's."""
-    said = (only_score(sample).metadata or {}).get("groups")
-    if said is not None:
-        return {str(group): float(value) for group, value in said.items()}
-    return {str((sample.metadata or {}).get("group", "")): sample_value(sample)}
-
-
-def tokens(samples: Iterable[EvalSample]) -> tuple[int, int]:
-    """Input and output tokens of the model under test, not of judges and users."""
-    sent = written = 0
-    for sample in samples:
-        for event in sample.events:
-            if event.event == "model" and event.role is None and event.output.usage:
-                sent += event.output.usage.input_tokens
-                written += event.output.usage.output_tokens
-    return sent, written
-
-
-Span = tuple[float, float]
-
-
-def model_spans(sample: EvalSample) -> list[Span]:
-    """From when to when a model was answering, in seconds since the epoch."""
-    return [
-        (event.timestamp.timestamp(), event.completed.timestamp())
-        for event in sample.events
-        if event.event == "model" and event.completed is not None
-    ]
+def sessions(answers: Sequence[Answered]) -> list[Span]:
+    """When the row was at work: each answer's time, and in each log from its beginning to the last
+    answer that it did not copy from an earlier one."""
+    spans = [answer.whole for answer in answers if answer.whole is not None]
+    ends: dict[float, float] = {}
+    for answer in answers:
+        if answer.whole is not None and answer.whole[1] > answer.session:
+            ends[answer.session] = max(answer.whole[1], ends.get(answer.session, 0.0))
+    return [*spans, *ends.items()]
 
 
 def covered(spans: Iterable[Span]) -> float:
@@ -185,46 +141,3 @@ def covered(spans: Iterable[Span]) -> float:
         total += max(0.0, end - max(begin, reached))
         reached = max(reached, end)
     return total
-
-
-def wall_seconds(log: EvalLog) -> float:
-    """Seconds that the row took: the last session's whole, and what earlier ones needed for answers
-    that it did not ask for again."""
-    answers = [
-        (moment(sample.started_at), moment(sample.completed_at))
-        for sample in log.samples or ()
-        if sample.started_at and sample.completed_at
-    ]
-    # inspect gives the times of a log in whole seconds; those of its answers are exact.
-    began = moment(str(log.eval.created))
-    session = [span for span in answers if span[1] > began]
-    if session:
-        session.append((min(began, session[0][0]), max(end for _, end in session)))
-    return covered([*answers, *session])
-
-
-def moment(text: str) -> float:
-    """Seconds since the epoch of an ISO time."""
-    return datetime.fromisoformat(text).timestamp()
-
-
-def was_truncated(sample: EvalSample) -> bool:
-    """Whether the last answer was cut off, or the prompt did not fit at all."""
-    return sample.output.stop_reason in ("max_tokens", "model_length")
-
-
-def failures(samples: Iterable[EvalSample]) -> list[Failure]:
-    """The first wrong answers, one for each question, their texts cut."""
-    found: dict[str, Failure] = {}
-    for sample in samples:
-        if len(found) == SHOWN_FAILURES:
-            break
-        if sample_value(sample) < 1 and str(sample.id) not in found:
-            score = only_score(sample)
-            asked = sample.input if isinstance(sample.input, str) else sample.input[-1].text
-            target = sample.target if isinstance(sample.target, str) else "; ".join(sample.target)
-            texts = (asked, sample.output.completion, target)
-            judged = f"{score.answer or ''} {score.explanation or ''}".strip()
-            cut = [text[:SHOWN_CHARACTERS] for text in (*texts, judged)]
-            found[str(sample.id)] = Failure(str(sample.id), *cut)
-    return list(found.values())

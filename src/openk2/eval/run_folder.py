@@ -1,7 +1,7 @@
 """A run's folder: which model and settings it holds, so that no two are mixed, and what it found.
 
 OUT/run.json         the model and the settings, written before the first question
-OUT/logs/ROW/*.eval  inspect's logs, for its own viewer too
+OUT/logs/ROW/PART/*.eval  inspect's logs, for its own viewer too
 OUT/results.json, OUT/results.md, OUT/index.html  what they say, written anew at each end
 """
 

@@ -1,12 +1,12 @@
 """Runs rows of the README's tables one after another; one row's failure never stops the others.
 
-Each row's answers are inspect's own logs below OUT/logs/ROW, written after every sample. The same
-run again asks only for what is missing: a kill loses the samples in flight.
+Each row's answers are inspect's own logs below OUT/logs/ROW/PART, written after every sample. The
+same run again asks only for what is missing: a kill loses the samples in flight.
 """
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -20,6 +20,8 @@ from openk2.eval.model_api import ModelAddress, open_model
 if TYPE_CHECKING:
     from inspect_ai.dataset import Sample
     from inspect_ai.log import EvalLog
+
+PART = 400  # answers of a log
 
 Status = Literal["ran", "skipped", "failed"]
 
@@ -140,30 +142,44 @@ def prepare(row: Row, suite: Suite) -> Prepared | RowOutcome:
 
 
 def run_row(prepared: Prepared, suite: Suite, finished: Callable[[], None]) -> RowOutcome:
-    """Ask and score what the row's logs do not have yet."""
+    """Ask and score what the row's logs do not have yet, part by part.
+
+    inspect writes a log anew after every answer; a part is small enough for that to cost nothing.
+    """
+    row = prepared.row
+    each = max(1, PART // (prepared.answers // len(prepared.samples)))
+    reason = ""
+    for number, begin in enumerate(range(0, len(prepared.samples), each), 1):
+        folder = suite.logs(row) / f"{number:04}"
+        part = prepared.samples[begin : begin + each]
+        try:
+            reason = run_part(row, part, folder, suite, finished) or reason
+        # Whatever a task, a scorer or inspect itself raises is this row's alone.
+        except Exception as error:
+            return RowOutcome(row.name, "failed", f"{type(error).__name__} {one_line(error)}")
+    if reason:
+        reason = f"{reason}; run again to ask for what is missing"
+    return RowOutcome(row.name, "failed" if reason else "ran", reason)
+
+
+def run_part(
+    row: Row, samples: "list[Sample]", folder: Path, suite: Suite, finished: Callable[[], None]
+) -> str:
+    """Run some of the row's questions. Returns what is missing, "" for nothing."""
     from inspect_ai import eval_set
 
-    row = prepared.row
     benchmark, asking = row.benchmark, suite.asking[row.table]
-    try:
-        with quiet_inspect(suite.out):
-            task = inspect_task(benchmark, prepared.samples, asking, finished)
-            roles = {str(role): open_model(suite.roles[role]) for role in benchmark.protocol.roles}
-            success, logs = eval_set(
-                [task],
-                log_dir=str(suite.logs(row)),
-                model=open_model(suite.models[row.table], benchmark.protocol.asks),
-                model_roles=roles,
-                metadata={"row": row.name, "table": row.table},
-                **EVAL_SET,
-            )
-    # Whatever a task, a scorer or inspect itself raises is this row's alone.
-    except Exception as error:
-        return RowOutcome(row.name, "failed", f"{type(error).__name__} {one_line(error)}")
-    if success:
-        return RowOutcome(row.name, "ran")
-    reason = next(broken_answers(log) for log in logs)
-    return RowOutcome(row.name, "failed", f"{reason}; run again to ask for what is missing")
+    with quiet_inspect(suite.out):
+        roles = {str(role): open_model(suite.roles[role]) for role in benchmark.protocol.roles}
+        success, logs = eval_set(
+            [inspect_task(benchmark, samples, asking, finished)],
+            log_dir=str(folder),
+            model=open_model(suite.models[row.table], benchmark.protocol.asks),
+            model_roles=roles,
+            metadata={"row": row.name, "table": row.table},
+            **EVAL_SET,
+        )
+        return "" if success else next(broken_answers(log) for log in logs)
 
 
 def broken_answers(log: "EvalLog") -> str:
@@ -197,12 +213,14 @@ EVAL_SET: dict[str, Any] = {
 
 @contextmanager
 def quiet_inspect(out: Path) -> Iterator[None]:
-    """Inspect's traces and notes go to OUT/.inspect, not to the user's folders."""
+    """Inspect's traces and notes go to OUT/.inspect, not to the user's folders, and what it prints
+    nowhere: standard output is for the results."""
     wanted = {"XDG_DATA_HOME": str((out / ".inspect").absolute())}
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:
-        yield
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+            yield
     finally:
         for name, value in before.items():
             if value is None:
