@@ -74,9 +74,9 @@ def test_what_a_server_refuses_is_an_error_that_is_not_tried_again() -> None:
 
 
 def test_an_endpoint_is_found_by_its_first_model_or_by_name() -> None:
-    with fake_server() as server, endpoints("key") as opened:
+    with fake_server() as server, endpoints() as opened:
         server.card["max_model_len"] = 77
-        first = opened.open(server.url)
+        first = opened.open(server.url, "key")
         assert first == ModelAddress(server.url, "fake", "key")
         assert opened.open(f"{server.url}/v1#fake").model == "fake"
         assert opened.contexts[first] == 77

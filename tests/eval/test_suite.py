@@ -5,8 +5,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
+from inspect_ai.model import get_model
+from inspect_ai.scorer import Score, Scorer, Target, accuracy, scorer
+from inspect_ai.solver import TaskState
 
 from openk2.eval.answered import read_answers
 from openk2.eval.inspect_task import Asking
@@ -41,7 +45,7 @@ class Counted:
 
 def run(url: str, tmp_path: Path, *rows: Any, roles: Any = None, **asking: Any) -> Any:
     asked = Asking(concurrency=1, **asking)
-    models = {table: ModelAddress(url, "fake") for table in ("instruct", "base")}
+    models = {table: ModelAddress(url, "fake", "the-key") for table in ("instruct", "base")}
     tables = dict.fromkeys(models, asked)
     suite = Suite(tmp_path / "out", tmp_path / "data", models, tables, roles or {})
     bars = Counted()
@@ -135,6 +139,30 @@ def test_a_long_row_has_logs_of_a_bounded_size(
     answers = list(read_answers(folder, grouped=False))
     assert len(answers) == 10
     assert len({answer.question for answer in answers}) == 5
+
+
+@scorer(metrics=[accuracy()])
+def judged() -> Scorer:
+    async def score(state: TaskState, target: Target) -> Score:
+        verdict = await get_model(role="grader").generate(f"{state.output.completion}+0")
+        return Score(value=float(verdict.completion == target.text))
+
+    return score
+
+
+def test_a_judge_at_another_port_is_the_same_judge_and_no_log_has_a_key(tmp_path: Path) -> None:
+    """A local judge is served on another port in each session."""
+    write_sums(tmp_path / "data", 2)
+    row = row_of(replace(sums("sums-judge", roles=("grader",)), scorer=judged))
+    for asked in (2, 0):
+        with fake_server() as server, fake_server() as judge:
+            roles = {"grader": ModelAddress(judge.url, "fake", "the-judges-key")}
+            outcomes, _ = run(server.url, tmp_path, row, roles=roles)
+        assert outcomes == [RowOutcome("sums-judge", "ran")]
+        assert (len(server.bodies), len(judge.bodies)) == (asked, asked)
+    (log,) = logs_folder(tmp_path / "out", "sums-judge").rglob("*.eval")
+    with ZipFile(log) as members:
+        assert not any(b"-key" in members.read(name) for name in members.namelist())
 
 
 def test_base_rows_are_continued_or_scored_over_completions(tmp_path: Path) -> None:

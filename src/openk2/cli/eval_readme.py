@@ -51,7 +51,12 @@ def readme(
     grader: Role = None,
     user: Role = None,
     scoring: Role = None,
-    api_key: Annotated[str | None, typer.Option(envvar="OPENK2_API_KEY", help="For URLs.")] = None,
+    api_key: Annotated[
+        str | None, typer.Option(envvar="OPENK2_API_KEY", help="For MODEL and --base.")
+    ] = None,
+    role_api_key: Annotated[
+        str | None, typer.Option(envvar="OPENK2_ROLE_API_KEY", help="For --grader and the like.")
+    ] = None,
     price_in: Annotated[float, typer.Option(min=0, help="Of a million input tokens.")] = 0.0,
     price_out: Annotated[float, typer.Option(min=0, help="Of a million output tokens.")] = 0.0,
     serve: Annotated[
@@ -90,7 +95,9 @@ def readme(
         prices = Prices(price_in, price_out) if price_in or price_out else None
         with interruptible("the same command goes on with what is missing"), begun(out, run):
             options = {"limit": limit, "concurrency": concurrency}
-            outcomes = ask(wanted, run, out, data, options, api_key, tuple(serve or ()))
+            outcomes = ask(
+                wanted, run, out, data, options, (api_key, role_api_key), tuple(serve or ())
+            )
             report(out, outcomes, prices, as_json)
     if any(o.status == "failed" for o in outcomes) or all(o.status != "ran" for o in outcomes):
         raise typer.Exit(ROW_FAILED)
@@ -102,16 +109,16 @@ def ask(
     out: Path,
     data: Path | None,
     options: Mapping[str, Any],
-    api_key: str | None,
+    keys: tuple[str | None, str | None],
     serve: tuple[str, ...],
 ) -> "list[RowOutcome]":
-    """Open the models and run the rows."""
+    """Open the models and run the rows. keys: of the models and of the roles."""
     from openk2.eval import Asking, Suite, endpoints, run_suite
 
     settings = {"seed": run.seed, "samples": run.samples, "max_tokens": run.max_tokens, **options}
-    with endpoints(api_key, serve) as opened, SuiteBars() as bars:
-        models = {table: opened.open(name) for table, name in run.models.items()}
-        roles = {role: opened.open(name) for role, name in run.roles.items()}
+    with endpoints(serve) as opened, SuiteBars() as bars:
+        models = {table: opened.open(name, keys[0]) for table, name in run.models.items()}
+        roles = {role: opened.open(name, keys[1]) for role, name in run.roles.items()}
         asking = {
             table: Asking(context=opened.contexts[address], **settings)
             for table, address in models.items()

@@ -13,28 +13,28 @@ from openk2.generation import EndpointError, api_root, credentials, error_messag
 
 @dataclass
 class Endpoints:
-    """Opens each model once. api_key: for URLs. serve: options of `openk2 serve` for local ones.
+    """Opens each model once. serve: options of `openk2 serve` for local ones.
 
     contexts: tokens of the context of each opened model, where its server says so.
     """
 
-    api_key: str | None = None
     serve: tuple[str, ...] = ()
     contexts: dict[ModelAddress, int | None] = field(default_factory=dict)
     _opened: dict[str, ModelAddress] = field(default_factory=dict)
     _stack: ExitStack = field(default_factory=ExitStack)
 
-    def open(self, model: str) -> ModelAddress:
-        """The address of `URL`, `URL#MODEL`, a folder or a built-in name.
+    def open(self, model: str, api_key: str | None = None) -> ModelAddress:
+        """The address of `URL`, `URL#MODEL`, a folder or a built-in name. api_key: for this URL
+        alone, since a judge may be somebody else's.
 
         Raises LocalServerError, EndpointError.
         """
         if model not in self._opened:
             url, _, name = model.partition("#")
-            key = self.api_key
             if not url.startswith(("http://", "https://")):
-                url, name, key = self._stack.enter_context(local_server(model, *self.serve)), "", ""
-            address, context = served_model(url, name, key or None)
+                url, name = self._stack.enter_context(local_server(model, *self.serve)), ""
+                api_key = None
+            address, context = served_model(url, name, api_key)
             self._opened[model] = address
             self.contexts[address] = context
         return self._opened[model]
@@ -45,9 +45,9 @@ class Endpoints:
 
 
 @contextmanager
-def endpoints(api_key: str | None = None, serve: tuple[str, ...] = ()) -> Iterator[Endpoints]:
+def endpoints(serve: tuple[str, ...] = ()) -> Iterator[Endpoints]:
     """`Endpoints` whose local servers stop afterwards."""
-    opened = Endpoints(api_key, serve)
+    opened = Endpoints(serve)
     try:
         yield opened
     finally:

@@ -28,7 +28,8 @@ from openk2.generation import EndpointError, api_root, credentials, error_messag
 
 SERVICE = "openk2"
 # The prompts of one question are scored in one request; a long output on a slow CPU takes minutes.
-TIMEOUT = httpx.Timeout(3600, connect=30)
+SECONDS = 3600.0
+TIMEOUT = httpx.Timeout(SECONDS, connect=30)
 RETRIED_STATUSES = (408, 429, 500, 502, 503, 504)
 TOO_LONG = ("context_length_exceeded", "context length", "maximum model length", "too long")
 
@@ -52,7 +53,9 @@ def open_model(address: ModelAddress, asks: Asks = "chat") -> Model:
         name, key = f"openai-api/{SERVICE}/{address.model}", address.api_key or "none"
     else:
         name, key = f"{SERVICE}-completions/{address.model}", address.api_key or ""
-    return get_model(name, base_url=api_root(address.url), api_key=key, memoize=False)
+    return get_model(
+        name, base_url=api_root(address.url), api_key=key, client_timeout=SECONDS, memoize=False
+    )
 
 
 @modelapi(name=f"{SERVICE}-completions")

@@ -8,7 +8,7 @@ OUT/results.json, OUT/results.md, OUT/index.html  what they say, written anew at
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +96,11 @@ def results_of(
     results = []
     for row in readme_rows() if rows is None else rows:
         if row.name in named or logs_folder(out, row.name).is_dir():
-            outcome = named.get(row.name, RowOutcome(row.name, "ran"))
-            results.append(row_result(row, outcome, out, prices))
+            result = row_result(row, RowOutcome(row.name, "ran"), out, prices)
+            outcome = named.get(row.name, result.outcome)
+            if result.errors and outcome.status == "ran":  # of an earlier session
+                outcome = RowOutcome(row.name, "failed", f"{result.errors} answers have errors")
+            results.append(replace(result, outcome=outcome))
     return results
 
 
