@@ -56,7 +56,9 @@ def test_a_row_is_read_back_from_its_logs(tmp_path: Path) -> None:
     assert (found.tokens_in, found.tokens_out) == (40, 16)
     assert found.cost == pytest.approx(200e-6)
     assert 0.2 <= found.engine <= found.seconds
+    assert found.complaint == ""
     text = markdown(run_of(), results)
+    assert "- sums-read: easy 100.0, hard 50.0\n" in text
     assert "| Sums | Acc | 62.5 (" in text
     tags = Tags()
     tags.feed(html_page(run_of(), results))
@@ -118,3 +120,14 @@ def test_a_folder_holds_one_run(tmp_path: Path) -> None:
 
 def test_overlapping_calls_count_once() -> None:
     assert covered([(0, 2), (1, 3), (5, 6), (5.5, 5.6)]) == 4
+
+
+def test_a_group_without_questions_is_named_and_no_figure_is_made_up(tmp_path: Path) -> None:
+    write_sums(tmp_path, 2, groups=("easy", "hard"))
+    row = row_of(sums("sums-gap", groups={"easy": 1, "hard": 1, "top": 2}))
+    with fake_server() as server:
+        outcomes = run(server.url, tmp_path, tmp_path / "out", row)
+    (found,) = results_of(tmp_path / "out", outcomes, rows=[row])
+    assert found.figure is None
+    assert found.complaint == "no figure: no question of top"
+    assert "- sums-gap: no figure: no question of top" in markdown(run_of(), [found])

@@ -122,7 +122,7 @@ class Row:
         try:
             found: Benchmark = getattr(import_module(module), attribute)
         except ModuleNotFoundError as error:
-            if error.name == module:
+            if error.name and f"{module}.".startswith(f"{error.name}."):
                 raise NoSuchRowError(f"{self.name}: there is no task {self.task}") from error
             remedy = f"{self.name} needs {error.name}: pip install 'openk2[eval]'"
             raise NoSuchRowError(remedy) from error

@@ -38,10 +38,12 @@ def locate(source: "Source", data: Path | None = None, *, download: bool = True)
     """
     tried = []
     if data is not None and source.folder:
-        missing = missing_files(data / source.folder, source.files)
+        folder = data / source.folder
+        missing = missing_files(folder, source.files)
         if not missing:
-            return Located(data / source.folder, "folder")
-        tried.append(f"{data / source.folder} has no {missing[0]}")
+            return Located(folder, "folder")
+        absent = f"{folder} has no {missing[0]}" if folder.is_dir() else f"there is no {folder}"
+        tried.append(absent)
     package = package_folder(source.package) if source.package else None
     if package is not None and not missing_files(package, source.files):
         return Located(package, "package")

@@ -88,8 +88,7 @@ def table_row(result: RowResult, models: Sequence[str]) -> str:
     """A row: its bar and figures, or why it has none."""
     row = result.row
     ours = "" if result.figure is None else str(result.figure)
-    if result.outcome.status != "ran":
-        ours = f"{ours} {result.outcome.status}: {result.outcome.reason}".strip()
+    ours = f"{ours} {result.complaint}".strip()
     seconds = f"{result.seconds:.1f}" if result.seconds else ""
     numbers = [cell(row, model) for model in models]
     numbers += [seconds, engine_share(result.engine, result.seconds)]

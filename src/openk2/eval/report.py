@@ -18,10 +18,14 @@ def markdown(run: SuiteRun, results: Sequence[RowResult]) -> str:
         rows = [result for result in results if result.row.table == table]
         if rows:
             parts += [f"## {table.capitalize()} table\n", figures(rows).markdown()]
-    parts += [NOTES, "## What it took\n", costs(results).markdown()]
-    missing = [result for result in results if result.outcome.status != "ran"]
+    parts.append(NOTES)
+    grouped = [result for result in results if result.row_groups]
+    if grouped:
+        parts += ["## Groups\n", "".join(map(group_line, grouped))]
+    parts += ["## What it took\n", costs(results).markdown()]
+    missing = [result for result in results if result.complaint]
     if missing:
-        lines = (f"- {r.row.name}: {r.outcome.status}, {r.outcome.reason}\n" for r in missing)
+        lines = (f"- {r.row.name}: {r.complaint}\n" for r in missing)
         parts += ["## Rows without a full figure\n", "".join(lines)]
     return "\n".join(parts)
 
@@ -60,6 +64,12 @@ def figures(results: Sequence[RowResult]) -> MarkdownTable:
         published = tuple(cell(row, model) for model in models)
         rows.append((row.title, row.metric, ours, questions, *published))
     return MarkdownTable(("benchmark", "metric", "ours", "questions", *models), tuple(rows))
+
+
+def group_line(result: RowResult) -> str:
+    """The mean of each group of a weighted row."""
+    means = (f"{group} {100 * mean:.1f}" for group, mean in sorted(result.row_groups.items()))
+    return f"- {result.row.name}: {', '.join(means)}\n"
 
 
 def cell(row: Row, model: str) -> str:

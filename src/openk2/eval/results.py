@@ -29,7 +29,7 @@ class Prices:
 
 @dataclass(frozen=True)
 class RowResult:
-    """A row of a run. figure: None if nothing of it ran.
+    """A row of a run. figure: None if nothing of it ran, or as `note` says.
 
     answers: scored ones. errors: answers that the endpoint never gave, which the figure leaves out.
     truncated: answers cut at the output cap or the end of the context. tokens_in, tokens_out: of
@@ -49,6 +49,23 @@ class RowResult:
     engine: float = 0.0
     cost: float | None = None
     failures: Sequence[WrongAnswer] = ()
+    note: str = ""
+
+    @property
+    def row_groups(self) -> dict[str, float]:
+        """The mean of each group over its questions; empty for a row without groups."""
+        groups = {group for question in self.questions.values() for group in question} - {""}
+        found = {
+            group: [q[group] for q in self.questions.values() if group in q] for group in groups
+        }
+        return {group: sum(values) / len(values) for group, values in found.items()}
+
+    @property
+    def complaint(self) -> str:
+        """Why there is no figure, or not of all answers, in one line; "" if all is well."""
+        if self.outcome.status != "ran":
+            return f"{self.outcome.status}, {self.outcome.reason}"
+        return self.note
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the failures' texts, which are in the logs."""
@@ -60,6 +77,7 @@ class RowResult:
             "title": self.row.label,
             "status": self.outcome.status,
             "reason": self.outcome.reason,
+            "note": self.note,
             "figure": figure,
             **counts,
             "published": {
@@ -99,7 +117,15 @@ def row_result(
         engine=round(covered(span for answer in answers for span in answer.calls), 3),
         cost=None if prices is None else prices.cost(tokens_in, tokens_out),
         failures=first_wrong(scored),
+        note=missing_groups(questions.values(), weights),
     )
+
+
+def missing_groups(questions: Iterable[Question], weights: Mapping[str, float]) -> str:
+    """A line about the groups without a question, "" if there are none."""
+    found = {group for question in questions for group in question}
+    missing = [group for group in weights if group not in found]
+    return f"no figure: no question of {', '.join(missing)}" if missing and found else ""
 
 
 def by_question(answers: Iterable[Answered]) -> dict[str, Question]:
