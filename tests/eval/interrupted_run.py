@@ -37,4 +37,5 @@ def main(url: str, folder: Path) -> None:
             print(outcome.status)
 
 
-typer.run(main)
+if __name__ == "__main__":
+    typer.run(main)

@@ -13,7 +13,7 @@ from openk2.eval.model_api import ModelAddress
 from openk2.eval.page import html_page
 from openk2.eval.report import markdown
 from openk2.eval.results import Prices, covered
-from openk2.eval.run_folder import RunFolderError, SuiteRun, begun, results_of
+from openk2.eval.run_folder import RunFolderError, SuiteRun, begun, record_run, results_of
 from openk2.eval.suite import Suite, run_suite
 
 from .made_up import collect_inspects_garbage, fake_server, right, row_of, sums, write_sums
@@ -34,6 +34,7 @@ def run(url: str, data: Path, out: Path, *rows: Any) -> list[Any]:
     asking = {"instruct": Asking(concurrency=2)}
     suite = Suite(out, data, {"instruct": ModelAddress(url, "fake")}, asking, {})
     with begun(out, run_of()):
+        record_run(out, run_of())
         return run_suite(rows, suite, Counted(), lambda outcome: None)
 
 
@@ -102,18 +103,22 @@ def test_two_runs_are_compared_question_by_question(tmp_path: Path) -> None:
 
 
 def test_a_folder_holds_one_run(tmp_path: Path) -> None:
-    with begun(tmp_path, run_of()):
-        pass
-    with begun(tmp_path, SuiteRun({"base": "other"}, {}, 0, None, None)):
-        pass
-    with (
-        pytest.raises(RunFolderError, match="seed 0, not 1: give another --out"),
-        begun(tmp_path, run_of(seed=1)),
+    with begun(tmp_path, run_of(seed=7)):
+        pass  # ended before a model was there: nothing is held
+    for run in (run_of(), SuiteRun({"base": "other"}, {}, 0, None, None)):
+        with begun(tmp_path, run):
+            record_run(tmp_path, run)
+    for name, other in (
+        ("seed 0, not 1: give another --out", run_of(seed=1)),
+        ("models", SuiteRun({"instruct": "another"}, {}, 0, None, None)),
+        ("models", SuiteRun({"base": "another"}, {}, 0, None, None)),
     ):
-        pass
+        with pytest.raises(RunFolderError, match=name), begun(tmp_path, other):
+            pass
     with (
-        pytest.raises(RunFolderError, match="models"),
-        begun(tmp_path, SuiteRun({"instruct": "another"}, {}, 0, None, None)),
+        begun(tmp_path, run_of()),
+        pytest.raises(BlockingIOError, match="in use"),
+        begun(tmp_path, run_of()),
     ):
         pass
 

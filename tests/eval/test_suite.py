@@ -141,6 +141,26 @@ def test_a_long_row_has_logs_of_a_bounded_size(
     assert len({answer.question for answer in answers}) == 5
 
 
+def test_a_server_that_refuses_everything_is_not_asked_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openk2.eval.asking.MOST_FAILURES", 2)
+    write_sums(tmp_path / "data", 5)
+    row = row_of(sums("sums-refused"))
+
+    def refuse(question: str, body: dict[str, Any]) -> str:
+        raise ConnectionRefusedError("no")
+
+    with fake_server(refuse) as server:
+        outcomes, _ = run(server.url, tmp_path, row)
+        assert len(server.bodies) == 2
+    assert outcomes[0].reason.startswith("5 of 5 answers have errors")
+    with fake_server() as server:
+        outcomes, _ = run(server.url, tmp_path, row)
+        assert len(server.bodies) == 5
+    assert outcomes[0].status == "ran"
+
+
 @scorer(metrics=[accuracy()])
 def judged() -> Scorer:
     async def score(state: TaskState, target: Target) -> Score:

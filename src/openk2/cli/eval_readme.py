@@ -113,7 +113,7 @@ def ask(
     serve: tuple[str, ...],
 ) -> "list[RowOutcome]":
     """Open the models and run the rows. keys: of the models and of the roles."""
-    from openk2.eval import Asking, Suite, endpoints, run_suite
+    from openk2.eval import Asking, Suite, endpoints, record_run, run_suite
 
     settings = {"seed": run.seed, "samples": run.samples, "max_tokens": run.max_tokens, **options}
     with endpoints(serve) as opened, SuiteBars() as bars:
@@ -123,6 +123,7 @@ def ask(
             table: Asking(context=opened.contexts[address], **settings)
             for table, address in models.items()
         }
+        record_run(out, run)
         return run_suite(rows, Suite(out, data, models, asking, roles), bars, bars.tell)
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         SuiteRun,
         begun,
         read_run,
+        record_run,
         results_of,
         to_json,
     )
@@ -44,7 +45,15 @@ LATER = {
     "page": ("html_page",),
     "report": ("markdown",),
     "results": ("Prices",),
-    "run_folder": ("SuiteRun", "RunFolderError", "begun", "read_run", "results_of", "to_json"),
+    "run_folder": (
+        "SuiteRun",
+        "RunFolderError",
+        "begun",
+        "read_run",
+        "record_run",
+        "results_of",
+        "to_json",
+    ),
     "suite": ("RowOutcome", "Suite", "run_suite"),
 }
 
@@ -76,6 +85,7 @@ __all__ = [
     "listing_table",
     "markdown",
     "read_run",
+    "record_run",
     "results_of",
     "run_scenarios",
     "run_suite",

@@ -8,6 +8,10 @@ from typing import Literal, Unpack
 from inspect_ai.model import GenerateConfig, GenerateConfigArgs, get_model
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
+from openk2.generation import EndpointError
+
+MOST_FAILURES = 16
+
 ToolCalls = Literal["loop", "single", "none"]
 
 
@@ -17,8 +21,25 @@ def sample_seed(seed: int, sample: str | int, epoch: int) -> int:
     return int.from_bytes(digest[:4], "big") >> 1
 
 
+class Streak:
+    """Answers of a row that failed one after another: a server that is gone is not asked on.
+
+    Each failure has been retried for most of a minute, which for thousands of questions is hours.
+    """
+
+    def __init__(self) -> None:
+        self.failures = 0
+
+    def check(self) -> None:
+        """Raises EndpointError after MOST_FAILURES in a row."""
+        if self.failures >= MOST_FAILURES:
+            raise EndpointError(f"not asked, as the {MOST_FAILURES} answers before had errors")
+
+
 @solver
-def seeded(inner: Solver, seed: int, finished: Callable[[], None] | None = None) -> Solver:
+def seeded(
+    inner: Solver, seed: int, streak: Streak, finished: Callable[[], None] | None = None
+) -> Solver:
     """`inner`, whose `generate` carries the seed of the sample and the epoch.
 
     Without it a server with seeds would give the same answer k times. A solver that asks
@@ -35,7 +56,13 @@ def seeded(inner: Solver, seed: int, finished: Callable[[], None] | None = None)
             return await generate(state, tool_calls, **config)
 
         try:
-            return await inner(state, generate_seeded)
+            streak.check()
+            answer = await inner(state, generate_seeded)
+            streak.failures = 0
+            return answer
+        except Exception:
+            streak.failures += 1
+            raise
         finally:
             if finished is not None:
                 finished()

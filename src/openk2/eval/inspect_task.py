@@ -11,7 +11,7 @@ from inspect_ai.model import GenerateConfig
 from inspect_ai.solver import generate
 
 from openk2.data import DataError
-from openk2.eval.asking import options, seeded
+from openk2.eval.asking import Streak, options, seeded
 from openk2.eval.benchmark import Benchmark, Protocol
 
 # A busy or restarting server is asked again for about 45 s; then the sample has an error.
@@ -44,9 +44,10 @@ def inspect_task(
     benchmark: Benchmark,
     samples: Sequence[Sample],
     asking: Asking,
+    streak: Streak,
     finished: Callable[[], None] | None = None,
 ) -> Task:
-    """The task. samples: of `drawn`. finished: called after each answer.
+    """The task. samples: of `drawn`. streak: of the row. finished: called after each answer.
 
     A sample with an error does not end the task, which is then not a success: the next run asks
     for that sample again.
@@ -58,7 +59,7 @@ def inspect_task(
         name=benchmark.name,
         display_name=benchmark.title,
         dataset=MemoryDataset(list(samples), name=benchmark.name),
-        solver=seeded(inner, asking.seed, finished),
+        solver=seeded(inner, asking.seed, streak, finished),
         scorer=benchmark.scorer(),
         epochs=Epochs(asking.answers(protocol), "mean"),
         config=generate_config(protocol, asking),

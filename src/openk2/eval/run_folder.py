@@ -51,22 +51,32 @@ def begun(out: Path, run: SuiteRun) -> Iterator[None]:
     BlockingIOError if another process is at it."""
     with hold_folder(out):
         if (out / RUN).exists():
-            before = read_run(out)
-            for name in ("models", "roles", "seed", "samples", "max_tokens"):
-                old, new = getattr(before, name), getattr(run, name)
-                if isinstance(old, Mapping):
-                    # A later session may add a table or a judge, not replace one.
-                    changed = any(new.get(key, value) != value for key, value in old.items())
-                else:
-                    changed = old != new
-                if changed:
-                    raise RunFolderError(
-                        f"{out} holds a run with {name} {old}, not {new}: give another --out"
-                    )
-            run = merged(before, run)
-        text = json.dumps({**asdict(run), "machine": describe_machine()}, indent=1)
-        write_file_atomically(out / RUN, text + "\n")
+            refuse_another(out, read_run(out), run)
         yield
+
+
+def refuse_another(out: Path, before: SuiteRun, run: SuiteRun) -> None:
+    """Raises RunFolderError unless answers of the two may stand side by side."""
+    for name in ("models", "roles", "seed", "samples", "max_tokens"):
+        old, new = getattr(before, name), getattr(run, name)
+        if isinstance(old, Mapping):
+            # A later session may add a table or a judge, not replace one.
+            changed = any(new.get(key, value) != value for key, value in old.items())
+        else:
+            changed = old != new
+        if changed:
+            raise RunFolderError(
+                f"{out} holds a run with {name} {old}, not {new}: give another --out"
+            )
+
+
+def record_run(out: Path, run: SuiteRun) -> None:
+    """Write what the folder holds from now on. Call it when the models have been opened: a name
+    mistyped would keep the right one out."""
+    if (out / RUN).exists():
+        run = merged(read_run(out), run)
+    text = json.dumps({**asdict(run), "machine": describe_machine()}, indent=1)
+    write_file_atomically(out / RUN, text + "\n")
 
 
 def merged(before: SuiteRun, run: SuiteRun) -> SuiteRun:

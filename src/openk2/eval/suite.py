@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from openk2.data import DataError
+from openk2.eval.asking import Streak
 from openk2.eval.catalogue import NoSuchRowError, Row
 from openk2.eval.inspect_task import Asking, drawn, inspect_task
 from openk2.eval.locate import DataUnavailableError, locate
@@ -148,12 +149,12 @@ def run_row(prepared: Prepared, suite: Suite, finished: Callable[[], None]) -> R
     """
     row = prepared.row
     each = max(1, PART // (prepared.answers // len(prepared.samples)))
-    reason = ""
+    reason, streak = "", Streak()
     for number, begin in enumerate(range(0, len(prepared.samples), each), 1):
         folder = suite.logs(row) / f"{number:04}"
         part = prepared.samples[begin : begin + each]
         try:
-            reason = run_part(row, part, folder, suite, finished) or reason
+            reason = run_part(row, part, folder, suite, streak, finished) or reason
         # Whatever a task, a scorer or inspect itself raises is this row's alone.
         except Exception as error:
             return RowOutcome(row.name, "failed", f"{type(error).__name__} {one_line(error)}")
@@ -163,7 +164,12 @@ def run_row(prepared: Prepared, suite: Suite, finished: Callable[[], None]) -> R
 
 
 def run_part(
-    row: Row, samples: "list[Sample]", folder: Path, suite: Suite, finished: Callable[[], None]
+    row: Row,
+    samples: "list[Sample]",
+    folder: Path,
+    suite: Suite,
+    streak: Streak,
+    finished: Callable[[], None],
 ) -> str:
     """Run some of the row's questions. Returns what is missing, "" for nothing."""
     from inspect_ai import eval_set
@@ -172,7 +178,7 @@ def run_part(
     with quiet_inspect(suite.out):
         roles = {str(role): open_model(suite.roles[role]) for role in benchmark.protocol.roles}
         success, logs = eval_set(
-            [inspect_task(benchmark, samples, asking, finished)],
+            [inspect_task(benchmark, samples, asking, streak, finished)],
             log_dir=str(folder),
             model=open_model(suite.models[row.table], benchmark.protocol.asks),
             model_roles=roles,
