@@ -28,7 +28,7 @@ def read_sums(folder: Path) -> list[Sample]:
             row = json.loads(line)
         except ValueError as error:
             raise DataError(f"{folder / 'sums.jsonl'}:{number}: not JSON") from error
-        metadata = {"group": row["group"]} if "group" in row else {}
+        metadata = {"stop": ["\n"]} | ({"group": row["group"]} if "group" in row else {})
         samples.append(
             Sample(id=row["id"], input=row["question"], target=row["answer"], metadata=metadata)
         )

@@ -8,6 +8,7 @@ from typing import Any
 from zipfile import ZipFile
 
 import pytest
+from inspect_ai.dataset import Sample
 from inspect_ai.model import get_model
 from inspect_ai.scorer import Score, Scorer, Target, accuracy, scorer
 from inspect_ai.solver import TaskState
@@ -192,3 +193,16 @@ def test_base_rows_are_continued_or_scored_over_completions(tmp_path: Path) -> N
         outcomes, _ = run(server.url, tmp_path, continued)
     assert outcomes[0].status == "ran"
     assert sorted(body["prompt"] for body in server.bodies) == ["0+1", "1+1", "2+1"]
+    assert {tuple(body["stop"]) for body in server.bodies} == {("\n",)}
+
+
+def test_an_option_is_picked_by_its_likelihood(tmp_path: Path) -> None:
+    write_sums(tmp_path / "data", 1)
+    asked = Sample(id="q", input="Answer:", choices=[" A", " B", " C"], target="B")
+    chosen = sums("sums-options", asks="options")
+    row = row_of(replace(chosen, read=lambda folder: [asked]), "base")
+    with fake_server(lambda prompt, body: "B") as server:
+        run(server.url, tmp_path, row)
+    (answer,) = read_answers(logs_folder(tmp_path / "out", "sums-options"), grouped=False)
+    assert answer.values == {"": 1.0}
+    assert server.bodies[0]["prompt"] == ["Answer: A", "Answer: B", "Answer: C"]

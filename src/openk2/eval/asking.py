@@ -71,6 +71,17 @@ def seeded(
 
 
 @solver
+def continued() -> Solver:
+    """Continue the sample's input, up to the strings in its metadata's "stop"."""
+
+    async def solve(state: TaskState, generate: Generate) -> TaskState:
+        stop = list(state.metadata.get("stop", ()))
+        return await (generate(state, stop_seqs=stop) if stop else generate(state))
+
+    return solve
+
+
+@solver
 def options() -> Solver:
     """Pick the option with the largest log-likelihood after the prompt; its letter is the output.
 

@@ -77,7 +77,8 @@ class Benchmark:
     read: folder of its files -> samples. Ids are unique and stable; the text of the question is the
         sample's input; `target` holds the reference answer. Raises DataError by file and line.
     scorer: gives each answer a value from 0 to 1, never an exception for what a model wrote.
-    solver: how the model is asked; by default once, with the sample's input.
+    solver: how the model is asked; by default once, with the sample's input. A completion then ends
+        before the strings in the sample's metadata "stop"; options are the sample's choices.
     external: not run here but by its own harness, by name: such as SWE-bench. `read` is not called.
     """
 

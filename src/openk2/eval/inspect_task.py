@@ -11,7 +11,7 @@ from inspect_ai.model import GenerateConfig
 from inspect_ai.solver import generate
 
 from openk2.data import DataError
-from openk2.eval.asking import Streak, options, seeded
+from openk2.eval.asking import Streak, continued, options, seeded
 from openk2.eval.benchmark import Benchmark, Protocol
 
 # A busy or restarting server is asked again for about 45 s; then the sample has an error.
@@ -53,13 +53,14 @@ def inspect_task(
     for that sample again.
     """
     protocol = benchmark.protocol
-    chosen = benchmark.solver
-    inner = options() if protocol.asks == "options" and chosen is generate else chosen()
+    solver = benchmark.solver
+    if solver is generate:
+        solver = {"chat": generate, "completion": continued, "options": options}[protocol.asks]
     return Task(
         name=benchmark.name,
         display_name=benchmark.title,
         dataset=MemoryDataset(list(samples), name=benchmark.name),
-        solver=seeded(inner, asking.seed, streak, finished),
+        solver=seeded(solver(), asking.seed, streak, finished),
         scorer=benchmark.scorer(),
         epochs=Epochs(asking.answers(protocol), "mean"),
         config=generate_config(protocol, asking),
