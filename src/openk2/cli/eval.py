@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from openk2.cli.chat import echo_error, one_line_errors, opened
+from openk2.cli.eval_readme import compare, readme, rows
 from openk2.cli.one_line_group import OneLineGroup
 
 if TYPE_CHECKING:
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
 app = typer.Typer(
     cls=OneLineGroup,
     no_args_is_help=True,
-    help="Measure tool calling and everyday answers.",
+    help="Measure tool calling, everyday answers, and the README's result tables.",
     rich_markup_mode=None,
 )
+for command in (readme, rows, compare):
+    app.command()(command)
 
 ModelName = Annotated[str | None, typer.Option(help="Folder or built-in name; a name at --url.")]
 Url = Annotated[str | None, typer.Option(help="An OpenAI-compatible server, not a local model.")]

@@ -42,7 +42,7 @@ SUBCOMMANDS = {
         "train", "pretrain", "Train a fresh network on running text.", LESS_KEPT
     ),
     "sft": Subcommand("train", "sft", "Fine-tune a checkpoint on conversations.", LESS_KEPT),
-    "eval": Subcommand("eval", "app", "Measure tool calling.", SMALLER),
+    "eval": Subcommand("eval", "app", "Measure a model.", SMALLER),
     "verify": Subcommand("verify", "verify", "Check any OpenAI-compatible endpoint of Kimi K2."),
     "study": Subcommand("study", "study", "Small experiments on the report's claims."),
     "checkpoint": Subcommand("checkpoint", "app", "Verify, describe and convert checkpoints."),

@@ -56,6 +56,18 @@ def clustered_share(counts: Iterable[tuple[int, int]]) -> Share:
     return Share(part, whole, *_wilson(part / whole, _trials(clusters, part / whole, whole)))
 
 
+def mean_interval(mean: float, variance: float, clusters: int, answers: int) -> tuple[float, float]:
+    """The 95 % interval of a mean of values from 0 to 1, by the same rule.
+
+    variance: of the mean, estimated over `clusters` questions. answers: independent trials at most.
+    """
+    if not clusters:
+        return 0.0, 1.0
+    if clusters < 2 or variance < 1e-12:
+        return _wilson(mean, clusters)
+    return _wilson(mean, min(answers, mean * (1 - mean) / variance))
+
+
 def _trials(clusters: list[tuple[int, int]], share: float, whole: int) -> float:
     """How many independent trials have the variance that the conversations show.
 

@@ -1,0 +1,208 @@
+"""`openk2 eval readme`, `rows` and `compare`: the README's two result tables for any model."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from openk2.cli.interruption import interruptible
+from openk2.cli.suite_bars import SuiteBars
+from openk2.generation import EndpointError
+from openk2.record import printable, write_file_atomically
+
+if TYPE_CHECKING:
+    from openk2.eval import Prices, Row, RowOutcome, SuiteRun
+
+ROW_FAILED = 3
+BUILT_IN = {"instruct": "openk2-nano", "base": "openk2-nano-base"}
+
+Rows = Annotated[
+    str | None, typer.Option(help="Names with commas; instruct or base is a whole table.")
+]
+Data = Annotated[Path | None, typer.Option(help="Folder with a folder for each benchmark.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+Role = Annotated[str | None, typer.Option(help="URL#MODEL, a folder or a built-in name.")]
+
+
+def readme(
+    model: Annotated[
+        str | None,
+        typer.Argument(help="Of the instruct table: URL, URL#MODEL, a folder or a built-in name."),
+    ] = None,
+    base: Annotated[str | None, typer.Option(help="Of the base table, likewise.")] = None,
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder of the run; gone on with if begun.")
+    ] = Path("readme-run"),
+    data: Data = None,
+    rows: Rows = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Questions of each row.")] = None,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Answers to each question, below the protocol's k.")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Output cap below the protocol's.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Which questions, and the seeds of answers.")] = 0,
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests in flight at most.")] = 8,
+    grader: Role = None,
+    user: Role = None,
+    scoring: Role = None,
+    api_key: Annotated[
+        str | None, typer.Option(envvar="OPENK2_API_KEY", help="For MODEL and --base.")
+    ] = None,
+    role_api_key: Annotated[
+        str | None, typer.Option(envvar="OPENK2_ROLE_API_KEY", help="For --grader and the like.")
+    ] = None,
+    price_in: Annotated[float, typer.Option(min=0, help="Of a million input tokens.")] = 0.0,
+    price_out: Annotated[float, typer.Option(min=0, help="Of a million output tokens.")] = 0.0,
+    serve: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Option of `openk2 serve` for local models, as in --serve=--device=cuda."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the rows of the Kimi-K2 README's tables by the report's protocol.
+
+    Without any model the built-in pair is measured. A row without data, judge or model is one line
+    and the others go on. Killed at any moment, the same command goes on with what is missing.
+
+    \b
+    Examples:
+      openk2 eval readme --data benchmarks --limit 20
+      openk2 eval readme https://host.example#kimi-k2 --rows aime-2024,ifeval --out k2
+      openk2 eval readme ./instruct --base ./base --grader https://host.example#judge
+
+    Exit status: 0; 1 nothing could be started; 3 a row failed, or none ran; 130 Ctrl-C.
+    """
+    with one_line():
+        require_inspect()
+        from openk2.eval import Prices, SuiteRun, begun, find_rows
+
+        wanted = find_rows(split(rows))
+        given = {"instruct": model, "base": base}
+        models = {table: name for table, name in given.items() if name} or BUILT_IN
+        asked = {row.table for row in wanted}
+        models = {table: name for table, name in models.items() if table in asked}
+        judges = {"grader": grader, "user": user, "scoring": scoring}
+        roles = {role: name for role, name in judges.items() if name}
+        run = SuiteRun(models, roles, seed, samples, max_tokens)
+        prices = Prices(price_in, price_out) if price_in or price_out else None
+        with interruptible("the same command goes on with what is missing"), begun(out, run):
+            options = {"limit": limit, "concurrency": concurrency}
+            outcomes = ask(
+                wanted, run, out, data, options, (api_key, role_api_key), tuple(serve or ())
+            )
+            report(out, outcomes, prices, as_json)
+    if any(o.status == "failed" for o in outcomes) or all(o.status != "ran" for o in outcomes):
+        raise typer.Exit(ROW_FAILED)
+
+
+def ask(
+    rows: "tuple[Row, ...]",
+    run: "SuiteRun",
+    out: Path,
+    data: Path | None,
+    options: Mapping[str, Any],
+    keys: tuple[str | None, str | None],
+    serve: tuple[str, ...],
+) -> "list[RowOutcome]":
+    """Open the models and run the rows. keys: of the models and of the roles."""
+    from openk2.eval import Asking, Suite, endpoints, record_run, run_suite
+
+    settings = {"seed": run.seed, "samples": run.samples, "max_tokens": run.max_tokens, **options}
+    with endpoints(serve) as opened, SuiteBars() as bars:
+        models = {table: opened.open(name, keys[0]) for table, name in run.models.items()}
+        roles = {role: opened.open(name, keys[1]) for role, name in run.roles.items()}
+        asking = {
+            table: Asking(context=opened.contexts[address], **settings)
+            for table, address in models.items()
+        }
+        record_run(out, run)
+        return run_suite(rows, Suite(out, data, models, asking, roles), bars, bars.tell)
+
+
+def report(out: Path, outcomes: "list[RowOutcome]", prices: "Prices | None", as_json: bool) -> None:
+    """Write the three reports into the folder, and print one."""
+    from openk2.eval import html_page, markdown, read_run, results_of, to_json
+
+    run, results = read_run(out), results_of(out, outcomes, prices)
+    text, values = markdown(run, results), json.dumps(to_json(run, results))
+    write_file_atomically(out / "results.md", text)
+    write_file_atomically(out / "results.json", values + "\n")
+    write_file_atomically(out / "index.html", html_page(run, results))
+    typer.echo(values if as_json else printable(text))
+
+
+def rows(
+    names: Annotated[str | None, typer.Argument(help="Names with commas; all by default.")] = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the 45 rows: protocol, where the data is, the published figure of Kimi K2.
+
+    \b
+    Examples:
+      openk2 eval rows --data benchmarks
+      openk2 eval rows base --json
+    """
+    with one_line():
+        require_inspect()
+        from openk2.eval import find_rows, list_rows, listing_table
+
+        listed = list_rows(find_rows(split(names)), data)
+    if as_json:
+        typer.echo(json.dumps([entry.to_json() for entry in listed]))
+        return
+    typer.echo(listing_table(listed).markdown(), nl=False)
+    typer.echo(f"{len(listed)} rows, data of {sum(entry.available for entry in listed)} found")
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(help="--out of a run.")],
+    second: Annotated[Path, typer.Argument(help="--out of another.")],
+    as_json: AsJson = False,
+) -> None:
+    """Compare two runs row by row, paired by question: second less first, with p.
+
+    \b
+    Example: openk2 eval compare before after
+    """
+    with one_line():
+        require_inspect()
+        from openk2.eval import compare_runs, comparison_table
+
+        compared = compare_runs(first, second)
+    if as_json:
+        typer.echo(json.dumps([row.to_json() for row in compared]))
+    else:
+        typer.echo(comparison_table(compared).markdown(), nl=False)
+
+
+def split(names: str | None) -> list[str]:
+    """Names between commas."""
+    return [name.strip() for name in (names or "").split(",") if name.strip()]
+
+
+def require_inspect() -> None:
+    """Exit with one line if the extra is not installed."""
+    if find_spec("inspect_ai") is None:
+        typer.echo("error: this needs inspect_ai: pip install 'openk2[eval]'", err=True)
+        raise typer.Exit(1)
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """What keeps a run from starting is one line and exit status 1."""
+    from openk2.eval import LocalServerError, NoSuchRowError, RunFolderError
+
+    try:
+        yield
+    except (EndpointError, LocalServerError, NoSuchRowError, RunFolderError) as error:
+        typer.echo(f"error: {printable(' '.join(str(error).split()))}", err=True)
+        raise typer.Exit(1) from error

@@ -1,0 +1,119 @@
+"""A run's folder: which model and settings it holds, so that no two are mixed, and what it found.
+
+OUT/run.json         the model and the settings, written before the first question
+OUT/logs/ROW/PART/*.eval  inspect's logs, for its own viewer too
+OUT/results.json, OUT/results.md, OUT/index.html  what they say, written anew at each end
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from openk2.eval.catalogue import Row, readme_rows
+from openk2.eval.results import Prices, RowResult, row_result
+from openk2.eval.suite import RowOutcome, logs_folder
+from openk2.record import describe_machine, hold_folder, write_file_atomically
+
+RUN = "run.json"
+
+
+class RunFolderError(ValueError):
+    """A folder that holds another run, or none."""
+
+
+@dataclass(frozen=True)
+class SuiteRun:
+    """What makes answers comparable. models: by table; roles: of judges and users. seed, samples,
+    max_tokens: see `Asking`; a limit may change from one session to the next.
+
+    machine: of the last session.
+    """
+
+    models: Mapping[str, str]
+    roles: Mapping[str, str]
+    seed: int
+    samples: int | None
+    max_tokens: int | None
+    machine: str = ""
+
+    @property
+    def title(self) -> str:
+        """The models, for a heading."""
+        return " and ".join(dict.fromkeys(self.models.values())) or "no model"
+
+
+@contextmanager
+def begun(out: Path, run: SuiteRun) -> Iterator[None]:
+    """Hold the folder for this run. Raises RunFolderError if it holds another one, and
+    BlockingIOError if another process is at it."""
+    with hold_folder(out):
+        if (out / RUN).exists():
+            refuse_another(out, read_run(out), run)
+        yield
+
+
+def refuse_another(out: Path, before: SuiteRun, run: SuiteRun) -> None:
+    """Raises RunFolderError unless answers of the two may stand side by side."""
+    for name in ("models", "roles", "seed", "samples", "max_tokens"):
+        old, new = getattr(before, name), getattr(run, name)
+        if isinstance(old, Mapping):
+            # A later session may add a table or a judge, not replace one.
+            changed = any(new.get(key, value) != value for key, value in old.items())
+        else:
+            changed = old != new
+        if changed:
+            raise RunFolderError(
+                f"{out} holds a run with {name} {old}, not {new}: give another --out"
+            )
+
+
+def record_run(out: Path, run: SuiteRun) -> None:
+    """Write what the folder holds from now on. Call it when the models have been opened: a name
+    mistyped would keep the right one out."""
+    if (out / RUN).exists():
+        run = merged(read_run(out), run)
+    text = json.dumps({**asdict(run), "machine": describe_machine()}, indent=1)
+    write_file_atomically(out / RUN, text + "\n")
+
+
+def merged(before: SuiteRun, run: SuiteRun) -> SuiteRun:
+    """The run with what only the earlier session had."""
+    models, roles = {**before.models, **run.models}, {**before.roles, **run.roles}
+    return SuiteRun(models, roles, run.seed, run.samples, run.max_tokens)
+
+
+def read_run(out: Path) -> SuiteRun:
+    """What the folder holds. Raises RunFolderError."""
+    try:
+        return SuiteRun(**json.loads((out / RUN).read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise RunFolderError(f"{out} holds no {RUN}: name the --out of a run") from error
+    except (ValueError, TypeError) as error:
+        raise RunFolderError(f"{out / RUN} cannot be read: {error}") from error
+
+
+def results_of(
+    out: Path,
+    outcomes: Sequence[RowOutcome] = (),
+    prices: Prices | None = None,
+    rows: Sequence[Row] | None = None,
+) -> list[RowResult]:
+    """Of `rows`, by default the README's, all that the folder has logs of or this session named."""
+    named = {outcome.row: outcome for outcome in outcomes}
+    results = []
+    for row in readme_rows() if rows is None else rows:
+        if row.name in named or logs_folder(out, row.name).is_dir():
+            result = row_result(row, RowOutcome(row.name, "ran"), out, prices)
+            outcome = named.get(row.name, result.outcome)
+            if result.errors and outcome.status == "ran":  # of an earlier session
+                outcome = RowOutcome(row.name, "failed", f"{result.errors} answers have errors")
+            results.append(replace(result, outcome=outcome))
+    return results
+
+
+def to_json(run: SuiteRun, results: Sequence[RowResult]) -> dict[str, Any]:
+    """What results.json holds and --json prints."""
+    return {"run": asdict(run), "rows": [result.to_json() for result in results]}

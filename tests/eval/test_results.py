@@ -1,0 +1,138 @@
+"""Results are what the logs say: figures, tokens, engine time; the page runs nothing it shows."""
+
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openk2.eval.compare import compare_runs, comparison_table
+from openk2.eval.inspect_task import Asking
+from openk2.eval.model_api import ModelAddress
+from openk2.eval.page import html_page
+from openk2.eval.report import markdown
+from openk2.eval.results import Prices, covered
+from openk2.eval.run_folder import RunFolderError, SuiteRun, begun, record_run, results_of
+from openk2.eval.suite import Suite, run_suite
+
+from .made_up import collect_inspects_garbage, fake_server, right, row_of, sums, write_sums
+from .test_suite import Counted
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+swept = pytest.fixture(autouse=True)(collect_inspects_garbage)
+
+HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=alert(2)>\u202e\x1b[2J"
+
+
+def run_of(**changes: Any) -> SuiteRun:
+    fields: dict[str, Any] = {"seed": 0, "samples": None, "max_tokens": None}
+    return SuiteRun({"instruct": "fake"}, {}, **(fields | changes))
+
+
+def run(url: str, data: Path, out: Path, *rows: Any) -> list[Any]:
+    asking = {"instruct": Asking(concurrency=2)}
+    suite = Suite(out, data, {"instruct": ModelAddress(url, "fake")}, asking, {})
+    with begun(out, run_of()):
+        record_run(out, run_of())
+        return run_suite(rows, suite, Counted(), lambda outcome: None)
+
+
+def test_a_row_is_read_back_from_its_logs(tmp_path: Path) -> None:
+    write_sums(tmp_path, 4, groups=("easy", "hard"))
+    row = row_of(sums("sums-read", samples=2, groups={"easy": 1, "hard": 3}))
+
+    def slow(question: str, body: dict[str, Any]) -> str:
+        time.sleep(0.05)
+        return right(question, body) if question in ("0+1", "2+1", "1+1") else HOSTILE
+
+    with fake_server(slow) as server:
+        outcomes = run(server.url, tmp_path, tmp_path / "out", row)
+    results = results_of(tmp_path / "out", outcomes, Prices(1.0, 10.0), [row])
+    (found,) = results
+    assert found.figure is not None
+    assert found.figure.value == pytest.approx((1 + 3 * 0.5) / 4)
+    assert found.figure.groups == {"easy": 1.0, "hard": 0.5}
+    assert (found.answers, found.errors, len(found.questions)) == (8, 0, 4)
+    assert (found.tokens_in, found.tokens_out) == (40, 16)
+    assert found.cost == pytest.approx(200e-6)
+    assert 0.2 <= found.engine <= found.seconds
+    assert found.complaint == ""
+    text = markdown(run_of(), results)
+    assert "- sums-read: easy 100.0, hard 50.0\n" in text
+    assert "| Sums | Acc | 62.5 (" in text
+    tags = Tags()
+    tags.feed(html_page(run_of(), results))
+    assert not tags.seen & {"script", "img", "iframe", "object", "link"}
+    assert not tags.handlers
+    assert "\u202e" not in html_page(run_of(), results)
+    assert [failure.answered for failure in found.failures] == [HOSTILE]
+
+
+class Tags(HTMLParser):
+    """The tags and event handlers of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+        self.handlers: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+        self.handlers += [name for name, _ in attrs if name.startswith("on")]
+
+
+def test_two_runs_are_compared_question_by_question(tmp_path: Path) -> None:
+    write_sums(tmp_path, 6)
+    row = row_of(sums("sums-compared"))
+
+    def half(question: str, body: dict[str, Any]) -> str:
+        return right(question, body) if question < "3" else "no"
+
+    for out, answer in (("first", half), ("second", right)):
+        with fake_server(answer) as server:
+            run(server.url, tmp_path, tmp_path / out, row)
+    (compared,) = compare_runs(tmp_path / "first", tmp_path / "second", [row])
+    assert (compared.first, compared.second) == (0.5, 1.0)
+    assert compared.difference is not None
+    assert compared.difference.value == 0.5
+    assert compared.difference.p == 2 / 8
+    assert "+50.0" in comparison_table([compared]).markdown()
+    with pytest.raises(RunFolderError, match=r"holds no run\.json"):
+        compare_runs(tmp_path, tmp_path / "second", [row])
+
+
+def test_a_folder_holds_one_run(tmp_path: Path) -> None:
+    with begun(tmp_path, run_of(seed=7)):
+        pass  # ended before a model was there: nothing is held
+    for run in (run_of(), SuiteRun({"base": "other"}, {}, 0, None, None)):
+        with begun(tmp_path, run):
+            record_run(tmp_path, run)
+    for name, other in (
+        ("seed 0, not 1: give another --out", run_of(seed=1)),
+        ("models", SuiteRun({"instruct": "another"}, {}, 0, None, None)),
+        ("models", SuiteRun({"base": "another"}, {}, 0, None, None)),
+    ):
+        with pytest.raises(RunFolderError, match=name), begun(tmp_path, other):
+            pass
+    with (
+        begun(tmp_path, run_of()),
+        pytest.raises(BlockingIOError, match="in use"),
+        begun(tmp_path, run_of()),
+    ):
+        pass
+
+
+def test_overlapping_calls_count_once() -> None:
+    assert covered([(0, 2), (1, 3), (5, 6), (5.5, 5.6)]) == 4
+
+
+def test_a_group_without_questions_is_named_and_no_figure_is_made_up(tmp_path: Path) -> None:
+    write_sums(tmp_path, 2, groups=("easy", "hard"))
+    row = row_of(sums("sums-gap", groups={"easy": 1, "hard": 1, "top": 2}))
+    with fake_server() as server:
+        outcomes = run(server.url, tmp_path, tmp_path / "out", row)
+    (found,) = results_of(tmp_path / "out", outcomes, rows=[row])
+    assert found.figure is None
+    assert found.complaint == "no figure: no question of top"
+    assert "- sums-gap: no figure: no question of top" in markdown(run_of(), [found])
