@@ -19,8 +19,6 @@ from random import Random
 from inspect_ai.dataset import Sample
 
 from openk2.eval.answers.choices import LETTERS
-from openk2.eval.answers.math import same_math
-from openk2.eval.answers.numbers import same_number
 from openk2.eval.answers.scoring import (
     Answered,
     Rule,
@@ -78,14 +76,19 @@ class Replay:
     written: Written
 
     def other(self, samples: list[Sample], number: int, rng: Random) -> str:
-        """An answer that is not this sample's: the next option, or another sample's reference."""
+        """An answer that is not this sample's, by its text alone: another option, another digit, or
+        another sample's reference."""
         target = str(samples[number].target)
         if self.rule in (choice_rule, picked_rule):
             return LETTERS[(LETTERS.index(target) + rng.randrange(1, 4)) % 4]
-        same = same_number if self.rule is number_rule else same_math
+        digits = [place for place, char in enumerate(target) if char.isdecimal()]
+        if digits:
+            place = rng.choice(digits)
+            digit = (int(target[place]) + rng.randrange(1, 10)) % 10
+            return target[:place] + str(digit) + target[place + 1 :]
         while True:
             other = str(rng.choice(samples).target)
-            if not same(other, target):
+            if other != target:
                 return other
 
 

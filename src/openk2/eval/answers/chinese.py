@@ -9,7 +9,7 @@ _DIGITS = {char: value for value, char in enumerate("零一二三四五六七八
     "兩": 2,
 }
 _UNITS = {"十": 10, "百": 100, "千": 1000}
-_GROUPS = {"万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
+_GROUPS = {"亿": 10**8, "億": 10**8, "万": 10**4, "萬": 10**4}  # the largest first
 _NUMERAL = re.compile("负?[零一二三四五六七八九〇两兩十百千万萬亿億点分之]{1,40}")
 
 
@@ -37,21 +37,31 @@ def chinese_number(text: str) -> Fraction | None:
 
 
 def _whole(text: str) -> Fraction | None:
+    """A whole number, with 亿 and 万 as the groups of its digits."""
     if text and all(char in _DIGITS for char in text):  # digit by digit: 二〇二四
         return Fraction(int("".join(str(_DIGITS[char]) for char in text)))
-    total = section = digit = 0
-    last_unit = 1
+    for sign, scale in _GROUPS.items():
+        head, found, tail = text.rpartition(sign)
+        if found:
+            above = _whole(head)
+            below = Fraction(0) if not tail else _under_ten_thousand(tail, scale)
+            below = _whole(tail) if below is None else below
+            return None if above is None or below is None else above * scale + below
+    return _under_ten_thousand(text, 1)
+
+
+def _under_ten_thousand(text: str, before: int) -> Fraction | None:
+    """Thousands, hundreds and tens. before: the unit that stands before the text: 三万二 is 32,000,
+    a digit without its unit takes the next one down."""
+    value = digit = 0
+    unit = before
     for char in text:
         if char in _DIGITS:
             digit = _DIGITS[char]
-            last_unit = 1 if char in "零〇" else last_unit
+            unit = 1 if char in "零〇" else unit
         elif char in _UNITS:
-            section += (digit or (1 if char == "十" else 0)) * _UNITS[char]
-            digit, last_unit = 0, _UNITS[char]
-        elif char in _GROUPS:
-            total = (total + section + digit) * _GROUPS[char]
-            section, digit, last_unit = 0, 0, _GROUPS[char]
+            value += (digit or (1 if char == "十" else 0)) * _UNITS[char]
+            digit, unit = 0, _UNITS[char]
         else:
             return None
-    # 三万二 is 32,000: a digit without its unit takes the next one down.
-    return Fraction(total + section + digit * max(1, last_unit // 10)) if text else None
+    return Fraction(value + digit * max(1, unit // 10)) if text else None

@@ -12,7 +12,7 @@ from openk2.eval.answers.text import answer_part
 LETTERS = "ABCDEFGHIJ"
 
 _OPEN = r"(?:[\s*_`\"'“‘「【(\[$:]|\\[(\[]|\\(?:text|mathbf|mathrm|textbf|boxed|mathbf)\{){0,8}"
-_CLOSE = r"(?![A-Za-z0-9_]|['’](?:s|t|m|d|ll|re|ve)\b|\s{0,2}[-+=^<>]\s{0,2}\w)"
+_CLOSE = r"(?![A-Za-z0-9_#]|\+\+|['’](?:s|t|m|d|ll|re|ve)\b|\s{0,2}[-+=^<>]\s{0,2}\w)"
 _LETTER = rf"{_OPEN}(?P<letter>[A-J]){_CLOSE}"
 _NOUN = r"(?:answers?|choices?|options?|solution|statement|response)"
 

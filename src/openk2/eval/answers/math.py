@@ -32,6 +32,8 @@ def math_answer(text: str) -> str | None:
     box = last_boxed(text)
     if box is not None:
         return box.strip()
+    if r"\boxed" in text:  # cut off within its answer
+        return None
     stated = announced(text)
     if stated:
         spans = _spans(stated)

@@ -78,7 +78,7 @@ _NOT_UNITS = re.compile(
 _SCALES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12, "万": 4, "亿": 8, "千": 3}
 _SPACES = re.compile(r"(?<!\\)\\[,;: ]|\\q?quad\b|~")
 _LAST = re.compile(
-    rf"(?<![\w.])[-+]?\$?(?=[\d.])(?!\.\D){_DIGITS}(?:/\d{{1,9}})?(?:[eE][-+]?\d{{1,3}})?"
+    rf"(?<![\w.])[-+]?\$?(?=[\d.])(?!\.\D){_DIGITS}(?:/\d{{1,9}})?(?:[eE][-+]?\d{{1,3}})?(?!\d|[ixynk](?![A-Za-z]))"
 )
 
 

@@ -1,0 +1,92 @@
+"""Verdicts of judges: the last one named counts, an absent one is asked for again, then worth 0."""
+
+import asyncio
+
+import pytest
+from inspect_ai.model import ModelOutput, get_model
+from inspect_ai.model._model import init_model_roles
+from inspect_ai.scorer import Score, Target
+from inspect_ai.solver import TaskState
+
+from openk2.eval.answers.judged import (
+    CRITERION_JUDGE,
+    FACT_JUDGE,
+    criterion_verdict,
+    exam_verdict,
+    fact_verdict,
+)
+from openk2.eval.answers.scoring import Answered, Judge, by_judge
+
+# Of inspect_ai's own call of tenacity.
+pytestmark = pytest.mark.filterwarnings("ignore:The 'initial' parameter:DeprecationWarning")
+
+YES = Answered("", [], {"pass_criteria": "YES"})
+NO = Answered("", [], {"pass_criteria": "NO"})
+
+FACTS = [
+    ("CORRECT", 1), ("INCORRECT", 0), ("NOT_ATTEMPTED", 0), ("NOT ATTEMPTED", 0), ("A", 1), ("B", 0), ("C", 0),
+    ("**CORRECT**", 1), ("Grade: INCORRECT.", 0), ("CORRECT.", 1), ("A.", 1), ("ＣＯＲＲＥＣＴ", 1),
+    ("Not INCORRECT: it agrees.\nCORRECT", 1), ("CORRECT on the name, but the year is off.\nINCORRECT", 0),
+    ("I would say A good answer", None), ("", None), ("The answer is incorrect", None), ("CORRECTNESS", None),
+]  # fmt: skip
+EXAMS = [
+    ("final answer: 4\nreasoning: same\ncorrect: yes", 1), ("correct: no", 0), ("**correct:** yes", 1),
+    ("Correct: Yes\nConfidence: 90%", 1), ("correct : no", 0), ("correct: yes\ncorrect: no", 0),
+    ("correct: maybe", None), ("yes", None), ("incorrect: yes", None), ("", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("reply", "value"), FACTS)
+def test_a_grade_of_a_fact_is_the_last_one_named(reply: str, value: float | None) -> None:
+    assert fact_verdict(reply) == value
+
+
+@pytest.mark.parametrize(("reply", "value"), EXAMS)
+def test_an_exam_is_passed_by_its_correct_line(reply: str, value: float | None) -> None:
+    assert exam_verdict(reply) == value
+
+
+def test_a_criterion_may_ask_for_no() -> None:
+    assert criterion_verdict("It has no list.\nVerdict: YES", YES) == 1
+    assert criterion_verdict("Verdict: **NO**", YES) == 0
+    assert criterion_verdict("Yes, it does.\nVerdict: NO", NO) == 1
+    assert criterion_verdict("nothing to say", NO) is None
+
+
+def judged(judge: Judge, replies: list[str], metadata: dict[str, object], text: str) -> Score:
+    """The score of an answer by a grader that gives these replies in turn."""
+    grader = get_model("mockllm/model", custom_outputs=[
+        ModelOutput.from_content("mockllm/model", reply) for reply in replies
+    ], memoize=False)  # fmt: skip
+    init_model_roles({"grader": grader})
+    state = TaskState(
+        model="m", sample_id=1, epoch=1, input="q", messages=[], target=Target("1945"),
+        metadata=metadata, output=ModelOutput.from_content("m", text),
+    )  # fmt: skip
+    score = asyncio.run(by_judge("a", judge)()(state, Target("1945")))
+    assert score is not None
+    return score
+
+
+def test_a_judge_without_a_verdict_is_asked_again() -> None:
+    asked = {"question": "When?"}
+    assert judged(FACT_JUDGE, ["hm", "hm", "CORRECT"], asked, "1945").value == 1
+    score = judged(FACT_JUDGE, ["hm"] * 3, asked, "1945")
+    assert score.value == 0
+    assert score.metadata is not None
+    assert score.metadata["unjudged"]
+
+
+def test_an_empty_answer_is_wrong_without_a_judge() -> None:
+    assert judged(FACT_JUDGE, [], {"question": "When?"}, " \n").value == 0
+
+
+def test_a_judge_sees_question_reference_and_answer_and_braces_stay() -> None:
+    asked = Answered(
+        "in {1945}\nQuestion: x", ["1945"], {"question": "When?", "first_line_only": True}
+    )
+    prompt = FACT_JUDGE.prompt(asked, "")
+    assert "When?" in prompt
+    assert "<answer>\nin {1945}\n</answer>" in prompt
+    criterion = Answered("reply", [], {"target_question": "Is it {short}?", "pass_criteria": "YES"})
+    assert "Is it {short}?" in CRITERION_JUDGE.prompt(criterion, "")
