@@ -59,12 +59,18 @@ def read(folder: Path, *patterns: str) -> Iterator[Record]:
 
 
 def read_file(path: Path) -> Iterator[Record]:
-    """The records of one file. Raises DataError by file and line."""
+    """The records of one file. Raises DataError by file and line, and for a file without rows."""
     if path.suffix == ".csv":
-        return _read_csv(path)
-    if path.suffix == ".parquet":
-        return _read_parquet(path)
-    return _read_json(path)
+        rows = _read_csv(path)
+    elif path.suffix == ".parquet":
+        rows = _read_parquet(path)
+    else:
+        rows = _read_json(path)
+    first = next(rows, None)
+    if first is None:
+        raise DataError(f"{path}: no rows")
+    yield first
+    yield from rows
 
 
 def _read_json(path: Path) -> Iterator[Record]:

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from inspect_ai.model import ModelOutput, get_model
+from inspect_ai.model import ModelOutput, ModelUsage, get_model
 from inspect_ai.model._model import init_model_roles
 from inspect_ai.scorer import Score, Target
 from inspect_ai.solver import TaskState
@@ -55,9 +55,10 @@ def test_a_criterion_may_ask_for_no() -> None:
 
 def judged(judge: Judge, replies: list[str], metadata: dict[str, object], text: str) -> Score:
     """The score of an answer by a grader that gives these replies in turn."""
-    grader = get_model("mockllm/model", custom_outputs=[
-        ModelOutput.from_content("mockllm/model", reply) for reply in replies
-    ], memoize=False)  # fmt: skip
+    outputs = [ModelOutput.from_content("mockllm/model", reply) for reply in replies]
+    for output in outputs:
+        output.usage = ModelUsage()  # otherwise inspect counts tokens with a download
+    grader = get_model("mockllm/model", custom_outputs=outputs, memoize=False)
     init_model_roles({"grader": grader})
     state = TaskState(
         model="m", sample_id=1, epoch=1, input="q", messages=[], target=Target("1945"),

@@ -71,6 +71,8 @@ WRONG = [
     ("50", r"\boxed{0.5\%}"),
     (r"5\text{ cm}", r"\boxed{5\text{ m}}"),
     (r"5\text{ cm}", r"\boxed{5\text{ cm}^2}"),
+    (r"5\text{ cm}^2", r"\boxed{5\text{ cm}^5}"),
+    (r"\frac{1}{2004!}", r"\boxed{\frac{7}{2004!}}"),
     (r"30^\circ", r"\boxed{30\text{ radians}}"),
     (r"(5,\infty)", r"\boxed{[5,\infty)}"),
     (r"(-\infty,2)", r"\boxed{(-\infty,2]}"),

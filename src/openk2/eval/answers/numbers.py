@@ -30,7 +30,7 @@ _NUMBER = re.compile(
 _WORDS = re.compile(
     r"[\s~-]*(?:\\(?:text|mathrm|textrm|mbox|operatorname)\s*\{(?P<text>[^{}]{0,60})\}"
     r"|(?P<bare>[^\W\d_][^\d\\{}=+*/^()\[\]<>|]{0,60}(?:/[^\W\d_]{1,12})?))"
-    r"\s*(?:\^?\s*\{?(?P<power>[23²³])\}?)?\s*\.?\s*"
+    r"\s*(?P<power>\^\s*\{?[2-9]\}?|[²³])?\s*\.?\s*"
 )
 _PERCENT = re.compile(r"\s*(?:\\?%|percent|per cent|\\text\s*\{\s*(?:\\?%|percent)\s*\})\s*")
 _DEGREES = re.compile(
@@ -179,7 +179,9 @@ def _unit(text: str) -> str | None:
     match = _WORDS.fullmatch(text)
     if match is None:
         return None
-    power = (match["power"] or "").translate({ord("²"): "2", ord("³"): "3"})
+    power = (match["power"] or "").translate({ord("²"): "2", ord("³"): "3"}).strip("^{} ")
+    if match["text"] is not None and _NOT_UNITS.match(match["text"].strip()):
+        return None
     if match["text"] is not None:
         return _singular(match["text"].strip().lower()) + power
     word = match["bare"].strip().lower()
