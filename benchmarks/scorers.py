@@ -43,7 +43,7 @@ def in_a_box(answer: str, rng: Random) -> str:
     """A solution of a chat model, in one of the ways that they end."""
     forms = (
         f"We compute step by step.\n\n$$\\boxed{{{answer}}}$$",
-        f"First guess: \\boxed{{-12345}}. Checking again, the final answer is $\\boxed{{{answer}}}$.",
+        f"First guess: \\boxed{{-12345}}. Checking, the final answer is $\\boxed{{{answer}}}$.",
         f"So we get\n\\[\n\\boxed{{{answer}}}\n\\]\nwhich is what was asked.",
         f"**Final Answer**\n\n\\boxed{{{answer}}}",
     )

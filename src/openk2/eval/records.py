@@ -44,7 +44,7 @@ class Record(dict[str, Any]):
 
 
 def find(folder: Path, *patterns: str) -> list[Path]:
-    """Files of a readable format at any depth, sorted by path. Raises DataError if there are none."""
+    """Files of a readable format at any depth, sorted by path. Raises DataError for none."""
     found = {path for pattern in patterns for path in folder.rglob(pattern)}
     files = sorted(path for path in found if path.suffix in SUFFIXES and path.is_file())
     if not files:

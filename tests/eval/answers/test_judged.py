@@ -24,16 +24,37 @@ YES = Answered("", [], {"pass_criteria": "YES"})
 NO = Answered("", [], {"pass_criteria": "NO"})
 
 FACTS = [
-    ("CORRECT", 1), ("INCORRECT", 0), ("NOT_ATTEMPTED", 0), ("NOT ATTEMPTED", 0), ("A", 1), ("B", 0), ("C", 0),
-    ("**CORRECT**", 1), ("Grade: INCORRECT.", 0), ("CORRECT.", 1), ("A.", 1), ("ＣＯＲＲＥＣＴ", 1),
-    ("Not INCORRECT: it agrees.\nCORRECT", 1), ("CORRECT on the name, but the year is off.\nINCORRECT", 0),
-    ("I would say A good answer", None), ("", None), ("The answer is incorrect", None), ("CORRECTNESS", None),
-]  # fmt: skip
+    ("CORRECT", 1),
+    ("INCORRECT", 0),
+    ("NOT_ATTEMPTED", 0),
+    ("NOT ATTEMPTED", 0),
+    ("A", 1),
+    ("B", 0),
+    ("C", 0),
+    ("**CORRECT**", 1),
+    ("Grade: INCORRECT.", 0),
+    ("CORRECT.", 1),
+    ("A.", 1),
+    ("ＣＯＲＲＥＣＴ", 1),
+    ("Not INCORRECT: it agrees.\nCORRECT", 1),
+    ("CORRECT on the name, but the year is off.\nINCORRECT", 0),
+    ("I would say A good answer", None),
+    ("", None),
+    ("The answer is incorrect", None),
+    ("CORRECTNESS", None),
+]
 EXAMS = [
-    ("final answer: 4\nreasoning: same\ncorrect: yes", 1), ("correct: no", 0), ("**correct:** yes", 1),
-    ("Correct: Yes\nConfidence: 90%", 1), ("correct : no", 0), ("correct: yes\ncorrect: no", 0),
-    ("correct: maybe", None), ("yes", None), ("incorrect: yes", None), ("", None),
-]  # fmt: skip
+    ("final answer: 4\nreasoning: same\ncorrect: yes", 1),
+    ("correct: no", 0),
+    ("**correct:** yes", 1),
+    ("Correct: Yes\nConfidence: 90%", 1),
+    ("correct : no", 0),
+    ("correct: yes\ncorrect: no", 0),
+    ("correct: maybe", None),
+    ("yes", None),
+    ("incorrect: yes", None),
+    ("", None),
+]
 
 
 @pytest.mark.parametrize(("reply", "value"), FACTS)
@@ -61,9 +82,15 @@ def judged(judge: Judge, replies: list[str], metadata: dict[str, object], text: 
     grader = get_model("mockllm/model", custom_outputs=outputs, memoize=False)
     init_model_roles({"grader": grader})
     state = TaskState(
-        model="m", sample_id=1, epoch=1, input="q", messages=[], target=Target("1945"),
-        metadata=metadata, output=ModelOutput.from_content("m", text),
-    )  # fmt: skip
+        model="m",
+        sample_id=1,
+        epoch=1,
+        input="q",
+        messages=[],
+        target=Target("1945"),
+        metadata=metadata,
+        output=ModelOutput.from_content("m", text),
+    )
     score = asyncio.run(by_judge("a", judge)()(state, Target("1945")))
     assert score is not None
     return score

@@ -43,11 +43,18 @@ def plain(sample: Sample) -> str:
 
 
 def in_json(sample: Sample) -> str:
-    return f'It is clear.\n```json\n{{"reasoning": "x", "solution": {target(sample).lower().replace("house", "House").replace("name", "Name").replace("pet", "Pet")}}}\n```'
+    solution = target(sample).replace("cat", "CAT")
+    return f'It is clear.\n```json\n{{"reasoning": "x", "solution": {solution}}}\n```'
 
 
-LIVEBENCH = {"math_comp": "CCCCC", "AMPS_Hard": "$\\boxed{\\frac{1}{2}x^2}$", "spatial": "It is **7**.",
-             "typos": "<solution>It is their house.</solution>", "cta": "Country Name", "summarize": "No comma."}  # fmt: skip
+LIVEBENCH = {
+    "math_comp": "CCCCC",
+    "AMPS_Hard": "$\\boxed{\\frac{1}{2}x^2}$",
+    "spatial": "It is **7**.",
+    "typos": "<solution>It is their house.</solution>",
+    "cta": "Country Name",
+    "summarize": "No comma.",
+}
 
 # task: (rows, right answer)
 ROWS: dict[str, tuple[int, Answer]] = {
@@ -114,9 +121,15 @@ def values(row: Benchmark, samples: list[Sample], answer: Answer) -> list[Any]:
     async def value(sample: Sample) -> Any:
         text = answer(sample)
         state = TaskState(
-            model="mockllm/model", sample_id=sample.id or 0, epoch=1, input=sample.input, messages=[],
-            target=Target(sample.target), metadata=sample.metadata or {}, output=ModelOutput.from_content("m", text),
-        )  # fmt: skip
+            model="mockllm/model",
+            sample_id=sample.id or 0,
+            epoch=1,
+            input=sample.input,
+            messages=[],
+            target=Target(sample.target),
+            metadata=sample.metadata or {},
+            output=ModelOutput.from_content("m", text),
+        )
         given = await score(state, Target(sample.target))
         assert given is not None
         return given.value
@@ -174,5 +187,5 @@ def test_a_broken_file_is_named_with_its_line(name: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", ROWS)
 def test_a_missing_file_is_an_error(name: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no file matches|needs MMLU's"):
+    with pytest.raises(DataError, match=r"no file matches|needs MMLU's"):
         benchmark(name).read(tmp_path)

@@ -16,41 +16,62 @@ _CLOSE = r"(?![A-Za-z0-9_#]|\+\+|['’](?:s|t|m|d|ll|re|ve)\b|\s{0,2}[-+=^<>]\s{
 _LETTER = rf"{_OPEN}(?P<letter>[A-J]){_CLOSE}"
 _NOUN = r"(?:answers?|choices?|options?|solution|statement|response)"
 
+_SAYS = r"(?:\bis\b|\bwould be\b|\bmust be\b|\bshould be\b|:|=|->|→)"
+_ADVERB = r"(?:therefore|thus|clearly|indeed|definitely|simply|then|most likely)"
+_NAMED = rf"(?:the|letter|correct|{_NOUN}|{_ADVERB})"
+_CHOOSE = r"(?:choose|select|pick|go with|answer)"
+_AFTER = r"[\s)*_\]}.$\\]{0,8}"
+_SHOULD = "(?:应该|应当|应|就|便|显然|因此)?"
+_SO = r"(?:故|应|因此|所以|本题|此题|我|综上|,|。|^)"
+
 # Statements that name an option; the letter follows or stands before.
 _STATEMENTS = [
     re.compile(pattern)
     for pattern in (
-        rf"(?i:\b(?:answer|choice|option)\b(?:\s(?!not\b|isn)[\w']{{1,15}}){{0,6}}\s?(?:\bis\b|\bwould be\b|\bmust be\b|\bshould be\b|:|=|->|→))"
-        rf"(?:[\s*_]{{0,6}}(?i:(?:therefore|thus|clearly|indeed|definitely|simply|most likely|{_NOUN}|the|letter|correct)\b[\s:]{{0,3}})){{0,4}}{_LETTER}",
+        # The right answer therefore is: option (C)
+        rf"(?i:\b(?:answer|choice|option)\b(?:\s(?!not\b|isn)[\w']{{1,15}}){{0,6}}\s?{_SAYS})"
+        rf"(?:[\s*_]{{0,6}}(?i:{_NAMED}\b[\s:]{{0,3}})){{0,4}}{_LETTER}",
+        # correct option C
         rf"(?i:\b(?:answer|correct)\s{_NOUN})\s?{_LETTER}",
+        # Answer C
         rf"(?i:^[\s*_#]{{0,8}}answer)[\s*_]{{0,4}}{_LETTER}",
-        rf"(?i:\b(?:i(?:'ll| will| would|'d)?|we|you should)\s(?:choose|select|pick|go with|answer))\s(?i:(?:the|{_NOUN}|letter)\s){{0,3}}{_LETTER}",
+        # I would choose option C; choose C
+        rf"(?i:\b(?:i(?:'ll| will| would|'d)?|we|you should)\s{_CHOOSE})"
+        rf"\s(?i:(?:the|{_NOUN}|letter)\s){{0,3}}{_LETTER}",
         rf"(?i:\b(?:choose|select|pick)\s(?:{_NOUN}\s){{0,1}}){_LETTER}",
-        rf"{_LETTER}[\s)*_\]}}.$\\]{{0,8}}(?i:is|are)\s(?i:(?:therefore|thus|clearly|indeed|then|the)\s){{0,3}}(?i:correct|right|true)\b",
-        rf"{_LETTER}[\s)*_\]}}.$\\]{{0,8}}(?i:is)\s(?i:the|our|my)\s(?i:(?:best|only|most)\s){{0,2}}(?i:correct|right|final|appropriate|accurate)?\s?(?i:answer|choice|option)\b",
-        rf"(?:答案|正确选项|正确的选项|正确答案|选项)(?:应该|应当|应|就|便|显然|因此)?(?:是|为|选|选择|:|:|=)+(?:选项)?{_LETTER}",
-        rf"(?:故|应|因此|所以|本题|此题|我|综上|,|。|^)\s?(?:,)?(?:答案)?(?:应该|应当|应)?(?:选择?|选)(?:答案|选项|项)?(?:是|为|:)?{_LETTER}",
-        rf"{_LETTER}[)\s]{{0,3}}(?:项|选项)?(?:是)?(?:正确(?:答案|选项|的)?)(?!率)",
+        # C is correct; C is the best answer
+        rf"{_LETTER}{_AFTER}(?:is|are)\s(?i:(?:{_ADVERB}|the)\s){{0,3}}(?i:correct|right|true)\b",
+        rf"{_LETTER}{_AFTER}is\s(?:the|our|my)\s(?:(?:best|only|most)\s){{0,2}}"
+        r"(?:correct|right|final|appropriate|accurate)?\s?(?:answer|choice|option)\b",
+        # 答案是C; 故选C; C项正确
+        rf"(?:答案|正确选项|正确的选项|选项){_SHOULD}(?:是|为|选|选择|:|=)+(?:选项)?{_LETTER}",
+        rf"{_SO}\s?(?:,)?(?:答案)?{_SHOULD}选择?(?:答案|选项|项)?(?:是|为|:)?{_LETTER}",
+        rf"{_LETTER}[)\s]{{0,3}}(?:项|选项)?是?正确(?!率)",
     )
 ]
 _ALONE = re.compile(
-    r"^[\s>#*_`\"'(\[$\\-]{0,10}(?:\\(?:boxed|text)\{|(?i:option|choice|选项)\s{0,2}){0,3}(?P<letter>[A-J])(?:[\s)*_`\"'\].:$}\\。]{0,10}$|[).:、。]\s?\S)"
+    r"^[\s>#*_`\"'(\[$\\-]{0,10}(?:\\(?:boxed|text)\{|(?i:option|choice|选项)\s{0,2}){0,3}"
+    r"(?P<letter>[A-J])(?:[\s)*_`\"'\].:$}\\。]{0,10}$|[).:、。]\s?\S)"
 )
 _BOLD = re.compile(
-    r"\*\*\s?(?i:(?:option|choice|answer)[\s:]{0,3})?\(?(?P<letter>[A-J])\)?(?:[.):][^*\n]{0,300})?\s?\*\*"
+    r"\*\*\s?(?i:(?:option|choice|answer)[\s:]{0,3})?"
+    r"\(?(?P<letter>[A-J])\)?(?:[.):][^*\n]{0,300})?\s?\*\*"
 )
 _ALSO = re.compile(
-    r"[\s)\]}*_$.]{0,6}(?:(?i:\b(?:or|and|nor)\b)|/|,|&|、|或|和|与)\s{0,2}(?i:option\s|choice\s)?[\s(\[*_]{0,5}(?P<also>[A-J])(?![A-Za-z0-9'])"
+    r"[\s)\]}*_$.]{0,6}(?:(?i:\b(?:or|and|nor)\b)|/|,|&|、|或|和|与)\s{0,2}"
+    r"(?i:option\s|choice\s)?[\s(\[*_]{0,5}(?P<also>[A-J])(?![A-Za-z0-9'])"
 )
 _ARTICLE = re.compile(
-    r"\s+(?!because|since|as\b|and\b|or\b|with\b|is\b|for\b|which\b|given\b|due\b|not\b|by\b|from\b|in\b|that\b|so\b|but\b|based\b)[a-z]"
+    r"\s+(?!(?:because|since|as|and|or|with|is|for|which|given|due|not|by|from|in|that|so|but|based)\b)"
+    r"[a-z]"
 )
 _BOX_LETTER = re.compile(
-    rf"{_OPEN}(?:(?i:option|choice|answer|选项)\s{{0,2}})?{_OPEN}(?P<letter>[A-Ja-j])(?:[\s)}}\].*$:、]|$)"
+    rf"{_OPEN}(?:(?i:option|choice|answer|选项)\s{{0,2}})?{_OPEN}"
+    r"(?P<letter>[A-Ja-j])(?:[\s)}\].*$:、]|$)"
 )
 _LOWER = re.compile(
     r"(?i:answer|答案)\s?(?:is|:|是|为)\s{0,3}[*_(\[\"]{0,4}(?P<letter>[a-j])[)\]*_\".。]{0,6}\s*$",
-    re.M,
+    re.MULTILINE,
 )
 
 
@@ -107,7 +128,7 @@ def _of_box(text: str) -> str | None:
 
 
 def _unstated(text: str) -> str | None:
-    """The letter that stands alone: the whole text, its last line, its first, or the last in bold."""
+    """The letter that stands alone on the last line or the first, or the last one in bold."""
     lines = [line for line in text.strip().split("\n") if line.strip()]
     if not lines:
         return None

@@ -116,7 +116,7 @@ def sentences(text: str) -> list[str]:
 
 
 def plot(text: str, reference: str) -> float:
-    """1 less the share of edits that put the sentences in order, each known by its nearest match."""
+    """1 less the share of edits that put the sentences in order, each known by its likeness."""
     said = tagged(text, "plot_summary") or tagged(text, "solution") or text
     right = sentences(reference)
     order = []

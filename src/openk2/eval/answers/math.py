@@ -1,4 +1,4 @@
-r"""Answers to mathematical problems: what the last `\boxed{}` holds, and whether it is the reference.
+r"""Answers to mathematical problems: what the last `\boxed{}` holds, and if it is the reference.
 
 Equal text and plain numbers are decided here; every other pair goes to `math_process`, where
 math-verify compares it under limits of time and memory.

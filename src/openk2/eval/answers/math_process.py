@@ -89,7 +89,7 @@ class MathProcesses:
 
 
 def start() -> subprocess.Popen[bytes]:
-    """A process that has said that it is ready. Raises RuntimeError with its last line if it dies."""
+    """A process that is ready. Raises RuntimeError with its last line if it dies."""
     process = subprocess.Popen(
         [sys.executable, "-c", CHILD],
         stdin=subprocess.PIPE,

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from openk2.eval.answers.boxed import last_boxed
 from openk2.eval.answers.chinese import chinese_number
-from openk2.eval.answers.text import announced, answer_part, bare
+from openk2.eval.answers.text import announced, answer_part, bare, last_match
 
 MAX_DIGITS = 1000  # more than any answer; int() refuses 4,300
 MAX_EXPONENT = 400
@@ -72,6 +72,23 @@ _SHORT_UNITS = frozenset(
         "pm",
     ]
 )
+_UNIT_NAMES = {
+    "centimeter": "cm",
+    "centimetre": "cm",
+    "meter": "m",
+    "metre": "m",
+    "kilometer": "km",
+    "kilometre": "km",
+    "kilogram": "kg",
+    "gram": "g",
+    "inch": "in",
+    "feet": "ft",
+    "foot": "ft",
+    "hr": "hour",
+    "min": "minute",
+    "sec": "second",
+    "dollar": "$",
+}
 _NOT_UNITS = re.compile(
     r"(?:pi|sqrt|sin|cos|tan|log|ln|exp|or|and|i|e|x|y|to|plus|minus|times)\b", re.I
 )
@@ -192,13 +209,11 @@ def _unit(text: str) -> str | None:
 
 
 def _singular(word: str) -> str:
-    short = {"centimeter": "cm", "meter": "m", "kilometer": "km", "kilogram": "kg", "gram": "g",
-             "inch": "in", "feet": "ft", "foot": "ft", "hr": "hour", "min": "minute", "sec": "second",
-             "centimetre": "cm", "metre": "m", "kilometre": "km", "dollar": "$"}  # fmt: skip
+    """A unit's one spelling: `inches` and `inch` are `in`."""
     word = word.rstrip(". ")
     if len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
         word = word.removesuffix("es") if word == "inches" else word[:-1]
-    return short.get(word, word)
+    return _UNIT_NAMES.get(word, word)
 
 
 def _in_chinese(text: str) -> Quantity | None:
@@ -214,7 +229,7 @@ def _in_chinese(text: str) -> Quantity | None:
 
 
 def number_answer(text: str) -> str | None:
-    r"""The number that an answer ends on: after `####`, in the last box, as announced, or the last."""
+    r"""The number that a text ends on: after `####`, in the last box, as announced, or the last."""
     text = answer_part(text)
     marked = text.rpartition("####")
     if marked[1]:
@@ -230,9 +245,7 @@ def number_answer(text: str) -> str | None:
 
 
 def _last(text: str) -> str | None:
-    last = None
-    for last in _LAST.finditer(text):
-        pass
+    last = last_match(_LAST, text)
     return None if last is None else last.group()
 
 

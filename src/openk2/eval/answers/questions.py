@@ -35,7 +35,7 @@ def choice_question(question: str, options: Sequence[str]) -> str:
 
 
 def base_choice(question: str, options: Sequence[str], answer: str = "") -> str:
-    """A question with options in a base model's prompt, up to `Answer:` and, in a shot, its letter."""
+    """A question with options in a base model's prompt, up to `Answer:`; a shot has its letter."""
     filled = f" {answer}\n\n" if answer else ""
     return f"{question.strip()}\n{listed(options)}\nAnswer:{filled}"
 

@@ -1,4 +1,4 @@
-"""Short answers, normalized and matched whole, as TriviaQA's own evaluation does (arXiv 1705.03551)."""
+"""Short answers, normalized and matched whole, as TriviaQA's evaluation does (arXiv 1705.03551)."""
 
 import re
 import string

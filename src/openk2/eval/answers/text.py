@@ -1,6 +1,7 @@
-"""What every family does first: the part of a text where its final answer stands, in ASCII forms."""
+"""What every family does first: the part of a text where its answer stands, in ASCII forms."""
 
 import re
+from collections import deque
 
 # Longer than 8,192 tokens of any text; what a model says last is its answer.
 MAX_CHARS = 2**18
@@ -40,13 +41,17 @@ def answer_part(text: str) -> str:
 
 def announced(text: str) -> str | None:
     """What the last "the answer is" or 答案是 announces, up to the end of its sentence."""
-    last = None
-    for last in _ANNOUNCED.finditer(text):
-        pass
+    last = last_match(_ANNOUNCED, text)
     if last is None:
         return None
     line = text[last.end() : last.end() + 2000].split("\n", 1)[0]
     return bare(_AFTERWARDS.split(line, maxsplit=1)[0])
+
+
+def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    """The last of the matches that do not overlap."""
+    last = deque(pattern.finditer(text), maxlen=1)
+    return last[0] if last else None
 
 
 def bare(text: str) -> str:

@@ -1,7 +1,8 @@
 """AIME 2024: the 30 problems of the two papers of 2024, answers from 0 to 999.
 
-Paper or home: https://maa.org/math-competitions/aime. Prompt: the problem and a request for the answer in a box, zero-shot. Answer: the
-last box, otherwise what "the answer is" announces; equal in text, as a number or by math-verify.
+Home: https://maa.org/math-competitions/aime.
+Prompt: the problem and a request for the answer in a box, zero-shot. Answer: the last box,
+otherwise what "the answer is" announces; equal in text, as a number or by math-verify.
 Metric: Avg@64, temperature 0.6, output cap 8,192. No judge.
 """
 

@@ -1,4 +1,4 @@
-"""C-Eval, for base models: Chinese examinations of 52 subjects with four options (arXiv 2305.08322).
+"""C-Eval, for base models: Chinese examinations of 52 subjects, four options (arXiv 2305.08322).
 
 The validation set's 1,346 questions: the test set's answers are not public.
 Prompt: the subject's five development questions, then the question; the likeliest of ` A` to ` D`
@@ -22,7 +22,7 @@ HEAD = "以下是单项选择题，请选出其中的正确答案。\n\n"
 
 
 def questions(folder: Path, split: str) -> dict[str, list[Record]]:
-    """Subject -> questions: files `<split>/<subject>_<split>.csv`, or `<subject>/<split>-*` (hub)."""
+    """Subject -> questions: `<split>/<subject>_<split>.csv` or the hub's `<subject>/<split>-*`."""
     found = defaultdict(list)
     for path in find(folder, f"{split}/*_{split}.csv", f"{split}-*"):
         named = path.stem.removesuffix(f"_{split}")

@@ -1,7 +1,8 @@
 """CNMO 2024: the 18 problems of the Chinese olympiad in LiveMathBench's English version of 202412.
 
-Paper or home: https://arxiv.org/abs/2412.13147. Prompt: the problem and a request for the answer in a box, zero-shot. Answer: the
-last box, otherwise what "the answer is" announces; equal in text, as a number or by math-verify.
+Home: https://arxiv.org/abs/2412.13147.
+Prompt: the problem and a request for the answer in a box, zero-shot. Answer: the last box,
+otherwise what "the answer is" announces; equal in text, as a number or by math-verify.
 Metric: Avg@16, temperature 0.6, output cap 8,192. No judge.
 """
 

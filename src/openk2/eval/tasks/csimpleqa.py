@@ -55,7 +55,7 @@ CSIMPLEQA_BASE = Benchmark(
     source=Source(
         folder="csimpleqa",
         files=("*.jsonl",),
-        obtain="download OpenStellarTeam/Chinese-SimpleQA from the Hugging Face hub into csimpleqa/",
+        obtain="download OpenStellarTeam/Chinese-SimpleQA from the hub into csimpleqa/",
         hub="OpenStellarTeam/Chinese-SimpleQA",
     ),
     read=read_samples,

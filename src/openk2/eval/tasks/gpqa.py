@@ -81,7 +81,7 @@ def source(*files: str) -> Source:
     return Source(
         folder="gpqa",
         files=files,
-        obtain="accept the terms of Idavidrein/gpqa on the Hugging Face hub, download it into gpqa/",
+        obtain="accept the terms of Idavidrein/gpqa on the hub, download it into gpqa/",
         hub="Idavidrein/gpqa",
         gated=True,
     )

@@ -1,7 +1,8 @@
 """HMMT 2025: the 30 problems of the February tournament, as MathArena publishes them.
 
-Paper or home: https://matharena.ai. Prompt: the problem and a request for the answer in a box, zero-shot. Answer: the
-last box, otherwise what "the answer is" announces; equal in text, as a number or by math-verify.
+Home: https://matharena.ai.
+Prompt: the problem and a request for the answer in a box, zero-shot. Answer: the last box,
+otherwise what "the answer is" announces; equal in text, as a number or by math-verify.
 Metric: Avg@32, temperature 0.6, output cap 8,192. No judge.
 """
 

@@ -58,7 +58,7 @@ def strict_rule(asked: Answered) -> Score:
 
 
 def scorer() -> Scorer:
-    """The rule as a scorer. Raises ModuleNotFoundError without langdetect, before anything is asked."""
+    """The rule as a scorer. Raises ModuleNotFoundError without langdetect."""
     need_langdetect()
     return by_rule(strict_rule)()
 

@@ -2,7 +2,8 @@ r"""MATH, for base models: the 5,000 problems of the test set (arXiv 2103.03874)
 
 Prompt: four worked problems and the problem, to be continued. The usual four are Minerva's; these
 are ours, in MATH's own form: a solution whose answer stands in a box. Answer: the last box of the
-first solution, otherwise what "the answer is" announces; equal in text, as a number or by math-verify.
+first solution, otherwise what "the answer is" announces; equal in text, as a number or by
+math-verify.
 Metric: exact match, 4-shot, greedy, output cap 2,048. No judge.
 """
 

@@ -1,8 +1,8 @@
 r"""MATH-500: 500 problems of MATH's test set (arXiv 2305.20050).
 
 Prompt: the problem and a request for the answer in a box, zero-shot. Some copies of the file start
-each problem with such a request of their own, which is dropped. Answer: the last box, otherwise what
-"the answer is" announces; equal in text, as a number or by math-verify.
+each problem with such a request of their own, which is dropped. Answer: the last box, otherwise
+what "the answer is" announces; equal in text, as a number or by math-verify.
 Metric: accuracy, one sample, temperature 0.6, output cap 8,192. No judge.
 """
 

@@ -3,7 +3,8 @@
 Chat: zero-shot with reasoning; the letter after `Answer:`, boxed or otherwise announced. A text
 without a letter is wrong (the paper's code guesses there). Exact match, temperature 0.6, cap 8,192.
 Base: five worked questions of the subject from the validation set, with their reasoning, then the
-question; the letter that "the answer is" announces. Exact match, 5-shot, greedy, cap 2,048. No judge.
+question; the letter that "the answer is" announces. Exact match, 5-shot, greedy, cap 2,048. No
+judge.
 """
 
 from collections import defaultdict

@@ -1,7 +1,7 @@
 """MultiChallenge: 273 conversations whose last turn needs the earlier ones (arXiv 2501.17399).
 
-Prompt: the conversation as it is, zero-shot. Judge: role "grader"; it answers the sample's yes-or-no
-question about the last reply, and the reply passes if the answer is the one asked for.
+Prompt: the conversation as it is, zero-shot. Judge: role "grader"; it answers the sample's
+yes-or-no question about the last reply, and the reply passes if the answer is the one asked for.
 Metric: the mean of the accuracies on the four axes, as the paper's overall score, temperature 0.6,
 output cap 8,192.
 """

@@ -1,7 +1,7 @@
 """PolyMath, English: 125 problems of each of four difficulties (arXiv 2504.18428).
 
-Prompt: the problem and a request for the answer in a box, zero-shot. Answer: the last box, otherwise
-what "the answer is" announces; equal in text, as a number or by math-verify.
+Prompt: the problem and a request for the answer in a box, zero-shot. Answer: the last box,
+otherwise what "the answer is" announces; equal in text, as a number or by math-verify.
 Metric: Avg@4 of the paper's difficulty-weighted accuracy: low, medium, high and top count 1, 2, 4
 and 8 times. Temperature 0.6, output cap 8,192. No judge.
 """

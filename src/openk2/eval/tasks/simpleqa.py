@@ -1,7 +1,8 @@
 """SimpleQA: 4,326 short questions of fact (arXiv 2411.04368).
 
 Chat: the question alone, zero-shot; temperature 0.6, output cap 8,192. Base: five short questions
-of ours with their answers, then the question, to be continued to the end of the line; greedy, cap 64.
+of ours with their answers, then the question, to be continued to the end of the line; greedy, cap
+64.
 Judge: role "grader"; correct, incorrect or not attempted, as the paper defines them. Metric: share
 of correct answers.
 """
