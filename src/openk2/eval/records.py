@@ -46,7 +46,12 @@ class Record(dict[str, Any]):
 def find(folder: Path, *patterns: str) -> list[Path]:
     """Files of a readable format at any depth, sorted by path. Raises DataError for none."""
     found = {path for pattern in patterns for path in folder.rglob(pattern)}
-    files = sorted(path for path in found if path.suffix in SUFFIXES and path.is_file())
+    files = sorted(
+        path
+        for path in found
+        # The hub keeps descriptions of a data set beside it.
+        if path.suffix in SUFFIXES and path.is_file() and not path.name.startswith("dataset_info")
+    )
     if not files:
         raise DataError(f"{folder}: no file matches {' or '.join(patterns)}")
     return files

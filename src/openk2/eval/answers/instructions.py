@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
+from threading import Lock
 from typing import Any
 
 from openk2.data.error import DataError
@@ -20,6 +21,8 @@ Check = Callable[[str, Arguments], bool]
 
 # A response of 8,192 tokens has far fewer characters; some patterns below are quadratic.
 MAX_CHARS = 2**17
+_LOADING = Lock()
+
 RESPONSES = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
 
 
@@ -29,6 +32,19 @@ def follows(instruction: str, arguments: Arguments, response: str) -> bool:
     if check is None:
         raise DataError(f"instruction {instruction!r} is none of IFEval's 25")
     return bool(response.strip()) and len(response) <= MAX_CHARS and check(response, arguments)
+
+
+def check_arguments(instruction: str, arguments: Arguments) -> None:
+    """Raises DataError for an unknown instruction, and for one without an argument it needs."""
+    if instruction not in CHECKS:
+        raise DataError(f"no instruction {instruction!r} among IFEval's 25")
+    try:
+        if instruction == "language:response_language":
+            arguments["language"]
+        elif not instruction.startswith("change_case:english"):
+            CHECKS[instruction]("a", arguments)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{instruction} with {dict(arguments)}: {error!r}") from None
 
 
 def related(count: int, relation: str | None, threshold: int) -> bool:
@@ -46,8 +62,11 @@ def in_language(text: str, language: str) -> bool:
     Raises ModuleNotFoundError without langdetect.
     """
     from langdetect import DetectorFactory, LangDetectException, detect
+    from langdetect.detector_factory import init_factory
 
-    DetectorFactory.seed = 0
+    with _LOADING:  # a second thread would find it without its languages, and every text follows
+        DetectorFactory.seed = 0
+        init_factory()
     try:
         return bool(detect(text) == language)
     except LangDetectException:

@@ -46,7 +46,7 @@ def _spans(text: str) -> list[str]:
     return [next(filter(None, groups)).strip() for groups in _SPAN.findall(text)]
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=20_000)
 def same_math(answer: str | None, reference: str) -> bool:
     """Whether an answer is the reference: in text, as a number, or by math-verify."""
     if not answer or len(answer) > MAX_ANSWER:

@@ -3,13 +3,12 @@ base model, which continues a prompt of worked examples. Our wording; what a ben
 is in its task."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from random import Random
 
+from openk2.data.error import DataError
 from openk2.eval.answers.choices import LETTERS
 from openk2.eval.records import Record
-
-BASE_STOP = ["\n\n", "\nQuestion:"]
 
 
 def boxed_question(problem: str) -> str:
@@ -53,8 +52,6 @@ def continuations(count: int) -> list[str]:
 
 def letter_of(record: Record, count: int, *names: str) -> str:
     """The right option's letter, from a letter or an index that starts at 0. Raises DataError."""
-    from openk2.data.error import DataError
-
     value = str(record.one_of(*names)).strip()
     letters = LETTERS[:count]
     if value.isdecimal() and int(value) < count:
@@ -69,11 +66,6 @@ def shuffled(options: Sequence[str], right: str, *seed: object) -> tuple[list[st
     order = list(options)
     Random(hashlib.sha256("/".join(map(str, seed)).encode()).digest()).shuffle(order)
     return order, LETTERS[order.index(right)]
-
-
-def joined(parts: Iterable[str]) -> str:
-    """Shots and a question as one prompt; each shot ends with its own blank line."""
-    return "".join(parts)
 
 
 # Five examples of ours for rows whose benchmark publishes none: facts that no row asks for.

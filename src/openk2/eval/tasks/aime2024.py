@@ -24,7 +24,7 @@ def read_samples(folder: Path) -> list[Sample]:
             input=boxed_question(record.text("problem", "Problem", "question")),
             target=record.text("answer", "Answer"),
         )
-        for record in read(folder, "*.jsonl")
+        for record in read(folder, "*")
     ]
 
 
@@ -35,7 +35,7 @@ AIME_2024 = Benchmark(
     protocol=Protocol(metric="Avg@64", samples=64),
     source=Source(
         folder="aime2024",
-        files=("*.jsonl",),
+        files=("*",),
         obtain="download Maxwell-Jia/AIME_2024 from the Hugging Face hub into aime2024/",
         hub="Maxwell-Jia/AIME_2024",
     ),

@@ -24,7 +24,7 @@ def read_samples(folder: Path) -> list[Sample]:
             input=boxed_question(record.text("problem", "question")),
             target=record.text("answer"),
         )
-        for record in read(folder, "*.jsonl")
+        for record in read(folder, "*")
     ]
 
 
@@ -35,7 +35,7 @@ AIME_2025 = Benchmark(
     protocol=Protocol(metric="Avg@64", samples=64),
     source=Source(
         folder="aime2025",
-        files=("*.jsonl",),
+        files=("*",),
         obtain="download math-ai/aime25 from the Hugging Face hub into aime2025/",
         hub="math-ai/aime25",
     ),

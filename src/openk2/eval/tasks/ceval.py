@@ -23,7 +23,7 @@ HEAD = "以下是单项选择题，请选出其中的正确答案。\n\n"
 
 def questions(folder: Path, split: str) -> dict[str, list[Record]]:
     """Subject -> questions: `<split>/<subject>_<split>.csv` or the hub's `<subject>/<split>-*`."""
-    found = defaultdict(list)
+    found: dict[str, list[Record]] = defaultdict(list)
     for path in find(folder, f"{split}/*_{split}.csv", f"{split}-*"):
         named = path.stem.removesuffix(f"_{split}")
         subject = path.parent.name if named == path.stem else named

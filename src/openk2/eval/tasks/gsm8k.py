@@ -35,7 +35,7 @@ def read_samples(folder: Path) -> list[Sample]:
             id=f"gsm8k-{number}",
             input=shots + base_question(record.text("question")),
             target=reference(record),
-            metadata={"stop": ["\nQuestion:", "\n\n"]},
+            metadata={"stop": ["\nQuestion:"]},
         )
         for number, record in enumerate(read(folder, "*test*"))
     ]

@@ -12,26 +12,26 @@ from inspect_ai.dataset import Sample
 from inspect_ai.scorer import Score, Scorer
 
 from openk2.data.error import DataError
-from openk2.eval.answers.instructions import CHECKS, follows, need_langdetect
+from openk2.eval.answers.instructions import check_arguments, follows, need_langdetect
 from openk2.eval.answers.scoring import Answered, by_rule, scored
 from openk2.eval.benchmark import Benchmark, Protocol, Source
 from openk2.eval.records import Record, read
 
 
 def instructions(record: Record) -> list[dict[str, Any]]:
-    """Id and arguments of each, nulls left out. Raises DataError for an unknown id."""
+    """Id and arguments of each, nulls left out. Raises DataError for what cannot be checked."""
     identities, arguments = record.one_of("instruction_id_list"), record.one_of("kwargs")
-    unknown = [identity for identity in identities if identity not in CHECKS]
-    if unknown or len(identities) != len(arguments):
-        wrong = f"no instruction {unknown[0]!r}" if unknown else "as many kwargs as instructions"
-        raise DataError(f"{record.place}: {wrong}: IFEval has 25 kinds, each with its kwargs")
-    return [
-        {
-            "id": identity,
-            "kwargs": {key: value for key, value in given.items() if value is not None},
-        }
-        for identity, given in zip(identities, arguments, strict=True)
-    ]
+    if len(identities) != len(arguments):
+        raise DataError(f"{record.place}: {len(identities)} instructions, {len(arguments)} kwargs")
+    wanted = []
+    for identity, given in zip(identities, arguments, strict=True):
+        kwargs = {key: value for key, value in given.items() if value is not None}
+        try:
+            check_arguments(identity, kwargs)
+        except DataError as error:
+            raise DataError(f"{record.place}: {error}") from None
+        wanted.append({"id": identity, "kwargs": kwargs})
+    return wanted
 
 
 def read_samples(folder: Path) -> list[Sample]:

@@ -14,11 +14,12 @@ from inspect_ai.dataset import Sample
 from inspect_ai.scorer import Score, Scorer
 
 from openk2.data.error import DataError
-from openk2.eval.answers.instructions import CHECKS, follows, need_langdetect
+from openk2.eval.answers.instructions import follows, need_langdetect
 from openk2.eval.answers.livebench_rules import rule_of
 from openk2.eval.answers.scoring import Answered, by_rule, scored
 from openk2.eval.benchmark import Benchmark, Protocol, Source
 from openk2.eval.records import Record, find, read_file
+from openk2.eval.tasks.ifeval import instructions
 
 RELEASE = date(2024, 11, 25)
 CATEGORIES = {
@@ -55,16 +56,7 @@ def metadata_of(record: Record, task: str) -> dict[str, Any]:
     """What the rule needs. Raises DataError for an unknown task."""
     subtask = str(record.get("subtask") or "")
     if task in CATEGORIES["instruction_following"]:
-        wanted = [
-            (identity, {key: value for key, value in given.items() if value is not None})
-            for identity, given in zip(
-                record.one_of("instruction_id_list"), record.one_of("kwargs"), strict=True
-            )
-        ]
-        unknown = [identity for identity, _ in wanted if identity not in CHECKS]
-        if unknown:
-            raise DataError(f"{record.place}: no instruction {unknown[0]!r} among IFEval's 25")
-        return {"group": task, "task": task, "instructions": wanted}
+        return {"group": task, "task": task, "instructions": instructions(record)}
     if task not in WEIGHTS:
         raise DataError(f"{record.place}: no rule for task {task!r}, only {', '.join(WEIGHTS)}")
     return {"group": task, "task": task, "subtask": subtask}
@@ -93,9 +85,8 @@ def read_samples(folder: Path) -> list[Sample]:
 def task_rule(asked: Answered) -> Score:
     """The task's own rule, from 0 to 1."""
     if "instructions" in asked.metadata:
-        followed = [
-            follows(kind, given, asked.text) for kind, given in asked.metadata["instructions"]
-        ]
+        wanted = asked.metadata["instructions"]
+        followed = [follows(each["id"], each["kwargs"], asked.text) for each in wanted]
         share = sum(followed) / len(followed) if followed else 0.0
         return scored((all(followed) + share) / 2, asked.text, followed=followed)
     rule = rule_of(asked.metadata["task"], asked.metadata["subtask"])

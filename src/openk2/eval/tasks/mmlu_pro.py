@@ -63,7 +63,7 @@ def read_samples(folder: Path, *, base: bool) -> list[Sample]:
                 id=f"mmlu-pro-{record.text('question_id')}",
                 input=shots[category] + worked(record) if base else question,
                 target=letter_of(record, count, "answer"),
-                metadata={"options": count, "subject": category, "stop": ["\nQuestion:", "\n\n"]},
+                metadata={"options": count, "subject": category, "stop": ["\nQuestion:"]},
             )
         )
     return samples
