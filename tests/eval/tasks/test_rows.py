@@ -189,3 +189,37 @@ def test_a_broken_file_is_named_with_its_line(name: str, tmp_path: Path) -> None
 def test_a_missing_file_is_an_error(name: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no file matches|needs MMLU's"):
         benchmark(name).read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["mmlu:MMLU_BASE", "mmlu_redux:MMLU_REDUX_BASE"])
+def test_shots_show_their_right_letters(name: str, tmp_path: Path) -> None:
+    sample = benchmark(name).read(written(name, tmp_path))[0]
+    shots = str(sample.input).split("\n\n")[1:-1]
+    assert [shot[-1] for shot in shots] == list("ABCDA")
+    assert shots[2] == "Which is 2?\nA. 0\nB. 1\nC. 2\nD. 3\nAnswer: C"
+
+
+def test_one_wrong_cell_fails_a_puzzle(tmp_path: Path) -> None:
+    name = "zebralogic:ZEBRALOGIC"
+    row, samples = benchmark(name), benchmark(name).read(written(name, tmp_path))
+    assert values(row, samples, lambda sample: in_json(sample).replace("dog", "cow")) == [0.0] * 5
+
+
+def test_a_puzzle_with_its_solution_hidden_says_where_it_is(tmp_path: Path) -> None:
+    hidden = {
+        "id": "a",
+        "puzzle": "b",
+        "solution": {"header": ["House", "Pet"], "rows": [["___"] * 2]},
+    }
+    published.jsonl(tmp_path / "test.jsonl", [hidden])
+    with pytest.raises(DataError, match="ZebraLogicBench-private"):
+        benchmark("zebralogic:ZEBRALOGIC").read(tmp_path)
+
+
+def test_gpqas_options_have_eight_orders_of_which_none_is_the_files(tmp_path: Path) -> None:
+    name = "gpqa:GPQA_DIAMOND_BASE"
+    samples = benchmark(name).read(written(name, tmp_path))
+    letters = {target(sample) for sample in samples}
+    assert letters == set("ABCD")
+    assert all("m" in str(sample.input) for sample in samples)
+    assert all(f"d {n}?" not in str(samples[0].input).split("Answer:")[0] for n in range(5))

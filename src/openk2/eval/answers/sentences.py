@@ -141,7 +141,7 @@ _STARTERS = frozenset(
     ]
 )
 _END = re.compile(
-    r"(?P<word>[^\s.?!]*+(?:\.[^\s.?!]+)*+)(?P<mark>[.!?]++)[\"'”’)\]}*_]*+(?=\s+(?P<next>\S{1,40}))"
+    r"(?P<word>[^\s.?!]*+(?:\.[^\W_][^\s.?!]*+)*+)(?P<mark>[.!?]++)[\"'”’)\]}*_]*+(?=\s+(?P<next>\S{1,40}))"
 )
 _TOKEN = re.compile(r"[^\s,:;@#$%&?!\[\](){}<>\"“”«»]+")
 _CONTRACTION = re.compile(
