@@ -90,8 +90,9 @@ def gsm8k(folder: Path) -> None:
         {"question": f"{n} and 10?", "answer": f"We add <<{n}+10={n + 10}>>.\n#### {n + 10}"}
         for n in range(8)
     ]
-    jsonl(folder / "train.jsonl", rows)
-    jsonl(folder / "test.jsonl", rows[:5])
+    for part in ("main", "socratic"):  # the hub has the questions twice
+        parquet(folder / part / "train-00000-of-00001.parquet", rows)
+        parquet(folder / part / "test-00000-of-00001.parquet", rows[:5])
 
 
 def gpqa(folder: Path) -> None:

@@ -211,7 +211,7 @@ def test_a_puzzle_with_its_solution_hidden_says_where_it_is(tmp_path: Path) -> N
         "puzzle": "b",
         "solution": {"header": ["House", "Pet"], "rows": [["___"] * 2]},
     }
-    published.jsonl(tmp_path / "test.jsonl", [hidden])
+    published.jsonl(tmp_path / "grid_mode.jsonl", [hidden])
     with pytest.raises(DataError, match="ZebraLogicBench-private"):
         benchmark("zebralogic:ZEBRALOGIC").read(tmp_path)
 

@@ -37,40 +37,10 @@ _DEGREES = re.compile(
     r"\s*(?:\^\s*\{?\s*\\circ\s*\}?|°|\\degree|\\text\s*\{\s*degrees?\s*\}|degrees?)\s*"
 )
 _SHORT_UNITS = frozenset(
-    [
-        "cm",
-        "mm",
-        "km",
-        "nm",
-        "kg",
-        "mg",
-        "ml",
-        "dl",
-        "ft",
-        "in",
-        "yd",
-        "mi",
-        "lb",
-        "lbs",
-        "oz",
-        "hr",
-        "hrs",
-        "min",
-        "sec",
-        "mph",
-        "kph",
-        "hz",
-        "pa",
-        "kpa",
-        "km/h",
-        "m/s",
-        "cm/s",
-        "ft/s",
-        "km/hr",
-        "mi/h",
-        "am",
-        "pm",
-    ]
+    (  # noqa: SIM905
+        "cm mm km nm kg mg ml dl ft in yd mi lb lbs oz hr hrs min sec mph kph hz pa kpa km/h"
+        " m/s cm/s ft/s km/hr mi/h am pm"
+    ).split()
 )
 _UNIT_NAMES = {
     "centimeter": "cm",

@@ -9,136 +9,24 @@ or an initial, or a word in lower case follows an ellipsis or a number.
 import re
 
 _TITLES = frozenset(
-    [
-        "mr",
-        "mrs",
-        "ms",
-        "dr",
-        "prof",
-        "st",
-        "rev",
-        "gen",
-        "col",
-        "capt",
-        "lt",
-        "sgt",
-        "maj",
-        "hon",
-        "gov",
-        "sen",
-        "rep",
-        "fig",
-        "no",
-        "vs",
-    ]
+    (  # noqa: SIM905
+        "mr mrs ms dr prof st rev gen col capt lt sgt maj hon gov sen rep fig no vs"
+    ).split()
 )
 _ABBREVIATIONS = _TITLES | frozenset(
-    [
-        "sr",
-        "jr",
-        "etc",
-        "e.g",
-        "i.e",
-        "inc",
-        "ltd",
-        "co",
-        "corp",
-        "vol",
-        "jan",
-        "feb",
-        "aug",
-        "sept",
-        "sep",
-        "oct",
-        "nov",
-        "dec",
-        "u.s",
-        "u.k",
-        "u.n",
-        "a.m",
-        "p.m",
-        "ph.d",
-        "dept",
-        "approx",
-        "mt",
-        "ft",
-        "al",
-        "cf",
-        "ave",
-        "blvd",
-        "rd",
-    ]
+    (  # noqa: SIM905
+        "sr jr etc e.g i.e inc ltd co corp vol jan feb aug sept sep oct nov dec u.s u.k u.n"
+        " a.m p.m ph.d dept approx mt ft al cf ave blvd rd"
+    ).split()
 )
 # Words that are usually in lower case: in upper case they start a sentence, after anything.
 _STARTERS = frozenset(
-    [
-        "the",
-        "a",
-        "an",
-        "it",
-        "its",
-        "this",
-        "that",
-        "these",
-        "those",
-        "he",
-        "she",
-        "they",
-        "we",
-        "you",
-        "his",
-        "her",
-        "their",
-        "our",
-        "my",
-        "in",
-        "on",
-        "at",
-        "by",
-        "for",
-        "from",
-        "to",
-        "with",
-        "as",
-        "if",
-        "is",
-        "are",
-        "was",
-        "were",
-        "there",
-        "here",
-        "what",
-        "when",
-        "where",
-        "why",
-        "how",
-        "who",
-        "and",
-        "but",
-        "or",
-        "so",
-        "then",
-        "however",
-        "also",
-        "all",
-        "some",
-        "many",
-        "most",
-        "one",
-        "no",
-        "not",
-        "please",
-        "first",
-        "second",
-        "third",
-        "finally",
-        "while",
-        "after",
-        "before",
-        "because",
-        "since",
-        "although",
-    ]
+    (  # noqa: SIM905
+        "the a an it its this that these those he she they we you his her their our my in on"
+        " at by for from to with as if is are was were there here what when where why how who"
+        " and but or so then however also all some many most one no not please first second"
+        " third finally while after before because since although"
+    ).split()
 )
 _END = re.compile(
     r"(?P<word>[^\s.?!]*+(?:\.[^\W_][^\s.?!]*+)*+)(?P<mark>[.!?]++)[\"'”’)\]}*_]*+(?=\s+(?P<next>\S{1,40}))"

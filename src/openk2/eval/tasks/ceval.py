@@ -66,7 +66,7 @@ CEVAL_BASE = Benchmark(
     protocol=Protocol(metric="EM", asks="options", shots=SHOTS, temperature=0.0, max_tokens=1),
     source=Source(
         folder="ceval",
-        files=("*dev*", "*val*"),
+        files=("**/*dev*", "**/*val*"),
         obtain="download ceval/ceval-exam from the Hugging Face hub into ceval/",
         hub="ceval/ceval-exam",
     ),

@@ -27,7 +27,8 @@ def reference(record: Record) -> str:
 
 
 def read_samples(folder: Path) -> list[Sample]:
-    """Files `*test*` and `*train*`, fields question and answer."""
+    """Files `*test*` and `*train*`, fields question and answer; of the hub's folders only main."""
+    folder = folder / "main" if (folder / "main").is_dir() else folder
     train = [record for _, record in zip(range(SHOTS), read(folder, "*train*"), strict=False)]
     shots = "".join(base_question(shot.text("question"), shot.text("answer")) for shot in train)
     return [
@@ -50,7 +51,7 @@ GSM8K_BASE = Benchmark(
     ),
     source=Source(
         folder="gsm8k",
-        files=("*test*", "*train*"),
+        files=("**/*test*", "**/*train*"),
         obtain="download openai/gsm8k from the Hugging Face hub into gsm8k/",
         hub="openai/gsm8k",
     ),

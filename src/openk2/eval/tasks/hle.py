@@ -43,7 +43,7 @@ HLE = Benchmark(
     protocol=Protocol(metric="Acc", roles=("grader",)),
     source=Source(
         folder="hle",
-        files=("*test*",),
+        files=("**/*test*",),
         obtain="accept the terms of cais/hle on the Hugging Face hub, download it into hle/",
         hub="cais/hle",
         gated=True,

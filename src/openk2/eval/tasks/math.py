@@ -80,7 +80,7 @@ MATH_BASE = Benchmark(
     protocol=Protocol(metric="EM", asks="completion", shots=4, temperature=0.0, max_tokens=2048),
     source=Source(
         folder="math",
-        files=("*test*",),
+        files=("**/*test*",),
         obtain="download EleutherAI/hendrycks_math from the Hugging Face hub into math/",
         hub="EleutherAI/hendrycks_math",
     ),

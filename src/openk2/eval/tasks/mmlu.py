@@ -25,6 +25,8 @@ OPTIONS = 4
 def questions(folder: Path, split: str) -> dict[str, list[Record]]:
     """Subject -> its questions: files `<split>/<subject>_<split>.csv`, or the hub's with a field
     subject. Raises DataError."""
+    # The hub has every subject twice: in a folder of its own and in all/.
+    folder = folder / "all" if (folder / "all").is_dir() else folder
     found = defaultdict(list)
     for path in find(folder, f"{split}/*.csv", f"{split}-*", f"{split}.*"):
         for record in read_file(path):
@@ -107,7 +109,7 @@ MMLU = Benchmark(
     title="MMLU",
     paper="https://arxiv.org/abs/2009.03300",
     protocol=Protocol(metric="EM"),
-    source=source("*test*"),
+    source=source("**/*test*"),
     read=partial(read_samples, base=False),
     scorer=by_rule(choice_rule),
 )
@@ -116,7 +118,7 @@ MMLU_BASE = Benchmark(
     title="MMLU",
     paper="https://arxiv.org/abs/2009.03300",
     protocol=Protocol(metric="EM", asks="options", shots=SHOTS, temperature=0.0, max_tokens=1),
-    source=source("*test*", "*dev*"),
+    source=source("**/*test*", "**/*dev*"),
     read=partial(read_samples, base=True),
     scorer=by_rule(picked_rule),
 )

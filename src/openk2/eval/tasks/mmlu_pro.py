@@ -84,7 +84,7 @@ MMLU_PRO = Benchmark(
     title="MMLU-Pro",
     paper="https://arxiv.org/abs/2406.01574",
     protocol=Protocol(metric="EM"),
-    source=source("*test*"),
+    source=source("**/*test*"),
     read=partial(read_samples, base=False),
     scorer=by_rule(choice_rule),
 )
@@ -95,7 +95,7 @@ MMLU_PRO_BASE = Benchmark(
     protocol=Protocol(
         metric="EM", asks="completion", shots=SHOTS, temperature=0.0, max_tokens=2048
     ),
-    source=source("*test*", "*validation*"),
+    source=source("**/*test*", "**/*validation*"),
     read=partial(read_samples, base=True),
     scorer=by_rule(choice_rule),
 )

@@ -40,7 +40,7 @@ def read_samples(folder: Path) -> list[Sample]:
             target=aliases(record),
             metadata={"stop": ["\n"]},
         )
-        for record in read(folder, "*validation*")
+        for record in read(folder, "*rc.nocontext/validation*")
     ]
 
 

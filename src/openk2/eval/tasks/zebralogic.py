@@ -51,7 +51,7 @@ def asked(puzzle: str, solution: Houses) -> str:
 def read_samples(folder: Path) -> list[Sample]:
     """Fields id, size, puzzle, solution {header, rows}."""
     samples = []
-    for record in read(folder, "*test*", "*.jsonl"):
+    for record in read(folder, "grid_mode/*", "*grid_mode*"):
         solution = houses(record)
         samples.append(
             Sample(
