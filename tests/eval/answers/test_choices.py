@@ -39,6 +39,7 @@ RIGHT = [
     ("C", "综上所述，本题应选 C 项。"),
     ("C", "A、B都不对，所以选C"),
     ("C", "C选项正确"),
+    ("C", "其中正确的是C。"),
     ("C", "答案：Ｃ"),
     ("C", "<think>The answer is B.</think>\nAnswer: C"),
     ("C", "```\nAnswer: C\n```"),

@@ -44,7 +44,7 @@ _STATEMENTS = [
         rf"{_LETTER}{_AFTER}is\s(?:the|our|my)\s(?:(?:best|only|most)\s){{0,2}}"
         r"(?:correct|right|final|appropriate|accurate)?\s?(?:answer|choice|option)\b",
         # 答案是C; 故选C; C项正确
-        rf"(?:答案|正确选项|正确的选项|选项){_SHOULD}(?:是|为|选|选择|:|=)+(?:选项)?{_LETTER}",
+        rf"(?:答案|正确的?选项|选项|正确的){_SHOULD}(?:是|为|选|选择|:|=)+(?:选项)?{_LETTER}",
         rf"{_SO}\s?(?:,)?(?:答案)?{_SHOULD}选择?(?:答案|选项|项)?(?:是|为|:)?{_LETTER}",
         rf"{_LETTER}[)\s]{{0,3}}(?:项|选项)?是?正确(?!率)",
     )

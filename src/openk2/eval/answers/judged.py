@@ -87,9 +87,14 @@ def _short_fact(asked: Answered, _: str) -> str:
     )
 
 
+def shown(text: str) -> str:
+    """An answer as a judge sees it: without thinking, and unable to close the tag around it."""
+    return text.rpartition("</think>")[2].strip().replace("</", "< /")
+
+
 def first_line(text: str) -> str:
     """What a base model answers before it goes on with a question of its own."""
-    return text.strip().split("\n", 1)[0]
+    return shown(text).split("\n", 1)[0]
 
 
 def fact_verdict(reply: str, asked: Answered | None = None) -> float | None:
@@ -117,14 +122,14 @@ def criterion_verdict(reply: str, asked: Answered) -> float | None:
 FACT_JUDGE = Judge(prompt=_short_fact, verdict=fact_verdict, max_tokens=1024)
 EXAM_JUDGE = Judge(
     prompt=lambda asked, _: EXAM.format(
-        question=asked.metadata["question"], reference=asked.reference, answer=asked.text
+        question=asked.metadata["question"], reference=asked.reference, answer=shown(asked.text)
     ),
     verdict=exam_verdict,
     max_tokens=4096,
 )
 CRITERION_JUDGE = Judge(
     prompt=lambda asked, _: CRITERION.format(
-        question=asked.metadata["target_question"], answer=asked.text
+        question=asked.metadata["target_question"], answer=shown(asked.text)
     ),
     verdict=criterion_verdict,
 )

@@ -106,10 +106,12 @@ def by_judge(name: str, judge: Judge) -> Callable[[], Scorer]:
             if not asked.text.strip():
                 return scored(0.0, "", verdict="the answer is empty")
             prompt = judge.prompt(asked, state.input_text)
+            # Without `required` inspect takes the model under test, which would judge itself.
+            grader = get_model(role="grader", required=True)
             config = GenerateConfig(temperature=0.0, max_tokens=judge.max_tokens)
             reply = ""
             for _ in range(JUDGE_TRIES):
-                reply = (await get_model(role="grader").generate(prompt, config=config)).completion
+                reply = (await grader.generate(prompt, config=config)).completion
                 value = judge.verdict(reply, asked)
                 if value is not None:
                     return scored(value, asked.text, verdict=reply)
