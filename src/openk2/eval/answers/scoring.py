@@ -92,7 +92,7 @@ class Judge:
     max_tokens: of its reply.
     """
 
-    prompt: Callable[[Answered, str], str]
+    prompt: Callable[[Answered], str]
     verdict: Callable[[str, Answered], float | None]
     max_tokens: int = 2048
 
@@ -105,7 +105,7 @@ def by_judge(name: str, judge: Judge) -> Callable[[], Scorer]:
             asked = Answered(state.output.completion, list(target), state.metadata)
             if not asked.text.strip():
                 return scored(0.0, "", verdict="the answer is empty")
-            prompt = judge.prompt(asked, state.input_text)
+            prompt = judge.prompt(asked)
             # Without `required` inspect takes the model under test, which would judge itself.
             grader = get_model(role="grader", required=True)
             config = GenerateConfig(temperature=0.0, max_tokens=judge.max_tokens)
