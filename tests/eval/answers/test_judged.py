@@ -138,5 +138,5 @@ def test_without_a_grader_the_model_under_test_does_not_judge_itself() -> None:
         metadata={"question": "When?", "first_line_only": False},
         output=ModelOutput.from_content("m", "1945"),
     )
-    with pytest.raises(Exception, match="grader.*required"):
+    with pytest.raises(Exception, match=r"grader.*required"):
         asyncio.run(by_judge("a", FACT_JUDGE)()(state, Target("1945")))
