@@ -1,0 +1,121 @@
+"""Programs that read stdin and write stdout, and functions that return JSON: judged out here.
+
+The expected outputs never enter the sandbox, so there is nothing to tamper with.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from functools import partial
+from typing import Any
+
+from openk2.environments import Limits, Sandbox
+from openk2.eval.code.place import missing
+from openk2.eval.code.programs import LIMITS, NOT_COMPILED, run_program
+from openk2.eval.code.verdict import Verdict, reason_of
+
+
+@dataclass(frozen=True)
+class Case:
+    """One test: what goes in, what must come out."""
+
+    stdin: str
+    expected: str
+
+
+def run_cases(
+    sandbox: Sandbox,
+    language: str,
+    program: str,
+    cases: Sequence[Case],
+    *,
+    limits: Limits = LIMITS,
+) -> Verdict:
+    """Run `program` once for each case and compare its output; the first that fails ends it."""
+    lacking = missing(sandbox, language)
+    if lacking:
+        return Verdict(False, missing=lacking)
+    for number, case in enumerate(cases):
+        finished = run_program(
+            sandbox, language, program, stdin=case.stdin.encode(), limits=limits
+        )
+        if not finished.ok:
+            told = "not compiled: " if finished.exit_code == NOT_COMPILED else ""
+            return Verdict(False, f"test {number}: {told}{reason_of(finished)}")
+        if finished.cut or not same_output(finished.stdout.decode(errors="replace"), case.expected):
+            return Verdict(False, f"test {number}: wrong answer")
+    return Verdict(bool(cases), "" if cases else "no tests")
+
+
+def same_output(said: str, expected: str) -> bool:
+    """Equal line by line without outer spaces; numbers in a line may be written differently."""
+    said_lines, expected_lines = (
+        [line.strip() for line in text.strip().split("\n")] for text in (said, expected)
+    )
+    return len(said_lines) == len(expected_lines) and all(
+        map(_same_line, said_lines, expected_lines)
+    )
+
+
+def same_tokens(said: str, expected: str) -> bool:
+    """Equal apart from white space: the standard checker of DMOJ."""
+    return said.split() == expected.split()
+
+
+def _same_line(said: str, expected: str) -> bool:
+    if said == expected:
+        return True
+    try:
+        return list(map(Decimal, said.split())) == list(map(Decimal, expected.split()))
+    except InvalidOperation:
+        return False
+
+
+_CALLING = '''
+import json as _json, sys as _sys, os as _os
+_answers = _os.fdopen(_os.dup(1), "w")
+_os.dup2(_os.open(_os.devnull, _os.O_WRONLY), 1)
+_args = _json.load(_sys.stdin)
+_owner = globals().get("Solution")
+_function = getattr(_owner(), {name!r}) if _owner is not None else globals()[{name!r}]
+_answers.write(_json.dumps(_function(*_args)))
+_answers.flush()
+'''
+
+
+def run_calls(
+    sandbox: Sandbox,
+    program: str,
+    name: str,
+    calls: Sequence[tuple[list[Any], Any]],
+    *,
+    limits: Limits = LIMITS,
+) -> Verdict:
+    """Call `name`, a function or a method of class Solution, once for each (arguments, expected)."""
+    lacking = missing(sandbox, "python")
+    if lacking:
+        return Verdict(False, missing=lacking)
+    run = partial(run_program, sandbox, "python", program + _CALLING.format(name=name))
+    for number, (args, expected) in enumerate(calls):
+        finished = run(stdin=json.dumps(args).encode(), limits=limits)
+        if not finished.ok:
+            return Verdict(False, f"test {number}: {reason_of(finished)}")
+        if not _is_json(finished.stdout, expected):
+            return Verdict(False, f"test {number}: wrong answer")
+    return Verdict(bool(calls), "" if calls else "no tests")
+
+
+def _is_json(said: bytes, expected: Any) -> bool:
+    try:
+        value = json.loads(said)
+    except (ValueError, RecursionError):
+        return False
+    # In Python 1 == True; in the published judge too.
+    return bool(value == expected)
+
+
+def safe_name(name: str) -> bool:
+    """Whether a benchmark's function name is one."""
+    return re.fullmatch(r"[A-Za-z_]\w*", name) is not None

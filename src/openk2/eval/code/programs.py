@@ -1,0 +1,133 @@
+"""Programs in languages other than Python: the answer and its tests in one process.
+
+A run counts as passed if it ends well and its last line of output is a word drawn for this run,
+which stands after the tests. An early exit, a printed marker or a switched-off `assert` do not
+pass. An answer that knows this file and looks for the word in its own process can: no language here
+keeps a program from reading itself.
+"""
+
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from openk2.environments import LANGUAGES, Finished, Limits, Sandbox
+from openk2.eval.code.place import missing
+from openk2.eval.code.verdict import Verdict, reason_of
+
+LIMITS = Limits(seconds=15, memory_bytes=2 << 30, disk_bytes=128 << 20, processes=128)
+_COMPILING = Limits(seconds=60, memory_bytes=3 << 30, disk_bytes=128 << 20, processes=128)
+NOT_COMPILED = 111
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What a language's tests need so that an answer before them cannot switch them off.
+
+    before: put before the answer. between: put where the tests begin, at the file's top level.
+    say: statement that prints the word, `{}`.
+    """
+
+    say: str
+    before: str = ""
+    between: str = ""
+
+
+_GUARDS: Mapping[str, Guard] = {
+    # assert.h defines assert anew at each inclusion, by NDEBUG.
+    "cpp": Guard('std::puts("{}");', between="#undef NDEBUG\n#undef assert\n#include <assert.h>\n"),
+    "javascript": Guard(
+        'require("node:fs").writeSync(1, "{}\\n");',
+        before='Object.freeze(require("node:assert")); Object.freeze(require("node:fs"));\n',
+    ),
+    "typescript": Guard('require("fs").writeSync(1, "{}\\n");'),
+    "java": Guard('System.out.println("{}");'),
+    "csharp": Guard('Console.WriteLine("{}");'),
+    "php": Guard('fwrite(STDOUT, "{}\\n");'),
+    "bash": Guard("builtin printf '%s\\n' {}"),
+}
+
+
+def run_program(
+    sandbox: Sandbox,
+    language: str,
+    source: str,
+    *,
+    files: Mapping[str, bytes] | None = None,
+    stdin: bytes = b"",
+    limits: Limits = LIMITS,
+) -> Finished:
+    """Compile `source` if its language asks for it, and run it with `stdin`.
+
+    An exit code of `NOT_COMPILED` says that the compiler refused it. The source is deleted before a
+    compiled program runs.
+    """
+    known = LANGUAGES[language]
+    compiling = f"{_quoted(known.compile)} >&2 || exit {NOT_COMPILED}; rm -f {known.source}; "
+    script = (compiling if known.compile else "") + f"exec {_quoted(known.run)}"
+    bounds = limits
+    if known.compile:
+        bounds = Limits(
+            limits.seconds + known.seconds,
+            max(limits.memory_bytes, _COMPILING.memory_bytes),
+            limits.disk_bytes,
+            limits.processes,
+            limits.output_bytes,
+        )
+        script = script.replace("exec ", f"exec timeout -s KILL {limits.seconds:g} ")
+    return sandbox.run(
+        ["/bin/sh", "-c", script],
+        {**(files or {}), known.source: source.encode()},
+        limits=bounds,
+        stdin=stdin,
+    )
+
+
+def run_tests_after(
+    sandbox: Sandbox, language: str, program: str, tests: str, *, limits: Limits = LIMITS
+) -> Verdict:
+    """Run `program` followed by `tests`: MultiPL-E's way, where the two make one source file."""
+    lacking = missing(sandbox, language)
+    if lacking:
+        return Verdict(False, missing=lacking)
+    word = uuid.uuid4().hex
+    guard = _GUARDS[language]
+    source = guard.before + program + "\n" + _with_word(language, tests, guard, word)
+    finished = run_program(sandbox, language, source, limits=limits)
+    if finished.ok and finished.stdout.rstrip().split(b"\n")[-1] == word.encode():
+        return Verdict(True)
+    if finished.ok:
+        return Verdict(False, "the program ended before its tests did")
+    return Verdict(False, reason_of(finished))
+
+
+def _with_word(language: str, tests: str, guard: Guard, word: str) -> str:
+    say = guard.say.format(word)
+    if language in _ENDS:
+        tests = _ENDS[language](tests, say)
+    else:
+        tests = f"{tests}\n{say}\n"
+    # The tests close the function that the prompt opened; before that no directive may stand.
+    return re.sub(r"^\s*\}\n", lambda found: found[0] + guard.between, tests, count=1)
+
+
+def _in_last_function(tests: str, say: str, braces: int) -> str:
+    """`say` before the last `braces` closing braces: at the end of main."""
+    at = len(tests)
+    for _ in range(braces):
+        at = tests.rindex("}", 0, at)
+    return f"{tests[:at]}{say}\n{tests[at:]}"
+
+
+_ENDS: Mapping[str, Callable[[str, str], str]] = {
+    "cpp": lambda tests, say: _in_last_function(tests, say, 1),
+    "java": lambda tests, say: _in_last_function(tests, say, 2),
+    "csharp": lambda tests, say: _in_last_function(tests, say, 2),
+}
+
+
+def _quoted(command: tuple[str, ...]) -> str:
+    # `*` of a class path is Java's, not the shell's.
+    return " ".join(f"'{word}'" for word in command)
+
+
