@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from openk2.environments import LANGUAGES, Finished, Limits, Sandbox
+from openk2.eval.code.javatuples import javatuples
 from openk2.eval.code.place import missing
 from openk2.eval.code.verdict import Verdict, reason_of
 
@@ -93,7 +94,8 @@ def run_tests_after(
     word = uuid.uuid4().hex
     guard = _GUARDS[language]
     source = guard.before + program + "\n" + _with_word(language, tests, guard, word)
-    finished = run_program(sandbox, language, source, limits=limits)
+    files = javatuples() if "org.javatuples" in source else {}
+    finished = run_program(sandbox, language, source, files=files, limits=limits)
     if finished.ok and finished.stdout.rstrip().split(b"\n")[-1] == word.encode():
         return Verdict(True)
     if finished.ok:
