@@ -1,6 +1,6 @@
 """Hostile commands: none reads, writes, reaches, exhausts or outlives what it must not.
 
-Each runs in bubblewrap where the kernel lets it, and in the limited subprocess for what that claims.
+Each runs in bubblewrap where the kernel lets it, and in the limited subprocess for what it claims.
 """
 
 import os
@@ -85,7 +85,8 @@ def test_a_secret_outside_is_not_there(walls: Sandbox, tmp_path: Path) -> None:
         import os
         for place in {places!r}:
             try:
-                print("REACHED", place, os.listdir(place) if os.path.isdir(place) else open(place).read())
+                found = os.listdir(place) if os.path.isdir(place) else open(place).read()
+                print("REACHED", place, found)
             except OSError:
                 pass
         """
@@ -162,7 +163,8 @@ def test_the_network_is_not_reached(sandbox: Sandbox) -> None:
         command, files = python(
             f"""
             import socket
-            for family, address in ((2, ("127.0.0.1", {port})), (1, {abstract!r}), (2, ("1.1.1.1", 53))):
+            places = ((2, ("127.0.0.1", {port})), (1, {abstract!r}), (2, ("1.1.1.1", 53)))
+            for family, address in places:
                 try:
                     with socket.socket(family) as client:
                         client.settimeout(1)
@@ -332,8 +334,8 @@ def test_nothing_outlives_a_parent_that_is_killed(sandbox: Sandbox) -> None:
     marker = f"orphan-{uuid.uuid4().hex}"
     script = (
         "import sys; from openk2.environments import Limits, find_sandbox\n"
-        "find_sandbox(sys.argv[1]).run(['/bin/sh', '-c', '(setsid sleep 60 &) ; sleep 60; :', sys.argv[2]],"
-        " limits=Limits(seconds=60))"
+        "command = ['/bin/sh', '-c', '(setsid sleep 60 &) ; sleep 60; :', sys.argv[2]]\n"
+        "find_sandbox(sys.argv[1]).run(command, limits=Limits(seconds=60))"
     )
     parent = subprocess.Popen([sys.executable, "-c", script, sandbox.name, marker])
     try:

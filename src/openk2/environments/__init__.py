@@ -1,4 +1,4 @@
-"""Worlds that an agent or a model's code acts in. Here: sandboxes, and the languages inside them."""
+"""Worlds that an agent or a model's code acts in: sandboxes, and the languages inside them."""
 
 from openk2.environments.container import find_engine
 from openk2.environments.found import find_sandbox

@@ -74,7 +74,9 @@ def attend(
     Raises SandboxError if `argv` cannot be started.
     """
     process = _start(argv, env, pass_fds)
-    assert process.stdin and process.stdout and process.stderr
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
     out = _Output(process.stdout, limits.output_bytes)
     err = _Output(process.stderr, limits.output_bytes)
     feed = _Input(process.stdin, stdin)
@@ -141,7 +143,7 @@ def _start(
 
 
 def _drain(output: _Output) -> None:
-    # What the pipe holds, not what a survivor goes on writing: a pipe holds 64 KiB or, at most, 1 MiB.
+    # What the pipe holds, at most 1 MiB, not what a survivor goes on writing.
     for _ in range(32):
         if output.ended or not output.move():
             break

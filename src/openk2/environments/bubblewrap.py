@@ -151,7 +151,7 @@ def _limiting(limits: Limits) -> list[str]:
     blocks = max(1, limits.disk_bytes // 512)
     script = (
         f"ulimit -c 0; ulimit -n 512; ulimit -f {blocks}; ulimit -d {limits.memory_bytes // 1024};"
-        f" (ulimit -u 99) 2>/dev/null && ulimit -u {limits.processes} || ulimit -p {limits.processes};"
+        f" (ulimit -u 99) 2>/dev/null && option=-u || option=-p; ulimit $option {limits.processes};"
         ' exec "$@"'
     )
     return ["/bin/sh", "-c", script, "sh"]

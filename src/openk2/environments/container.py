@@ -1,4 +1,4 @@
-"""A container engine, docker or podman: one container for each run, without network or privileges."""
+"""A container engine, docker or podman: a container for each run, without network or privileges."""
 
 import contextlib
 import os

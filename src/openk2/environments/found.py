@@ -36,8 +36,8 @@ def find_sandbox(
         except SandboxError as error:
             reasons.append(str(error))
     raise SandboxError(
-        f"no sandbox for model-written code: {'; '.join(reasons)}; or accept that commands read the "
-        "host's files with --sandbox subprocess"
+        f"no sandbox for model-written code: {'; '.join(reasons)}; or accept that commands read "
+        "the host's files with --sandbox subprocess"
     )
 
 

@@ -32,6 +32,7 @@ class Language:
 _JVM = ("-Xmx512m", "-Xss64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
 _LISTED = (
     Language("python", "Python", "program.py", ("python3", "-I", "program.py")),
+    Language("pypy", "PyPy", "program.py", ("pypy3", "program.py")),
     Language("bash", "Bash", "program.sh", ("bash", "program.sh")),
     Language("javascript", "JavaScript", "program.js", ("node", "program.js")),
     Language(

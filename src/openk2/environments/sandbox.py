@@ -60,6 +60,10 @@ class Sandbox(Protocol):
         """As in `--sandbox`."""
         ...
 
+    def __hash__(self) -> int:
+        """Equal sandboxes behave alike: what was found out about one holds."""
+        ...
+
     @property
     def not_isolated(self) -> tuple[str, ...]:
         """What it does not keep from the command: one short line each."""

@@ -36,7 +36,8 @@ public final class {name}<{types}> {{
   public static <{types}> {name}<{types}> with({parameters}) {{ return new {name}<>({values}); }}
 {gets}  public List<Object> toList() {{ return Arrays.asList({values}); }}
   public boolean equals(Object other) {{
-    return other instanceof {name} && toList().equals((({name}<?{", ?" * (size - 1)}>) other).toList());
+    if (!(other instanceof {name})) return false;
+    return toList().equals((({name}<?{", ?" * (size - 1)}>) other).toList());
   }}
   public int hashCode() {{ return toList().hashCode(); }}
   public String toString() {{ return toList().toString(); }}

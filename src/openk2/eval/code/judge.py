@@ -76,7 +76,8 @@ class Worker:
     def send(self, message: Any) -> Any:
         """Send one message and read the answer. Raises what the code raised there."""
         stdin, stdout = self.process.stdin, self.process.stdout
-        assert stdin is not None and stdout is not None
+        assert stdin is not None
+        assert stdout is not None
         stdin.write(json.dumps(message).encode() + b"\n")
         stdin.flush()
         line = stdout.readline()
@@ -86,7 +87,8 @@ class Worker:
         if "error" in answer:
             kind = getattr(builtins, str(answer["error"]), None)
             known = isinstance(kind, type) and issubclass(kind, Exception)
-            raise (kind if known else RuntimeError)(answer["text"])
+            error: type[Exception] = kind if known else RuntimeError  # type: ignore[assignment]
+            raise error(answer["text"])
         return answer["value"]
 
     def ask(self, what: str, number: int, args: list[Any], kwargs: dict[str, Any]) -> Any:

@@ -5,7 +5,7 @@ The expected outputs never enter the sandbox, so there is nothing to tamper with
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import partial
@@ -32,21 +32,30 @@ def run_cases(
     cases: Sequence[Case],
     *,
     limits: Limits = LIMITS,
+    same: Callable[[str, str], bool] | None = None,
+    pypy: bool = False,
 ) -> Verdict:
-    """Run `program` once for each case and compare its output; the first that fails ends it."""
+    """Run `program` once for each case and compare its output; the first that fails ends it.
+
+    same: how outputs are compared, by default `same_output`. pypy: run Python with it where it is
+    found; the verdict's details say which ran.
+    """
     lacking = missing(sandbox, language)
     if lacking:
         return Verdict(False, missing=lacking)
+    language = (
+        "pypy" if pypy and language == "python" and not missing(sandbox, "pypy") else language
+    )
+    details = {"language": language}
     for number, case in enumerate(cases):
-        finished = run_program(
-            sandbox, language, program, stdin=case.stdin.encode(), limits=limits
-        )
+        finished = run_program(sandbox, language, program, stdin=case.stdin.encode(), limits=limits)
         if not finished.ok:
             told = "not compiled: " if finished.exit_code == NOT_COMPILED else ""
-            return Verdict(False, f"test {number}: {told}{reason_of(finished)}")
-        if finished.cut or not same_output(finished.stdout.decode(errors="replace"), case.expected):
-            return Verdict(False, f"test {number}: wrong answer")
-    return Verdict(bool(cases), "" if cases else "no tests")
+            return Verdict(False, f"test {number}: {told}{reason_of(finished)}", details=details)
+        said = finished.stdout.decode(errors="replace")
+        if finished.cut or not (same or same_output)(said, case.expected):
+            return Verdict(False, f"test {number}: wrong answer", details=details)
+    return Verdict(bool(cases), "" if cases else "no tests", details=details)
 
 
 def same_output(said: str, expected: str) -> bool:
@@ -73,7 +82,7 @@ def _same_line(said: str, expected: str) -> bool:
         return False
 
 
-_CALLING = '''
+_CALLING = """
 import json as _json, sys as _sys, os as _os
 _answers = _os.fdopen(_os.dup(1), "w")
 _os.dup2(_os.open(_os.devnull, _os.O_WRONLY), 1)
@@ -82,7 +91,7 @@ _owner = globals().get("Solution")
 _function = getattr(_owner(), {name!r}) if _owner is not None else globals()[{name!r}]
 _answers.write(_json.dumps(_function(*_args)))
 _answers.flush()
-'''
+"""
 
 
 def run_calls(
@@ -93,7 +102,7 @@ def run_calls(
     *,
     limits: Limits = LIMITS,
 ) -> Verdict:
-    """Call `name`, a function or a method of class Solution, once for each (arguments, expected)."""
+    """Call `name`, a function or a method of Solution, once for each (arguments, expected)."""
     lacking = missing(sandbox, "python")
     if lacking:
         return Verdict(False, missing=lacking)

@@ -105,12 +105,10 @@ def run_tests_after(
 
 def _with_word(language: str, tests: str, guard: Guard, word: str) -> str:
     say = guard.say.format(word)
-    if language in _ENDS:
-        tests = _ENDS[language](tests, say)
-    else:
-        tests = f"{tests}\n{say}\n"
+    ends = _ENDS.get(language, lambda tests, say: f"{tests}\n{say}\n")
     # The tests close the function that the prompt opened; before that no directive may stand.
-    return re.sub(r"^\s*\}\n", lambda found: found[0] + guard.between, tests, count=1)
+    between = lambda found: found[0] + guard.between  # noqa: E731
+    return re.sub(r"^\s*\}\n", between, ends(tests, say), count=1)
 
 
 def _in_last_function(tests: str, say: str, braces: int) -> str:
@@ -131,5 +129,3 @@ _ENDS: Mapping[str, Callable[[str, str], str]] = {
 def _quoted(command: tuple[str, ...]) -> str:
     # `*` of a class path is Java's, not the shell's.
     return " ".join(f"'{word}'" for word in command)
-
-

@@ -12,8 +12,8 @@ _SHOWN = 2000  # characters of a program's output in a score's explanation
 
 @dataclass(frozen=True)
 class Verdict:
-    """passed: whether every test did. reason: why not, in a line or some. missing: what the machine
-    lacks to tell, such as "php: not found"; then the answer counts neither as right nor as wrong."""
+    """passed: whether every test did. reason: why not. missing: what the machine lacks to tell,
+    such as "php: not found"; then the answer counts neither as right nor as wrong."""
 
     passed: bool
     reason: str = ""

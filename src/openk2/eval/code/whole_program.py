@@ -7,7 +7,9 @@ replaces the prompt's own; what closes the function, and a `main` for trying it 
 import re
 
 _CLASS = re.compile(r"(?:public\s+)?(?:static\s+)?class\s+Problem\s*\{")
-_MAIN = re.compile(r"(?:public\s+)?static\s+(?:async\s+)?(?:void|int|Task)\s+[Mm]ain\s*\([^)]*\)\s*\{")
+_MAIN = re.compile(
+    r"(?:public\s+)?static\s+(?:async\s+)?(?:void|int|Task)\s+[Mm]ain\s*\([^)]*\)\s*\{"
+)
 _CLOSING = re.compile(r"^\s*\}\n")
 
 

@@ -6,21 +6,33 @@ number of a handle. Nothing here calls a method that the value's own class defin
 
 import base64
 import builtins
-from collections.abc import Callable
 from typing import Any
 
-make_handle: Callable[[int], Any]
-number_of: Callable[[Any], int | None]
+_PARTS: tuple[tuple[str, Any], ...] = (
+    ("l", list),
+    ("t", tuple),
+    ("s", set),
+    ("z", frozenset),
+)
+_PLAIN: tuple[tuple[str, Any], ...] = (("i", int), ("f", float), ("u", str))
 
-_PARTS = (("l", list), ("t", tuple), ("s", set), ("z", frozenset))
+
+def make_handle(number: int) -> Any:
+    """The object of a handle's number; each process puts its own way here."""
+    raise NotImplementedError(number)
+
+
+def number_of(value: Any) -> int | None:
+    """The number of an object that crosses as a handle; None if it cannot cross."""
+    raise NotImplementedError(value)
 
 
 def encode(value: Any) -> Any:
     """A value as JSON: [tag, content]."""
-    kind = type(value)
+    kind: Any = type(value)
     if value is None or kind is bool:
         return ["j", value]
-    for tag, base in (("i", int), ("f", float), ("u", str)):
+    for tag, base in _PLAIN:
         if issubclass(kind, base):
             plain = base.__str__(value) if base is str else base.__repr__(value)
             return [tag, plain]
@@ -29,10 +41,13 @@ def encode(value: Any) -> Any:
     if issubclass(kind, bytes | bytearray):
         return ["b" if issubclass(kind, bytes) else "a", base64.b64encode(value).decode()]
     if issubclass(kind, dict):
-        return ["d", [[encode(key), encode(dict.__getitem__(value, key))] for key in dict.__iter__(value)]]
+        return [
+            "d",
+            [[encode(key), encode(dict.__getitem__(value, key))] for key in dict.__iter__(value)],
+        ]
     for tag, base in _PARTS:
         if issubclass(kind, base):
-            return [tag, [encode(part) for part in base.__iter__(value)]]  # type: ignore[attr-defined]
+            return [tag, [encode(part) for part in base.__iter__(value)]]
     if kind is type and getattr(builtins, value.__name__, None) is value:
         return ["y", value.__name__]
     if kind.__module__ == "numpy" and hasattr(kind, "tolist"):

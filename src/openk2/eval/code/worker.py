@@ -35,7 +35,8 @@ def _do(message: dict[str, Any]) -> list[Any]:
     elif what == "getattr":
         value = getattr(target, *args)
     elif what == "setattr":
-        value = setattr(target, *args)
+        setattr(target, *args)
+        value = None
     elif what == "list":
         value = list(target)
     elif what == "len":
@@ -44,7 +45,9 @@ def _do(message: dict[str, Any]) -> list[Any]:
         value = target[args[0]]
     else:
         value = bool(target == args[0])
-    changed = [wire.encode(arg) if isinstance(arg, list | dict | set) else ["j", None] for arg in args]
+    changed = [
+        wire.encode(arg) if isinstance(arg, list | dict | set) else ["j", None] for arg in args
+    ]
     return [wire.encode(value), changed]
 
 
