@@ -63,27 +63,6 @@ for fd in range(64):
         pass
 os._exit(0)
 """
-READ_PARENT = """
-import os, re
-found = []
-for pid in (os.getppid(), 1):
-    try:
-        with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb") as memory:
-            for line in maps:
-                low, high = (int(end, 16) for end in line.split()[0].split("-"))
-                if " rw" in line:
-                    memory.seek(low)
-                    found += re.findall(rb'[0-9a-f]{32}', memory.read(high - low))
-    except (OSError, OverflowError, ValueError):
-        pass
-    for word in found:
-        try:
-            os.write(os.open(f"/proc/{pid}/fd/1", os.O_WRONLY), word + b"\\n")
-            os._exit(0)
-        except OSError:
-            pass
-def f(x): return None if not found else 1 / 0
-"""
 KILL_JUDGE = "import os, signal\nos.kill(os.getppid(), signal.SIGTERM)\ndef f(x): return 4"
 SHADOWING = """
 import os
@@ -114,7 +93,6 @@ def f(x): return None
         EQUAL_STRING,
         PATCHED,
         FORGED,
-        READ_PARENT,
         KILL_JUDGE,
         SHADOWING,
         "f = lambda x: f",
@@ -174,3 +152,11 @@ def test_the_benchmarks_helpers_are_at_hand_but_do_not_answer() -> None:
     prelude = "def helper(x): return x + 1\ndef f(x): return 3\n"
     assert verdict("def f(x): return 2", "assert f(1) == helper(1)", prelude=prelude).passed
     assert not verdict("def f(x): return 3", "assert f(1) == helper(1)", prelude=prelude).passed
+
+
+@pytest.mark.parametrize("name", ["mem", "environ", "fd/0", "fd/1", "maps"])
+def test_the_process_with_the_tests_cannot_be_read(name: str) -> None:
+    solution = f"import os\ndef f(): return open(f'/proc/{{os.getppid()}}/{name}', 'rb').read(1)"
+    tests = "try:\n    f()\nexcept PermissionError:\n    pass\nelse:\n    raise AssertionError"
+    result = verdict(solution, tests)
+    assert result.passed, result.reason

@@ -104,11 +104,13 @@ def run_tests_after(
 
 
 def _with_word(language: str, tests: str, guard: Guard, word: str) -> str:
+    """`tests`, guarded, that print the word after their last line."""
     say = guard.say.format(word)
     ends = _ENDS.get(language, lambda tests, say: f"{tests}\n{say}\n")
-    # The tests close the function that the prompt opened; before that no directive may stand.
-    between = lambda found: found[0] + guard.between  # noqa: E731
-    return re.sub(r"^\s*\}\n", between, ends(tests, say), count=1)
+    # Tests may begin by closing the function that the prompt opened: no directive before that.
+    closing = re.match(r"\s*\}\n|", tests)
+    assert closing is not None
+    return closing[0] + guard.between + ends(tests[closing.end() :], say)
 
 
 def _in_last_function(tests: str, say: str, braces: int) -> str:

@@ -10,13 +10,25 @@ _CLASS = re.compile(r"(?:public\s+)?(?:static\s+)?class\s+Problem\s*\{")
 _MAIN = re.compile(
     r"(?:public\s+)?static\s+(?:async\s+)?(?:void|int|Task)\s+[Mm]ain\s*\([^)]*\)\s*\{"
 )
+# How a line opens the function: a body may call it, which does not make it a whole function.
+_SCRIPT = r"^(?:export\s+)?(?:async\s+)?(?:function\s*\*?\s*{name}\b|(?:const|let|var)\s+{name}\b)"
+_MEMBER = r"^\s*(?:(?:public|private|protected|static|final)\s+)+[^;={{}}()]*\b{name}\s*\("
+_OPENS = {
+    "cpp": r"^[A-Za-z_][\w:<>,*&\s\[\]]*[\s*&]{name}\s*\(",
+    "java": _MEMBER,
+    "csharp": _MEMBER,
+    "javascript": _SCRIPT,
+    "typescript": _SCRIPT,
+    "php": r"^function\s+&?{name}\s*\(",
+    "bash": r"^(?:{name}\s*\(\)|function\s+{name}\b)",
+}
 _CLOSING = re.compile(r"^\s*\}\n")
 
 
 def whole_program(language: str, prompt: str, answer: str, tests: str) -> tuple[str, str]:
     """(program, tests), which are to be joined in this order."""
-    name = function_name(prompt)
-    if not re.search(rf"(?<!\w){re.escape(name)}\s*\(", answer):
+    opens = _OPENS[language].format(name=re.escape(function_name(prompt)))
+    if not re.search(opens, answer, re.M):
         return prompt + answer, tests
     if language in ("java", "csharp"):
         return _in_class(prompt, answer), _CLOSING.sub("", tests, count=1)
