@@ -2,7 +2,7 @@
 
 from openk2.environments.container import find_engine
 from openk2.environments.found import find_sandbox
-from openk2.environments.languages import LANGUAGES, Language, find_languages
+from openk2.environments.languages import LANGUAGES, Language, find_commands, find_languages
 from openk2.environments.sandbox import HOME, Finished, Limits, Mount, Sandbox, SandboxError
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Mount",
     "Sandbox",
     "SandboxError",
+    "find_commands",
     "find_engine",
     "find_languages",
     "find_sandbox",

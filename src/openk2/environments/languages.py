@@ -1,6 +1,6 @@
 """The languages that a sandbox can run: found by asking it, never assumed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from openk2.environments.sandbox import Limits, Sandbox
@@ -72,12 +72,16 @@ _LISTED = (
 LANGUAGES: Mapping[str, Language] = {language.name: language for language in _LISTED}
 
 
+def find_commands(sandbox: Sandbox, commands: Iterable[str]) -> set[str]:
+    """Which of these programs `sandbox` has."""
+    script = 'for name in "$@"; do command -v "$name" > /dev/null && echo "$name"; done; true'
+    argv = ["/bin/sh", "-c", script, "sh", *sorted(set(commands))]
+    return set(sandbox.run(argv, limits=Limits(seconds=20)).stdout.decode(errors="replace").split())
+
+
 def find_languages(sandbox: Sandbox) -> dict[str, str]:
     """Language -> "" if `sandbox` runs it, otherwise what is missing, such as "php: not found"."""
-    commands = sorted({name for language in _LISTED for name in language.commands})
-    script = 'for name in "$@"; do command -v "$name" > /dev/null && echo "$name"; done; true'
-    finished = sandbox.run(["/bin/sh", "-c", script, "sh", *commands], limits=Limits(seconds=20))
-    found = set(finished.stdout.decode(errors="replace").split())
+    found = find_commands(sandbox, (name for language in _LISTED for name in language.commands))
     return {
         language.name: ", ".join(f"{c}: not found" for c in language.commands if c not in found)
         for language in _LISTED

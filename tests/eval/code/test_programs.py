@@ -46,8 +46,8 @@ RIGHT = [
     (
         "java",
         'import java.util.List;\npublic class Problem {\n  // } "\n  public static '
-        'Pair<Long, Long> twice(long x) { String s = "}"; return Other.make(x); }\n  public static void '
-        'main(String[] args) { System.out.println("{"); }\n}\nclass Other {\n'
+        'Pair<Long, Long> twice(long x) { String s = "}"; return Other.make(x); }\n  public '
+        'static void main(String[] args) { System.out.println("{"); }\n}\nclass Other {\n'
         "  static Pair<Long, Long> make(long x) { return Pair.with(x, x + x); }\n}",
     ),
     ("javascript", "    return x > 0 ? 2 + twice(x - 1) : 0;\n}"),

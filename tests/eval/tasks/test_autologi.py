@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from code_answers import judged, scorer_of
 
+from code_answers import judged, scorer_of
 from openk2.eval.tasks.autologi import AUTOLOGI, arrangement
 
 CHECK = """def inputs_check(inputs):
@@ -77,7 +77,7 @@ def test_the_puzzles_programs_decide(folder: Path) -> None:
     ("answer", "value"),
     [
         ("```\n{'a': true, 'b': [null, False]}\n```", {"a": True, "b": [None, False]}),
-        ("```json\n{\"a\": \"it's true // no\"}\n```", {"a": "it's true // no"}),
+        ('```json\n{"a": "it\'s true // no"}\n```', {"a": "it's true // no"}),
         ("x [1] y [[1, 2], (3, 4)] z", [[1, 2], (3, 4)]),
         ("```\narrangement = ['a=b']\n```", ["a=b"]),
     ],

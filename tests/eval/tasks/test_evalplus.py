@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from code_answers import judged, scorer_of
 
+from code_answers import judged, scorer_of
 from openk2.environments import SandboxError
 from openk2.eval.code.place import chosen_sandbox, has_numpy
 from openk2.eval.code.python_tests import run_python_tests

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from code_answers import judged, scorer_of
 
+from code_answers import judged, scorer_of
 from openk2.data import DataError
 from openk2.eval.tasks.livecodebench import (
     LIVECODEBENCH,

@@ -7,13 +7,15 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from code_answers import judged, scorer_of
 
+from code_answers import judged, scorer_of
 from openk2.data import DataError
 from openk2.eval.tasks.ojbench import OJBENCH, open_problem
 
-CASES = "test_cases:\n- {in: 1.in, out: 1.out, points: 50}\n- batched:\n  - {in: 2.in, out: 2.out}\n"
-CPP = "#include <iostream>\nint main() { long a, b; std::cin >> a >> b; std::cout << a + b << '\\n'; }"
+CASES = (
+    "test_cases:\n- {in: 1.in, out: 1.out, points: 50}\n- batched:\n  - {in: 2.in, out: 2.out}\n"
+)
+CPP = "#include <iostream>\nint main() { long a, b; std::cin >> a >> b; std::cout << a + b; }"
 PYTHON = "def main():\n    print(sum(map(int, input().split())))"
 
 

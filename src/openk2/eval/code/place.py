@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from inspect_ai.util import concurrency
 
-from openk2.environments import Limits, Mount, Sandbox, find_languages, find_sandbox
+from openk2.environments import Limits, Mount, Sandbox, find_commands, find_languages, find_sandbox
 
 Result = TypeVar("Result")
 PACKAGES = "/packages"  # where tests find numpy in bubblewrap
@@ -37,6 +37,12 @@ def chosen_sandbox() -> Sandbox:
 def missing(sandbox: Sandbox, language: str) -> str:
     """ "" if `sandbox` runs `language`, otherwise what it lacks."""
     return _languages(sandbox).get(language, f"{language}: not known here")
+
+
+@cache
+def missing_command(sandbox: Sandbox, command: str) -> str:
+    """ "" if `sandbox` has this program, otherwise that it is not found."""
+    return "" if find_commands(sandbox, (command,)) else f"{command}: not found"
 
 
 async def run_aside(work: Callable[[], Result]) -> Result:
