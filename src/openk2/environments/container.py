@@ -15,6 +15,7 @@ from openk2.environments.sandbox import HOME, Finished, Limits, check_file_name
 
 # Published by MultiPL-E's authors: it has all the languages of its rows.
 IMAGE = "ghcr.io/nuprl/multipl-e-evaluation"
+_START = 5.0  # seconds that the engine itself may take
 _KILLED = 137  # by the engine, when the memory limit is hit
 
 
@@ -48,7 +49,7 @@ class Container:
             _fill(Path(folder), files or {})
             finished = attend(
                 self.command_line(name, folder, command, limits),
-                limits=replace(limits, seconds=limits.seconds + 5),  # the engine's own start
+                limits=replace(limits, seconds=limits.seconds + _START),
                 stdin=stdin,
                 env=dict(os.environ),  # the engine's client, not the command, reads it
                 stop=lambda process: self._stop(process, name),

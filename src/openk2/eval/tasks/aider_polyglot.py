@@ -2,8 +2,9 @@
 
 Home: https://github.com/Aider-AI/polyglot-benchmark. Protocol: accuracy after two tries; the
 second sees what the tests printed (aider's pass rate 2). Chat, temperature 0.6, 8,192 tokens a try.
-Prompt: the exercise's instructions and solution files, and the request for whole files; the wording
-is ours, and the benchmark's own harness also offers edit formats. Extraction: a fenced block for each
+
+Prompt: the exercise's instructions and solution files, and the request for whole files. The wording
+is ours; the benchmark's own harness also offers edit formats. Extraction: a fenced block for each
 file, after a line with its name. Metric: the exercise's tests pass, with every skipped test
 switched on. A language whose compiler or test runner is not found is unscored, never wrong.
 """
