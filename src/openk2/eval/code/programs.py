@@ -106,11 +106,10 @@ def run_tests_after(
 def _with_word(language: str, tests: str, guard: Guard, word: str) -> str:
     """`tests`, guarded, that print the word after their last line."""
     say = guard.say.format(word)
-    ends = _ENDS.get(language, lambda tests, say: f"{tests}\n{say}\n")
     # Tests may begin by closing the function that the prompt opened: no directive before that.
     closing = re.match(r"\s*\}\n|", tests)
     assert closing is not None
-    return closing[0] + guard.between + ends(tests[closing.end() :], say)
+    return closing[0] + guard.between + _ENDS[language](tests[closing.end() :], say)
 
 
 def _in_last_function(tests: str, say: str, braces: int) -> str:
@@ -121,7 +120,12 @@ def _in_last_function(tests: str, say: str, braces: int) -> str:
     return f"{tests[:at]}{say}\n{tests[at:]}"
 
 
+def _at_the_end(tests: str, say: str) -> str:
+    return f"{tests}\n{say}\n"
+
+
 _ENDS: Mapping[str, Callable[[str, str], str]] = {
+    **dict.fromkeys(("javascript", "typescript", "php", "bash"), _at_the_end),
     "cpp": lambda tests, say: _in_last_function(tests, say, 1),
     "java": lambda tests, say: _in_last_function(tests, say, 2),
     "csharp": lambda tests, say: _in_last_function(tests, say, 2),

@@ -48,8 +48,8 @@ def encode(value: Any) -> Any:
     for tag, base in _PARTS:
         if issubclass(kind, base):
             return [tag, [encode(part) for part in base.__iter__(value)]]
-    if kind is type and getattr(builtins, value.__name__, None) is value:
-        return ["y", value.__name__]
+    if kind is type and vars(builtins).get(type.__getattribute__(value, "__name__")) is value:
+        return ["y", type.__getattribute__(value, "__name__")]
     if kind.__module__ == "numpy" and hasattr(kind, "tolist"):
         return encode(value.tolist())
     number = number_of(value)
