@@ -192,6 +192,21 @@ def test_the_network_is_not_reached(sandbox: Sandbox) -> None:
         assert finished.stdout == b"end\n", finished
 
 
+def test_no_user_namespace_is_made_inside() -> None:
+    sandbox = found("bubblewrap")
+    version = subprocess.run(["bwrap", "--version"], capture_output=True, text=True).stdout
+    if tuple(map(int, version.split()[-1].split(".")[:2])) < (0, 8):
+        pytest.skip(f"{version.strip()} cannot forbid them")
+    command, files = python(
+        """
+        import ctypes, os
+        CLONE_NEWUSER = 0x10000000
+        print(ctypes.CDLL(None).unshare(CLONE_NEWUSER))
+        """
+    )
+    assert sandbox.run(command, files, limits=LIMITS).stdout == b"-1\n"
+
+
 def test_a_fork_bomb_ends(bounded: Sandbox) -> None:
     marker = f"bomb-{uuid.uuid4().hex}"
     command, files = python(

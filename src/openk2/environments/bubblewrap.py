@@ -6,8 +6,10 @@ home, no /tmp, no repository, no environment variable, no interface but an uncon
 
 import os
 import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 from openk2.environments.attended import attend
@@ -97,6 +99,8 @@ class Bubblewrap:
 
     def _file_system(self, limits: Limits) -> list[str]:
         argv = ["--unshare-all", "--unshare-user", "--die-with-parent", "--new-session"]
+        if _disables_namespaces(self.program):
+            argv.append("--disable-userns")
         argv += ["--cap-drop", "ALL", "--uid", "1000", "--gid", "1000", "--hostname", "box"]
         argv += ["--ro-bind", "/usr", "/usr"]
         for name in ("/bin", "/sbin", "/lib", "/lib32", "/lib64"):
@@ -115,6 +119,16 @@ class Bubblewrap:
         argv += ["--dir", f"{HOME}/.tmp", "--symlink", f"{HOME}/.tmp", "/tmp"]
         argv += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", HOME]
         return argv
+
+
+@cache
+def _disables_namespaces(program: str) -> bool:
+    """Whether bwrap (0.8) can forbid further user namespaces, where kernels have had holes."""
+    try:
+        told = subprocess.run([program, "--help"], capture_output=True, timeout=10)
+    except OSError:
+        return False
+    return b"--disable-userns" in told.stdout + told.stderr
 
 
 def environment() -> dict[str, str]:
@@ -137,7 +151,7 @@ def _content(files: Mapping[str, bytes], descriptors: list[int]) -> list[str]:
     """Hand `files` over in memory: no folder of the host is shared for them."""
     argv = []
     for name, data in files.items():
-        descriptor = os.memfd_create("openk2", 0)
+        descriptor = os.memfd_create("openk2")
         descriptors.append(descriptor)
         with os.fdopen(os.dup(descriptor), "wb") as file:
             file.write(data)

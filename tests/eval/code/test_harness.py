@@ -10,7 +10,7 @@ import pytest
 from inspect_ai.model import ModelOutput
 
 from openk2.eval.code import harness
-from openk2.eval.code.best_of_n import best_of, mark_in
+from openk2.eval.code.best_of_n import best_of, choose_predictions, mark_in
 from openk2.eval.code.harness import HARNESSES, Asked, HarnessError, refusal, run_harness
 from openk2.eval.tasks import swebench, terminalbench
 
@@ -49,6 +49,11 @@ def test_the_commands_of_the_harnesses(tmp_path: Path) -> None:
     assert asked.environment["OPENAI_API_BASE"] == "http://x/v1"
     with pytest.raises(HarnessError, match=r"all_preds\.jsonl"):
         HARNESSES["swebench-agentless"].commands(asked)
+    with pytest.raises(HarnessError, match="choose_predictions"):
+        HARNESSES["swebench-best-of-n"].commands(asked)
+    handed = Asked("k2", "http://x/v1", tmp_path, predictions=tmp_path / "best.json")
+    (judge,) = HARNESSES["swebench-best-of-n"].commands(handed)
+    assert judge[judge.index("--predictions_path") + 1] == str(tmp_path / "best.json")
 
 
 def test_a_harness_is_run_and_its_report_read(
@@ -118,3 +123,19 @@ def test_the_best_patch_by_the_scoring_model_is_taken() -> None:
 )
 def test_a_mark_in_a_text(text: str, mark: int) -> None:
     assert mark_in(text) == mark
+
+
+def test_the_best_attempt_of_each_problem_is_written(tmp_path: Path) -> None:
+    scoring: Any = Scoring({"good": "Score: 90", "bad": "Score: 10"})
+    for number, patches in enumerate(({"a": "bad", "b": "good"}, {"a": "good"})):
+        entries = {name: {"model_patch": patch} for name, patch in patches.items()}
+        (tmp_path / f"{number}.json").write_text(json.dumps(entries))
+    attempts, chosen = [tmp_path / "0.json", tmp_path / "1.json"], tmp_path / "best.json"
+    asyncio.run(choose_predictions(scoring, {"a": "x", "b": "y"}, attempts, chosen))
+    best = json.loads(chosen.read_text())
+    assert {name: entry["model_patch"] for name, entry in best.items()} == {
+        "a": "good",
+        "b": "good",
+    }
+    with pytest.raises(ValueError, match="no issue"):
+        asyncio.run(choose_predictions(scoring, {"a": "x"}, attempts, chosen))

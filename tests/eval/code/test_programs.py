@@ -8,7 +8,8 @@ from openk2.eval.code.programs import run_tests_after
 from openk2.eval.code.verdict import Verdict
 from openk2.eval.code.whole_program import function_name, whole_program
 
-CPP = "#include<assert.h>\n#include<bits/stdc++.h>\n// Twice x.\nlong twice(long x) {\n"
+# Not bits/stdc++.h, which the published prompts include: it takes seconds to compile.
+CPP = "#include<assert.h>\n#include<cstdio>\n#include<cstdlib>\n// Twice x.\nlong twice(long x) {\n"
 CPP_TESTS = "}\nint main() {\n    auto candidate = twice;\n    assert(candidate((2)) == (4));\n}\n"
 JAVA = (
     "import java.util.*;\nimport org.javatuples.*;\nclass Problem {\n    // Twice x.\n"
@@ -39,7 +40,7 @@ RIGHT = [
     ("cpp", "long twice(long x) {\n    return x + x;\n}"),
     (
         "cpp",
-        "#include <iostream>\nlong twice(long x) { return x + x; }\nint main() { std::cout << 1; }",
+        '#include <string>\nlong twice(long x) { return x + x; }\nint main() { puts("4"); }',
     ),
     ("java", "        return Pair.with(x, 2 * x);\n"),
     ("java", "public static Pair<Long, Long> twice(long x) { return new Pair<>(x, 2 * x); }"),

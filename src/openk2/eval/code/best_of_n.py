@@ -5,8 +5,10 @@ nor the model is published. Here a model of the role "scoring" marks each differ
 100 by itself; the first of the best is taken.
 """
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from inspect_ai.model import GenerateConfig, Model
 
@@ -44,6 +46,25 @@ async def best_of(scoring: Model, issue: str, patches: Sequence[str]) -> int:
     best = max(values)
     # Without any mark, still rather a patch than none.
     return next((i for i, patch in enumerate(patches) if values[i] == best and patch.strip()), 0)
+
+
+async def choose_predictions(
+    scoring: Model, issues: Mapping[str, str], attempts: Sequence[Path], chosen: Path
+) -> None:
+    """Write the best of several files of predictions, problem by problem, to `chosen`.
+
+    issues: instance id -> the issue's text. attempts: files as mini-swe-agent and SWE-bench have
+    them, {instance id: {"model_patch": ...}}. Raises ValueError if a problem's issue is missing.
+    """
+    runs = [json.loads(path.read_text(encoding="utf-8")) for path in attempts]
+    best = {}
+    for name in sorted({name for run in runs for name in run}):
+        if name not in issues:
+            raise ValueError(f"{name} has patches and no issue; give SWE-bench's file of problems")
+        made = [run[name] for run in runs if name in run]
+        patches = [str(entry.get("model_patch") or "") for entry in made]
+        best[name] = made[await best_of(scoring, issues[name], patches)]
+    chosen.write_text(json.dumps(best), encoding="utf-8")
 
 
 def mark_in(text: str) -> int:

@@ -108,15 +108,12 @@ def swebench(subset: str, dataset: str, total: int) -> Callable[[Asked], list[li
     return commands
 
 
-def agentless(dataset: str) -> Callable[[Asked], list[list[str]]]:
-    """The command that judges patches; Agentless makes them in steps of its own."""
+def judged_only(dataset: str, remedy: str) -> Callable[[Asked], list[list[str]]]:
+    """The command that judges patches; they are made before, as `remedy` says."""
 
     def commands(asked: Asked) -> list[list[str]]:
         if asked.predictions is None:
-            raise HarnessError(
-                "Agentless makes its patches itself: run it with --max_tokens 16384 and hand its "
-                "all_preds.jsonl over as predictions"
-            )
+            raise HarnessError(remedy)
         return [_evaluate(dataset, str(asked.predictions.resolve()), asked)]
 
     return commands
@@ -155,7 +152,11 @@ HARNESSES: Mapping[str, Harness] = {
         "SWE-bench",
         ("swebench.harness",),
         "pip install swebench; patches from github.com/OpenAutoCoder/Agentless",
-        agentless("SWE-bench/SWE-bench_Verified"),
+        judged_only(
+            "SWE-bench/SWE-bench_Verified",
+            "Agentless makes its patches itself: run it with --max_tokens 16384 and hand its "
+            "all_preds.jsonl over as predictions",
+        ),
         resolved_share,
         "16,384 tokens of output, one patch, no test run",
     ),
@@ -169,11 +170,15 @@ HARNESSES: Mapping[str, Harness] = {
     ),
     "swebench-best-of-n": Harness(
         "SWE-bench",
-        ("swebench.harness", "mini-extra"),
+        ("swebench.harness",),
         _SWEBENCH,
-        swebench("verified", "SWE-bench/SWE-bench_Verified", 500),
+        judged_only(
+            "SWE-bench/SWE-bench_Verified",
+            "run swebench-agentic N times, choose with best_of_n.choose_predictions and hand the "
+            "chosen file over as predictions",
+        ),
         resolved_share,
-        "attempts of the agentic row; best_of_n.py chooses what is handed over as predictions",
+        "N and the scoring model are not published",
     ),
     "swebench-multilingual": Harness(
         "SWE-bench",

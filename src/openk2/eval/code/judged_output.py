@@ -13,7 +13,7 @@ from typing import Any
 
 from openk2.environments import Limits, Sandbox
 from openk2.eval.code.place import missing
-from openk2.eval.code.programs import LIMITS, NOT_COMPILED, run_program
+from openk2.eval.code.programs import LIMITS, compile_cpp, run_compiled, run_program
 from openk2.eval.code.verdict import Verdict, reason_of
 
 
@@ -47,11 +47,17 @@ def run_cases(
         "pypy" if pypy and language == "python" and not missing(sandbox, "pypy") else language
     )
     details = {"language": language}
+    compiled = compile_cpp(sandbox, program) if language == "cpp" else None
+    if compiled is not None and not compiled.ok:
+        return Verdict(False, f"not compiled: {reason_of(compiled)}", details=details)
     for number, case in enumerate(cases):
-        finished = run_program(sandbox, language, program, stdin=case.stdin.encode(), limits=limits)
+        given = case.stdin.encode()
+        if compiled is not None:
+            finished = run_compiled(sandbox, compiled.stdout, stdin=given, limits=limits)
+        else:
+            finished = run_program(sandbox, language, program, stdin=given, limits=limits)
         if not finished.ok:
-            told = "not compiled: " if finished.exit_code == NOT_COMPILED else ""
-            return Verdict(False, f"test {number}: {told}{reason_of(finished)}", details=details)
+            return Verdict(False, f"test {number}: {reason_of(finished)}", details=details)
         said = finished.stdout.decode(errors="replace")
         if finished.cut or not (same or same_output)(said, case.expected):
             return Verdict(False, f"test {number}: wrong answer", details=details)

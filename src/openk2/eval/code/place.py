@@ -12,7 +12,15 @@ from typing import TypeVar
 
 from inspect_ai.util import concurrency
 
-from openk2.environments import Limits, Mount, Sandbox, find_commands, find_languages, find_sandbox
+from openk2.environments import (
+    Limits,
+    Mount,
+    Sandbox,
+    SandboxError,
+    find_commands,
+    find_languages,
+    find_sandbox,
+)
 
 Result = TypeVar("Result")
 PACKAGES = "/packages"  # where tests find numpy in bubblewrap
@@ -31,7 +39,11 @@ def use_sandbox(name: str | None) -> Iterator[None]:
 
 def chosen_sandbox() -> Sandbox:
     """The sandbox for this evaluation. Raises SandboxError, in one line, if there is none."""
-    return find_sandbox(_chosen.get(), mounts=_numpy())
+    try:
+        return find_sandbox(_chosen.get(), mounts=_numpy())
+    except SandboxError:
+        # Root's own packages may lie where nobody, as whom commands run, may not look.
+        return find_sandbox(_chosen.get())
 
 
 def missing(sandbox: Sandbox, language: str) -> str:

@@ -9,7 +9,7 @@ keeps a program from reading itself.
 import re
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from openk2.environments import LANGUAGES, Finished, Limits, Sandbox
 from openk2.eval.code.javatuples import javatuples
@@ -25,13 +25,14 @@ NOT_COMPILED = 111
 class Guard:
     """What a language's tests need so that an answer before them cannot switch them off.
 
-    before: put before the answer. between: put where the tests begin, at the file's top level.
-    say: statement that prints the word, `{}`.
+    before: put before the answer. between: put where the tests begin, outside functions. say:
+    statement that prints the word, `{}`. instead: what tests call, and what they call instead.
     """
 
     say: str
     before: str = ""
     between: str = ""
+    instead: tuple[str, str] = ("", "")
 
 
 _GUARDS: Mapping[str, Guard] = {
@@ -43,7 +44,12 @@ _GUARDS: Mapping[str, Guard] = {
     ),
     "typescript": Guard('require("fs").writeSync(1, "{}\\n");'),
     "java": Guard('System.out.println("{}");'),
-    "csharp": Guard('Console.WriteLine("{}");'),
+    # Without a listener a failed Debug.Assert says nothing and goes on.
+    "csharp": Guard(
+        'Console.WriteLine("{}");',
+        between="    static void MustHold(bool holds) { if (!holds) Environment.Exit(1); }\n",
+        instead=("Debug.Assert(", "MustHold("),
+    ),
     "php": Guard('fwrite(STDOUT, "{}\\n");'),
     "bash": Guard("builtin printf '%s\\n' {}"),
 }
@@ -68,12 +74,10 @@ def run_program(
     script = (compiling if known.compile else "") + f"exec {_quoted(known.run)}"
     bounds = limits
     if known.compile:
-        bounds = Limits(
-            limits.seconds + known.seconds,
-            max(limits.memory_bytes, _COMPILING.memory_bytes),
-            limits.disk_bytes,
-            limits.processes,
-            limits.output_bytes,
+        bounds = replace(
+            limits,
+            seconds=limits.seconds + known.seconds,
+            memory_bytes=max(limits.memory_bytes, _COMPILING.memory_bytes),
         )
         script = script.replace("exec ", f"exec timeout -s KILL {limits.seconds:g} ")
     return sandbox.run(
@@ -82,6 +86,24 @@ def run_program(
         limits=bounds,
         stdin=stdin,
     )
+
+
+def compile_cpp(sandbox: Sandbox, source: str) -> Finished:
+    """Compile C++ with -O2, as contest judges do; stdout is the program if the exit code is 0.
+
+    For a program that runs many times: `run_compiled` takes it from here.
+    """
+    known = LANGUAGES["cpp"]
+    compiling = _quoted((*known.compile, "-O2"))
+    limits = replace(_COMPILING, output_bytes=_COMPILING.disk_bytes)
+    script = f"{compiling} >&2 || exit {NOT_COMPILED}; cat program"
+    return sandbox.run(["/bin/sh", "-c", script], {known.source: source.encode()}, limits=limits)
+
+
+def run_compiled(sandbox: Sandbox, program: bytes, *, stdin: bytes, limits: Limits) -> Finished:
+    """Run what `compile_cpp` made."""
+    script = "chmod u+x program && exec ./program"
+    return sandbox.run(["/bin/sh", "-c", script], {"program": program}, limits=limits, stdin=stdin)
 
 
 def run_tests_after(
@@ -106,6 +128,7 @@ def run_tests_after(
 def _with_word(language: str, tests: str, guard: Guard, word: str) -> str:
     """`tests`, guarded, that print the word after their last line."""
     say = guard.say.format(word)
+    tests = tests.replace(*guard.instead) if guard.instead[0] else tests
     # Tests may begin by closing the function that the prompt opened: no directive before that.
     closing = re.match(r"\s*\}\n|", tests)
     assert closing is not None
