@@ -23,12 +23,12 @@ sys.path.insert(0, str(REPOSITORY / "tests"))
 from inspect_ai.dataset import Sample  # noqa: E402
 
 from code_references import REFERENCES, bash_records, python_mutants  # noqa: E402
+from openk2.eval.code.judgement import Judgement  # noqa: E402
 from openk2.eval.code.place import chosen_sandbox, missing  # noqa: E402
 from openk2.eval.code.python_tests import run_python_tests  # noqa: E402
-from openk2.eval.code.verdict import Verdict  # noqa: E402
 from openk2.eval.tasks import multipl_e  # noqa: E402
 
-Judged = Iterable[tuple[str, Callable[[], Verdict]]]
+Judged = Iterable[tuple[str, Callable[[], Judgement]]]
 
 
 def report(title: str, should_pass: bool, judged: Judged) -> bool:
@@ -55,7 +55,7 @@ def humaneval(samples: list[Sample]) -> bool:
     python = [s.metadata | {"id": s.id, "body": s.target} for s in samples if s.metadata]
     python = [row for row in python if row["group"] == "python"]
 
-    def judge(row: dict, code: str) -> Callable[[], Verdict]:
+    def judge(row: dict, code: str) -> Callable[[], Judgement]:
         return lambda: multipl_e.judge(sandbox, row, code)
 
     good = report(
@@ -101,12 +101,12 @@ def mbpp(path: Path) -> bool:
     sandbox = chosen_sandbox()
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
-    def judge(row: dict, code: str) -> Callable[[], Verdict]:
+    def judge(row: dict, code: str) -> Callable[[], Judgement]:
         names = [node.name for node in ast.parse(row["code"]).body if hasattr(node, "name")]
         # Its tests use modules that its solutions import.
         imports = re.findall(r"^(?:import|from) .*$", row["code"], re.M)
-        prelude = "\n".join([*imports, row["test_setup_code"]])
-        tests = "\n".join(row["test_list"])
+        prelude = "\n".join(imports)
+        tests = "\n".join([row["test_setup_code"], *row["test_list"]])
         return lambda: run_python_tests(
             sandbox, solution=code, tests=tests, names=names, prelude=prelude
         )

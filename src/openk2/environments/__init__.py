@@ -2,16 +2,21 @@
 
 from openk2.environments.container import find_engine
 from openk2.environments.found import find_sandbox
-from openk2.environments.languages import LANGUAGES, Language, find_commands, find_languages
+from openk2.environments.languages import (
+    LANGUAGES,
+    ProgrammingLanguage,
+    find_commands,
+    find_languages,
+)
 from openk2.environments.sandbox import HOME, Finished, Limits, Mount, Sandbox, SandboxError
 
 __all__ = [
     "HOME",
     "LANGUAGES",
     "Finished",
-    "Language",
     "Limits",
     "Mount",
+    "ProgrammingLanguage",
     "Sandbox",
     "SandboxError",
     "find_commands",

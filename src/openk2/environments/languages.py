@@ -7,7 +7,7 @@ from openk2.environments.sandbox import Limits, Sandbox
 
 
 @dataclass(frozen=True)
-class Language:
+class ProgrammingLanguage:
     """A language by its short name.
 
     source: file that its program is written to. compile: command that makes it runnable, if any;
@@ -31,45 +31,45 @@ class Language:
 
 _JVM = ("-Xmx512m", "-Xss64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
 _LISTED = (
-    Language("python", "Python", "program.py", ("python3", "-I", "program.py")),
-    Language("pypy", "PyPy", "program.py", ("pypy3", "program.py")),
-    Language("bash", "Bash", "program.sh", ("bash", "program.sh")),
-    Language("javascript", "JavaScript", "program.js", ("node", "program.js")),
-    Language(
+    ProgrammingLanguage("python", "Python", "program.py", ("python3", "-I", "program.py")),
+    ProgrammingLanguage("pypy", "PyPy", "program.py", ("pypy3", "program.py")),
+    ProgrammingLanguage("bash", "Bash", "program.sh", ("bash", "program.sh")),
+    ProgrammingLanguage("javascript", "JavaScript", "program.js", ("node", "program.js")),
+    ProgrammingLanguage(
         "typescript",
         "TypeScript",
         "program.ts",
         ("node", "program.js"),
         ("tsc", "--target", "es2020", "--module", "commonjs", "--types", "", "program.ts"),
     ),
-    Language(
+    ProgrammingLanguage(
         "cpp",
         "C++",
         "program.cpp",
         ("./program",),
         ("g++", "-std=c++17", "-UNDEBUG", "-O1", "-o", "program", "program.cpp"),
     ),
-    Language(
+    ProgrammingLanguage(
         "java",
         "Java",
         "Problem.java",
         ("java", *_JVM, "-ea", "-cp", ".:*", "Problem"),
         ("javac", *(f"-J{option}" for option in _JVM), "-nowarn", "-cp", ".:*", "Problem.java"),
     ),
-    Language("php", "PHP", "program.php", ("php", "program.php")),
-    Language(
+    ProgrammingLanguage("php", "PHP", "program.php", ("php", "program.php")),
+    ProgrammingLanguage(
         "csharp",
         "C#",
         "program.cs",
         ("mono", "program.exe"),
         ("mcs", "-d:DEBUG", "-r:System.Numerics.dll", "-out:program.exe", "program.cs"),
     ),
-    Language("go", "Go", "program_test.go", ("go", "test", "program_test.go")),
-    Language(
+    ProgrammingLanguage("go", "Go", "program_test.go", ("go", "test", "program_test.go")),
+    ProgrammingLanguage(
         "rust", "Rust", "program.rs", ("./program",), ("rustc", "-o", "program", "program.rs")
     ),
 )
-LANGUAGES: Mapping[str, Language] = {language.name: language for language in _LISTED}
+LANGUAGES: Mapping[str, ProgrammingLanguage] = {language.name: language for language in _LISTED}
 
 
 def find_commands(sandbox: Sandbox, commands: Iterable[str]) -> set[str]:
@@ -80,7 +80,7 @@ def find_commands(sandbox: Sandbox, commands: Iterable[str]) -> set[str]:
 
 
 def find_languages(sandbox: Sandbox) -> dict[str, str]:
-    """Language -> "" if `sandbox` runs it, otherwise what is missing, such as "php: not found"."""
+    """A language's name -> "" if `sandbox` runs it, else what is missing: "php: not found"."""
     found = find_commands(sandbox, (name for language in _LISTED for name in language.commands))
     return {
         language.name: ", ".join(f"{c}: not found" for c in language.commands if c not in found)

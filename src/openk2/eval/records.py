@@ -44,9 +44,14 @@ class Record(dict[str, Any]):
 
 
 def find(folder: Path, *patterns: str) -> list[Path]:
-    """Files of a readable format at any depth, sorted by path. Raises DataError if there are none."""
+    """Files of a readable format at any depth, sorted by path. Raises DataError for none."""
     found = {path for pattern in patterns for path in folder.rglob(pattern)}
-    files = sorted(path for path in found if path.suffix in SUFFIXES and path.is_file())
+    files = sorted(
+        path
+        for path in found
+        # The hub keeps descriptions of a data set beside it.
+        if path.suffix in SUFFIXES and path.is_file() and not path.name.startswith("dataset_info")
+    )
     if not files:
         raise DataError(f"{folder}: no file matches {' or '.join(patterns)}")
     return files
@@ -59,12 +64,18 @@ def read(folder: Path, *patterns: str) -> Iterator[Record]:
 
 
 def read_file(path: Path) -> Iterator[Record]:
-    """The records of one file. Raises DataError by file and line."""
+    """The records of one file. Raises DataError by file and line, and for a file without rows."""
     if path.suffix == ".csv":
-        return _read_csv(path)
-    if path.suffix == ".parquet":
-        return _read_parquet(path)
-    return _read_json(path)
+        rows = _read_csv(path)
+    elif path.suffix == ".parquet":
+        rows = _read_parquet(path)
+    else:
+        rows = _read_json(path)
+    first = next(rows, None)
+    if first is None:
+        raise DataError(f"{path}: no rows")
+    yield first
+    yield from rows
 
 
 def _read_json(path: Path) -> Iterator[Record]:

@@ -4,8 +4,8 @@ import pytest
 
 from code_answers import best_sandbox
 from openk2.environments import LANGUAGES, Limits, find_languages
+from openk2.eval.code.judgement import Judgement
 from openk2.eval.code.programs import run_tests_after
-from openk2.eval.code.verdict import Verdict
 from openk2.eval.code.whole_program import function_name, whole_program
 
 # Not bits/stdc++.h, which the published prompts include: it takes seconds to compile.
@@ -85,7 +85,7 @@ WRONG = [
 ]
 
 
-def verdict(language: str, answer: str) -> Verdict:
+def verdict(language: str, answer: str) -> Judgement:
     sandbox = best_sandbox()
     lacking = find_languages(sandbox)[language]
     if lacking:

@@ -4,13 +4,13 @@ import pytest
 
 from code_answers import best_sandbox
 from openk2.environments import Limits
+from openk2.eval.code.judgement import Judgement
 from openk2.eval.code.python_tests import run_python_tests
-from openk2.eval.code.verdict import Verdict
 
 TESTS = "assert f(2) == 4\nassert f([1]) == [1, 1]\nassert f('a') == 'aa'\n"
 
 
-def verdict(solution: str, tests: str = TESTS, seconds: float = 10, **more: str) -> Verdict:
+def verdict(solution: str, tests: str = TESTS, seconds: float = 10, **more: str) -> Judgement:
     return run_python_tests(
         best_sandbox(),
         solution=solution,

@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from openk2.data.error import DataError
+from openk2.data import DataError
 from openk2.environments import Limits, Sandbox
 from openk2.eval.code.extraction import code_blocks
+from openk2.eval.code.judgement import Judgement, reason_of
 from openk2.eval.code.place import missing_command
-from openk2.eval.code.verdict import Verdict, reason_of
 
 LIMITS = Limits(seconds=180, memory_bytes=4 << 30, disk_bytes=512 << 20, processes=256)
 _LARGEST = 4 << 20  # bytes of one file of an exercise
@@ -92,12 +92,12 @@ def _is_named(name: str, line: str) -> bool:
     return re.search(rf"(?<![\w/.-]){re.escape(name)}(?!\.?[\w/-])", line) is not None
 
 
-def run_exercise(sandbox: Sandbox, exercise: Exercise, edited: Mapping[str, bytes]) -> Verdict:
+def run_exercise(sandbox: Sandbox, exercise: Exercise, edited: Mapping[str, bytes]) -> Judgement:
     """Run the exercise's tests on its files with `edited` ones in place; details: the output."""
     runner = _RUNNERS[exercise.language]
     lacking = runner.lacks(sandbox)
     if lacking:
-        return Verdict(False, missing=lacking)
+        return Judgement(False, missing=lacking)
     word = uuid.uuid4().hex
     own = {name: data for name, data in edited.items() if name in exercise.solution}
     files = {**exercise.files, **own, **{name: exercise.files[name] for name in exercise.tests}}
@@ -109,7 +109,9 @@ def run_exercise(sandbox: Sandbox, exercise: Exercise, edited: Mapping[str, byte
     said = last == word if runner.says_word else re.search(runner.passed, output, re.M) is not None
     passed = finished.ok and said
     told = output.replace(word, "")
-    return Verdict(passed, "" if passed else reason_of(finished), details={"output": told[-8000:]})
+    return Judgement(
+        passed, "" if passed else reason_of(finished), details={"output": told[-8000:]}
+    )
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from functools import partial
 from typing import Any
 
 from openk2.environments import Limits, Sandbox
+from openk2.eval.code.judgement import Judgement, reason_of
 from openk2.eval.code.place import missing
 from openk2.eval.code.programs import LIMITS, compile_cpp, run_compiled, run_program
-from openk2.eval.code.verdict import Verdict, reason_of
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def run_cases(
     limits: Limits = LIMITS,
     same: Callable[[str, str], bool] | None = None,
     pypy: bool = False,
-) -> Verdict:
+) -> Judgement:
     """Run `program` once for each case and compare its output; the first that fails ends it.
 
     same: how outputs are compared, by default `same_output`. pypy: run Python with it where it is
@@ -42,14 +42,14 @@ def run_cases(
     """
     lacking = missing(sandbox, language)
     if lacking:
-        return Verdict(False, missing=lacking)
+        return Judgement(False, missing=lacking)
     language = (
         "pypy" if pypy and language == "python" and not missing(sandbox, "pypy") else language
     )
     details = {"language": language}
     compiled = compile_cpp(sandbox, program) if language == "cpp" else None
     if compiled is not None and not compiled.ok:
-        return Verdict(False, f"not compiled: {reason_of(compiled)}", details=details)
+        return Judgement(False, f"not compiled: {reason_of(compiled)}", details=details)
     for number, case in enumerate(cases):
         given = case.stdin.encode()
         if compiled is not None:
@@ -57,11 +57,11 @@ def run_cases(
         else:
             finished = run_program(sandbox, language, program, stdin=given, limits=limits)
         if not finished.ok:
-            return Verdict(False, f"test {number}: {reason_of(finished)}", details=details)
+            return Judgement(False, f"test {number}: {reason_of(finished)}", details=details)
         said = finished.stdout.decode(errors="replace")
         if finished.cut or not (same or same_output)(said, case.expected):
-            return Verdict(False, f"test {number}: wrong answer", details=details)
-    return Verdict(bool(cases), "" if cases else "no tests", details=details)
+            return Judgement(False, f"test {number}: wrong answer", details=details)
+    return Judgement(bool(cases), "" if cases else "no tests", details=details)
 
 
 def same_output(said: str, expected: str) -> bool:
@@ -107,19 +107,19 @@ def run_calls(
     calls: Sequence[tuple[list[Any], Any]],
     *,
     limits: Limits = LIMITS,
-) -> Verdict:
+) -> Judgement:
     """Call `name`, a function or a method of Solution, once for each (arguments, expected)."""
     lacking = missing(sandbox, "python")
     if lacking:
-        return Verdict(False, missing=lacking)
+        return Judgement(False, missing=lacking)
     run = partial(run_program, sandbox, "python", program + _CALLING.format(name=name))
     for number, (args, expected) in enumerate(calls):
         finished = run(stdin=json.dumps(args).encode(), limits=limits)
         if not finished.ok:
-            return Verdict(False, f"test {number}: {reason_of(finished)}")
+            return Judgement(False, f"test {number}: {reason_of(finished)}")
         if not _is_json(finished.stdout, expected):
-            return Verdict(False, f"test {number}: wrong answer")
-    return Verdict(bool(calls), "" if calls else "no tests")
+            return Judgement(False, f"test {number}: wrong answer")
+    return Judgement(bool(calls), "" if calls else "no tests")
 
 
 def _is_json(said: bytes, expected: Any) -> bool:

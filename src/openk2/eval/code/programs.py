@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 from openk2.environments import LANGUAGES, Finished, Limits, Sandbox
 from openk2.eval.code.javatuples import javatuples
+from openk2.eval.code.judgement import Judgement, reason_of
 from openk2.eval.code.place import missing
-from openk2.eval.code.verdict import Verdict, reason_of
 
 LIMITS = Limits(seconds=15, memory_bytes=2 << 30, disk_bytes=128 << 20, processes=128)
 _COMPILING = Limits(seconds=60, memory_bytes=3 << 30, disk_bytes=128 << 20, processes=128)
@@ -108,21 +108,21 @@ def run_compiled(sandbox: Sandbox, program: bytes, *, stdin: bytes, limits: Limi
 
 def run_tests_after(
     sandbox: Sandbox, language: str, program: str, tests: str, *, limits: Limits = LIMITS
-) -> Verdict:
+) -> Judgement:
     """Run `program` followed by `tests`: MultiPL-E's way, where the two make one source file."""
     lacking = missing(sandbox, language)
     if lacking:
-        return Verdict(False, missing=lacking)
+        return Judgement(False, missing=lacking)
     word = uuid.uuid4().hex
     guard = _GUARDS[language]
     source = guard.before + program + "\n" + _with_word(language, tests, guard, word)
     files = javatuples() if "org.javatuples" in source else {}
     finished = run_program(sandbox, language, source, files=files, limits=limits)
     if finished.ok and finished.stdout.rstrip().split(b"\n")[-1] == word.encode():
-        return Verdict(True)
+        return Judgement(True)
     if finished.ok:
-        return Verdict(False, "the program ended before its tests did")
-    return Verdict(False, reason_of(finished))
+        return Judgement(False, "the program ended before its tests did")
+    return Judgement(False, reason_of(finished))
 
 
 def _with_word(language: str, tests: str, guard: Guard, word: str) -> str:

@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 
 from openk2.environments import Limits, Sandbox
+from openk2.eval.code.judgement import Judgement, reason_of
 from openk2.eval.code.place import PACKAGES, has_numpy
-from openk2.eval.code.verdict import Verdict, reason_of
 
 LIMITS = Limits(seconds=15, memory_bytes=2 << 30)
 
@@ -25,7 +25,7 @@ def run_python_tests(
     names: Sequence[str],
     prelude: str = "",
     limits: Limits = LIMITS,
-) -> Verdict:
+) -> Judgement:
     """Run `tests` with `names` of `solution` at hand.
 
     solution: the answer's whole program. tests: a program that ends without an exception if the
@@ -33,7 +33,7 @@ def run_python_tests(
     prompt; `names` come from the solution even if it defines them.
     """
     if "numpy" in tests and not has_numpy(sandbox):
-        return Verdict(False, missing="numpy: not found by the sandbox's python3")
+        return Judgement(False, missing="numpy: not found by the sandbox's python3")
     word = uuid.uuid4().hex
     order = {
         "word": word,
@@ -51,8 +51,8 @@ def run_python_tests(
         stdin=json.dumps(order).encode(),
     )
     if finished.ok and finished.stdout == word.encode() + b"\n":
-        return Verdict(True)
-    return Verdict(False, reason_of(finished))
+        return Judgement(True)
+    return Judgement(False, reason_of(finished))
 
 
 @cache

@@ -18,12 +18,12 @@ from inspect_ai.model import ChatMessageUser
 from inspect_ai.scorer import Score, Scorer, Target, mean, scorer
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
-from openk2.data.error import DataError
+from openk2.data import DataError
 from openk2.environments import Sandbox
 from openk2.eval.benchmark import Benchmark, Protocol, Source
 from openk2.eval.code.exercises import LANGUAGES, Exercise, edits, open_exercise, run_exercise
+from openk2.eval.code.judgement import Judgement
 from openk2.eval.code.place import chosen_sandbox, run_aside
-from openk2.eval.code.verdict import Verdict
 
 TRIES = 2
 _PROMPT = """{instructions}
@@ -74,7 +74,7 @@ def _prompt(exercise: Exercise) -> str:
     )
 
 
-def judge(sandbox: Sandbox, metadata: dict[str, Any], answers: list[str]) -> Verdict:
+def judge(sandbox: Sandbox, metadata: dict[str, Any], answers: list[str]) -> Judgement:
     """Whether the tests pass with the files of all answers so far, later ones over earlier ones."""
     exercise = open_exercise(Path(metadata["folder"]), metadata["language"])
     edited: dict[str, bytes] = {}

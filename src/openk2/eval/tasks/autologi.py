@@ -22,8 +22,8 @@ from inspect_ai.solver import TaskState
 from openk2.environments import Limits, Sandbox
 from openk2.eval.benchmark import Benchmark, Protocol, Source
 from openk2.eval.code.extraction import code_blocks
+from openk2.eval.code.judgement import Judgement, reason_of
 from openk2.eval.code.place import chosen_sandbox, run_aside
-from openk2.eval.code.verdict import Verdict, reason_of
 from openk2.eval.records import Record, find, read_file
 
 LIMITS = Limits(seconds=20)
@@ -77,12 +77,12 @@ def arrangement(answer: str) -> Any:
     raise ValueError("the arrangement is neither a Python nor a JSON value")
 
 
-def judge(sandbox: Sandbox, metadata: dict[str, Any], answer: str) -> tuple[Verdict, str]:
+def judge(sandbox: Sandbox, metadata: dict[str, Any], answer: str) -> tuple[Judgement, str]:
     """Whether the puzzle's programs accept the answer's arrangement, and that arrangement."""
     try:
         value = repr(arrangement(answer))
     except (ValueError, RecursionError) as error:
-        return Verdict(False, str(error)), ""
+        return Judgement(False, str(error)), ""
     program = f"{metadata['check']}\n{metadata['constraints']}\n{_CHECK}"
     finished = sandbox.run(
         ["python3", "-I", "program.py"],
@@ -92,8 +92,8 @@ def judge(sandbox: Sandbox, metadata: dict[str, Any], answer: str) -> tuple[Verd
     )
     if finished.ok:
         passed = finished.stdout.split(b"\n")[-2:] == [b"True", b""]
-        return Verdict(passed, "a constraint does not hold"), value
-    return Verdict(False, reason_of(finished)), value
+        return Judgement(passed, "a constraint does not hold"), value
+    return Judgement(False, reason_of(finished)), value
 
 
 _TOKENS = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|(?://|#)[^\n]*')

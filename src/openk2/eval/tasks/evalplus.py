@@ -20,13 +20,13 @@ from inspect_ai.dataset import Sample
 from inspect_ai.scorer import Score, Scorer, Target, mean, scorer
 from inspect_ai.solver import TaskState
 
-from openk2.data.error import DataError
+from openk2.data import DataError
 from openk2.environments import Limits, Sandbox
 from openk2.eval.benchmark import Benchmark, Protocol, Source
 from openk2.eval.code.extraction import cut_at
+from openk2.eval.code.judgement import Judgement
 from openk2.eval.code.place import chosen_sandbox, run_aside
 from openk2.eval.code.python_tests import run_python_tests
-from openk2.eval.code.verdict import Verdict
 from openk2.eval.records import Record, find, read_file
 
 LIMITS = Limits(seconds=60, memory_bytes=4 << 30)
@@ -156,7 +156,7 @@ def completed(metadata: dict[str, Any], completion: str) -> str:
     return cut_at(completion, _MBPP_ENDS) + "\n"
 
 
-def judge(sandbox: Sandbox, metadata: dict[str, Any], program: str) -> tuple[Verdict, Verdict]:
+def judge(sandbox: Sandbox, metadata: dict[str, Any], program: str) -> tuple[Judgement, Judgement]:
     """Verdicts by the original tests, and by those and EvalPlus's together."""
     run = partial(
         run_python_tests,

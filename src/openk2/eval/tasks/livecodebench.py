@@ -24,13 +24,13 @@ from inspect_ai.dataset import Sample
 from inspect_ai.scorer import Score, Scorer, Target, mean, scorer
 from inspect_ai.solver import TaskState
 
-from openk2.data.error import DataError
+from openk2.data import DataError
 from openk2.environments import Limits, Sandbox
 from openk2.eval.benchmark import Benchmark, Protocol, Source
 from openk2.eval.code.extraction import cut_at, extract_code
 from openk2.eval.code.judged_output import Case, run_calls, run_cases, safe_name
+from openk2.eval.code.judgement import Judgement
 from openk2.eval.code.place import chosen_sandbox, run_aside
-from openk2.eval.code.verdict import Verdict
 from openk2.eval.records import find
 
 FIRST, LAST = "2024-08-01", "2025-05-31"
@@ -147,7 +147,7 @@ def _sample(problem: dict[str, Any], path: Path, offset: int, base: bool) -> Sam
     )
 
 
-def judge(sandbox: Sandbox, metadata: dict[str, Any], code: str) -> Verdict:
+def judge(sandbox: Sandbox, metadata: dict[str, Any], code: str) -> Judgement:
     """Whether `code` passes all tests of the problem. Raises DataError for a broken file."""
     place = f"{metadata['file']} at byte {metadata['offset']}"
     with open(metadata["file"], "rb") as file:

@@ -24,10 +24,10 @@ from inspect_ai.solver import TaskState
 from openk2.environments import LANGUAGES, Sandbox
 from openk2.eval.benchmark import Benchmark, Protocol, Source
 from openk2.eval.code.extraction import extract_code
+from openk2.eval.code.judgement import Judgement
 from openk2.eval.code.place import chosen_sandbox, run_aside
 from openk2.eval.code.programs import run_tests_after
 from openk2.eval.code.python_tests import run_python_tests
-from openk2.eval.code.verdict import Verdict
 from openk2.eval.code.whole_program import function_name, whole_program
 from openk2.eval.records import Record, find, read_file
 
@@ -82,7 +82,7 @@ def _sample(record: Record, language: str) -> Sample:
     )
 
 
-def judge(sandbox: Sandbox, metadata: dict[str, Any], code: str) -> Verdict:
+def judge(sandbox: Sandbox, metadata: dict[str, Any], code: str) -> Judgement:
     """Whether `code`, out of an answer, passes the problem's tests."""
     language, prompt, tests = metadata["group"], metadata["prompt"], metadata["tests"]
     if language == "python":
@@ -91,7 +91,7 @@ def judge(sandbox: Sandbox, metadata: dict[str, Any], code: str) -> Verdict:
     return run_tests_after(sandbox, language, program, rest)
 
 
-def _judge_python(sandbox: Sandbox, metadata: dict[str, Any], code: str) -> Verdict:
+def _judge_python(sandbox: Sandbox, metadata: dict[str, Any], code: str) -> Judgement:
     prompt, tests = metadata["prompt"], metadata["tests"]
     name = re.findall(r"^def (\w+)", metadata["declaration"], re.M)[-1]
     if not re.search(rf"^(?:async )?def {name}\b|^{name}\s*=", code, re.M):

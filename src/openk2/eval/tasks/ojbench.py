@@ -19,13 +19,13 @@ from inspect_ai.dataset import Sample
 from inspect_ai.scorer import Score, Scorer, Target, mean, scorer
 from inspect_ai.solver import TaskState
 
-from openk2.data.error import DataError
+from openk2.data import DataError
 from openk2.environments import Limits, Sandbox
 from openk2.eval.benchmark import Benchmark, Protocol, Source
 from openk2.eval.code.extraction import extract_code
 from openk2.eval.code.judged_output import Case, run_cases, same_tokens
+from openk2.eval.code.judgement import Judgement
 from openk2.eval.code.place import chosen_sandbox, run_aside
-from openk2.eval.code.verdict import Verdict
 from openk2.eval.records import Record, read_file
 
 LIMITS = Limits(seconds=10, memory_bytes=1 << 30, output_bytes=64 << 20)
@@ -103,11 +103,11 @@ def _cases(entries: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return found
 
 
-def judge(sandbox: Sandbox, metadata: dict[str, Any], code: str) -> Verdict:
+def judge(sandbox: Sandbox, metadata: dict[str, Any], code: str) -> Judgement:
     """Whether `code` passes all tests of the problem. Raises DataError for broken data."""
     problem = open_problem(Path(metadata["folder"]))
     if problem.own_judge:
-        return Verdict(False, missing=f"the problem's own judge ({problem.own_judge})")
+        return Judgement(False, missing=f"the problem's own judge ({problem.own_judge})")
     try:
         cases = [problem.case(names) for names in problem.cases]
     except (OSError, KeyError, zipfile.BadZipFile) as error:

@@ -11,7 +11,7 @@ _SHOWN = 2000  # characters of a program's output in a score's explanation
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judgement:
     """passed: whether every test did. reason: why not. missing: what the machine lacks to tell,
     such as "php: not found"; then the answer counts neither as right nor as wrong."""
 
