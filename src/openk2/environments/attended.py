@@ -87,7 +87,7 @@ def attend(
         with selectors.DefaultSelector() as selector:
             for pipe, event in ((feed, 2), (out, 1), (err, 1)):
                 selector.register(pipe.stream, event, pipe)
-            while process.poll() is None and not timed_out and not out_of_memory:
+            while still_runs(process) and not timed_out and not out_of_memory:
                 for key, _ in selector.select(0.01 if selector.get_map() else 0):
                     key.data.move()
                     if key.data.ended:
@@ -114,6 +114,12 @@ def attend(
         out_of_memory=out_of_memory,
         cut=out.cut or err.cut,
     )
+
+
+def still_runs(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a process has not ended. It stays unreaped, so that its number names nothing else."""
+    flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    return os.waitid(os.P_PID, process.pid, flags) is None
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from openk2.environments.attended import attend, kill_group
+from openk2.environments.attended import attend, kill_group, still_runs
 from openk2.environments.sandbox import HOME, Finished, Limits, check_file_name
 
 # Published by MultiPL-E's authors: it has all the languages of its rows.
@@ -76,7 +76,7 @@ class Container:
         ]
 
     def _stop(self, process: subprocess.Popen[bytes], name: str) -> None:
-        if process.poll() is None:
+        if still_runs(process):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 subprocess.run([self.engine, "kill", name], capture_output=True, timeout=10)
         kill_group(process)

@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from openk2.environments.attended import attend, kill_group
+from openk2.environments.attended import attend, kill_group, still_runs
 from openk2.environments.bubblewrap import NOBODY, PATH, entering, with_memory
 from openk2.environments.cgroup import Cgroup, make_cgroup
 from openk2.environments.process_tree import exceeds
-from openk2.environments.sandbox import Finished, Limits, SandboxError, check_file_name
+from openk2.environments.sandbox import Finished, Limits, check_file_name
 
 _CONTAINED = Path(__file__).with_name("contained.py")
 
@@ -155,12 +155,9 @@ def disk_use(folder: Path) -> int:
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """Let the supervisor end what it adopted; by force when it does not answer."""
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
+    if still_runs(process):
+        os.kill(process.pid, signal.SIGTERM)
         deadline = time.monotonic() + 5
-        while process.poll() is None and time.monotonic() < deadline:
+        while still_runs(process) and time.monotonic() < deadline:
             time.sleep(0.005)
     kill_group(process)
-
-
-__all__ = ["LimitedProcess", "SandboxError", "can_take_network", "disk_use"]
