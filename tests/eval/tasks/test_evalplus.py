@@ -16,7 +16,7 @@ PROMPT = 'def largest(values):\n    """The largest of values, 0 for none."""\n'
 BODY = "    return max(values, default=0)\n"
 CHECK = "def check(candidate):\n    assert candidate([1, 3, 2]) == 3\n"
 PLUS = (
-    "def check(candidate):\n    for given, expected in [([1, 3, 2], 3), ([], 0), ([-2, -1], -1)]:\n"
+    "def check(candidate):\n    for given, expected in [([], 0), ([-2, -1], -1)]:\n"
     "        assert candidate(given) == expected\n"
 )
 
@@ -50,7 +50,8 @@ def test_each_problem_counts_in_its_two_groups(folder: Path) -> None:
     samples = {str(sample.id): sample for sample in EVALPLUS_BASE.read(folder)}
     assert set(samples) == {"humaneval/7", "mbpp/11"}
     scorer = scorer_of(EVALPLUS_BASE)
-    partly, wrong = "    return max(values)\n", "    return min(values)\n"
+    partly = "    return max(values)\n"
+    wrong = "    return 0 if len(values) == 3 else max(values, default=0)\n"
     for body, base, plus in ((BODY, 1, 1), (partly, 1, 0), (wrong, 0, 0), ("    exit(0)\n", 0, 0)):
         after = "\nprint(largest([1]))\nassert ((\n"
         score = judged(scorer, samples["humaneval/7"], body + "\ndef other(:" + after)

@@ -1,8 +1,8 @@
 """Exercism exercises: their files, an answer's edits, and their tests in the sandbox.
 
-Test files are put back before every run, so an answer cannot change them. A run passes if the test
-runner says so after its last test: in Python and C++ by a word drawn for the run, elsewhere by the
-runner's own summary.
+An answer writes solution files only, and every run starts from the exercise's own tests. A run
+passes if the test runner says so after its last test: in Python and C++ by a word drawn for the
+run, elsewhere by the runner's own summary.
 """
 
 import json
@@ -100,7 +100,7 @@ def run_exercise(sandbox: Sandbox, exercise: Exercise, edited: Mapping[str, byte
         return Judgement(False, missing=lacking)
     word = uuid.uuid4().hex
     own = {name: data for name, data in edited.items() if name in exercise.solution}
-    files = {**exercise.files, **own, **{name: exercise.files[name] for name in exercise.tests}}
+    files = {**exercise.files, **own}
     files |= {name: data for name, data in runner.added(word).items() if name != "-"}
     files = {name: runner.unskipped(name, data) for name, data in files.items()}
     finished = sandbox.run(["/bin/sh", "-c", runner.command], files, limits=LIMITS, stdin=b"")
