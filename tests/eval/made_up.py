@@ -14,7 +14,7 @@ from inspect_ai.scorer import Score, Scorer, Target, accuracy, scorer
 from inspect_ai.solver import TaskState
 
 from openk2.data import DataError
-from openk2.eval.benchmark import Benchmark, Protocol, Source
+from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.catalogue import Row
 
 Answer = Callable[[str, dict[str, Any]], str]
@@ -50,7 +50,7 @@ def sums(name: str = "sums", **protocol: Any) -> Benchmark:
         title="Sums",
         paper="https://example.com/sums",
         protocol=Protocol("Acc", **protocol),
-        source=Source("sums", ("sums.jsonl",), "make it up"),
+        source=DataHome("sums", ("sums.jsonl",), "make it up"),
         read=read_sums,
         scorer=equal,
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from openk2.eval.benchmark import Source
+from openk2.eval.benchmark import DataHome
 from openk2.eval.locate import DataUnavailableError, locate
 
 
@@ -36,9 +36,9 @@ def use_hub(monkeypatch: pytest.MonkeyPatch) -> Any:
     return use
 
 
-def source(**changes: Any) -> Source:
+def source(**changes: Any) -> DataHome:
     fields = {"folder": "sums", "files": ("*.jsonl",), "obtain": "download it from its home"}
-    return Source(**(fields | changes))
+    return DataHome(**(fields | changes))
 
 
 def filled(folder: Path, name: str = "test.jsonl") -> Path:

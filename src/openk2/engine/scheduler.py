@@ -26,7 +26,6 @@ from openk2.engine.prefix_cache import PrefixCache, PrefixNode
 from openk2.engine.request import Request
 from openk2.protocol import EngineBusyError
 
-
 # The oldest prompt and those who wait get at least this part of a step's prompt tokens each.
 RESERVED_PARTS = 4
 

@@ -48,7 +48,7 @@ class Protocol:
 
 
 @dataclass(frozen=True)
-class Source:
+class DataHome:
     """Where a benchmark's data lies: below --data first, in a Python package second, the hub third.
 
     folder: its name below --data.
@@ -86,7 +86,7 @@ class Benchmark:
     title: str
     paper: str
     protocol: Protocol
-    source: Source
+    source: DataHome
     read: Callable[[Path], list[Sample]]
     scorer: Callable[[], Scorer]
     solver: Callable[[], Solver] = generate

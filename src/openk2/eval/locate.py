@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from openk2.eval.benchmark import Source
+    from openk2.eval.benchmark import DataHome
 
 
 class DataUnavailableError(Exception):
@@ -30,7 +30,7 @@ class Located:
         return f"{self.where} {self.folder}"
 
 
-def locate(source: "Source", data: Path | None = None, *, download: bool = True) -> Located:
+def locate(source: "DataHome", data: Path | None = None, *, download: bool = True) -> Located:
     """The first place that has all of the source's files.
 
     data: the folder of --data. download: ask the hub; otherwise only its cache on this machine.
@@ -73,7 +73,7 @@ def package_folder(place: str) -> Path | None:
     return Path(spec.submodule_search_locations[0]) / path
 
 
-def hub_folder(source: "Source", download: bool) -> Path | str:
+def hub_folder(source: "DataHome", download: bool) -> Path | str:
     """The data set's snapshot in the hub's cache; otherwise why there is none, in a few words."""
     try:
         from huggingface_hub import snapshot_download

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from threading import Lock
 from typing import Any
 
-from openk2.data.error import DataError
+from openk2.data import DataError
 from openk2.eval.answers.sentences import count_capital_words, count_sentences, count_words
 
 Arguments = Mapping[str, Any]

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from random import Random
 
-from openk2.data.error import DataError
+from openk2.data import DataError
 from openk2.eval.answers.choices import LETTERS
 from openk2.eval.records import Record
 

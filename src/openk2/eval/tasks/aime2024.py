@@ -12,7 +12,7 @@ from inspect_ai.dataset import Sample
 
 from openk2.eval.answers.questions import boxed_question
 from openk2.eval.answers.scoring import by_rule, math_rule
-from openk2.eval.benchmark import Benchmark, Protocol, Source
+from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import read
 
 
@@ -33,7 +33,7 @@ AIME_2024 = Benchmark(
     title="AIME 2024",
     paper="https://maa.org/math-competitions/aime",
     protocol=Protocol(metric="Avg@64", samples=64),
-    source=Source(
+    source=DataHome(
         folder="aime2024",
         files=("*",),
         obtain="download Maxwell-Jia/AIME_2024 from the Hugging Face hub into aime2024/",

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from inspect_ai.dataset import Sample
 
-from openk2.data.error import DataError
+from openk2.data import DataError
 from openk2.eval.answers.questions import continuations, letter_of, listed
 from openk2.eval.answers.scoring import by_rule, picked_rule
-from openk2.eval.benchmark import Benchmark, Protocol, Source
+from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import Record, find, read_file
 
 SHOTS = 5
@@ -64,7 +64,7 @@ CEVAL_BASE = Benchmark(
     title="C-Eval",
     paper="https://arxiv.org/abs/2305.08322",
     protocol=Protocol(metric="EM", asks="options", shots=SHOTS, temperature=0.0, max_tokens=1),
-    source=Source(
+    source=DataHome(
         folder="ceval",
         files=("**/*dev*", "**/*val*"),
         obtain="download ceval/ceval-exam from the Hugging Face hub into ceval/",

@@ -12,7 +12,7 @@ from inspect_ai.dataset import Sample
 
 from openk2.eval.answers.questions import boxed_question
 from openk2.eval.answers.scoring import by_rule, math_rule
-from openk2.eval.benchmark import Benchmark, Protocol, Source
+from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import read
 
 
@@ -33,7 +33,7 @@ CNMO_2024 = Benchmark(
     title="CNMO 2024",
     paper="https://arxiv.org/abs/2412.13147",
     protocol=Protocol(metric="Avg@16", samples=16),
-    source=Source(
+    source=DataHome(
         folder="cnmo2024",
         files=("*CNMO_en*",),
         obtain="download opencompass/LiveMathBench from the Hugging Face hub into cnmo2024/",

@@ -12,7 +12,7 @@ from inspect_ai.dataset import Sample
 from openk2.eval.answers.judged import FACT_JUDGE
 from openk2.eval.answers.questions import FACTS_IN_CHINESE
 from openk2.eval.answers.scoring import by_judge
-from openk2.eval.benchmark import Benchmark, Protocol, Source
+from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import read
 
 
@@ -52,7 +52,7 @@ CSIMPLEQA_BASE = Benchmark(
         max_tokens=64,
         roles=("grader",),
     ),
-    source=Source(
+    source=DataHome(
         folder="csimpleqa",
         files=("*.jsonl",),
         obtain="download OpenStellarTeam/Chinese-SimpleQA from the hub into csimpleqa/",

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from inspect_ai.dataset import Sample
 
-from openk2.data.error import DataError
+from openk2.data import DataError
 from openk2.eval.answers.questions import base_choice, choice_question, continuations, shuffled
 from openk2.eval.answers.scoring import by_rule, choice_rule, picked_rule
-from openk2.eval.benchmark import Benchmark, Protocol, Source
+from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import Record, read
 
 SHOTS = 5
@@ -76,9 +76,9 @@ def read_base_samples(folder: Path) -> list[Sample]:
     return samples
 
 
-def source(*files: str) -> Source:
+def source(*files: str) -> DataHome:
     """Where GPQA lies: its readers have agreed not to publish it."""
-    return Source(
+    return DataHome(
         folder="gpqa",
         files=files,
         obtain="accept the terms of Idavidrein/gpqa on the hub, download it into gpqa/",

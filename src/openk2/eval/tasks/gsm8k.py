@@ -9,10 +9,10 @@ from pathlib import Path
 
 from inspect_ai.dataset import Sample
 
-from openk2.data.error import DataError
+from openk2.data import DataError
 from openk2.eval.answers.questions import base_question
 from openk2.eval.answers.scoring import by_rule, number_rule
-from openk2.eval.benchmark import Benchmark, Protocol, Source
+from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import Record, read
 
 SHOTS = 8
@@ -49,7 +49,7 @@ GSM8K_BASE = Benchmark(
     protocol=Protocol(
         metric="EM", asks="completion", shots=SHOTS, temperature=0.0, max_tokens=1024
     ),
-    source=Source(
+    source=DataHome(
         folder="gsm8k",
         files=("**/*test*", "**/*train*"),
         obtain="download openai/gsm8k from the Hugging Face hub into gsm8k/",

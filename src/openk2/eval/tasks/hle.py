@@ -11,7 +11,7 @@ from inspect_ai.dataset import Sample
 
 from openk2.eval.answers.judged import EXAM_JUDGE
 from openk2.eval.answers.scoring import by_judge
-from openk2.eval.benchmark import Benchmark, Protocol, Source
+from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import read
 
 REQUEST = """
@@ -41,7 +41,7 @@ HLE = Benchmark(
     title="Humanity's Last Exam (text only)",
     paper="https://arxiv.org/abs/2501.14249",
     protocol=Protocol(metric="Acc", roles=("grader",)),
-    source=Source(
+    source=DataHome(
         folder="hle",
         files=("**/*test*",),
         obtain="accept the terms of cais/hle on the Hugging Face hub, download it into hle/",

@@ -12,7 +12,7 @@ from inspect_ai.dataset import Sample
 
 from openk2.eval.answers.questions import boxed_question
 from openk2.eval.answers.scoring import by_rule, math_rule
-from openk2.eval.benchmark import Benchmark, Protocol, Source
+from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import read
 
 
@@ -33,7 +33,7 @@ HMMT_2025 = Benchmark(
     title="HMMT 2025",
     paper="https://matharena.ai",
     protocol=Protocol(metric="Avg@32", samples=32),
-    source=Source(
+    source=DataHome(
         folder="hmmt2025",
         files=("*",),
         obtain="download MathArena/hmmt_feb_2025 from the Hugging Face hub into hmmt2025/",

@@ -11,10 +11,10 @@ from typing import Any
 from inspect_ai.dataset import Sample
 from inspect_ai.scorer import Score, Scorer
 
-from openk2.data.error import DataError
+from openk2.data import DataError
 from openk2.eval.answers.instructions import check_arguments, follows, need_langdetect
 from openk2.eval.answers.scoring import Answered, by_rule, scored
-from openk2.eval.benchmark import Benchmark, Protocol, Source
+from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import Record, read
 
 
@@ -68,7 +68,7 @@ IFEVAL = Benchmark(
     title="IFEval",
     paper="https://arxiv.org/abs/2311.07911",
     protocol=Protocol(metric="Prompt Strict"),
-    source=Source(
+    source=DataHome(
         folder="ifeval",
         files=("*input_data*",),
         obtain="download google/IFEval from the Hugging Face hub into ifeval/",

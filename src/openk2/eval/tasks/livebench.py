@@ -13,11 +13,11 @@ from typing import Any
 from inspect_ai.dataset import Sample
 from inspect_ai.scorer import Score, Scorer
 
-from openk2.data.error import DataError
+from openk2.data import DataError
 from openk2.eval.answers.instructions import follows, need_langdetect
 from openk2.eval.answers.livebench_rules import rule_of
 from openk2.eval.answers.scoring import Answered, by_rule, scored
-from openk2.eval.benchmark import Benchmark, Protocol, Source
+from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import Record, find, read_file
 from openk2.eval.tasks.ifeval import instructions
 
@@ -105,7 +105,7 @@ LIVEBENCH = Benchmark(
     title="LiveBench without coding and tablereformat",
     paper="https://arxiv.org/abs/2406.19314",
     protocol=Protocol(metric="Pass@1", groups=WEIGHTS),
-    source=Source(
+    source=DataHome(
         folder="livebench",
         files=tuple(f"{category}/*" for category in CATEGORIES),
         obtain="download livebench/math, /reasoning, /language, /data_analysis and"

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from inspect_ai.dataset import Sample
 
-from openk2.data.error import DataError
+from openk2.data import DataError
 from openk2.eval.answers.boxed import last_boxed
 from openk2.eval.answers.scoring import by_rule, math_rule
-from openk2.eval.benchmark import Benchmark, Protocol, Source
+from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import Record, read
 
 SHOTS = (
@@ -78,7 +78,7 @@ MATH_BASE = Benchmark(
     title="MATH",
     paper="https://arxiv.org/abs/2103.03874",
     protocol=Protocol(metric="EM", asks="completion", shots=4, temperature=0.0, max_tokens=2048),
-    source=Source(
+    source=DataHome(
         folder="math",
         files=("**/*test*",),
         obtain="download EleutherAI/hendrycks_math from the Hugging Face hub into math/",

@@ -12,7 +12,7 @@ from inspect_ai.dataset import Sample
 
 from openk2.eval.answers.questions import boxed_question
 from openk2.eval.answers.scoring import by_rule, math_rule
-from openk2.eval.benchmark import Benchmark, Protocol, Source
+from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import read
 
 ADDED = "Return your final response within \\boxed{}. "
@@ -36,7 +36,7 @@ MATH_500 = Benchmark(
     title="MATH-500",
     paper="https://arxiv.org/abs/2305.20050",
     protocol=Protocol(metric="Acc"),
-    source=Source(
+    source=DataHome(
         folder="math500",
         files=("test.jsonl",),
         obtain="download HuggingFaceH4/MATH-500 from the Hugging Face hub into math500/",

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from inspect_ai.dataset import Sample
 
-from openk2.data.error import DataError
+from openk2.data import DataError
 from openk2.eval.answers.questions import base_choice, choice_question, continuations, letter_of
 from openk2.eval.answers.scoring import by_rule, choice_rule, picked_rule
-from openk2.eval.benchmark import Benchmark, Protocol, Source
+from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import Record, find, read_file
 
 SHOTS = 5
@@ -94,9 +94,9 @@ def read_samples(folder: Path, *, base: bool) -> list[Sample]:
     return samples
 
 
-def source(*files: str) -> Source:
+def source(*files: str) -> DataHome:
     """Where MMLU lies."""
-    return Source(
+    return DataHome(
         folder="mmlu",
         files=files,
         obtain="download cais/mmlu, folder all, from the Hugging Face hub into mmlu/",

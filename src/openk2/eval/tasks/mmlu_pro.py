@@ -13,10 +13,10 @@ from pathlib import Path
 
 from inspect_ai.dataset import Sample
 
-from openk2.data.error import DataError
+from openk2.data import DataError
 from openk2.eval.answers.questions import choice_question, letter_of, listed
 from openk2.eval.answers.scoring import by_rule, choice_rule
-from openk2.eval.benchmark import Benchmark, Protocol, Source
+from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import Record, read
 
 SHOTS = 5
@@ -69,9 +69,9 @@ def read_samples(folder: Path, *, base: bool) -> list[Sample]:
     return samples
 
 
-def source(*files: str) -> Source:
+def source(*files: str) -> DataHome:
     """Where MMLU-Pro lies."""
-    return Source(
+    return DataHome(
         folder="mmlu_pro",
         files=files,
         obtain="download TIGER-Lab/MMLU-Pro from the Hugging Face hub into mmlu_pro/",

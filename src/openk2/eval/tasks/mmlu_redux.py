@@ -11,10 +11,10 @@ from pathlib import Path
 
 from inspect_ai.dataset import Sample
 
-from openk2.data.error import DataError
+from openk2.data import DataError
 from openk2.eval.answers.questions import letter_of
 from openk2.eval.answers.scoring import by_rule, choice_rule, picked_rule
-from openk2.eval.benchmark import Benchmark, Protocol, Source
+from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import Record, find, read_file
 from openk2.eval.tasks.mmlu import OPTIONS, SHOTS, chat_sample, option_sample, prefix, questions
 
@@ -54,7 +54,7 @@ def read_samples(folder: Path, *, base: bool) -> list[Sample]:
     return samples
 
 
-SOURCE = Source(
+SOURCE = DataHome(
     folder="mmlu_redux",
     files=("*",),
     obtain="download edinburgh-dawg/mmlu-redux-2.0 from the Hugging Face hub into mmlu_redux/",

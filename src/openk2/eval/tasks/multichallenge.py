@@ -12,10 +12,10 @@ from typing import Any
 from inspect_ai.dataset import Sample
 from inspect_ai.model import ChatMessage, ChatMessageAssistant, ChatMessageSystem, ChatMessageUser
 
-from openk2.data.error import DataError
+from openk2.data import DataError
 from openk2.eval.answers.judged import CRITERION_JUDGE
 from openk2.eval.answers.scoring import by_judge
-from openk2.eval.benchmark import Benchmark, Protocol, Source
+from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import Record, read
 
 AXES = (
@@ -68,7 +68,7 @@ MULTI_CHALLENGE = Benchmark(
     title="Multi-Challenge",
     paper="https://arxiv.org/abs/2501.17399",
     protocol=Protocol(metric="Acc", groups=dict.fromkeys(AXES, 1.0), roles=("grader",)),
-    source=Source(
+    source=DataHome(
         folder="multichallenge",
         files=("*",),
         obtain="download nmayorga7/multichallenge from the Hugging Face hub into multichallenge/",

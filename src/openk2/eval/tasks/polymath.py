@@ -10,10 +10,10 @@ from pathlib import Path
 
 from inspect_ai.dataset import Sample
 
-from openk2.data.error import DataError
+from openk2.data import DataError
 from openk2.eval.answers.questions import boxed_question
 from openk2.eval.answers.scoring import by_rule, math_rule
-from openk2.eval.benchmark import Benchmark, Protocol, Source
+from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import find, read_file
 
 WEIGHTS = {"low": 1.0, "medium": 2.0, "high": 4.0, "top": 8.0}
@@ -43,7 +43,7 @@ POLYMATH_EN = Benchmark(
     title="PolyMath-en",
     paper="https://arxiv.org/abs/2504.18428",
     protocol=Protocol(metric="Avg@4", samples=4, groups=WEIGHTS),
-    source=Source(
+    source=DataHome(
         folder="polymath",
         files=("en/low*", "en/medium*", "en/high*", "en/top*"),
         obtain="download Qwen/PolyMath from the Hugging Face hub, folder en, into polymath/en/",

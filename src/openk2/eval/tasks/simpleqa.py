@@ -15,7 +15,7 @@ from inspect_ai.dataset import Sample
 from openk2.eval.answers.judged import FACT_JUDGE
 from openk2.eval.answers.questions import FACTS, base_question
 from openk2.eval.answers.scoring import by_judge
-from openk2.eval.benchmark import Benchmark, Protocol, Source
+from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import read
 
 
@@ -36,7 +36,7 @@ def read_samples(folder: Path, *, base: bool) -> list[Sample]:
     return samples
 
 
-SOURCE = Source(
+SOURCE = DataHome(
     folder="simpleqa",
     files=("*.csv",),
     obtain="download simple_qa_test_set.csv of OpenAI's simple-evals into simpleqa/",

@@ -14,7 +14,7 @@ from inspect_ai.dataset import Sample
 
 from openk2.eval.answers.questions import base_choice, choice_question, letter_of
 from openk2.eval.answers.scoring import by_rule, choice_rule
-from openk2.eval.benchmark import Benchmark, Protocol, Source
+from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import Record, read
 
 SHOTS = 5
@@ -47,7 +47,7 @@ def read_samples(folder: Path, *, base: bool) -> list[Sample]:
     return samples
 
 
-SOURCE = Source(
+SOURCE = DataHome(
     folder="supergpqa",
     files=("*",),
     obtain="download m-a-p/SuperGPQA from the Hugging Face hub into supergpqa/",

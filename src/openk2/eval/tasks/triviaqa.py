@@ -10,10 +10,10 @@ from pathlib import Path
 
 from inspect_ai.dataset import Sample
 
-from openk2.data.error import DataError
+from openk2.data import DataError
 from openk2.eval.answers.questions import FACTS, base_question
 from openk2.eval.answers.scoring import by_rule, short_rule
-from openk2.eval.benchmark import Benchmark, Protocol, Source
+from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import Record, read
 
 
@@ -51,7 +51,7 @@ TRIVIAQA_BASE = Benchmark(
     protocol=Protocol(
         metric="EM", asks="completion", shots=len(FACTS), temperature=0.0, max_tokens=32
     ),
-    source=Source(
+    source=DataHome(
         folder="triviaqa",
         files=("*rc.nocontext/validation*",),
         obtain="download mandarjoshi/trivia_qa, folder rc.nocontext, from the hub into triviaqa/",

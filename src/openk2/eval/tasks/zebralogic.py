@@ -14,10 +14,10 @@ from typing import Any
 from inspect_ai.dataset import Sample
 from inspect_ai.scorer import Score
 
-from openk2.data.error import DataError
+from openk2.data import DataError
 from openk2.eval.answers.json_objects import last_object
 from openk2.eval.answers.scoring import Answered, by_rule, scored
-from openk2.eval.benchmark import Benchmark, Protocol, Source
+from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import Record, read
 
 HIDDEN = "___"
@@ -91,7 +91,7 @@ ZEBRALOGIC = Benchmark(
     title="ZebraLogic",
     paper="https://arxiv.org/abs/2502.01100",
     protocol=Protocol(metric="Acc"),
-    source=Source(
+    source=DataHome(
         folder="zebralogic",
         files=("*grid_mode*",),
         obtain="accept the terms of allenai/ZebraLogicBench-private on the Hugging Face hub (the"

@@ -1,0 +1,60 @@
+"""The best sandbox that this machine has, or the one that was asked for by name."""
+
+from collections.abc import Callable
+from functools import cache
+
+from openk2.environments.bubblewrap import Bubblewrap
+from openk2.environments.container import IMAGE, Container, find_engine
+from openk2.environments.limited_process import LimitedProcess
+from openk2.environments.sandbox import Mount, Sandbox, SandboxError
+
+NAMES = ("bubblewrap", "container", "subprocess")
+
+
+def find_sandbox(
+    name: str | None = None, *, mounts: tuple[Mount, ...] = (), image: str = IMAGE
+) -> Sandbox:
+    """The sandbox `name` or, with None, bubblewrap before a container engine.
+
+    A limited subprocess hides no files and is taken only by name. mounts: folders that bubblewrap
+    shows to commands. image: the container's. Raises SandboxError, in one line with the remedy.
+    """
+    if name == "subprocess":
+        return LimitedProcess()
+    makers: dict[str, Callable[[], Sandbox]] = {
+        "bubblewrap": lambda: _bubblewrap(mounts),
+        "container": lambda: _container(image),
+    }
+    if name is not None:
+        if name not in makers:
+            raise SandboxError(f"no sandbox {name!r}; choose one of {', '.join(NAMES)}")
+        return makers[name]()
+    reasons = []
+    for make in makers.values():
+        try:
+            return make()
+        except SandboxError as error:
+            reasons.append(str(error))
+    raise SandboxError(
+        f"no sandbox for model-written code: {'; '.join(reasons)}; or accept that commands read "
+        "the host's files with --sandbox subprocess"
+    )
+
+
+@cache
+def _bubblewrap(mounts: tuple[Mount, ...]) -> Sandbox:
+    sandbox = Bubblewrap(mounts)
+    # Its namespaces, its limits and a second process: a kernel or a profile may forbid each.
+    finished = sandbox.run(["/bin/sh", "-c", "true | echo ready"])
+    if finished.stdout != b"ready\n":
+        told = finished.stderr.decode(errors="replace").strip().splitlines()
+        reason = told[-1] if told else f"exit code {finished.exit_code}"
+        raise SandboxError(f"bubblewrap does not work here ({reason})")
+    return sandbox
+
+
+def _container(image: str) -> Sandbox:
+    engine = find_engine()
+    if engine is None:
+        raise SandboxError("no container engine answers (docker, podman): start one")
+    return Container(engine, image)

@@ -1,0 +1,188 @@
+"""Exercism exercises: their files, an answer's edits, and their tests in the sandbox.
+
+An answer writes solution files only, and every run starts from the exercise's own tests. A run
+passes if the test runner says so after its last test: in Python and C++ by a word drawn for the
+run, elsewhere by the runner's own summary.
+"""
+
+import json
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from openk2.data import DataError
+from openk2.environments import Limits, Sandbox
+from openk2.eval.code.extraction import code_blocks
+from openk2.eval.code.judgement import Judgement, reason_of
+from openk2.eval.code.place import missing_command
+
+LIMITS = Limits(seconds=180, memory_bytes=4 << 30, disk_bytes=512 << 20, processes=256)
+_LARGEST = 4 << 20  # bytes of one file of an exercise
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """solution, tests: paths that an answer writes, and that it must not. files: all of them."""
+
+    language: str
+    instructions: str
+    solution: tuple[str, ...]
+    tests: tuple[str, ...]
+    files: Mapping[str, bytes]
+
+    def stub(self, name: str) -> str:
+        """A solution file as it is given."""
+        return self.files.get(name, b"").decode(errors="replace")
+
+
+def open_exercise(folder: Path, language: str) -> Exercise:
+    """Read a folder in Exercism's layout. Raises DataError if it is none."""
+    try:
+        config = json.loads((folder / ".meta/config.json").read_text(encoding="utf-8"))
+        parts = ("introduction.md", "instructions.md", "instructions.append.md")
+        docs = [folder / ".docs" / part for part in parts]
+        instructions = "\n\n".join(doc.read_text(encoding="utf-8") for doc in docs if doc.exists())
+        solution, tests = (tuple(config["files"][key]) for key in ("solution", "test"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder}: not an exercise: {error!r}") from None
+    if not solution or not tests or not instructions:
+        raise DataError(f"{folder}: an exercise needs instructions, a solution file and tests")
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and _is_shown(path.relative_to(folder)) and path.stat().st_size < _LARGEST
+    }
+    return Exercise(language, instructions.strip(), solution, tests, files)
+
+
+def _is_shown(path: Path) -> bool:
+    # .meta has the example solution.
+    return not any(part.startswith(".") or part == "node_modules" for part in path.parts)
+
+
+def edits(answer: str, solution: tuple[str, ...]) -> dict[str, bytes]:
+    """Solution files in an answer: each a block after a line with its name, or with it inside.
+
+    A single solution file needs no name: then the last block is it. Other files are left out.
+    """
+    named: dict[str, bytes] = {}
+    names = {PurePosixPath(name).name: name for name in solution} | {
+        name: name for name in solution
+    }
+    before = ""
+    for part in re.split(r"(^[ \t]*```+[^\n]*\n.*?^[ \t]*```+[ \t]*$)", answer, flags=re.S | re.M):
+        blocks = code_blocks(part) if part.lstrip().startswith("```") else []
+        if not blocks:
+            before = part.rstrip().rsplit("\n", 1)[-1]
+            continue
+        where = f"{before} {part.splitlines()[0]}"
+        found = [name for name in names if _is_named(name, where)]
+        if found:
+            named[names[max(found, key=len)]] = (blocks[0][1] + "\n").encode()
+    blocks = code_blocks(answer)
+    if not named and len(solution) == 1 and blocks:
+        named[solution[0]] = (blocks[-1][1] + "\n").encode()
+    return named
+
+
+def _is_named(name: str, line: str) -> bool:
+    # Not as a part of another file's name, but a sentence may end with it.
+    return re.search(rf"(?<![\w/.-]){re.escape(name)}(?!\.?[\w/-])", line) is not None
+
+
+def run_exercise(sandbox: Sandbox, exercise: Exercise, edited: Mapping[str, bytes]) -> Judgement:
+    """Run the exercise's tests on its files with `edited` ones in place; details: the output."""
+    runner = _RUNNERS[exercise.language]
+    lacking = runner.lacks(sandbox)
+    if lacking:
+        return Judgement(False, missing=lacking)
+    word = uuid.uuid4().hex
+    own = {name: data for name, data in edited.items() if name in exercise.solution}
+    files = {**exercise.files, **own}
+    files |= {name: data for name, data in runner.added(word).items() if name != "-"}
+    files = {name: runner.unskipped(name, data) for name, data in files.items()}
+    finished = sandbox.run(["/bin/sh", "-c", runner.command], files, limits=LIMITS, stdin=b"")
+    output = (finished.stdout + finished.stderr).decode(errors="replace")
+    last = finished.stdout.decode(errors="replace").rstrip().rsplit("\n", 1)[-1]
+    said = last == word if runner.says_word else re.search(runner.passed, output, re.M) is not None
+    passed = finished.ok and said
+    told = output.replace(word, "")
+    return Judgement(
+        passed, "" if passed else reason_of(finished), details={"output": told[-8000:]}
+    )
+
+
+@dataclass(frozen=True)
+class Runner:
+    """How a language's tests run. needs: programs. passed: what the runner prints, or says_word."""
+
+    command: str
+    needs: tuple[str, ...]
+    passed: str = ""
+    says_word: bool = False
+    added: Callable[[str], Mapping[str, bytes]] = lambda word: {}
+    unskipped: Callable[[str, bytes], bytes] = lambda name, data: data
+
+    def lacks(self, sandbox: Sandbox) -> str:
+        """What the sandbox lacks for it, or ""."""
+        told = [missing_command(sandbox, name) for name in self.needs]
+        return ", ".join(name for name in told if name)
+
+
+_PYTHON = """import os, sys, unittest
+sys.path.insert(0, os.getcwd())
+suite = unittest.defaultTestLoader.discover(".", pattern="*_test.py")
+os.remove(__file__)
+result = unittest.TextTestRunner(verbosity=1).run(suite)
+if result.wasSuccessful() and result.testsRun:
+    os.write(1, b"\\n{word}\\n")
+sys.exit(not result.wasSuccessful())
+"""
+# Catch's own main, with the word after its last test.
+_CATCH = """#define CATCH_CONFIG_RUNNER
+#include "test/catch.hpp"
+#include <cstdio>
+int main(int argc, char* argv[]) {{
+    const int failed = Catch::Session().run(argc, argv);
+    if (failed == 0) std::puts("\\n{word}");
+    return failed;
+}}
+"""
+_RUNNERS: Mapping[str, Runner] = {
+    "python": Runner(
+        "python3 -I run_the_tests.py",
+        ("python3",),
+        says_word=True,
+        added=lambda word: {"run_the_tests.py": _PYTHON.format(word=word).encode()},
+    ),
+    "cpp": Runner(
+        "g++ -std=c++17 -pthread -DEXERCISM_RUN_ALL_TESTS -I. -o tests *.cpp"
+        " && rm run_the_tests.cpp && exec ./tests",
+        ("g++",),
+        says_word=True,
+        added=lambda word: {"run_the_tests.cpp": _CATCH.format(word=word).encode()},
+    ),
+    "go": Runner("go test ./...", ("go",), passed=r"^ok\s"),
+    "rust": Runner(
+        "cargo test --offline -- --include-ignored", ("cargo",), passed=r"^test result: ok\. [1-9]"
+    ),
+    "javascript": Runner(
+        "jest ./*",
+        ("jest",),
+        passed=r"^Tests:\s+[1-9]\d* passed, [1-9]\d* total$",
+        unskipped=lambda name, data: (
+            re.sub(rb"\bx(test|it|describe)\(", rb"\1(", data) if ".spec." in name else data
+        ),
+    ),
+    "java": Runner(
+        "gradle --offline test",
+        ("gradle",),
+        passed=r"^BUILD SUCCESSFUL",
+        unskipped=lambda name, data: (
+            re.sub(rb"@Disabled\([^)]*\)", b"", data) if "src/test/" in name else data
+        ),
+    ),
+}
+LANGUAGES = tuple(_RUNNERS)

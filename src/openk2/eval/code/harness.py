@@ -1,0 +1,205 @@
+"""Rows that run in a harness of their own, with a container engine: SWE-bench, TerminalBench.
+
+Each harness is called by its own commands, which ask the model over an OpenAI-compatible URL, and
+its own report is read. Nothing of theirs is imported.
+"""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from openk2.environments import find_engine
+
+
+class HarnessError(Exception):
+    """A harness cannot run or gave no report: one line with the remedy."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is measured: the model's name at `url`, its key, and where the harness may write.
+
+    workers: containers at one time. limit: problems at most, the harness's first. predictions: a
+    file of patches that are there already, instead of asking the model.
+    """
+
+    model: str
+    url: str
+    folder: Path
+    key: str = "none"
+    workers: int = 4
+    limit: int | None = None
+    predictions: Path | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables by which litellm, which the harnesses use, finds the endpoint."""
+        endpoint = {"OPENAI_API_KEY": self.key, "OPENAI_API_BASE": self.url}
+        return {**os.environ, **endpoint, "OPENAI_BASE_URL": self.url}
+
+
+@dataclass(frozen=True)
+class Harness:
+    """program: its command or, with dots, its Python module. figure: folder -> the row's share."""
+
+    name: str
+    programs: tuple[str, ...]
+    install: str
+    commands: Callable[[Asked], Sequence[Sequence[str]]]
+    figure: Callable[[Path], float]
+    note: str = ""
+
+
+def refusal(harness: Harness) -> str:
+    """Why the harness cannot run here, in one line; "" if it can."""
+    if find_engine() is None:
+        return f"{harness.name} needs a container engine (docker, podman), and none answers"
+    for program in harness.programs:
+        module = program.partition(".")[0]
+        found = importlib.util.find_spec(module) if "." in program else shutil.which(program)
+        if found is None:
+            return f"{harness.name} is not installed: {harness.install}"
+    return ""
+
+
+def run_harness(harness: Harness, asked: Asked) -> float:
+    """Run its commands in the folder and return the row's share, 0 to 1. Raises HarnessError."""
+    reason = refusal(harness)
+    if reason:
+        raise HarnessError(reason)
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    for command in harness.commands(asked):
+        done = subprocess.run(command, cwd=asked.folder, env=asked.environment, check=False)
+        if done.returncode != 0:
+            told = f"{' '.join(command[:4])} ... ended with exit code {done.returncode}"
+            raise HarnessError(f"{harness.name}: {told}; see its output above")
+    try:
+        return harness.figure(asked.folder)
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+        raise HarnessError(f"{harness.name}: no report in {asked.folder}: {error!r}") from None
+
+
+_RUN = "openk2"
+
+
+def _evaluate(dataset: str, predictions: str, asked: Asked) -> list[str]:
+    module = [sys.executable, "-m", "swebench.harness.run_evaluation"]
+    named = ["--dataset_name", dataset, "--predictions_path", predictions]
+    return [*module, *named, "--max_workers", str(asked.workers), "--run_id", _RUN]
+
+
+def swebench(subset: str, dataset: str, total: int) -> Callable[[Asked], list[list[str]]]:
+    """Commands of an agentic row: mini-swe-agent makes patches, SWE-bench judges them."""
+
+    def commands(asked: Asked) -> list[list[str]]:
+        if asked.predictions is not None:
+            return [_evaluate(dataset, str(asked.predictions.resolve()), asked)]
+        agent = ["mini-extra", "swebench", "--model", f"openai/{asked.model}", "--subset", subset]
+        agent += ["--split", "test", "--workers", str(asked.workers), "--output", "patches"]
+        agent += ["--slice", f"0:{total if asked.limit is None else asked.limit}"]
+        return [agent, _evaluate(dataset, "patches/preds.json", asked)]
+
+    return commands
+
+
+def judged_only(dataset: str, remedy: str) -> Callable[[Asked], list[list[str]]]:
+    """The command that judges patches; they are made before, as `remedy` says."""
+
+    def commands(asked: Asked) -> list[list[str]]:
+        if asked.predictions is None:
+            raise HarnessError(remedy)
+        return [_evaluate(dataset, str(asked.predictions.resolve()), asked)]
+
+    return commands
+
+
+def terminal_bench(agent: str) -> Callable[[Asked], list[list[str]]]:
+    """The command of TerminalBench's own harness."""
+
+    def commands(asked: Asked) -> list[list[str]]:
+        run = ["tb", "run", "--dataset", "terminal-bench-core==0.1.1", "--agent", agent]
+        run += ["--model", f"openai/{asked.model}", "--n-concurrent", str(asked.workers)]
+        run += ["--output-path", "runs", "--run-id", _RUN]
+        return [run if asked.limit is None else [*run, "--n-tasks", str(asked.limit)]]
+
+    return commands
+
+
+def resolved_share(folder: Path) -> float:
+    """Resolved of submitted, from SWE-bench's report of the run."""
+    reports = sorted(folder.glob(f"*.{_RUN}.json"))
+    if not reports:
+        raise OSError(f"no *.{_RUN}.json")
+    report: Mapping[str, int] = json.loads(reports[-1].read_text(encoding="utf-8"))
+    return report["resolved_instances"] / report["submitted_instances"]
+
+
+def accuracy(folder: Path) -> float:
+    """The accuracy in TerminalBench's results."""
+    results = json.loads((folder / "runs" / _RUN / "results.json").read_text(encoding="utf-8"))
+    return float(results["accuracy"])
+
+
+_SWEBENCH = "pip install swebench mini-swe-agent"
+HARNESSES: Mapping[str, Harness] = {
+    "swebench-agentless": Harness(
+        "SWE-bench",
+        ("swebench.harness",),
+        "pip install swebench; patches from github.com/OpenAutoCoder/Agentless",
+        judged_only(
+            "SWE-bench/SWE-bench_Verified",
+            "Agentless makes its patches itself: run it with --max_tokens 16384 and hand its "
+            "all_preds.jsonl over as predictions",
+        ),
+        resolved_share,
+        "16,384 tokens of output, one patch, no test run",
+    ),
+    "swebench-agentic": Harness(
+        "SWE-bench",
+        ("swebench.harness", "mini-extra"),
+        _SWEBENCH,
+        swebench("verified", "SWE-bench/SWE-bench_Verified", 500),
+        resolved_share,
+        "the report's agent (bash and an editor) is not published; mini-swe-agent has bash",
+    ),
+    "swebench-best-of-n": Harness(
+        "SWE-bench",
+        ("swebench.harness",),
+        _SWEBENCH,
+        judged_only(
+            "SWE-bench/SWE-bench_Verified",
+            "run swebench-agentic N times, choose with best_of_n.choose_predictions and hand the "
+            "chosen file over as predictions",
+        ),
+        resolved_share,
+        "N and the scoring model are not published",
+    ),
+    "swebench-multilingual": Harness(
+        "SWE-bench",
+        ("swebench.harness", "mini-extra"),
+        _SWEBENCH,
+        swebench("multilingual", "SWE-bench/SWE-bench_Multilingual", 300),
+        resolved_share,
+    ),
+    "terminalbench-inhouse": Harness(
+        "TerminalBench",
+        ("tb",),
+        "pip install terminal-bench",
+        terminal_bench("mini-swe-agent"),
+        accuracy,
+        "the report's own framework is not published; mini-swe-agent stands in",
+    ),
+    "terminalbench-terminus": Harness(
+        "TerminalBench",
+        ("tb",),
+        "pip install terminal-bench",
+        terminal_bench("terminus"),
+        accuracy,
+    ),
+}

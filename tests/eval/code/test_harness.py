@@ -1,0 +1,141 @@
+"""External harnesses: refused in one line, called by their own commands, their reports read."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inspect_ai.model import ModelOutput
+
+from openk2.eval.code import harness
+from openk2.eval.code.best_of_n import best_of, choose_predictions, mark_in
+from openk2.eval.code.harness import HARNESSES, Asked, HarnessError, refusal, run_harness
+from openk2.eval.tasks import swebench, terminalbench
+
+ROWS = [
+    swebench.SWEBENCH_AGENTLESS,
+    swebench.SWEBENCH_AGENTIC,
+    swebench.SWEBENCH_BEST_OF_N,
+    swebench.SWEBENCH_MULTILINGUAL,
+    terminalbench.TERMINALBENCH_INHOUSE,
+    terminalbench.TERMINALBENCH_TERMINUS,
+]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_without_a_container_engine_a_row_refuses_in_one_line(
+    row: swebench.Benchmark, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(harness, "find_engine", lambda: None)
+    told = refusal(HARNESSES[row.name])
+    assert "container engine" in told
+    assert "\n" not in told
+    assert row.external == HARNESSES[row.name].name
+    with pytest.raises(HarnessError, match="container engine"):
+        run_harness(HARNESSES[row.name], Asked("m", "http://x/v1", tmp_path))
+
+
+def test_the_commands_of_the_harnesses(tmp_path: Path) -> None:
+    asked = Asked("k2", "http://x/v1", tmp_path, workers=2, limit=5)
+    agent, judge = HARNESSES["swebench-multilingual"].commands(asked)
+    assert agent[:4] == ["mini-extra", "swebench", "--model", "openai/k2"]
+    assert agent[agent.index("--slice") + 1] == "0:5"
+    assert judge[judge.index("--dataset_name") + 1] == "SWE-bench/SWE-bench_Multilingual"
+    (terminal,) = HARNESSES["terminalbench-terminus"].commands(asked)
+    assert terminal[:2] == ["tb", "run"]
+    assert terminal[terminal.index("--agent") + 1] == "terminus"
+    assert asked.environment["OPENAI_API_BASE"] == "http://x/v1"
+    with pytest.raises(HarnessError, match=r"all_preds\.jsonl"):
+        HARNESSES["swebench-agentless"].commands(asked)
+    with pytest.raises(HarnessError, match="choose_predictions"):
+        HARNESSES["swebench-best-of-n"].commands(asked)
+    handed = Asked("k2", "http://x/v1", tmp_path, predictions=tmp_path / "best.json")
+    (judge,) = HARNESSES["swebench-best-of-n"].commands(handed)
+    assert judge[judge.index("--predictions_path") + 1] == str(tmp_path / "best.json")
+
+
+def test_a_harness_is_run_and_its_report_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "bin/tb"
+    program.parent.mkdir()
+    results = json.dumps({"accuracy": 0.25})
+    program.write_text(
+        '#!/bin/sh\n[ "$OPENAI_API_BASE" = http://x/v1 ] || exit 3\n'
+        f"mkdir -p runs/openk2 && echo '{results}' > runs/openk2/results.json\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(harness, "find_engine", lambda: "docker")
+    row = HARNESSES["terminalbench-terminus"]
+    assert run_harness(row, Asked("k2", "http://x/v1", tmp_path / "run")) == 0.25
+    with pytest.raises(HarnessError, match="exit code 3"):
+        run_harness(row, Asked("k2", "http://other/v1", tmp_path / "run"))
+    program.write_text("#!/bin/sh\n")
+    with pytest.raises(HarnessError, match="no report"):
+        run_harness(row, Asked("k2", "http://x/v1", tmp_path / "empty"))
+
+
+def test_swebenchs_report_gives_the_share(tmp_path: Path) -> None:
+    report = {"resolved_instances": 3, "submitted_instances": 4, "total_instances": 500}
+    (tmp_path / "openai__k2.openk2.json").write_text(json.dumps(report))
+    assert harness.resolved_share(tmp_path) == 0.75
+
+
+class Scoring:
+    """A scoring model that finds its mark by the patch."""
+
+    def __init__(self, marks: dict[str, str]) -> None:
+        self.marks, self.asked = marks, 0
+
+    async def generate(self, prompt: str, **_: object) -> ModelOutput:
+        self.asked += 1
+        patch = next(name for name in self.marks if f"<patch>\n{name}\n" in prompt)
+        return ModelOutput.from_content("scoring", self.marks[patch])
+
+
+def test_the_best_patch_by_the_scoring_model_is_taken() -> None:
+    marks = {"good": "It fixes it. Score: 90", "bad": "Score: **10**", "odd": "no idea"}
+    scoring: Any = Scoring(marks)
+    for patches, best in (
+        (["bad", "good", "good"], 1),
+        (["odd", "bad", ""], 1),
+        (["", "odd"], 1),
+        (["", " "], 0),
+    ):
+        assert asyncio.run(best_of(scoring, "the issue", patches)) == best
+    assert scoring.asked == 5  # equal and empty patches are not asked about
+    with pytest.raises(ValueError, match="no patches"):
+        asyncio.run(best_of(scoring, "the issue", []))
+
+
+@pytest.mark.parametrize(
+    ("text", "mark"),
+    [
+        ("Score: 7", 7),
+        ("score 5, no: Score: 80.", 80),
+        ("Score: 101", 0),
+        ("**Score**: 55", 55),
+        ("", 0),
+    ],
+)
+def test_a_mark_in_a_text(text: str, mark: int) -> None:
+    assert mark_in(text) == mark
+
+
+def test_the_best_attempt_of_each_problem_is_written(tmp_path: Path) -> None:
+    scoring: Any = Scoring({"good": "Score: 90", "bad": "Score: 10"})
+    for number, patches in enumerate(({"a": "bad", "b": "good"}, {"a": "good"})):
+        entries = {name: {"model_patch": patch} for name, patch in patches.items()}
+        (tmp_path / f"{number}.json").write_text(json.dumps(entries))
+    attempts, chosen = [tmp_path / "0.json", tmp_path / "1.json"], tmp_path / "best.json"
+    asyncio.run(choose_predictions(scoring, {"a": "x", "b": "y"}, attempts, chosen))
+    best = json.loads(chosen.read_text())
+    assert {name: entry["model_patch"] for name, entry in best.items()} == {
+        "a": "good",
+        "b": "good",
+    }
+    with pytest.raises(ValueError, match="no issue"):
+        asyncio.run(choose_predictions(scoring, {"a": "x"}, attempts, chosen))

@@ -1,0 +1,146 @@
+"""Aider-Polyglot from its repository's layout: made-up exercises, two tries, tests that stay."""
+
+import asyncio
+import json
+import math
+from pathlib import Path
+
+import pytest
+from inspect_ai.dataset import Sample
+from inspect_ai.model import ChatMessageAssistant, ChatMessageUser, ModelName, ModelOutput
+from inspect_ai.solver import TaskState
+
+from code_answers import judged, scorer_of
+from openk2.environments import SandboxError
+from openk2.eval.code.exercises import edits
+from openk2.eval.code.place import use_sandbox
+from openk2.eval.tasks.aider_polyglot import AIDER_POLYGLOT, two_tries
+
+TEST = """import unittest
+from twice import twice
+
+class TwiceTest(unittest.TestCase):
+    def test_numbers(self):
+        self.assertEqual(twice(2), 4)
+
+    def test_refusal(self):
+        with self.assertRaises(ValueError) as told:
+            twice(None)
+        self.assertEqual(told.exception.args[0], "no number")
+"""
+RIGHT = (
+    "def twice(x):\n    if x is None:\n        raise ValueError('no number')\n    return 2 * x\n"
+)
+WRONG = [
+    "def twice(x):\n    return 2 * x\n",
+    "import os\nos._exit(0)\n",
+    "raise SystemExit(0)\n",
+    "import unittest\nunittest.TestCase.assertEqual = print\ndef twice(x): raise SystemExit(0)\n",
+    "open('twice_test.py', 'w').write('')\ndef twice(x): return 0\n",
+    "import os\nprint('OK')\nos._exit(0)\n",
+    "def twice(x:\n",
+]
+
+
+def exercise(root: Path, language: str, name: str, solution: str, test: str, text: str) -> None:
+    folder = root / language / "exercises/practice" / name
+    for part in (".docs", ".meta"):
+        (folder / part).mkdir(parents=True)
+    (folder / ".docs/instructions.md").write_text(f"# Instructions\n\nMake {name}.\n")
+    files = {"solution": [solution], "test": [test], "example": [".meta/example"]}
+    (folder / ".meta/config.json").write_text(json.dumps({"files": files}))
+    (folder / ".meta/example").write_text("the reference solution")
+    (folder / solution).parent.mkdir(parents=True, exist_ok=True)
+    (folder / solution).write_text("# the stub\n")
+    (folder / test).parent.mkdir(parents=True, exist_ok=True)
+    (folder / test).write_text(text)
+
+
+@pytest.fixture
+def samples(tmp_path: Path) -> dict[str, Sample]:
+    exercise(tmp_path, "python", "twice", "twice.py", "twice_test.py", TEST)
+    exercise(
+        tmp_path, "java", "once", "src/main/java/Once.java", "src/test/java/T.java", "class T {}"
+    )
+    exercise(tmp_path, "javascript", "once", "once.js", "once.spec.js", "")
+    exercise(tmp_path, "go", "once", "once.go", "once_test.go", "package once")
+    exercise(tmp_path, "rust", "once", "src/lib.rs", "tests/once.rs", "")
+    return {str(sample.id): sample for sample in AIDER_POLYGLOT.read(tmp_path)}
+
+
+def test_the_prompt_shows_the_stub_and_neither_tests_nor_reference(
+    samples: dict[str, Sample],
+) -> None:
+    assert len(samples) == 5
+    prompt = str(samples["python/twice"].input)
+    assert "Make twice." in prompt
+    assert "twice.py\n```\n# the stub\n```" in prompt
+    assert "assertEqual" not in prompt
+    assert "reference" not in prompt
+
+
+def test_the_exercises_tests_decide(samples: dict[str, Sample]) -> None:
+    scorer = scorer_of(AIDER_POLYGLOT)
+    right = judged(scorer, samples["python/twice"], f"twice.py\n```python\n{RIGHT}```")
+    assert right.value == 1, right.explanation
+    for code in WRONG:
+        score = judged(scorer, samples["python/twice"], f"twice.py\n```python\n{code}```")
+        assert score.value == 0, code
+    changed = f"twice.py\n```\n{WRONG[0]}```\n\ntwice_test.py\n```\nimport unittest\n```"
+    assert judged(scorer, samples["python/twice"], changed).value == 0
+
+
+def test_a_language_that_is_not_here_is_unscored_and_named(samples: dict[str, Sample]) -> None:
+    scorer = scorer_of(AIDER_POLYGLOT)
+    for name, sample in samples.items():
+        score = judged(scorer, sample, "```\nx\n```")
+        if name != "python/twice" and math.isnan(float(str(score.value))):
+            assert "not found" in str(score.explanation)
+
+
+def test_the_second_try_sees_what_the_tests_printed(samples: dict[str, Sample]) -> None:
+    sample = samples["python/twice"]
+    answers = iter([f"```python\n{WRONG[0]}```", f"```python\n{RIGHT}```"])
+
+    async def generate(state: TaskState, **_: object) -> TaskState:
+        answer = next(answers)
+        state.messages.append(ChatMessageAssistant(content=answer))
+        state.output = ModelOutput.from_content("mockllm/model", answer)
+        return state
+
+    state = TaskState(
+        model=ModelName("mockllm/model"),
+        sample_id="python/twice",
+        epoch=1,
+        input=sample.input,
+        messages=[ChatMessageUser(content=str(sample.input))],
+        metadata=dict(sample.metadata or {}),
+    )
+    try:
+        solve = two_tries()
+    except SandboxError:
+        with use_sandbox("subprocess"):
+            solve = two_tries()
+    state = asyncio.run(solve(state, generate))  # type: ignore[arg-type]
+    assert [message.role for message in state.messages] == ["user", "assistant"] * 2
+    assert "test_refusal" in state.messages[2].text
+    assert "unsupported operand" in state.messages[2].text
+    assert next(answers, None) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        (
+            "a.h\n```cpp\nint a;\n```\na.cpp\n```cpp\nint b;\n```",
+            {"a.h": "int a;", "a.cpp": "int b;"},
+        ),
+        ("**`src/a.h`:**\n\n```\nint a;\n```", {}),
+        ("```cpp a.cpp\nint b;\n```", {"a.cpp": "int b;"}),
+        ("### `a.cpp`\n```\nint b;\n```\nThat is a.cpp.", {"a.cpp": "int b;"}),
+        ("```\nint b;\n```", {}),
+        ("a.cpp.orig\n```\n1\n```\nba.h\n```\n2\n```", {}),
+    ],
+)
+def test_files_of_an_answer(answer: str, found: dict[str, str]) -> None:
+    assert edits(answer, ("a.h", "a.cpp")) == {k: f"{v}\n".encode() for k, v in found.items()}

@@ -1,0 +1,75 @@
+"""EvalPlus from both published formats: original tests and plus tests are told apart."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from code_answers import judged, scorer_of
+from openk2.environments import SandboxError
+from openk2.eval.code.place import chosen_sandbox, has_numpy
+from openk2.eval.code.python_tests import run_python_tests
+from openk2.eval.tasks.evalplus import EVALPLUS_BASE
+
+PROMPT = 'def largest(values):\n    """The largest of values, 0 for none."""\n'
+BODY = "    return max(values, default=0)\n"
+CHECK = "def check(candidate):\n    assert candidate([1, 3, 2]) == 3\n"
+PLUS = (
+    "def check(candidate):\n    for given, expected in [([], 0), ([-2, -1], -1)]:\n"
+    "        assert candidate(given) == expected\n"
+)
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.fixture(params=["hub", "release"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    human = {"task_id": "HumanEval/7", "prompt": PROMPT, "entry_point": "largest"}
+    human["canonical_solution"] = BODY
+    mbpp: dict[str, Any] = {"prompt": "Write a function to find the largest value."}
+    if request.param == "hub":
+        write(tmp_path / "HumanEval.jsonl", [human | {"test": CHECK}])
+        write(tmp_path / "humanevalplus.jsonl", [human | {"test": PLUS}])
+        mbpp |= {"task_id": 11, "code": PROMPT + BODY, "test_imports": ["import math"]}
+        mbpp["test_list"] = ["assert largest([1, 3, 2]) == math.floor(3.5)"]
+        mbpp["test"] = PLUS + "check(largest)\n"
+        write(tmp_path / "mbppplus.jsonl", [mbpp])
+        return tmp_path
+    inputs = {"base_input": [[[1, 3, 2]]], "plus_input": [[[]], [[-2, -1]]], "atol": 0}
+    write(tmp_path / "HumanEvalPlus.jsonl", [human | inputs])
+    mbpp["prompt"] = '"""\nWrite a function to find the largest value.\n"""\n'
+    mbpp |= {"task_id": "Mbpp/11", "entry_point": "largest", "canonical_solution": PROMPT + BODY}
+    write(tmp_path / "MbppPlus.jsonl", [mbpp | inputs])
+    return tmp_path
+
+
+def test_each_problem_counts_in_its_two_groups(folder: Path) -> None:
+    samples = {str(sample.id): sample for sample in EVALPLUS_BASE.read(folder)}
+    assert set(samples) == {"humaneval/7", "mbpp/11"}
+    scorer = scorer_of(EVALPLUS_BASE)
+    partly = "    return max(values)\n"
+    wrong = "    return 0 if len(values) == 3 else max(values, default=0)\n"
+    for body, base, plus in ((BODY, 1, 1), (partly, 1, 0), (wrong, 0, 0), ("    exit(0)\n", 0, 0)):
+        after = "\nprint(largest([1]))\nassert ((\n"
+        score = judged(scorer, samples["humaneval/7"], body + "\ndef other(:" + after)
+        assert score.metadata == {"groups": {"humaneval": base, "humaneval-plus": plus}}, body
+        assert score.value == (base + plus) / 2
+        score = judged(scorer, samples["mbpp/11"], "import math\n" + PROMPT + body + after)
+        assert score.metadata == {"groups": {"mbpp": base, "mbpp-plus": plus}}, body
+
+
+def test_the_plus_sets_numpy_is_found() -> None:
+    try:
+        sandbox = chosen_sandbox()
+    except SandboxError as error:
+        pytest.skip(str(error))
+    if not has_numpy(sandbox):
+        pytest.skip("the sandbox's python3 is of another version than ours")
+    tests = "import numpy\nassert numpy.allclose(f(2), [0.0, 1.0])"
+    for last, passed in ((1, True), (2, False)):
+        solution = f"def f(n): return [0, {last}]"
+        result = run_python_tests(sandbox, solution=solution, tests=tests, names=["f"])
+        assert result.passed is passed, result.reason
