@@ -13,9 +13,9 @@ from inspect_ai.dataset import Sample
 from inspect_ai.scorer import Score, Scorer, Target, accuracy, scorer
 from inspect_ai.solver import TaskState
 
-from openk2.data import DataError
 from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.catalogue import Row
+from openk2.record import DataError
 
 Answer = Callable[[str, dict[str, Any]], str]
 

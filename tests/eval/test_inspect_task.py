@@ -5,10 +5,10 @@ from collections import Counter
 import pytest
 from inspect_ai.dataset import Sample
 
-from openk2.data import DataError
 from openk2.eval.asking import sample_seed
 from openk2.eval.benchmark import Protocol
 from openk2.eval.inspect_task import Asking, drawn, generate_config
+from openk2.record import DataError
 
 
 def questions(count: int, groups: int = 0) -> list[Sample]:

@@ -1,12 +1,17 @@
 """Results are what the logs say: figures, tokens, engine time; the page runs nothing it shows."""
 
+import sys
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from inspect_ai.scorer import Score, Scorer, Target, accuracy, scorer
+from inspect_ai.solver import TaskState
 
+from openk2.eval.code.harness import HARNESSES, Harness
 from openk2.eval.compare import compare_runs, comparison_table
 from openk2.eval.inspect_task import Asking
 from openk2.eval.model_api import ModelAddress
@@ -136,3 +141,46 @@ def test_a_group_without_questions_is_named_and_no_figure_is_made_up(tmp_path: P
     assert found.figure is None
     assert found.complaint == "no figure: no question of top"
     assert "- sums-gap: no figure: no question of top" in markdown(run_of(), [found])
+
+
+@scorer(metrics=[accuracy()])
+def lacking() -> Scorer:
+    """Cannot tell whether 1+1 is right."""
+
+    async def score(state: TaskState, target: Target) -> Score:
+        if state.input_text == "1+1":
+            return Score.unscored(explanation="not run: php: not found")
+        return Score(value=1.0)
+
+    return score
+
+
+def test_what_nothing_here_can_score_is_left_out_and_told(tmp_path: Path) -> None:
+    write_sums(tmp_path, 3)
+    row = row_of(replace(sums("sums-lacking"), scorer=lacking))
+    with fake_server() as server:
+        outcomes = run(server.url, tmp_path, tmp_path / "out", row)
+    (found,) = results_of(tmp_path / "out", outcomes, rows=[row])
+    assert found.figure is not None
+    assert (found.figure.value, len(found.questions), found.errors) == (1.0, 2, 0)
+    assert found.complaint == "unscored answers: 1 not run: php: not found"
+
+
+def test_a_harness_runs_once_and_its_figure_is_the_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = row_of(replace(sums("sums-harness"), external="their harness"))
+    write = [sys.executable, "-c", "open('share', 'a').write('0.5')"]
+    harness = Harness(
+        "theirs", ("sh",), "", lambda asked: [write],
+        lambda folder: float((folder / "share").read_text()), "their own agent",
+    )  # fmt: skip
+    monkeypatch.setitem(HARNESSES, "sums-harness", harness)
+    refused = run("http://127.0.0.1:9", tmp_path, tmp_path / "none", row)
+    assert refused[0].status == "skipped"
+    assert "needs a container engine" in refused[0].reason
+    monkeypatch.setattr("openk2.eval.code.harness.find_engine", lambda: "docker")
+    for _ in range(2):  # the second time what stands is kept: 0.50.5 is no number
+        outcomes = run("http://127.0.0.1:9", tmp_path, tmp_path / "out", row)
+        (found,) = results_of(tmp_path / "out", outcomes, rows=[row])
+        assert (found.figure and found.figure.value, found.note) == (0.5, "their own agent")

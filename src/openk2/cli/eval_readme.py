@@ -1,7 +1,7 @@
 """`openk2 eval readme`, `rows` and `compare`: the README's two result tables for any model."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -51,6 +51,14 @@ def readme(
     grader: Role = None,
     user: Role = None,
     scoring: Role = None,
+    sandbox: Annotated[
+        str | None,
+        typer.Option(help="For model-written code: bubblewrap, container or subprocess."),
+    ] = None,
+    predictions: Annotated[
+        list[str] | None,
+        typer.Option(help="ROW=FILE: patches of a SWE-bench row that were made before."),
+    ] = None,
     api_key: Annotated[
         str | None, typer.Option(envvar="OPENK2_API_KEY", help="For MODEL and --base.")
     ] = None,
@@ -95,8 +103,9 @@ def readme(
         prices = Prices(price_in, price_out) if price_in or price_out else None
         with interruptible("the same command goes on with what is missing"), begun(out, run):
             options = {"limit": limit, "concurrency": concurrency}
+            made = {"sandbox": sandbox, "predictions": files_of(predictions or ())}
             outcomes = ask(
-                wanted, run, out, data, options, (api_key, role_api_key), tuple(serve or ())
+                wanted, run, out, data, options, made, (api_key, role_api_key), tuple(serve or ())
             )
             report(out, outcomes, prices, as_json)
     if any(o.status == "failed" for o in outcomes) or all(o.status != "ran" for o in outcomes):
@@ -109,10 +118,12 @@ def ask(
     out: Path,
     data: Path | None,
     options: Mapping[str, Any],
+    made: Mapping[str, Any],
     keys: tuple[str | None, str | None],
     serve: tuple[str, ...],
 ) -> "list[RowOutcome]":
-    """Open the models and run the rows. keys: of the models and of the roles."""
+    """Open the models and run the rows. options: of how they are asked. made: of the suite.
+    keys: of the models and of the roles."""
     from openk2.eval import Asking, Suite, endpoints, record_run, run_suite
 
     settings = {"seed": run.seed, "samples": run.samples, "max_tokens": run.max_tokens, **options}
@@ -124,7 +135,7 @@ def ask(
             for table, address in models.items()
         }
         record_run(out, run)
-        return run_suite(rows, Suite(out, data, models, asking, roles), bars, bars.tell)
+        return run_suite(rows, Suite(out, data, models, asking, roles, **made), bars, bars.tell)
 
 
 def report(out: Path, outcomes: "list[RowOutcome]", prices: "Prices | None", as_json: bool) -> None:
@@ -182,6 +193,17 @@ def compare(
         typer.echo(json.dumps([row.to_json() for row in compared]))
     else:
         typer.echo(comparison_table(compared).markdown(), nl=False)
+
+
+def files_of(options: Sequence[str]) -> dict[str, Path]:
+    """ROW=FILE -> row and file."""
+    files = {}
+    for option in options:
+        row, _, file = option.partition("=")
+        if not Path(file).is_file():
+            raise typer.BadParameter(f"{option!r}: give ROW=FILE, a file that exists")
+        files[row] = Path(file)
+    return files
 
 
 def split(names: str | None) -> list[str]:

@@ -10,12 +10,12 @@ from openk2.data.chat_dataset import chat_documents, text_documents
 from openk2.data.corpus import CorpusProgress, CorpusRecipe, CorpusSummary, prepare_corpus
 from openk2.data.dialogues import convert_dialogues
 from openk2.data.drills import Drills
-from openk2.data.error import DataError
 from openk2.data.manifest import MANIFEST, Manifest
 from openk2.data.packing import Document, PackedRows, pack_stream, pack_whole
 from openk2.data.role import Role
 from openk2.data.rows import Rows, open_rows, verify_rows
 from openk2.data.sources import is_plain_text, numbered_rows, read_conversations, read_texts
+from openk2.record import DataError
 
 if TYPE_CHECKING:
     from openk2.data.mixture import Batch, Mixture

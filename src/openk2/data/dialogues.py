@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from openk2.data.error import DataError
 from openk2.data.sources import numbered_rows
+from openk2.record import DataError
 
 Conversation = dict[str, Any]
 

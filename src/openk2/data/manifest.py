@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openk2.config import RecipeError, build
-from openk2.data.error import DataError
-from openk2.record import write_file_atomically
+from openk2.record import DataError, write_file_atomically
 
 MANIFEST = "manifest.json"
 

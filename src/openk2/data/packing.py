@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from openk2.data.error import DataError
-from openk2.record import write_file_atomically
+from openk2.record import DataError, write_file_atomically
 
 TOKENIZER = "tokenizer_sha256"  # in a file's metadata
 MAX_SEGMENT = np.iinfo(np.int16).max

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from openk2.data.error import DataError
 from openk2.data.manifest import Manifest, Shard
 from openk2.data.packing import TOKENIZER, PackedRows, Row
 from openk2.data.role import Role
+from openk2.record import DataError
 
 COLUMNS = {"tokens": ("I32",), "segments": ("I16",), "learned": ("U8", "BOOL")}
 OPEN_SHARDS = 256

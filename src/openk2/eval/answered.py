@@ -1,5 +1,6 @@
 """The answers of a row, read from inspect's logs: what was asked, its value, tokens and time."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +28,8 @@ class WrongAnswer:
 
 @dataclass(frozen=True)
 class Answered:
-    """One answer. values: group -> from 0 to 1, "" for a row without groups; empty for an error.
+    """One answer. values: group -> from 0 to 1, "" for a row without groups; empty for an error,
+    and for an answer that nothing here can score. unscored: what is missing for that.
 
     tokens_in, tokens_out: of the model under test, not of judges and users. calls: when a model was
     answering. whole: from the start of the sample to its score. session: when its log was begun.
@@ -37,6 +39,7 @@ class Answered:
     question: str
     values: Mapping[str, float]
     error: bool
+    unscored: str
     truncated: bool
     tokens_in: int
     tokens_out: int
@@ -65,6 +68,7 @@ def best_log(folder: Path) -> EvalLog | None:
 def answered(sample: EvalSample, log: EvalLog, *, grouped: bool) -> Answered:
     """One answer of a log."""
     scored = bool(sample.scores) and sample.error is None
+    unscored = scored and math.isnan(value(sample))
     calls = [event for event in sample.events if event.event == "model"]
     usages = [call.output.usage for call in calls if call.role is None and call.output.usage]
     whole = None
@@ -72,8 +76,9 @@ def answered(sample: EvalSample, log: EvalLog, *, grouped: bool) -> Answered:
         whole = (moment(str(sample.started_at)), moment(str(sample.completed_at)))
     return Answered(
         question=str(sample.id),
-        values=values(sample, grouped=grouped) if scored else {},
+        values=values(sample, grouped=grouped) if scored and not unscored else {},
         error=sample.error is not None,
+        unscored=(only_score(sample).explanation or "nothing says why") if unscored else "",
         truncated=scored and sample.output.stop_reason in ("max_tokens", "model_length"),
         tokens_in=sum(usage.input_tokens for usage in usages),
         tokens_out=sum(usage.output_tokens for usage in usages),

@@ -10,9 +10,9 @@ from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import GenerateConfig
 from inspect_ai.solver import generate
 
-from openk2.data import DataError
 from openk2.eval.asking import Streak, continued, options, seeded
 from openk2.eval.benchmark import Benchmark, Protocol
+from openk2.record import DataError
 
 # A busy or restarting server is asked again for about 45 s; then the sample has an error.
 RETRIES = 4

@@ -58,7 +58,7 @@ def locate(source: "DataHome", data: Path | None = None, *, download: bool = Tru
 
 def missing_files(folder: Path, patterns: Sequence[str]) -> list[str]:
     """The patterns that no file below the folder matches."""
-    return [pattern for pattern in patterns if next(folder.glob(pattern), None) is None]
+    return [pattern for pattern in patterns if next(folder.rglob(pattern), None) is None]
 
 
 def package_folder(place: str) -> Path | None:

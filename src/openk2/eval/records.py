@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from openk2.data import DataError
+from openk2.record import DataError
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 MAX_FIELD = min(sys.maxsize, 2**31 - 1)  # of a CSV file, in characters

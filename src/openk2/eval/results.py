@@ -1,11 +1,13 @@
 """What a run found, read from inspect's logs: figure, tokens, time and failures of each row."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openk2.eval.answered import Answered, Span, WrongAnswer, read_answers
+from openk2.eval.external import external_share, harness_note
 from openk2.eval.figure import Figure, Question, figure_of
 from openk2.eval.suite import RowOutcome, logs_folder
 
@@ -97,6 +99,9 @@ def row_result(
     """The row as the logs below `out` have it. What they lack is empty."""
     if not logs_folder(out, row.name).is_dir():
         return RowResult(row, outcome)
+    share = external_share(logs_folder(out, row.name))
+    if share is not None:
+        return RowResult(row, outcome, Figure(share, share, share, {}), note=harness_note(row))
     weights = row.benchmark.protocol.groups
     answers = list(read_answers(logs_folder(out, row.name), grouped=bool(weights)))
     scored = [answer for answer in answers if answer.values]
@@ -117,7 +122,7 @@ def row_result(
         engine=round(covered(span for answer in answers for span in answer.calls), 3),
         cost=None if prices is None else prices.cost(tokens_in, tokens_out),
         failures=first_wrong(scored),
-        note=missing_groups(questions.values(), weights),
+        note="; ".join(filter(None, (missing_groups(questions.values(), weights), lacks(answers)))),
     )
 
 
@@ -126,6 +131,13 @@ def missing_groups(questions: Iterable[Question], weights: Mapping[str, float]) 
     found = {group for question in questions for group in question}
     missing = [group for group in weights if group not in found]
     return f"no figure: no question of {', '.join(missing)}" if missing and found else ""
+
+
+def lacks(answers: Iterable[Answered]) -> str:
+    """A line about answers that nothing here could score, "" if there are none."""
+    reasons = Counter(answer.unscored for answer in answers if answer.unscored)
+    told = (f"{count} {reason}" for reason, count in reasons.most_common(3))
+    return f"unscored answers: {', '.join(told)}" if reasons else ""
 
 
 def by_question(answers: Iterable[Answered]) -> dict[str, Question]:

@@ -7,16 +7,20 @@ same run again asks only for what is missing: a kill loses the samples in flight
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from openk2.data import DataError
+from openk2.environments import SandboxError
 from openk2.eval.asking import Streak
 from openk2.eval.catalogue import NoSuchRowError, Row
+from openk2.eval.code.harness import HarnessError
+from openk2.eval.code.place import chosen_sandbox, use_sandbox
+from openk2.eval.external import run_external, why_not
 from openk2.eval.inspect_task import Asking, drawn, inspect_task
 from openk2.eval.locate import DataUnavailableError, locate
 from openk2.eval.model_api import ModelAddress, open_model
+from openk2.record import DataError
 
 if TYPE_CHECKING:
     from inspect_ai.dataset import Sample
@@ -41,7 +45,8 @@ class Suite:
     """What all rows share. data: folder of --data. out: of the run.
 
     models: of each table; a table without one is skipped. roles: the further models that rows need.
-    asking: of each table, whose models differ in their context.
+    asking: of each table, whose models differ in their context. sandbox: what model-written code
+    runs in, None for the best there is. predictions: row -> patches made before, for SWE-bench.
     """
 
     out: Path
@@ -49,6 +54,8 @@ class Suite:
     models: Mapping[str, ModelAddress]
     asking: Mapping[str, Asking]
     roles: Mapping[str, ModelAddress]
+    sandbox: str | None = None
+    predictions: Mapping[str, Path] = field(default_factory=dict)
 
     def logs(self, row: Row) -> Path:
         """Where the row's logs are."""
@@ -120,12 +127,15 @@ def prepare(row: Row, suite: Suite) -> Prepared | RowOutcome:
     try:
         benchmark = row.benchmark
         if benchmark.external:
-            reason = f"runs in its own harness, {benchmark.external}: {benchmark.source.obtain}"
-            return RowOutcome(row.name, "skipped", reason)
+            reason = why_not(row)
+            return RowOutcome(row.name, "skipped", reason) if reason else Prepared(row, [], 1)
         missing = [role for role in benchmark.protocol.roles if role not in suite.roles]
         if missing:
             reason = f"needs a {missing[0]} model: --{missing[0]} URL#MODEL"
             return RowOutcome(row.name, "skipped", reason)
+        if benchmark.protocol.runs_code:
+            with use_sandbox(suite.sandbox):
+                chosen_sandbox()
         found = locate(benchmark.source, suite.data)
         asking = suite.asking[row.table]
         samples = drawn(benchmark.read(found.folder), asking.limit, asking.seed)
@@ -133,7 +143,7 @@ def prepare(row: Row, suite: Suite) -> Prepared | RowOutcome:
             raise DataError(f"{found} holds no question")
         answers = len(samples) * asking.answers(benchmark.protocol)
         return Prepared(row, samples, answers)
-    except DataUnavailableError as error:
+    except (DataUnavailableError, SandboxError) as error:
         return RowOutcome(row.name, "skipped", one_line(error))
     except (DataError, NoSuchRowError) as error:
         return RowOutcome(row.name, "failed", one_line(error))
@@ -148,6 +158,8 @@ def run_row(prepared: Prepared, suite: Suite, finished: Callable[[], None]) -> R
     inspect writes a log anew after every answer; a part is small enough for that to cost nothing.
     """
     row = prepared.row
+    if row.benchmark.external:
+        return run_in_harness(row, suite, finished)
     each = max(1, PART // (prepared.answers // len(prepared.samples)))
     reason, streak = "", Streak()
     for number, begin in enumerate(range(0, len(prepared.samples), each), 1):
@@ -163,6 +175,24 @@ def run_row(prepared: Prepared, suite: Suite, finished: Callable[[], None]) -> R
     return RowOutcome(row.name, "failed" if reason else "ran", reason)
 
 
+def run_in_harness(row: Row, suite: Suite, finished: Callable[[], None]) -> RowOutcome:
+    """Run a row that has a harness of its own."""
+    asking = suite.asking[row.table]
+    try:
+        run_external(
+            row,
+            suite.models[row.table],
+            suite.logs(row),
+            limit=asking.limit,
+            workers=asking.concurrency,
+            predictions=suite.predictions,
+        )
+    except (HarnessError, OSError) as error:
+        return RowOutcome(row.name, "failed", one_line(error))
+    finished()
+    return RowOutcome(row.name, "ran")
+
+
 def run_part(
     row: Row,
     samples: "list[Sample]",
@@ -175,7 +205,7 @@ def run_part(
     from inspect_ai import eval_set
 
     benchmark, asking = row.benchmark, suite.asking[row.table]
-    with quiet_inspect(suite.out):
+    with quiet_inspect(suite.out), use_sandbox(suite.sandbox):
         roles = {str(role): open_model(suite.roles[role]) for role in benchmark.protocol.roles}
         success, logs = eval_set(
             [inspect_task(benchmark, samples, asking, streak, finished)],

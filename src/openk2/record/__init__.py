@@ -4,6 +4,7 @@ Nothing here knows what is recorded. matplotlib is imported when a plot is drawn
 """
 
 from openk2.record.atomic import settled_folder, write_file_atomically, write_folder_atomically
+from openk2.record.data_error import DataError
 from openk2.record.host_memory import available_host_memory
 from openk2.record.lock import hold_folder
 from openk2.record.machine import describe_machine
@@ -13,6 +14,7 @@ from openk2.record.printable import printable
 from openk2.record.tables import Table, spread
 
 __all__ = [
+    "DataError",
     "Line",
     "MetricsLog",
     "Panel",

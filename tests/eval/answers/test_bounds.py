@@ -11,7 +11,7 @@ from openk2.eval.answers.json_objects import last_object
 from openk2.eval.answers.judged import criterion_verdict, exam_verdict, fact_verdict
 from openk2.eval.answers.math import math_answer, same_math
 from openk2.eval.answers.numbers import number_answer, same_number
-from openk2.eval.answers.scoring import Answered
+from openk2.eval.answers.scoring import GivenAnswer
 from openk2.eval.answers.short import same_short, short_answer
 
 SIZE = 2**20
@@ -101,7 +101,7 @@ def verdicts(text: str) -> object:
     return (
         fact_verdict(text),
         exam_verdict(text),
-        criterion_verdict(text, Answered("", [], {"pass_criteria": "YES"})),
+        criterion_verdict(text, GivenAnswer("", [], {"pass_criteria": "YES"})),
     )
 
 

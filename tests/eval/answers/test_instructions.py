@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from openk2.data.error import DataError
 from openk2.eval.answers.instructions import CHECKS, check_arguments, follows
 from openk2.eval.answers.sentences import count_capital_words, count_sentences
+from openk2.record import DataError
 
 AT_LEAST_2 = {"relation": "at least", "frequency": 2, "num_sentences": 2, "num_words": 2}
 SECOND_IS_B = {"num_paragraphs": 2, "nth_paragraph": 2, "first_word": "B"}

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from code_answers import judged, scorer_of
-from openk2.data import DataError
 from openk2.eval.tasks.livecodebench import (
     LIVECODEBENCH,
     LIVECODEBENCH_BASE,
     private_tests,
 )
+from openk2.record import DataError
 
 
 def packed(tests: list[dict[str, str]]) -> str:

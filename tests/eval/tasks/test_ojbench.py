@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from code_answers import judged, scorer_of
-from openk2.data import DataError
 from openk2.eval.tasks.ojbench import OJBENCH, open_problem
+from openk2.record import DataError
 
 CASES = (
     "test_cases:\n- {in: 1.in, out: 1.out, points: 50}\n- batched:\n  - {in: 2.in, out: 2.out}\n"

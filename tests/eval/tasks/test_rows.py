@@ -14,8 +14,8 @@ from inspect_ai.model._model import init_model_roles
 from inspect_ai.scorer import Target
 from inspect_ai.solver import TaskState
 
-from openk2.data.error import DataError
 from openk2.eval.benchmark import Benchmark
+from openk2.record import DataError
 
 sys.path.append(str(Path(__file__).parent))
 import published

@@ -13,8 +13,8 @@ from pathlib import Path
 from openk2.config import build
 from openk2.data.corpus.output import write_output
 from openk2.data.corpus.recipe import CorpusRecipe, SourceTable
-from openk2.data.error import DataError
 from openk2.data.sources import SourceSpan
+from openk2.record import DataError
 
 
 @dataclass(frozen=True)

@@ -40,10 +40,9 @@ from openk2.data.corpus.signatures import (
     write_signatures,
 )
 from openk2.data.corpus.summary import CorpusSummary, DomainSummary, read_summary
-from openk2.data.error import DataError
 from openk2.data.manifest import Manifest
 from openk2.data.sources import SourceSpan
-from openk2.record import hold_folder, write_file_atomically
+from openk2.record import DataError, hold_folder, write_file_atomically
 
 WORK = ".work"
 DUPLICATES = "duplicates.jsonl"

@@ -20,7 +20,7 @@ from openk2.data.corpus.items import item_texts
 from openk2.data.corpus.output import write_output
 from openk2.data.corpus.plan import Item
 from openk2.data.corpus.recipe import CorpusRecipe, Duplicates
-from openk2.data.error import DataError
+from openk2.record import DataError
 
 # A Chinese or Japanese character is a word of its own: they are written without spaces.
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]|[^\W_]+")

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from openk2.config import RecipeError, build
-from openk2.data.error import DataError
-from openk2.record import write_file_atomically
+from openk2.record import DataError, write_file_atomically
 
 NAME = "corpus.json"
 

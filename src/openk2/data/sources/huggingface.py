@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from openk2.data.error import DataError
 from openk2.data.sources.source import SourceSpan, TextDocument
+from openk2.record import DataError
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from openk2.chat import RenderError, render
-from openk2.data.error import DataError
 from openk2.data.sources.source import SourceSpan, TextDocument, file_state, find_files, text_field
 from openk2.data.sources.stream import BLOCK, open_stream, skip
+from openk2.record import DataError
 
 
 @dataclass(frozen=True)

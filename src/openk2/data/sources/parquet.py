@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from openk2.data.error import DataError
 from openk2.data.sources.source import SourceSpan, TextDocument, file_state, find_files
+from openk2.record import DataError
 
 ROWS_AT_ONCE = 512
 

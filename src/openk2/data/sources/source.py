@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from openk2.data.error import DataError
+from openk2.record import DataError
 
 
 @dataclass(frozen=True)

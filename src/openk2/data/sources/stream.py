@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
-from openk2.data.error import DataError
+from openk2.record import DataError
 
 BLOCK = 2**20
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from openk2.data.error import DataError
 from openk2.data.sources.source import SourceSpan, TextDocument, file_state, find_files
 from openk2.data.sources.stream import open_stream
+from openk2.record import DataError
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from importlib.util import find_spec
 from threading import Lock
 from typing import Any
 
-from openk2.data import DataError
 from openk2.eval.answers.sentences import count_capital_words, count_sentences, count_words
+from openk2.record import DataError
 
 Arguments = Mapping[str, Any]
 Check = Callable[[str, Arguments], bool]

@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from random import Random
 
-from openk2.data import DataError
 from openk2.eval.answers.choices import LETTERS
 from openk2.eval.records import Record
+from openk2.record import DataError
 
 
 def boxed_question(problem: str) -> str:

@@ -18,7 +18,7 @@ JUDGE_TRIES = 3
 
 
 @dataclass(frozen=True)
-class Answered:
+class GivenAnswer:
     """What a rule sees: the model's text, the references (one or more), the sample's metadata."""
 
     text: str
@@ -31,7 +31,7 @@ class Answered:
         return self.references[0]
 
 
-Rule = Callable[[Answered], Score]
+Rule = Callable[[GivenAnswer], Score]
 
 
 def scored(value: float | bool, answer: str | None, **metadata: Any) -> Score:
@@ -44,7 +44,7 @@ def by_rule(rule: Rule) -> Callable[[], Scorer]:
 
     def build() -> Scorer:
         async def score(state: TaskState, target: Target) -> Score:
-            asked = Answered(state.output.completion, list(target), state.metadata)
+            asked = GivenAnswer(state.output.completion, list(target), state.metadata)
             return await run_sync(rule, asked)
 
         return score
@@ -52,32 +52,32 @@ def by_rule(rule: Rule) -> Callable[[], Scorer]:
     return scorer(metrics=[mean()], name=rule.__name__)(build)
 
 
-def math_rule(asked: Answered) -> Score:
+def math_rule(asked: GivenAnswer) -> Score:
     """1 if the final formula is the reference."""
     answer = math_answer(asked.text)
     return scored(same_math(answer, asked.reference), answer)
 
 
-def number_rule(asked: Answered) -> Score:
+def number_rule(asked: GivenAnswer) -> Score:
     """1 if the final number is the reference."""
     answer = number_answer(asked.text)
     return scored(same_number(answer, asked.reference), answer)
 
 
-def choice_rule(asked: Answered) -> Score:
+def choice_rule(asked: GivenAnswer) -> Score:
     """1 if the answer settles on the reference's letter."""
     letters = LETTERS[: asked.metadata.get("options", len(LETTERS))]
     answer = choice_answer(asked.text, letters)
     return scored(answer == asked.reference, answer)
 
 
-def picked_rule(asked: Answered) -> Score:
+def picked_rule(asked: GivenAnswer) -> Score:
     """1 if the option that the model finds likeliest, named by the solver, is the reference's."""
     answer = asked.text.strip()
     return scored(answer == asked.reference, answer)
 
 
-def short_rule(asked: Answered) -> Score:
+def short_rule(asked: GivenAnswer) -> Score:
     """1 if the first line equals one of the references after normalization."""
     answer = short_answer(asked.text)
     return scored(same_short(answer, asked.references), answer)
@@ -92,8 +92,8 @@ class Judge:
     max_tokens: of its reply.
     """
 
-    prompt: Callable[[Answered], str]
-    verdict: Callable[[str, Answered], float | None]
+    prompt: Callable[[GivenAnswer], str]
+    verdict: Callable[[str, GivenAnswer], float | None]
     max_tokens: int = 2048
 
 
@@ -102,7 +102,7 @@ def by_judge(name: str, judge: Judge) -> Callable[[], Scorer]:
 
     def build() -> Scorer:
         async def score(state: TaskState, target: Target) -> Score:
-            asked = Answered(state.output.completion, list(target), state.metadata)
+            asked = GivenAnswer(state.output.completion, list(target), state.metadata)
             if not asked.text.strip():
                 return scored(0.0, "", verdict="the answer is empty")
             prompt = judge.prompt(asked)

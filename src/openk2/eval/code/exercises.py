@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from openk2.data import DataError
 from openk2.environments import Limits, Sandbox
 from openk2.eval.code.extraction import code_blocks
 from openk2.eval.code.judgement import Judgement, reason_of
 from openk2.eval.code.place import missing_command
+from openk2.record import DataError
 
 LIMITS = Limits(seconds=180, memory_bytes=4 << 30, disk_bytes=512 << 20, processes=256)
 _LARGEST = 4 << 20  # bytes of one file of an exercise

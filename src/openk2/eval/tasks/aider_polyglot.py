@@ -18,12 +18,12 @@ from inspect_ai.model import ChatMessageUser
 from inspect_ai.scorer import Score, Scorer, Target, mean, scorer
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
-from openk2.data import DataError
 from openk2.environments import Sandbox
 from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.code.exercises import LANGUAGES, Exercise, edits, open_exercise, run_exercise
 from openk2.eval.code.judgement import Judgement
 from openk2.eval.code.place import chosen_sandbox, run_aside
+from openk2.record import DataError
 
 TRIES = 2
 _PROMPT = """{instructions}

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from inspect_ai.dataset import Sample
 
-from openk2.data import DataError
 from openk2.eval.answers.questions import continuations, letter_of, listed
 from openk2.eval.answers.scoring import by_rule, picked_rule
 from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import Record, find, read_file
+from openk2.record import DataError
 
 SHOTS = 5
 OPTIONS = 4

@@ -20,7 +20,6 @@ from inspect_ai.dataset import Sample
 from inspect_ai.scorer import Score, Scorer, Target, mean, scorer
 from inspect_ai.solver import TaskState
 
-from openk2.data import DataError
 from openk2.environments import Limits, Sandbox
 from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.code.extraction import cut_at
@@ -28,6 +27,7 @@ from openk2.eval.code.judgement import Judgement
 from openk2.eval.code.place import chosen_sandbox, run_aside
 from openk2.eval.code.python_tests import run_python_tests
 from openk2.eval.records import Record, find, read_file
+from openk2.record import DataError
 
 LIMITS = Limits(seconds=60, memory_bytes=4 << 30)
 _ENDS = ("\nif __name__", "\nprint(", "\nassert ", "\n```", "\n# Test")

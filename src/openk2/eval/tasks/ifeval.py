@@ -11,11 +11,11 @@ from typing import Any
 from inspect_ai.dataset import Sample
 from inspect_ai.scorer import Score, Scorer
 
-from openk2.data import DataError
 from openk2.eval.answers.instructions import check_arguments, follows, need_langdetect
-from openk2.eval.answers.scoring import Answered, by_rule, scored
+from openk2.eval.answers.scoring import GivenAnswer, by_rule, scored
 from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import Record, read
+from openk2.record import DataError
 
 
 def instructions(record: Record) -> list[dict[str, Any]]:
@@ -46,7 +46,7 @@ def read_samples(folder: Path) -> list[Sample]:
     ]
 
 
-def strict_rule(asked: Answered) -> Score:
+def strict_rule(asked: GivenAnswer) -> Score:
     """1 if every instruction is followed; which are, is in the score's metadata."""
     followed = {
         f"{number} {instruction['id']}": follows(

@@ -13,13 +13,13 @@ from typing import Any
 from inspect_ai.dataset import Sample
 from inspect_ai.scorer import Score, Scorer
 
-from openk2.data import DataError
 from openk2.eval.answers.instructions import follows, need_langdetect
 from openk2.eval.answers.livebench_rules import rule_of
-from openk2.eval.answers.scoring import Answered, by_rule, scored
+from openk2.eval.answers.scoring import GivenAnswer, by_rule, scored
 from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import Record, find, read_file
 from openk2.eval.tasks.ifeval import instructions
+from openk2.record import DataError
 
 RELEASE = date(2024, 11, 25)
 CATEGORIES = {
@@ -82,7 +82,7 @@ def read_samples(folder: Path) -> list[Sample]:
     return samples
 
 
-def task_rule(asked: Answered) -> Score:
+def task_rule(asked: GivenAnswer) -> Score:
     """The task's own rule, from 0 to 1."""
     if "instructions" in asked.metadata:
         wanted = asked.metadata["instructions"]

@@ -24,7 +24,6 @@ from inspect_ai.dataset import Sample
 from inspect_ai.scorer import Score, Scorer, Target, mean, scorer
 from inspect_ai.solver import TaskState
 
-from openk2.data import DataError
 from openk2.environments import Limits, Sandbox
 from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.code.extraction import cut_at, extract_code
@@ -32,6 +31,7 @@ from openk2.eval.code.judged_output import Case, run_calls, run_cases, safe_name
 from openk2.eval.code.judgement import Judgement
 from openk2.eval.code.place import chosen_sandbox, run_aside
 from openk2.eval.records import find
+from openk2.record import DataError
 
 FIRST, LAST = "2024-08-01", "2025-05-31"
 LIMITS = Limits(seconds=6, memory_bytes=4 << 30, output_bytes=32 << 20)

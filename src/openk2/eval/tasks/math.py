@@ -11,11 +11,11 @@ from pathlib import Path
 
 from inspect_ai.dataset import Sample
 
-from openk2.data import DataError
 from openk2.eval.answers.boxed import last_boxed
 from openk2.eval.answers.scoring import by_rule, math_rule
 from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import Record, read
+from openk2.record import DataError
 
 SHOTS = (
     (

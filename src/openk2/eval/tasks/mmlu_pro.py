@@ -13,11 +13,11 @@ from pathlib import Path
 
 from inspect_ai.dataset import Sample
 
-from openk2.data import DataError
 from openk2.eval.answers.questions import choice_question, letter_of, listed
 from openk2.eval.answers.scoring import by_rule, choice_rule
 from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import Record, read
+from openk2.record import DataError
 
 SHOTS = 5
 LEAD = "Let's think step by step."

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from inspect_ai.dataset import Sample
 
-from openk2.data import DataError
 from openk2.eval.answers.questions import letter_of
 from openk2.eval.answers.scoring import by_rule, choice_rule, picked_rule
 from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import Record, find, read_file
 from openk2.eval.tasks.mmlu import OPTIONS, SHOTS, chat_sample, option_sample, prefix, questions
+from openk2.record import DataError
 
 
 def subject_of(path: Path) -> str:

@@ -12,11 +12,11 @@ from typing import Any
 from inspect_ai.dataset import Sample
 from inspect_ai.model import ChatMessage, ChatMessageAssistant, ChatMessageSystem, ChatMessageUser
 
-from openk2.data import DataError
 from openk2.eval.answers.judged import CRITERION_JUDGE
 from openk2.eval.answers.scoring import by_judge
 from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import Record, read
+from openk2.record import DataError
 
 AXES = (
     "INFERENCE_MEMORY",

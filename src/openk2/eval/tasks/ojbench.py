@@ -19,7 +19,6 @@ from inspect_ai.dataset import Sample
 from inspect_ai.scorer import Score, Scorer, Target, mean, scorer
 from inspect_ai.solver import TaskState
 
-from openk2.data import DataError
 from openk2.environments import Limits, Sandbox
 from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.code.extraction import extract_code
@@ -27,6 +26,7 @@ from openk2.eval.code.judged_output import Case, run_cases, same_tokens
 from openk2.eval.code.judgement import Judgement
 from openk2.eval.code.place import chosen_sandbox, run_aside
 from openk2.eval.records import Record, read_file
+from openk2.record import DataError
 
 LIMITS = Limits(seconds=10, memory_bytes=1 << 30, output_bytes=64 << 20)
 _SKIPPED = ("nwerc2023_H", "swerc2023_L", "loj-3897")

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from inspect_ai.dataset import Sample
 
-from openk2.data import DataError
 from openk2.eval.answers.questions import boxed_question
 from openk2.eval.answers.scoring import by_rule, math_rule
 from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import find, read_file
+from openk2.record import DataError
 
 WEIGHTS = {"low": 1.0, "medium": 2.0, "high": 4.0, "top": 8.0}
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from inspect_ai.dataset import Sample
 
-from openk2.data import DataError
 from openk2.eval.answers.questions import FACTS, base_question
 from openk2.eval.answers.scoring import by_rule, short_rule
 from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import Record, read
+from openk2.record import DataError
 
 
 def aliases(record: Record) -> list[str]:

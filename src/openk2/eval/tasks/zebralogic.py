@@ -14,11 +14,11 @@ from typing import Any
 from inspect_ai.dataset import Sample
 from inspect_ai.scorer import Score
 
-from openk2.data import DataError
 from openk2.eval.answers.json_objects import last_object
-from openk2.eval.answers.scoring import Answered, by_rule, scored
+from openk2.eval.answers.scoring import GivenAnswer, by_rule, scored
 from openk2.eval.benchmark import Benchmark, DataHome, Protocol
 from openk2.eval.records import Record, read
+from openk2.record import DataError
 
 HIDDEN = "___"
 Houses = dict[str, dict[str, str]]
@@ -72,7 +72,7 @@ def cell(solution: Mapping[str, Any], house: str, name: str) -> str:
     return str(value).strip().casefold()
 
 
-def puzzle_rule(asked: Answered) -> Score:
+def puzzle_rule(asked: GivenAnswer) -> Score:
     """1 if every cell is right; how many are, is in the score's metadata."""
     answer = last_object(asked.text, "solution")
     solution = answer["solution"] if answer and isinstance(answer["solution"], dict) else {}
