@@ -33,7 +33,7 @@ from tiny import TINY
 FIVE_LAYERS = replace(TINY, num_hidden_layers=5)
 WHOLE = Keeping()
 RECOMPUTE = Keeping(frozenset({"norms", "swiglu", "mla_up", "moe_down"}))
-MEETING = 60.0  # seconds after which a rank that waits in vain says so
+MEETING = 180.0
 STEPS = 5
 PLAIN, WEIGHTED = LossWeights(), LossWeights(0.5, 2.0, 0.0, 4.0)
 
