@@ -42,7 +42,7 @@ test-trainers:
 
 # The lowest versions that pyproject.toml allows, all together, and the newest: half an hour each on
 # 2 cores, and gigabytes where torch's wheel brings CUDA.
-LOWEST_TORCH ?= torch==2.11.0
+LOWEST_TORCH ?= torch==2.13.0
 test-lowest:
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet $(LOWEST_TORCH)

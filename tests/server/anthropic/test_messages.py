@@ -42,7 +42,10 @@ def post(url: str, path: str = "", **fields) -> httpx.Response:
 
 
 def shown(message) -> list[dict]:
-    return [block.to_dict() for block in message.content]
+    return [
+        {name: value for name, value in block.to_dict().items() if value is not None}
+        for block in message.content
+    ]
 
 
 def test_a_whole_answer_has_anthropics_form(serve, scripted):
