@@ -20,6 +20,11 @@ from openk2.data.corpus import CorpusRecipe, Duplicates, SourceTable, prepare_co
 
 from .tasks import Note, note_node, refuse, say_done, square
 
+# Ray before 2.60 leaves its streams to the garbage collector.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <_io:pytest.PytestUnraisableExceptionWarning"
+)
+
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # A node is given up after seconds of silence, not after Ray's half minute.
