@@ -1,0 +1,300 @@
+"""Made-up questions in the published file formats: no benchmark's text is in this repository."""
+
+import csv
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+Row = Mapping[str, Any]
+FIVE = range(5)
+
+
+def jsonl(path: Path, rows: Sequence[Row]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+
+
+def table(path: Path, rows: Sequence[Row]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def parquet(path: Path, rows: Sequence[Row]) -> None:
+    import pyarrow
+    from pyarrow.parquet import write_table
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_table(pyarrow.Table.from_pylist([dict(row) for row in rows]), path)
+
+
+def sums(*names: str, **more: Any) -> list[Row]:
+    """Sums of two numbers; names: of the fields id, problem and answer."""
+    identity, problem, answer = names
+    return [{identity: n, problem: f"What is {n} + 10?", answer: str(n + 10), **more} for n in FIVE]
+
+
+def choice_rows(count: int, **more: Any) -> list[Row]:
+    """Questions whose right option is the n-th."""
+    return [
+        {
+            "question": f"Which is {n}?",
+            "choices": [str(o) for o in range(count)],
+            "answer": n % count,
+            **more,
+        }
+        for n in FIVE
+    ]
+
+
+def aime2024(folder: Path) -> None:
+    jsonl(folder / "test.jsonl", sums("ID", "Problem", "Answer", Solution="By counting."))
+
+
+def aime2025(folder: Path) -> None:
+    jsonl(folder / "test.jsonl", sums("id", "problem", "answer"))
+
+
+def math500(folder: Path) -> None:
+    jsonl(folder / "test.jsonl", sums("unique_id", "problem", "answer", subject="Algebra", level=1))
+
+
+def hmmt2025(folder: Path) -> None:
+    parquet(
+        folder / "data" / "train-00000-of-00001.parquet", sums("problem_idx", "problem", "answer")
+    )
+
+
+def cnmo2024(folder: Path) -> None:
+    jsonl(folder / "v202412_CNMO_en.jsonl", sums("n", "question", "answer", question_type="fill"))
+
+
+def polymath(folder: Path) -> None:
+    for level in ("low", "medium", "high", "top"):
+        parquet(folder / "en" / f"{level}.parquet", sums("id", "question", "answer"))
+
+
+def math(folder: Path) -> None:
+    rows = [
+        {**row, "solution": f"So \\boxed{{{row['a']}}}.", "type": "Algebra"}
+        for row in sums("idx", "problem", "a")
+    ]
+    jsonl(folder / "test.json", rows)
+
+
+def gsm8k(folder: Path) -> None:
+    rows = [
+        {"question": f"{n} and 10?", "answer": f"We add <<{n}+10={n + 10}>>.\n#### {n + 10}"}
+        for n in range(8)
+    ]
+    for part in ("main", "socratic"):  # the hub has the questions twice
+        parquet(folder / part / "train-00000-of-00001.parquet", rows)
+        parquet(folder / part / "test-00000-of-00001.parquet", rows[:5])
+
+
+def gpqa(folder: Path) -> None:
+    def rows(name: str) -> list[Row]:
+        wrong = {f"Incorrect Answer {i}": f"no {i}" for i in (1, 2, 3)}
+        return [
+            {
+                "Record ID": f"{name}{n}",
+                "Question": f"{name} {n}?",
+                "Correct Answer": f"yes {n}\n",
+                **wrong,
+            }
+            for n in FIVE
+        ]
+
+    table(folder / "gpqa_diamond.csv", rows("d"))
+    table(folder / "gpqa_main.csv", [*rows("d"), *rows("m")])
+
+
+def supergpqa(folder: Path) -> None:
+    rows = [
+        {
+            "uuid": f"u{n}",
+            "question": f"Which is {n}?",
+            "options": [str(o) for o in range(10)],
+            "answer": str(n),
+            "answer_letter": "ABCDEFGHIJ"[n],
+            "discipline": "x",
+        }
+        for n in range(10)
+    ]
+    jsonl(folder / "SuperGPQA-all.jsonl", rows)
+
+
+def hle(folder: Path) -> None:
+    rows = [
+        {**row, "image": "", "answer_type": "exactMatch"}
+        for row in sums("id", "question", "answer")
+    ]
+    jsonl(folder / "test.jsonl", [*rows, {**rows[0], "id": "picture", "image": "data:image/png;"}])
+
+
+def mmlu(folder: Path) -> None:
+    rows = [
+        {
+            "question": row["question"],
+            **{f"choice{i}": c for i, c in enumerate(row["choices"])},
+            "answer": row["answer"],
+        }
+        for row in choice_rows(4)
+    ]
+    table(folder / "test" / "high_school_sums_test.csv", rows)
+    table(folder / "dev" / "high_school_sums_dev.csv", rows)
+
+
+def mmlu_redux(folder: Path) -> None:
+    rows = [*choice_rows(4, error_type="ok"), *choice_rows(4, error_type="wrong_groundtruth")]
+    parquet(folder / "sums" / "test-00000-of-00001.parquet", rows)
+    parquet(
+        folder.parent / "mmlu" / "all" / "dev-00000-of-00001.parquet",
+        choice_rows(4, subject="sums"),
+    )
+
+
+def mmlu_pro(folder: Path) -> None:
+    rows = [
+        {
+            "question_id": n,
+            "question": f"Which is {n}?",
+            "options": [str(o) for o in range(8)] + ["N/A"] * 2,
+            "answer": "ABCDE"[n],
+            "answer_index": n,
+            "category": "math",
+            "cot_content": f"A: Let's think step by step. It is {n}. The answer is ({'ABCDE'[n]}).",
+        }
+        for n in FIVE
+    ]
+    parquet(folder / "data" / "test-00000-of-00001.parquet", rows)
+    parquet(folder / "data" / "validation-00000-of-00001.parquet", rows)
+
+
+def ifeval(folder: Path) -> None:
+    rows = [
+        {
+            "key": n,
+            "prompt": "Say it without commas.",
+            "instruction_id_list": ["punctuation:no_comma"],
+            "kwargs": [{"num_words": None}],
+        }
+        for n in FIVE
+    ]
+    jsonl(folder / "input_data.jsonl", rows)
+
+
+def multichallenge(folder: Path) -> None:
+    axes = (
+        "INFERENCE_MEMORY",
+        "INSTRUCTION_RETENTION",
+        "RELIABLE_VERSION_EDITING",
+        "SELF_COHERENCE",
+    )
+    rows = [
+        {
+            "QUESTION_ID": f"q{n}",
+            "AXIS": axes[n % 4],
+            "TARGET_QUESTION": "Is it right?",
+            "PASS_CRITERIA": "YES",
+            "CONVERSATION": [
+                {"role": "user", "content": "Call me Ann."},
+                {"role": "assistant", "content": "Yes."},
+                {"role": "user", "content": "Who am I?"},
+            ],
+        }
+        for n in FIVE
+    ]
+    jsonl(folder / "benchmark_questions.jsonl", rows)
+
+
+def simpleqa(folder: Path) -> None:
+    rows = [{**row, "metadata": "{'topic': 'x'}"} for row in sums("n", "problem", "answer")]
+    table(folder / "simple_qa_test_set.csv", rows)
+
+
+def csimpleqa(folder: Path) -> None:
+    jsonl(folder / "chinese_simpleqa.jsonl", sums("id", "question", "answer", primary_category="x"))
+
+
+def triviaqa(folder: Path) -> None:
+    rows = [
+        {**row, "answer": {"value": f"The {row['a']}", "aliases": [f"number {row['a']}"]}}
+        for row in sums("question_id", "question", "a")
+    ]
+    parquet(folder / "rc.nocontext" / "validation-00000-of-00001.parquet", rows)
+
+
+def ceval(folder: Path) -> None:
+    rows = [
+        {
+            "id": n,
+            "question": f"哪个是{n}？",
+            "A": "0",
+            "B": "1",
+            "C": "2",
+            "D": "3",
+            "answer": "ABCDA"[n],
+            "explanation": "",
+        }
+        for n in FIVE
+    ]
+    table(folder / "dev" / "logic_dev.csv", rows)
+    table(folder / "val" / "logic_val.csv", rows)
+
+
+def zebralogic(folder: Path) -> None:
+    rows = [
+        {
+            "id": f"lgp-{n}",
+            "size": "2*2",
+            "puzzle": "Two houses.",
+            "created_at": "x",
+            "solution": {
+                "header": ["House", "Name", "Pet"],
+                "rows": [["1", "Ann", "cat"], ["2", "Bob", "dog"]],
+            },
+        }
+        for n in FIVE
+    ]
+    parquet(folder / "grid_mode" / "test-00000-of-00001.parquet", rows)
+
+
+def livebench(folder: Path) -> None:
+    """Five tasks, and one question each that is too new, gone, or not scored."""
+    dates = {"livebench_release_date": "2024-06-24", "livebench_removal_date": ""}
+    asked = [
+        ("math", {"task": "math_comp", "subtask": "amc_2023", "ground_truth": "C"}),
+        ("math", {"task": "AMPS_Hard", "subtask": "integrals", "ground_truth": "\\frac{x^2}{2}"}),
+        ("reasoning", {"task": "spatial", "ground_truth": "7"}),
+        ("language", {"task": "typos", "ground_truth": "It is their house."}),
+        ("data_analysis", {"task": "cta", "ground_truth": "Country Name"}),
+        (
+            "instruction_following",
+            {"task": "summarize", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]},
+        ),
+        ("data_analysis", {"task": "tablereformat", "ground_truth": "x"}),
+        (
+            "reasoning",
+            {"task": "spatial", "ground_truth": "7", "livebench_release_date": "2025-04-02"},
+        ),
+        (
+            "reasoning",
+            {"task": "spatial", "ground_truth": "7", "livebench_removal_date": "2024-11-25"},
+        ),
+    ]
+    for n, (category, row) in enumerate(asked):
+        whole = {
+            **dates,
+            "question_id": f"q{n}",
+            "category": category,
+            "turns": ["Question?"],
+            **row,
+        }
+        jsonl(folder / category / f"{n}.jsonl", [whole])
+
+
+Writer = Callable[[Path], None]
