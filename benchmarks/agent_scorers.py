@@ -114,7 +114,8 @@ def other_value(value: Any) -> Any:
     if isinstance(value, int | float):
         return value + 1
     if isinstance(value, str):
-        return value[:-2] if len(value) > 4 else "§"
+        first = min((n for n, char in enumerate(value) if char.isalnum()), default=0)
+        return f"{value[:first]}§{value[first + 1 :]}"
     if isinstance(value, list):
         return [*value, "one more"] if not value else value[:-1] or [other_value(value[0])]
     if isinstance(value, dict):

@@ -10,6 +10,8 @@ from copy import deepcopy
 from typing import Any
 
 CAPACITY = 6  # messages, and reminders
+FIRST_MESSAGES = 6  # the numbers of those at the start
+FIRST_REMINDERS = 3
 PEOPLE = {
     name: f"USR{100 + n}"
     for n, name in enumerate(("Eve", "Frank", "Grace", "Helen", "Isaac", "Jack"))
@@ -55,8 +57,8 @@ class Phone:
         self.accounts: dict[str, Answer] = deepcopy(dict(seed.get("accounts", {})))
         self.signed_in: list[str] = []
         self.orders: list[Answer] = []
-        self.last_message = max(self.inbox, default=0)
-        self.last_reminder = max(self.reminders, default=0)
+        self.last_message = FIRST_MESSAGES
+        self.last_reminder = FIRST_REMINDERS
 
     @property
     def functions(self) -> Mapping[str, Callable[..., Any]]:

@@ -10,12 +10,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from openk2.eval.agents.phone import FIRST_MESSAGES, FIRST_REMINDERS
+
 State = Sequence[Mapping[str, Mapping[str, Any]]]
 Seed = dict[str, dict[str, Any]]
 # Class and attribute in the data -> name of the seed's table, largest number of a first entry.
 TABLES = {
-    ("MessageApi", "inbox"): ("inbox", 6),
-    ("ReminderApi", "reminder_list"): ("reminder_list", 3),
+    ("MessageApi", "inbox"): ("inbox", FIRST_MESSAGES),
+    ("ReminderApi", "reminder_list"): ("reminder_list", FIRST_REMINDERS),
     ("FoodPlatform", "users"): ("accounts", None),
     ("Travel", "users"): ("customers", None),
     ("Travel", "reservations"): ("reservations", 4),
