@@ -25,7 +25,7 @@ from typing import Any
 from inspect_ai.dataset import Sample
 from inspect_ai.scorer import Target
 
-from openk2.eval.agents.dialogue import CallFailedError
+from openk2.eval.agents.dialogue import CallFailedError, Execute
 from openk2.eval.agents.same_call import called_name
 from openk2.eval.agents.tool_infos import parameters_of
 from openk2.eval.inspect_task import drawn
@@ -178,6 +178,11 @@ def answer_failures(sample: Sample) -> Iterator[tuple[str, str]]:
                     yield "wrong", f"{sample.id}: {kind} counts"
 
 
+async def made(execute: Execute, call: Call) -> str:
+    """The call's result."""
+    return await execute(call["name"], call["arguments"])
+
+
 def agent_failures(sample: Sample, milestones: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Calls whose end state is not the reference, and other end states that count."""
     metadata = sample.metadata or {}
@@ -190,7 +195,7 @@ def agent_failures(sample: Sample, milestones: Sequence[str]) -> Iterator[tuple[
             line = line.replace(old, new)
         for call in published_calls(line):
             try:
-                execute(call["name"], call["arguments"])
+                asyncio.run(made(execute, call))
             except CallFailedError as error:
                 yield "right", f"{sample.id}: {call}: {error}"
     state = world.state()

@@ -6,7 +6,7 @@ may write, or without one when its steps, failed calls or time are used up.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from inspect_ai.model import (
     ChatMessageUser,
     GenerateConfig,
     Model,
+    ModelOutput,
 )
 from inspect_ai.tool import ToolCall, ToolCallError, ToolInfo
 
@@ -33,10 +34,10 @@ class CallFailedError(Exception):
     """A tool refused a call; the message is for the model."""
 
 
-Execute = Callable[[str, Mapping[str, Any]], str]
+Execute = Callable[[str, Mapping[str, Any]], Awaitable[str]]
 
 
-def no_tools(name: str, arguments: Mapping[str, Any]) -> str:
+async def no_tools(name: str, arguments: Mapping[str, Any]) -> str:
     """Refuses every call."""
     raise CallFailedError(f"there is no tool {name}")
 
@@ -45,25 +46,32 @@ def no_tools(name: str, arguments: Mapping[str, Any]) -> str:
 class Speaker:
     """One side: its model, what it has seen, its tools.
 
+    stops: the sentences by which it ends the dialogue.
     execute: runs a tool, by name and arguments. Raises CallFailedError with what the model is told.
-    calls: what it called, in order, by the tools' names.
+    calls: what it called, in order, by the tools' names. output: of its last generation.
     """
 
     model: Model
     messages: list[ChatMessage]
+    stops: Sequence[str]
     tools: Sequence[ToolInfo] = ()
     execute: Execute = no_tools
     config: GenerateConfig = field(default_factory=lambda: GenerateConfig(temperature=0.0))
     calls: list[WrittenCall] = field(default_factory=list)
+    output: ModelOutput = field(default_factory=ModelOutput)
 
     def hear(self, text: str) -> None:
         """What the other side said."""
         self.messages.append(ChatMessageUser(content=text))
 
+    def ends(self, text: str) -> bool:
+        """Whether the text ends the dialogue."""
+        return any(stop in text for stop in self.stops)
+
 
 @dataclass
 class Allowance:
-    """Steps (messages of models, and results of tools) and failed calls that are left."""
+    """Steps and failed calls that are left. A step is a message, or the results of its calls."""
 
     steps: int
     failures: int
@@ -75,10 +83,8 @@ class Allowance:
         return "failures" if self.failures <= 0 else None
 
 
-async def converse(
-    agent: Speaker, user: Speaker, stops: Sequence[str], allowance: Allowance
-) -> Ending:
-    """The user speaks first, the two take turns, until either writes one of `stops`.
+async def converse(agent: Speaker, user: Speaker, allowance: Allowance) -> Ending:
+    """The user speaks first, the two take turns, until either writes one of its `stops`.
 
     What is written beside it is not passed on. Raises what the models' endpoints raise.
     """
@@ -88,22 +94,20 @@ async def converse(
                 said = await speak(speaker, allowance)
                 if said is None:
                     return allowance.ending() or "cut off"
-                if any(stop in said for stop in stops):
+                if speaker.ends(said):
                     return "finished"
                 listener.hear(said)
     return "time"
 
 
-async def work_alone(
-    agent: Speaker, stops: Sequence[str], reminder: str, allowance: Allowance
-) -> Ending:
-    """The agent acts until it writes one of `stops`; other text is answered with `reminder`."""
+async def work_alone(agent: Speaker, reminder: str, allowance: Allowance) -> Ending:
+    """The agent acts until it writes one of its `stops`; other text is answered with `reminder`."""
     with move_on_after(SECONDS):
         while True:
             said = await speak(agent, allowance)
             if said is None:
                 return allowance.ending() or "cut off"
-            if any(stop in said for stop in stops):
+            if agent.ends(said):
                 return "finished"
             agent.hear(reminder)
     return "time"
@@ -115,6 +119,7 @@ async def speak(speaker: Speaker, allowance: Allowance) -> str | None:
         output = await speaker.model.generate(
             speaker.messages, tools=list(speaker.tools), config=speaker.config
         )
+        speaker.output = output
         if output.stop_reason == "model_length" or not output.choices:
             return None
         message = output.message
@@ -122,21 +127,21 @@ async def speak(speaker: Speaker, allowance: Allowance) -> str | None:
         allowance.steps -= 1
         if not message.tool_calls:
             return message.text
+        allowance.steps -= 1
         for call in message.tool_calls:
-            speaker.messages.append(result_of(call, speaker, allowance))
+            speaker.messages.append(await result_of(call, speaker, allowance))
     return None
 
 
-def result_of(call: ToolCall, speaker: Speaker, allowance: Allowance) -> ChatMessageTool:
+async def result_of(call: ToolCall, speaker: Speaker, allowance: Allowance) -> ChatMessageTool:
     """Run a call. Never raises for what a model wrote."""
-    allowance.steps -= 1
     written = written_call(call)
     speaker.calls.append(written)
     error = None
     try:
         if written.arguments is None:
             raise CallFailedError(f"the arguments are no JSON object: {call.parse_error}")
-        text = speaker.execute(written.name, written.arguments)
+        text = await speaker.execute(written.name, written.arguments)
     except CallFailedError as failed:
         allowance.failures -= 1
         text = f"Error: {failed}"

@@ -233,20 +233,20 @@ async def act(state: TaskState) -> None:
     agent = Speaker(
         model=get_model(),
         messages=[ChatMessageSystem(content=system)],
+        stops=(FINISH,),
         tools=tools,
         execute=executed(world, declared),
     )
     allowance = Allowance(steps=MOST_MESSAGES, failures=MOST_MESSAGES)
     if alone:
         agent.hear(state.input_text)
-        ending = await work_alone(agent, (FINISH,), NO_QUESTIONS, allowance)
+        ending = await work_alone(agent, NO_QUESTIONS, allowance)
     else:
         user = simulated_user(state.input_text, isinstance(world, TravelAgency))
-        ending = await converse(agent, user, (FINISH,), allowance)
+        ending = await converse(agent, user, allowance)
         metadata["user_messages"] = trajectory(user.messages)
     state.messages = agent.messages
-    last = [message for message in agent.messages if message.role == "assistant"]
-    state.output = ModelOutput.from_content(str(agent.model), last[-1].text if last else "")
+    state.output = agent.output
     metadata["ending"] = ending
     # Without a single call the published run has no state to compare.
     metadata["end_state"] = world.state() if agent.calls else []
@@ -255,7 +255,7 @@ async def act(state: TaskState) -> None:
 def executed(world: Phone | TravelAgency, declared: Mapping[str, str]) -> Execute:
     """The declared functions of a world."""
 
-    def execute(name: str, arguments: Mapping[str, Any]) -> str:
+    async def execute(name: str, arguments: Mapping[str, Any]) -> str:
         function = world.functions.get(declared.get(name, ""))
         if function is None:
             raise CallFailedError(f"there is no tool {name}")
@@ -270,6 +270,7 @@ def simulated_user(instruction: str, travel: bool) -> Speaker:
     return Speaker(
         model=get_model(role="user"),
         messages=[system, ChatMessageUser(content=GREETING)],
+        stops=(FINISH,),
         config=GenerateConfig(temperature=0.0, max_tokens=USER_TOKENS),
     )
 
