@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from inspect_ai import eval as run_eval
-from inspect_ai.model import ChatMessage, Model, ModelOutput, ModelUsage, get_model
+from inspect_ai.model import ChatMessage, ModelOutput
 
 from openk2.data import DataError
 from openk2.eval.agents.airline import TravelAgency
@@ -20,9 +20,10 @@ from openk2.eval.agents.seed import same_state
 from openk2.eval.inspect_task import Asking, Streak, inspect_task
 from openk2.eval.tasks.acebench import ACEBENCH, WEIGHTS, read_samples
 
+from .scripted import Play, called, calls, says, scripted
+
 ROOT = Path(__file__).resolve().parents[3]
 DATA = Path(os.environ.get("OPENK2_SHARED", ROOT.parent / "shared")) / "data" / "benchmarks"
-Play = Callable[[Sequence[ChatMessage]], ModelOutput]
 CITY = {
     "name": "weather.of_city",
     "description": "Weather of a city.",
@@ -88,30 +89,11 @@ def write(data: Path) -> Path:
     return folder
 
 
-def scripted(play: Play) -> Model:
-    """A model that answers as `play` says."""
-
-    def output(messages: Sequence[ChatMessage], *_: Any) -> ModelOutput:
-        made = play(messages)
-        made.usage = ModelUsage()  # otherwise inspect counts tokens, with a download
-        return made
-
-    return get_model("mockllm/model", custom_outputs=output, memoize=False)
-
-
-def says(text: str) -> ModelOutput:
-    return ModelOutput.from_content("mockllm/model", text)
-
-
-def calls(name: str, **arguments: Any) -> ModelOutput:
-    return ModelOutput.for_tool_call("mockllm/model", name, arguments, content="")
-
-
 def right_answers(messages: Sequence[ChatMessage]) -> ModelOutput:
     """A model that does what the made-up samples ask for."""
     system = messages[0].text
     if "Beijing time" in system or "carries out a task" in system:
-        done = [message.function for message in messages if message.role == "tool"]
+        done = called(messages)
         if "turn_on_wifi" not in done:
             return calls("turn_on_wifi")
         if "send_message" not in done:
