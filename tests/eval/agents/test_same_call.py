@@ -132,6 +132,16 @@ def test_a_wrong_call_does_not(given: dict[str, Any] | None, reference: dict[str
     assert not one(given, reference)
 
 
+@pytest.mark.parametrize("given", ["1." + "1" * 100_000 + ".x", "1.1" * 50_000, "- " * 50_000])
+def test_a_long_answer_takes_no_time(given: str) -> None:
+    assert not one({"note": given}, {"note": "5 km"})
+
+
+def test_a_number_above_every_float_is_another_number() -> None:
+    assert not one({"price": 10**400}, {"price": 1.5})
+    assert not one({"count": 10**400}, {"count": 7})
+
+
 def test_forty_of_each() -> None:
     assert len(RIGHT) == len(WRONG) == 40
 

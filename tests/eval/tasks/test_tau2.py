@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from openk2.eval.tasks.tau2 import (
 
 from .scripted import Play, called, calls, says, scripted
 
+ROOT = Path(__file__).resolve().parents[3]
 ADDRESS = {
     "address1": "1 Quay",
     "address2": "",
@@ -260,6 +262,17 @@ def test_information_counts_only_if_the_agent_says_it() -> None:
     assert communicated(["1234.50", "YES"], said)
     assert not communicated(["1234.51"], said)
     assert communicated([], [])
+
+
+@pytest.mark.parametrize("domain", ["retail", "airline", "telecom"])
+def test_real_references_are_rewarded_and_corrupted_ones_are_not(domain: str) -> None:
+    pytest.importorskip("inspect_evals.tau2", reason="tau2's tools are inspect-evals'")
+    spec = spec_from_file_location("tau2_scorers", ROOT / "benchmarks" / "tau2_scorers.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.failures(domain, None, 3) == (3, [])
 
 
 def test_three_rows_by_the_published_protocol() -> None:

@@ -180,8 +180,8 @@ class TravelAgency:
         if current is None:
             return "The reservation's flight does not exist"
         add_baggage = add_baggage or 0
-        if not isinstance(add_baggage, int):
-            raise TypeError("add_baggage must be an integer")
+        if not isinstance(add_baggage, int) or not isinstance(new_cabin, str | None):
+            raise TypeError("add_baggage must be an integer, new_cabin a text")
         method = new_payment_method or reservation["payment_method"]
         user, told = self.users[user_id], []
         if new_flight_no and new_flight_no != reservation["flight_no"]:

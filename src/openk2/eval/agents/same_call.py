@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 SEPARATORS = re.compile(r"[ ,./\-_*^]")
-DECIMAL = re.compile(r"(?<![\d.])\d+\.\d+(?![\d.]*\d)")
+NUMBER = re.compile(r"\d[\d.]*")  # and versions, dates: one run, so that no text takes long
 NEGATIVE = re.compile(r"(?:(?<=\s)|(?<=[(\[=:])|^)-(?=\d)")
 THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 BETWEEN_DIGITS = re.compile(r"(?<=\d)[ ,./\-_]+(?=\d)")
@@ -112,7 +112,7 @@ def same_value(given: Any, reference: Any, whole: bool = False) -> bool:
         return isinstance(given, bool) and given is reference
     if isinstance(reference, int | float):
         number = isinstance(given, int | float) and not isinstance(given, bool)
-        return number and math.isclose(given, reference, rel_tol=1e-9, abs_tol=1e-12)
+        return number and same_number(given, reference)
     if isinstance(reference, str):
         return isinstance(given, str) and same_words(given, reference, whole)
     if isinstance(reference, list):
@@ -128,6 +128,14 @@ def same_value(given: Any, reference: Any, whole: bool = False) -> bool:
             and all(same_value(given[key], value) for key, value in reference.items())
         )
     return given is None or (isinstance(given, str) and given.strip().lower() in ("", "none"))
+
+
+def same_number(given: float, reference: float) -> bool:
+    """Equal up to rounding."""
+    try:
+        return math.isclose(given, reference, rel_tol=1e-9, abs_tol=1e-12)
+    except OverflowError:  # an integer above the largest float
+        return given == reference
 
 
 def same_words(given: str, reference: str, whole: bool) -> bool:
@@ -150,13 +158,15 @@ def plain(text: str) -> str:
     """Lower case without separators. 1.50 is `1p5`, -3 is `~3`, and between digits stays a `|`."""
     text = unicodedata.normalize("NFC", text).lower().translate(QUOTES)
     text = THOUSANDS.sub("", text)
-    text = DECIMAL.sub(lambda found: shortest(found.group()), text)
+    text = NUMBER.sub(lambda found: shortest(found.group()), text)
     text = NEGATIVE.sub("~", text)
     return SEPARATORS.sub("", BETWEEN_DIGITS.sub("|", text))
 
 
 def shortest(number: str) -> str:
-    """`1.50` as `1p5`, `2.0` as `2`."""
-    whole, _, decimals = number.partition(".")
+    """`1.50` as `1p5`, `2.0` as `2`; `1.2.3` and the end of a sentence as they are."""
+    whole, _, decimals = number.rstrip(".").partition(".")
+    if not decimals or "." in decimals:
+        return number
     decimals = decimals.rstrip("0")
     return f"{whole}p{decimals}" if decimals else whole

@@ -32,7 +32,8 @@ def seed_of(references: Iterable[State]) -> Seed:
         if not table:
             continue
         for key, entry in entries(value):
-            if last is None or int(key.removeprefix("res_")) <= last:
+            number = key.removeprefix("res_")
+            if last is None or (number.isdecimal() and int(number) <= last):
                 votes[table, key][json.dumps(entry, sort_keys=True)] += 1
     seed: Seed = {table: {} for table, _ in TABLES.values()}
     for (table, key), counts in sorted(votes.items()):
