@@ -252,6 +252,8 @@ def test_states_are_compared_by_the_published_rule() -> None:
     assert same_state(more, END_STATE)
     assert not same_state(END_STATE, more)
     assert not same_state([], END_STATE)
+    other = [END_STATE[0], {"MessageApi": {"inbox": {"1": OLD, "7": NEW | {"message": "Milk?"}}}}]
+    assert not same_state(other, END_STATE)
     assert not same_state([{"BaseApi": {"wifi": False, "logged_in": True}}, more[1]], END_STATE)
 
 
