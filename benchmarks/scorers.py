@@ -20,7 +20,7 @@ from inspect_ai.dataset import Sample
 
 from openk2.eval.answers.choices import LETTERS
 from openk2.eval.answers.scoring import (
-    Answered,
+    GivenAnswer,
     Rule,
     choice_rule,
     math_rule,
@@ -105,7 +105,7 @@ REPLAYS = (
 
 def value(replay: Replay, sample: Sample, answer: str, rng: Random) -> float:
     """What the rule gives an answer, written out."""
-    asked = Answered(replay.written(answer, rng), [str(sample.target)], sample.metadata or {})
+    asked = GivenAnswer(replay.written(answer, rng), [str(sample.target)], sample.metadata or {})
     given = replay.rule(asked).value
     assert isinstance(given, float)
     return given

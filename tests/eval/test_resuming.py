@@ -32,11 +32,13 @@ def interrupt_after(count: int, number: int, server: FakeServer, folder: Path) -
     while len(server.bodies) < count and process.poll() is None and time.monotonic() < limit:
         time.sleep(0.01)
     process.send_signal(number)
-    said = process.communicate(timeout=30)
+    said = process.communicate(timeout=120)
     return process.returncode, said
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_what_was_answered_is_not_asked_again(tmp_path: Path, number: int) -> None:
     write_sums(tmp_path / "data", 8)
     held = Event()
@@ -58,7 +60,7 @@ def test_what_was_answered_is_not_asked_again(tmp_path: Path, number: int) -> No
         before = Counter(calls)
         calls.clear()
         again = start(server.url, tmp_path)
-        out, err = again.communicate(timeout=60)
+        out, err = again.communicate(timeout=120)
     assert out.split() == ["ran"], err
     lost = before.keys() & Counter(calls).keys()
     assert sum(before.values()) == 6
