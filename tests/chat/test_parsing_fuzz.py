@@ -1,7 +1,9 @@
-"""10,000 outputs that no model should write, each in a few cuts, as ids and as text."""
+"""Thousands of outputs that no model should write, each in a few cuts, as ids and as text."""
 
 import random
 from collections.abc import Iterable, Sequence
+
+import pytest
 
 from openk2.chat import (
     CallArguments,
@@ -17,7 +19,7 @@ from openk2.chat import (
 from openk2.chat.events import join_neighbours
 from openk2.chat.markers import CALL_MARKERS, TEXT_MARKERS
 
-OUTPUTS = 10_000
+outputs = pytest.mark.parametrize("outputs", [2_000, pytest.param(10_000, marks=pytest.mark.slow)])
 TOOLS = ("search", "bash", "mcp-files.read")
 NAMES = {"search": ["q"], "bash": ["cmd"], "mcp-files.read": ["q", "path"]}
 IDS = [
@@ -118,13 +120,14 @@ def check_stream(events: Sequence[OutputEvent], counts: CallCounts) -> None:
     assert counts.recovered <= len(starts)
 
 
-def test_10000_fuzzed_outputs_give_well_formed_streams_whatever_the_cuts(
-    tokenizer: Tokenizer,
+@outputs
+def test_fuzzed_outputs_give_well_formed_streams_whatever_the_cuts(
+    tokenizer: Tokenizer, outputs: int
 ) -> None:
     fuzzer = Fuzzer(tokenizer, seed=4)
     seen = CallCounts()
     begins = tokenizer.special("<|tool_call_begin|>")
-    for _ in range(OUTPUTS):
+    for _ in range(outputs):
         ids = fuzzer.output()
         parser = OutputParser(tokenizer, TOOLS, argument_names=NAMES)
         whole = read(parser, [ids])
@@ -139,15 +142,16 @@ def test_10000_fuzzed_outputs_give_well_formed_streams_whatever_the_cuts(
         assert read_ids.count(begins) <= begun <= spelt.count("<|tool_call_begin|>"), ids
         seen += counts
     # The fuzzer reaches what it is meant to reach.
-    assert min(vars(seen).values()) > OUTPUTS // 100, seen
+    assert min(vars(seen).values()) > outputs // 100, seen
 
 
-def test_10000_fuzzed_texts_give_well_formed_streams_whatever_the_cuts(
-    tokenizer: Tokenizer,
+@outputs
+def test_fuzzed_texts_give_well_formed_streams_whatever_the_cuts(
+    tokenizer: Tokenizer, outputs: int
 ) -> None:
     fuzzer = Fuzzer(tokenizer, seed=5)
     calls = 0
-    for _ in range(OUTPUTS):
+    for _ in range(outputs):
         ids = [i for i in fuzzer.output() if 0 <= i < tokenizer.vocab_size]
         text = tokenizer.decode(ids)
         cut = fuzzer.random.randrange(len(text) + 1)
@@ -158,4 +162,4 @@ def test_10000_fuzzed_texts_give_well_formed_streams_whatever_the_cuts(
         assert join_neighbours(pieces) == join_neighbours(whole), (text, cut)
         assert again.counts == parser.counts, (text, cut)
         calls += len(join_events(whole).tool_calls)
-    assert calls > OUTPUTS // 100
+    assert calls > outputs // 100
