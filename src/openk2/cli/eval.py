@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from openk2.cli.chat import echo_error, one_line_errors, opened
+from openk2.cli.eval_canary import canary
 from openk2.cli.eval_readme import compare, readme, rows
 from openk2.cli.one_line_group import OneLineGroup
 
@@ -25,7 +26,7 @@ app = typer.Typer(
     help="Measure tool calling, everyday answers, and the README's result tables.",
     rich_markup_mode=None,
 )
-for command in (readme, rows, compare):
+for command in (readme, rows, compare, canary):
     app.command()(command)
 
 ModelName = Annotated[str | None, typer.Option(help="Folder or built-in name; a name at --url.")]

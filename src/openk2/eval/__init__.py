@@ -17,6 +17,7 @@ from openk2.eval.weather_loop import WeatherScore, run_weather_loop
 from openk2.eval.weather_variations import VARIATIONS
 
 if TYPE_CHECKING:
+    from openk2.eval.canary import Canary, canary_of
     from openk2.eval.compare import compare_runs, comparison_table
     from openk2.eval.endpoint import endpoints
     from openk2.eval.inspect_task import Asking
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from openk2.eval.suite import RowOutcome, Suite, run_suite
 
 LATER = {
+    "canary": ("Canary", "canary_of"),
     "compare": ("compare_runs", "comparison_table"),
     "endpoint": ("endpoints",),
     "inspect_task": ("Asking",),
@@ -61,6 +63,7 @@ __all__ = [
     "QUESTIONS",
     "VARIATIONS",
     "Asking",
+    "Canary",
     "ConversationError",
     "LocalServerError",
     "NoSuchRowError",
@@ -76,6 +79,7 @@ __all__ = [
     "WeatherScore",
     "ask_everyday",
     "begun",
+    "canary_of",
     "compare_runs",
     "comparison_table",
     "endpoints",

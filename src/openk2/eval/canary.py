@@ -1,0 +1,105 @@
+"""Whether a benchmark's questions stand in a training corpus, by n-grams of words.
+
+A question is found if 13 of its words in a row stand in a document (the rule of GPT-3's report,
+appendix C), or the whole of it if it has 8 to 12. Shorter ones say nothing and are left out. Letter
+case, punctuation and spaces do not count; a Chinese character is a word. Nothing here knows where
+the documents come from.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openk2.eval.catalogue import Row
+from openk2.eval.locate import DataUnavailableError, locate
+from openk2.record import DataError
+
+if TYPE_CHECKING:
+    from inspect_ai.dataset import Sample
+
+WORDS, LEAST = 13, 8
+# CJK ideographs have no spaces between words.
+_WORD = re.compile("[\u3400-\u9fff]|[^\\W_\u3400-\u9fff]+")
+
+
+def words_of(text: str) -> list[str]:
+    """The words that are compared."""
+    return _WORD.findall(text.casefold())
+
+
+def grams_of(words: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
+    """Every `size` words in a row."""
+    return (tuple(words[i : i + size]) for i in range(len(words) - size + 1))
+
+
+@dataclass
+class RowLeak:
+    """A row's questions: how many were looked for, were too short, and stand in the corpus.
+
+    found: id of a question -> the first words in common.
+    """
+
+    row: str
+    looked_for: int = 0
+    too_short: int = 0
+    found: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it."""
+        return dict(vars(self))
+
+
+class Canary:
+    """Looks for questions of rows in documents."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, RowLeak] = {}
+        # size -> n-gram -> the questions that have it.
+        self._grams: dict[int, dict[tuple[str, ...], list[tuple[RowLeak, str]]]] = {}
+
+    def add(self, row: str, samples: "Iterable[Sample]", *, shots: bool = False) -> None:
+        """Look for these questions too. shots: examples stand before each, a blank line after."""
+        leak = self.rows.setdefault(row, RowLeak(row))
+        for sample in samples:
+            asked = sample.input if isinstance(sample.input, str) else sample.input[-1].text
+            asked = asked.rpartition("\n\n")[2] if shots else asked
+            words = words_of(asked)
+            if len(words) < LEAST:
+                leak.too_short += 1
+                continue
+            leak.looked_for += 1
+            size = min(WORDS, len(words))
+            table = self._grams.setdefault(size, {})
+            for gram in grams_of(words, size):
+                table.setdefault(gram, []).append((leak, str(sample.id)))
+
+    def read(self, document: str) -> None:
+        """Look for every question in a document of the corpus."""
+        words = words_of(document)
+        for size, table in self._grams.items():
+            for gram in grams_of(words, size):
+                for leak, question in table.get(gram, ()):
+                    leak.found.setdefault(question, " ".join(gram))
+
+
+def canary_of(rows: Sequence[Row], data: Path | None) -> tuple[Canary, dict[str, str]]:
+    """What looks for the questions of all rows whose data is here, and why the others are left out.
+
+    data: the folder of --data. Asks no network: of the hub only its cache here.
+    """
+    looking, missing = Canary(), {}
+    for row in rows:
+        benchmark = row.benchmark
+        if benchmark.external:
+            missing[row.name] = f"its data is in its own harness, {benchmark.external}"
+            continue
+        try:
+            found = locate(benchmark.source, data, download=False)
+            samples = benchmark.read(found.folder)
+        except (DataUnavailableError, DataError) as error:
+            missing[row.name] = " ".join(str(error).split())
+            continue
+        looking.add(row.name, samples, shots=bool(benchmark.protocol.shots))
+    return looking, missing
