@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 from rich.progress import track
 
 from openk2.cli.eval_readme import AsJson, Data, Rows, one_line, require_inspect, split
+from openk2.record import printable
 
 if TYPE_CHECKING:
     from openk2.chat import Tokenizer
     from openk2.eval import Canary
 
 FOUND = 3
-# Of a packed row's documents the parts are apart: no n-gram runs from one into the next.
+# The segment of a packed row's padding.
 PADDING = -1
 
 
@@ -62,13 +64,15 @@ def row_files(path: Path) -> list[Path]:
 
 
 def documents(path: Path, tokenizer: "Tokenizer") -> Iterator[str]:
-    """The text of every document's part in every row."""
+    """The text of every document's part in every row: no n-gram runs from one into the next."""
     from openk2.data import DataError, open_rows
 
     held = open_rows(path)
     if held.tokenizer_sha256 not in (None, tokenizer.digest()):
         raise DataError(f"{path} was made with another tokenizer: give that one's folder")
-    for number in track(range(len(held)), str(path), disable=len(held) < 1000):
+    console = Console(stderr=True)
+    quiet = not console.is_terminal
+    for number in track(range(len(held)), str(path), console=console, disable=quiet):
         tokens, segments, _ = held.row(number)
         for segment in sorted(set(segments.tolist()) - {PADDING}):
             yield tokenizer.decode(tokens[segments == segment].tolist())
@@ -81,9 +85,9 @@ def report(looking: "Canary", missing: dict[str, str], as_json: bool) -> None:
         typer.echo(json.dumps({"rows": found, "left_out": missing}))
         return
     for row, reason in missing.items():
-        typer.echo(f"{row}: left out, {reason}", err=True)
+        typer.echo(printable(f"{row}: left out, {reason}"), err=True)
     for leak in looking.rows.values():
         looked = f"{len(leak.found)} of {leak.looked_for} questions found"
         typer.echo(f"{leak.row}: {looked}, {leak.too_short} too short to tell")
         for question, words in list(leak.found.items())[:3]:
-            typer.echo(f"  {question}: ... {words} ...")
+            typer.echo(printable(f"  {question}: ... {words} ..."))

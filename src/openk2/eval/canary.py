@@ -101,5 +101,9 @@ def canary_of(rows: Sequence[Row], data: Path | None) -> tuple[Canary, dict[str,
         except (DataUnavailableError, DataError) as error:
             missing[row.name] = " ".join(str(error).split())
             continue
+        # As in a suite: a reader's bug is this row's alone.
+        except Exception as error:
+            missing[row.name] = f"its data: {type(error).__name__} {' '.join(str(error).split())}"
+            continue
         looking.add(row.name, samples, shots=bool(benchmark.protocol.shots))
     return looking, missing
