@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from eval.made_up import collect_inspects_garbage, fake_server, row_of, sums, write_sums
 from openk2.cli.main import app
-from openk2.eval.suite import run_suite
 from openk2.eval import catalogue
+from openk2.eval.suite import run_suite
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 swept = pytest.fixture(autouse=True)(collect_inspects_garbage)
