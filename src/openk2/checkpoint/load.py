@@ -32,12 +32,14 @@ def load_model(
     with torch.device("meta"):
         model = K2Model(replace(checkpoint.config, quantization=None))
     buffers = {name for name, _ in model.named_buffers()}
+    names = dict(model.named_parameters()).keys() | buffers  # a tied head has the embedding's only
     try:
         state = {
             name: torch.empty(
                 tensor.shape, dtype=torch.float32 if name in buffers else dtype, device=device
             )
             for name, tensor in model.state_dict().items()
+            if name in names
         }
     except RuntimeError as error:  # what torch raises when the allocator is refused memory
         size = sum(parameter.numel() for parameter in model.parameters()) * dtype.itemsize
@@ -46,7 +48,8 @@ def load_model(
             "use a smaller model, a narrower dtype or a larger machine"
         ) from error
     read_rows(checkpoint, {name: (tensor, 0) for name, tensor in state.items()})
-    model.load_state_dict(state, assign=True)
+    model.load_state_dict(state, assign=True, strict=not checkpoint.config.tie_word_embeddings)
+    model.tie()
     return model
 
 

@@ -120,6 +120,7 @@ def start_network(origin: Fresh | Stored, recipe: Recipe, device: str, fleet: Fl
             f"a rank's part of the network takes {size:,} bytes, which {device} refuses: use more "
             "ranks or a smaller network"
         ) from error
+    model.tie()  # `to_empty` has made two tensors of a tied one
     with torch.no_grad():
         origin.fill(sharding)
     return sharding
@@ -129,7 +130,9 @@ def of_this_rank(model: K2Model, fleet: Fleet) -> K2Model:
     """The part of `model`, on meta, that the fleet's layout assigns to this rank."""
     config, layout = model.config, fleet.layout
     try:
-        layout.check_network(config.num_hidden_layers, config.n_routed_experts)
+        layout.check_network(
+            config.num_hidden_layers, config.n_routed_experts, config.tie_word_embeddings
+        )
     except ValueError as error:
         raise RecipeError(str(error)) from error
     return keep_parts(model, parts_of(config, layout, fleet.pipeline_rank))
@@ -156,7 +159,7 @@ def opened(recipe: Recipe, tokenizer: Tokenizer) -> StoredCheckpoint:
 def fresh_config(shape: NetworkShape, tokenizer: Tokenizer) -> ModelConfig:
     """A network of this shape with the tokenizer's vocabulary."""
     return ModelConfig(
-        **dataclasses.asdict(shape),
+        **shape.fields(),
         vocab_size=tokenizer.vocab_size,
         bos_token_id=tokenizer.special("[BOS]"),
         eos_token_id=tokenizer.special("[EOS]"),
