@@ -53,7 +53,9 @@ def read_rope(data: dict[str, Any]) -> tuple[Any, Yarn | None]:
         if value is not None
     ]
     if any(value != thetas[0] for value in thetas):
-        raise ConfigError(f"rope_theta is given as {thetas}: keep one")
+        raise ConfigError(
+            f"rope_theta is {thetas} in config.json, rope_scaling and rope_parameters: keep one"
+        )
     yarn = read_yarn(new or old)
     if old and new and read_yarn(old) != yarn:
         raise ConfigError("rope_parameters and rope_scaling are both set and differ: keep one")
