@@ -91,6 +91,11 @@ def origin_of(recipe: Recipe, tokenizer: Tokenizer) -> Fresh | Stored:
 
 def fresh(config: ModelConfig, recipe: Recipe) -> Fresh:
     """The recipe's fresh network. Raises RecipeError if it has no room for `copying_start`."""
+    if config.tie_word_embeddings and recipe.head_from_embedding:
+        raise RecipeError(
+            f"head_from_embedding is {recipe.head_from_embedding} beside tie_word_embeddings, "
+            "where the head is the embedding: leave one of them out"
+        )
     deviation = recipe.embedding_std or config.initializer_range
     copying = None
     if recipe.copying_start is not None:
