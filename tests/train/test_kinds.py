@@ -32,6 +32,9 @@ ODD = dataclasses.replace(
     tie_word_embeddings=True,
 )
 
+# The digest of `PLAIN` from before a recipe could name any other kind of network.
+K2_DIGEST = "66111f984b1b51ea5081eaec52bec34b6c8092ea20b855cf2331953c3695d19e"
+
 
 def recipe_of(shape: NetworkShape, **settings) -> Recipe:
     return Recipe(
@@ -78,7 +81,7 @@ def test_ranks_that_hold_embedding_and_head_apart_cannot_tie_them() -> None:
     for layout in (Layout(zero=1), Layout(pipeline=2)):
         with pytest.raises(RecipeError, match="tie_word_embeddings is true beside pipeline"):
             Planner(recipe_of(ODD, layout=layout), config_of(ODD), 64, Machine())
-    with pytest.raises(RecipeError, match="head_from_embedding is 0.5 beside tie_word_embeddings"):
+    with pytest.raises(RecipeError, match=r"head_from_embedding is 0\.5 beside tie"):
         fresh(config_of(ODD), recipe_of(ODD, head_from_embedding=0.5))
 
 
@@ -102,8 +105,5 @@ def test_a_plan_measures_each_kind_of_layer_where_it_is() -> None:
 
 def test_a_k2_shape_keeps_the_identity_that_its_states_hold() -> None:
     """States on disk carry it: keys that came later count only where they are set."""
-    assert (
-        Identity.of(recipe_of(PLAIN)).digest
-        == "66111f984b1b51ea5081eaec52bec34b6c8092ea20b855cf2331953c3695d19e"
-    )
+    assert Identity.of(recipe_of(PLAIN)).digest == K2_DIGEST
     assert Identity.of(recipe_of(ODD)).settings["shape.n_group"] == "4"

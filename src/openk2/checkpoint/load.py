@@ -15,19 +15,20 @@ from openk2.model import K2Model
 
 
 def load_model(
-    folder: Path | str,
+    folder: Path | str | StoredCheckpoint,
     *,
     dtype: torch.dtype = torch.bfloat16,
     device: torch.device | str = "cpu",
 ) -> K2Model:
     """Read a checkpoint (bf16, float32 or block fp8, which is dequantized) into a new model.
 
+    folder: the checkpoint's, or one that `open_checkpoint` has checked.
     Parameters are in `dtype`, the router's bias in float32. The checkpoint is verified before
     anything is allocated; memory stays near the model plus its largest tensor. The model's
     config says quantization None: its weights are plain. Raises CheckpointError, also for a model
     that the device has no memory for.
     """
-    checkpoint = open_checkpoint(Path(folder))
+    checkpoint = folder if isinstance(folder, StoredCheckpoint) else open_checkpoint(Path(folder))
     check_room(checkpoint, dtype, device)
     with torch.device("meta"):
         model = K2Model(replace(checkpoint.config, quantization=None))
