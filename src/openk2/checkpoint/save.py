@@ -168,7 +168,8 @@ def _encode(
 
 def _config(config: ModelConfig, form: Format) -> dict[str, Any]:
     data = replace(config, quantization=form.block).to_dict()
-    data["model_type"] = form.model_type
+    if config.has_router_bias:  # V2's router has a name of its own, which `to_dict` writes
+        data["model_type"] = form.model_type
     data["torch_dtype"] = str(form.dtype).removeprefix("torch.")
     # Names Python files of the original repository, which a checkpoint of ours does not hold.
     data.pop("auto_map", None)

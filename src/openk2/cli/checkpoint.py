@@ -122,6 +122,7 @@ def describe(checkpoint: CheckpointInfo) -> dict[str, Any]:
         "bytes": checkpoint.bytes,
         "bytes_by_dtype": checkpoint.bytes_by_dtype,
         "tensors": checkpoint.tensors,
+        "skipped": checkpoint.skipped or None,
         "shards": list(checkpoint.shards),
         "tokenizer_ids": Tokenizer.load(folder).vocab_size if has_tokenizer else None,
     }
