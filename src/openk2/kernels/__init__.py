@@ -8,6 +8,13 @@ from openk2.kernels.attention import latent_attention
 from openk2.kernels.block_fp8 import FP8_BLOCK, dequantize, quantize
 from openk2.kernels.experts import PackedExperts
 from openk2.kernels.heads import PackedHeads
+from openk2.kernels.int4 import (
+    INT4_GROUP,
+    dequantize_int4,
+    pack_int4,
+    quantize_int4,
+    unpack_int4,
+)
 from openk2.kernels.linear import PackedLinear
 from openk2.kernels.newton_schulz import (
     iterate_newton_schulz,
@@ -22,20 +29,25 @@ from openk2.kernels.tile_fp8 import dequantize_tiles, quantize_tiles
 
 __all__ = [
     "FP8_BLOCK",
+    "INT4_GROUP",
     "PackedExperts",
     "PackedHeads",
     "PackedLinear",
     "PackedSwiGLU",
     "dequantize",
+    "dequantize_int4",
     "dequantize_tiles",
     "iterate_newton_schulz",
     "latent_attention",
     "native",
     "newton_schulz_chains",
     "newton_schulz_twin",
+    "pack_int4",
     "quantize",
+    "quantize_int4",
     "quantize_tiles",
     "rms_norm",
     "rotate",
     "route",
+    "unpack_int4",
 ]
