@@ -22,6 +22,7 @@ from openk2.kernels.newton_schulz import (
     newton_schulz_twin,
 )
 from openk2.kernels.norm import rms_norm
+from openk2.kernels.quantized import BlockFp8, Int4, Quantized, Weight, form_of, plain
 from openk2.kernels.rotation import rotate
 from openk2.kernels.routing import route
 from openk2.kernels.swiglu import PackedSwiGLU
@@ -29,14 +30,19 @@ from openk2.kernels.tile_fp8 import dequantize_tiles, quantize_tiles
 
 __all__ = [
     "FP8_BLOCK",
+    "BlockFp8",
+    "Int4",
     "INT4_GROUP",
     "PackedExperts",
     "PackedHeads",
     "PackedLinear",
     "PackedSwiGLU",
+    "Quantized",
+    "Weight",
     "dequantize",
     "dequantize_int4",
     "dequantize_tiles",
+    "form_of",
     "iterate_newton_schulz",
     "latent_attention",
     "native",
