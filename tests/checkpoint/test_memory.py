@@ -38,7 +38,8 @@ from pathlib import Path
 import torch
 from openk2.architecture import ModelConfig
 from openk2.checkpoint import load_model, save_model
-from openk2.checkpoint.save import Format, write_tensors
+from openk2.checkpoint.format import Format
+from openk2.checkpoint.save import write_tensors
 from openk2.checkpoint.stored import open_checkpoint
 from openk2.model import K2Model
 
@@ -56,13 +57,13 @@ before = peak()
 if step == "convert":
     target = folder / "converted"
     target.mkdir()
-    write_tensors(open_checkpoint(folder / "f32"), target, Format(block=(128, 128)))
+    write_tensors(open_checkpoint(folder / "f32"), target, Format(quantization=(128, 128)))
     size = 0
 else:
     model = load_model(folder / step, dtype=torch.float32)
     size = sum(p.nbytes for p in model.parameters())
     if step == "f32":
-        save_model(model, folder / "again", block_fp8=True)
+        save_model(model, folder / "again", weights="block-fp8")
 print(peak() - before, size)
 """
 
@@ -78,7 +79,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("memory")
     model = K2Model(CONFIG).initialize(0)
     save_model(model, path / "f32", dtype=torch.float32)
-    save_model(model, path / "fp8", block_fp8=True)
+    save_model(model, path / "fp8", weights="block-fp8")
     return path
 
 

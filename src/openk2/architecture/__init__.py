@@ -1,6 +1,7 @@
 """Shapes without tensors: the configuration and what it costs."""
 
-from openk2.architecture.config import ConfigError, ModelConfig, Yarn
+from openk2.architecture.config import ModelConfig, Yarn
+from openk2.architecture.error import ConfigError
 from openk2.architecture.flops import (
     ForwardFlops,
     head_flops,
@@ -9,12 +10,15 @@ from openk2.architecture.flops import (
     training_flops,
 )
 from openk2.architecture.parameters import ParameterCount, count_parameters, layer_parameters
+from openk2.architecture.quantization import Int4, Quantization
 
 __all__ = [
     "ConfigError",
     "ForwardFlops",
+    "Int4",
     "ModelConfig",
     "ParameterCount",
+    "Quantization",
     "Yarn",
     "count_parameters",
     "head_flops",

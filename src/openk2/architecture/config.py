@@ -12,9 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-
-class ConfigError(ValueError):
-    """A config.json that openk2 cannot compute correctly; the message names field and value."""
+from openk2.architecture.error import ConfigError, read_object, require_number, require_whole
+from openk2.architecture.quantization import Quantization, quantization_config, read_quantization
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,8 @@ REQUIRED = (*SIZES, "first_k_dense_replace", "norm_topk_prob", *POSITIVE[:3])
 class ModelConfig:
     """A K2-shaped network. Field names are config.json's; defaults are the published 0711 values.
 
-    quantization: the `weight_block_size` of block-fp8 weights, None for plain bf16 weights.
+    quantization: how linears are stored: the `weight_block_size` of block-fp8, an `Int4`, or None
+        for plain weights.
     eos_token_id: the first of several; all of them end an answer (`pretrained.stop_ids`).
     """
 
@@ -121,7 +121,7 @@ class ModelConfig:
     bos_token_id: int | None = 163584
     eos_token_id: int | None = 163585
     pad_token_id: int | None = 163839
-    quantization: tuple[int, int] | None = None
+    quantization: Quantization | None = None
     unread: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
@@ -202,7 +202,13 @@ class ModelConfig:
         }
         values = {name: data.pop(name) for name in known if name in data}
         # transformers 5 writes rope_parameters, rope_theta inside; the published files do not.
-        rope, scaling = read_object(data, "rope_parameters"), read_object(values, "rope_scaling")
+        try:
+            rope, scaling = (
+                read_object(data, "rope_parameters"),
+                read_object(values, "rope_scaling"),
+            )
+        except ConfigError as error:
+            raise ConfigError(f"config.json: {error}") from error
         if rope and scaling:
             raise ConfigError(
                 "config.json: rope_parameters and rope_scaling are both set: keep one"
@@ -212,7 +218,10 @@ class ModelConfig:
         if "rope_theta" in rope:
             values["rope_theta"] = rope["rope_theta"]
         values["rope_scaling"] = read_yarn(rope)
-        values["quantization"] = read_quantization(read_object(data, "quantization_config"))
+        try:
+            values["quantization"] = read_quantization(read_object(data, "quantization_config"))
+        except ConfigError as error:
+            raise ConfigError(f"config.json: {error}") from error
         data.pop("quantization_config", None)
         for name in TOKEN_IDS:
             if isinstance(values.get(name), list) and values[name]:
@@ -229,7 +238,7 @@ class ModelConfig:
         """The published config.json layout."""
         data = asdict(self)
         unread = data.pop("unread")
-        block = data.pop("quantization")
+        data.pop("quantization")
         data["rope_scaling"] = (
             None if self.rope_scaling is None else {"type": "yarn", **asdict(self.rope_scaling)}
         )
@@ -252,35 +261,9 @@ class ModelConfig:
             "torch_dtype": "bfloat16",
         }
         data = {**fixed, **data, **{k: v for k, v in unread.items() if k not in data}}
-        if block is not None:
-            data["quantization_config"] = {
-                "quant_method": "fp8",
-                "fmt": "e4m3",
-                "activation_scheme": "dynamic",
-                "weight_block_size": list(block),
-            }
+        if self.quantization is not None:
+            data["quantization_config"] = quantization_config(self.quantization)
         return data
-
-
-def require_whole(name: str, value: Any, least: int) -> None:
-    """Raise ConfigError unless `value` is a whole number of at least `least`."""
-    if type(value) is not int or value < least:
-        raise ConfigError(f"{name} is {value!r}: it must be a whole number, {least} or more")
-
-
-def require_number(name: str, value: Any, above: float = -math.inf) -> None:
-    """Raise ConfigError unless `value` is a finite number above `above`."""
-    if type(value) not in (int, float) or not above < value < math.inf:
-        bound = "" if above == -math.inf else f" above {above}"
-        raise ConfigError(f"{name} is {value!r}: it must be a finite number{bound}")
-
-
-def read_object(data: dict[str, Any], name: str) -> dict[str, Any]:
-    """The object under `name`, empty if it is absent or null. Raises ConfigError for any other."""
-    value = data.get(name)
-    if not isinstance(value, dict | None):
-        raise ConfigError(f"config.json: {name} is {value!r}; it must be an object or null")
-    return value or {}
 
 
 def read_yarn(rope: dict[str, Any]) -> Yarn | None:
@@ -307,23 +290,3 @@ def read_yarn(rope: dict[str, Any]) -> Yarn | None:
         return Yarn(**settings)
     except ConfigError as error:
         raise ConfigError(f"config.json: {error}") from error
-
-
-def read_quantization(data: dict[str, Any]) -> tuple[int, int] | None:
-    """`quantization_config`: empty, or block-fp8 e4m3 with a two-dimensional block."""
-    if not data:
-        return None
-    wanted = {"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic"}
-    for name, value in wanted.items():
-        if data.get(name, value) != value:
-            raise ConfigError(
-                f"config.json: quantization_config.{name} is {data[name]!r}; "
-                f"openk2 reads only {value!r}"
-            )
-    block = data.get("weight_block_size")
-    if not (isinstance(block, list) and [type(n) is int and n > 0 for n in block] == [True, True]):
-        raise ConfigError(
-            f"config.json: quantization_config.weight_block_size is {block!r}; "
-            "openk2 reads [rows, columns]"
-        )
-    return block[0], block[1]

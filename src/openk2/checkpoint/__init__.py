@@ -7,10 +7,11 @@ tensor by tensor.
 
 from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.export import export_checkpoint, export_model, export_tensors
+from openk2.checkpoint.format import Format, Weights
 from openk2.checkpoint.load import load_model, read_rows
 from openk2.checkpoint.names import PublishedTensor
 from openk2.checkpoint.room import available_memory, resident_bytes
-from openk2.checkpoint.save import Format, ModelTensors, TensorSource, save_model, write_tensors
+from openk2.checkpoint.save import ModelTensors, TensorSource, save_model, write_tensors
 from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
 from openk2.checkpoint.verify import CheckpointInfo, verify_checkpoint
 
@@ -22,6 +23,7 @@ __all__ = [
     "PublishedTensor",
     "StoredCheckpoint",
     "TensorSource",
+    "Weights",
     "available_memory",
     "export_checkpoint",
     "export_model",

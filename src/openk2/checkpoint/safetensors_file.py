@@ -58,16 +58,21 @@ class StoredTensor:
     file: Path
     begin: int
 
-    def read(self) -> Tensor:
-        """A new CPU tensor in the stored shape and dtype."""
-        tensor = torch.empty(self.spec.shape, dtype=DTYPES[self.spec.dtype])
-        self.read_into(tensor)
-        return tensor
+    def read(self, first: int = 0, end: int | None = None) -> Tensor:
+        """A new CPU tensor in the stored shape and dtype; of it rows `first` to `end` (exclusive).
 
-    def read_into(self, out: Tensor) -> None:
-        """Fill `out`, a contiguous CPU tensor of the stored shape and dtype, from the file."""
+        A tensor without dimensions is one row.
+        """
+        rows, *columns = self.spec.shape or (1,)
+        count = min(rows, rows if end is None else end) - first
+        tensor = torch.empty(count, *columns, dtype=DTYPES[self.spec.dtype])
+        self.read_into(tensor, first)
+        return tensor.view(self.spec.shape) if count == rows else tensor
+
+    def read_into(self, out: Tensor, first: int = 0) -> None:
+        """Fill `out`, contiguous CPU rows of the stored dtype, with the rows from `first` on."""
         with self.file.open("rb", buffering=0) as file:
-            file.seek(self.begin)
+            file.seek(self.begin + first * (out.nbytes // len(out) if out.ndim and len(out) else 0))
             rest = tensor_bytes(out)
             while rest:
                 count = file.readinto(rest)
