@@ -72,7 +72,7 @@ def test_the_sum_is_the_exact_one_within_the_written_error(
     result = packed(x, weights, chosen, torch.float32)
     assert ((result - total).abs() <= error * magnitude + 1e-6).all()
     assert torch.equal(packed(x, weights, chosen), result.to(x_dtype))
-    twin = experts_twin(x, weights, chosen, list(zip(*stacks)), torch.float32)
+    twin = experts_twin(x, weights, chosen, list(zip(*stacks, strict=True)), torch.float32)
     bound = FLOAT_ERROR if x_dtype == torch.float32 else PAIR_ERROR
     assert ((twin - total).abs() <= bound * magnitude + 1e-6).all()
 

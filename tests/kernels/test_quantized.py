@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openk2.kernels import (
-    BlockFp8,
-    Int4,
+    Fp8Weight,
+    Int4Weight,
     PackedExperts,
     PackedLinear,
     PackedSwiGLU,
@@ -33,9 +33,9 @@ SEEDS = st.integers(0, 2**32)
 def quantized(weight, how):
     if how.startswith("int4"):
         group = 8 if how == "int4 in 8" or weight.shape[1] % 32 else 32
-        return Int4(*quantize_int4(weight, group))
+        return Int4Weight(*quantize_int4(weight, group))
     block = {"fp8": (128, 128), "fp8 in 16 x 8": (16, 8), "fp8 in 32 x 128": (32, 128)}[how]
-    return BlockFp8(*quantize(weight, block), block)
+    return Fp8Weight(*quantize(weight, block), block)
 
 
 def product_dtype(pairs_meet, isa, x_dtype):
@@ -74,7 +74,7 @@ def test_fp8_rows_need_not_fill_whole_steps(isa, random_tensor, columns, k, seed
 def test_every_e4m3_number_is_exact(isa, multiplier):
     codes = torch.arange(256, dtype=torch.uint8)
     codes = codes[(codes & 0x7F) != 0x7F].view(torch.float8_e4m3fn)[:, None]
-    weight = BlockFp8(codes, torch.full((2, 1), multiplier))
+    weight = Fp8Weight(codes, torch.full((2, 1), multiplier))
     one = torch.ones(1, 1)
     assert torch.equal(PackedLinear.pack(weight, isa)(one)[0], codes[:, 0].float() * multiplier)
 
@@ -96,7 +96,9 @@ def test_experts_have_the_bits_of_dequantized_ones_in_any_company(
         for e in range(count)
     ]
     dtype = product_dtype(pairs_meet, isa, x_dtype)
-    stacks = [torch.stack([w.dequantize(dtype) for w in part]) for part in zip(*stored)]
+    stacks = [
+        torch.stack([w.dequantize(dtype) for w in part]) for part in zip(*stored, strict=True)
+    ]
     packed = PackedExperts.gather(count, lambda e: stored[e], isa)
     together = packed(x, weights, chosen)
     assert torch.equal(together, PackedExperts.pack(*stacks, isa)(x, weights, chosen))
@@ -106,11 +108,11 @@ def test_experts_have_the_bits_of_dequantized_ones_in_any_company(
     alone = PackedSwiGLU.pack(*stored[0], isa)(x)
     assert torch.equal(alone, PackedSwiGLU.pack(*(stack[0] for stack in stacks), isa)(x))
     twin = experts_twin(x.float(), weights, chosen, stored)
-    plain = experts_twin(x.float(), weights, chosen, list(zip(*map(list, stacks))))
+    plain = experts_twin(x.float(), weights, chosen, list(zip(*map(list, stacks), strict=True)))
     torch.testing.assert_close(twin, plain, rtol=0.02, atol=0.02)
 
 
-@pytest.mark.parametrize("how, share", [("fp8", 1.01), ("int4", 0.5 + 2 / 32 + 0.001)])
+@pytest.mark.parametrize(("how", "share"), [("fp8", 1.01), ("int4", 0.5 + 2 / 32 + 0.001)])
 def test_a_packed_weight_takes_what_the_checkpoint_does(random_tensor, how, share):
     stored = quantized(random_tensor(0, 256, 1024), how)
     panels = empty_panels(layout_of(stored), 1, *stored.shape, beside=False)
@@ -131,21 +133,24 @@ def test_what_the_kernels_cannot_hold_is_refused(isa, random_tensor):
     broken = values.clone()
     broken.view(torch.uint8)[17, 5] = 0xFF
     with pytest.raises(ValueError, match="holds NaN"):
-        PackedLinear.pack(BlockFp8(broken, multipliers), isa)
+        PackedLinear.pack(Fp8Weight(broken, multipliers), isa)
     for wrong in (256.0, torch.nan, -torch.inf):
         with pytest.raises(ValueError, match="not below 256"):
-            PackedLinear.pack(BlockFp8(values, multipliers.clone().fill_(wrong)), isa)
-    with pytest.raises(ValueError, match=r"multipliers are \[1, 2\]: \[1, 1\]"):
-        PackedLinear.pack(BlockFp8(values, multipliers, (128, 256)), isa)
+            PackedLinear.pack(Fp8Weight(values, multipliers.clone().fill_(wrong)), isa)
+    with pytest.raises(ValueError, match=r"multipliers are \[1, 2\]: \[1, 4\]"):
+        PackedLinear.pack(Fp8Weight(values, multipliers, (128, 64)), isa)
     for block in ((8, 128), (128, 256), (128, 2)):
         with pytest.raises(ValueError, match="dequantize the weight"):
-            PackedLinear.pack(BlockFp8(*quantize(random_tensor(0, 40, 256), block), block), isa)
+            PackedLinear.pack(Fp8Weight(*quantize(random_tensor(0, 40, 256), block), block), isa)
     words, scales = quantize_int4(random_tensor(0, 40, 256))
     with pytest.raises(ValueError, match="NaN or infinite"):
-        PackedLinear.pack(Int4(words, scales * torch.nan), isa)
+        PackedLinear.pack(Int4Weight(words, scales * torch.nan), isa)
     with pytest.raises(ValueError, match="dequantize the weight"):
-        PackedLinear.pack(Int4(words, scales[:, :1].contiguous()), isa)
+        PackedLinear.pack(Int4Weight(words, scales[:, :1].contiguous()), isa)
     with pytest.raises(TypeError, match=r"block-fp8 in 128 x 128, .* one dtype"):
         PackedSwiGLU.pack(
-            BlockFp8(values, multipliers), random_tensor(0, 40, 256), random_tensor(0, 256, 40), isa
+            Fp8Weight(values, multipliers),
+            random_tensor(0, 40, 256),
+            random_tensor(0, 256, 40),
+            isa,
         )

@@ -54,6 +54,12 @@ class PublishedTensor:
             return quantization if linear and quantization.covers(module) else None
         return quantization if self.linear else None
 
+    def stays_stored(self, quantization: Quantization | None) -> bool:
+        """Whether a packed model can hold this tensor as such a checkpoint stores it: all that is
+        quantized, but for kv_b_proj (see `LatentAttention.pack`)."""
+        dequantized = self.name.endswith(".kv_b_proj.weight")
+        return self.stored_as(quantization) is not None and not dequantized
+
     def specs(self, quantization: Quantization | None, dtype: str) -> list[TensorSpec]:
         """What a file holds of it: quantized as `quantization` says, else plain in `dtype`."""
         form = self.stored_as(quantization)

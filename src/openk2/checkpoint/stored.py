@@ -26,7 +26,7 @@ from openk2.checkpoint.names import (
     readable_dtypes,
 )
 from openk2.checkpoint.safetensors_file import DTYPES, StoredTensor, TensorSpec, read_header
-from openk2.kernels import dequantize, dequantize_int4
+from openk2.kernels import Fp8Weight, Int4Weight, Quantized, dequantize, dequantize_int4
 from openk2.record import settled_folder
 
 
@@ -66,6 +66,19 @@ class StoredCheckpoint:
             stored.read_into(out)
         else:
             out.copy_(stored.read())
+
+    def weight(self, published: PublishedTensor) -> Quantized:
+        """A quantized tensor as it is stored; see `form_of`."""
+        form = self.form_of(published)
+        if isinstance(form, Int4):
+            self._check_shape(published)
+            words = self.tensors[published.name + PACKED_SUFFIX].read()
+            scales = self._scales(published.name + INT4_SCALE_SUFFIX, 0, published.shape[0])
+            return Int4Weight(words, scales)
+        if form is None:
+            raise ValueError(f"{published.name} is not quantized: read it with `tensor`")
+        scales = self._scales(published.name + SCALE_SUFFIX, 0, published.shape[0])
+        return Fp8Weight(self.tensors[published.name].read(), scales, form)
 
     def form_of(self, published: PublishedTensor) -> Quantization | None:
         """How the tensor is quantized; None if it is stored plain."""

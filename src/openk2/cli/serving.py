@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Served:
-    """As in `server.create_app`. name: the model's own."""
+    """As in `server.create_app`. name: the model's own. summary: a line on what was opened."""
 
     name: str
     chat: "ChatGenerator"
@@ -20,6 +20,7 @@ class Served:
     coder: "PromptCoder | None" = None
     engine_stats: Callable[[], Mapping[str, float]] | None = None
     healthy: Callable[[], bool] = lambda: True
+    summary: str | None = None
 
 
 @contextmanager
@@ -36,4 +37,5 @@ def served_model(opened: "LocalModel") -> Iterator[Served]:
             PromptCoder(local.tokenizer, engine.context_length),
             lambda: {**asdict(engine.stats()), **local.masks.stats()},
             lambda: engine.running,
+            local.summary,
         )

@@ -22,7 +22,15 @@ from openk2.kernels.newton_schulz import (
     newton_schulz_twin,
 )
 from openk2.kernels.norm import rms_norm
-from openk2.kernels.quantized import BlockFp8, Int4, Quantized, Weight, form_of, plain
+from openk2.kernels.quantized import (
+    Fp8Weight,
+    Int4Weight,
+    Quantized,
+    Weight,
+    form_of,
+    plain,
+    reads_blocks,
+)
 from openk2.kernels.rotation import rotate
 from openk2.kernels.routing import route
 from openk2.kernels.swiglu import PackedSwiGLU
@@ -30,9 +38,9 @@ from openk2.kernels.tile_fp8 import dequantize_tiles, quantize_tiles
 
 __all__ = [
     "FP8_BLOCK",
-    "BlockFp8",
-    "Int4",
     "INT4_GROUP",
+    "Fp8Weight",
+    "Int4Weight",
     "PackedExperts",
     "PackedHeads",
     "PackedLinear",
@@ -49,9 +57,11 @@ __all__ = [
     "newton_schulz_chains",
     "newton_schulz_twin",
     "pack_int4",
+    "plain",
     "quantize",
     "quantize_int4",
     "quantize_tiles",
+    "reads_blocks",
     "rms_norm",
     "rotate",
     "route",

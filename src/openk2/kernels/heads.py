@@ -22,7 +22,7 @@ class PackedHeads:
             return
         weight = weight.detach()
         layout = layout_of(weight)
-        self._panels = empty_panels(layout, *weight.shape, beside=False)
+        self._panels = empty_panels(layout, self.heads, self.columns, self.k, beside=False)
         for head, panels in zip(weight, self._panels, strict=True):
             pack_into(self._library, head, panels)
         self._record = LINEAR.pack(

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from openk2.kernels.native.shared_library import E4M3, INT4, TYPES, Library, type_of
-from openk2.kernels.quantized import BlockFp8, Quantized, Weight, check_quantized
+from openk2.kernels.quantized import Fp8Weight, Quantized, Weight, check_quantized
 
 PANEL = 32
 HALF = PANEL // 2
@@ -46,7 +46,7 @@ def layout_of(weight: Weight) -> Layout:
     if isinstance(weight, Tensor):
         return Layout(type_of(weight, "weight"), 0)
     check_quantized(weight)
-    if isinstance(weight, BlockFp8):
+    if isinstance(weight, Fp8Weight):
         return Layout(E4M3, weight.block[1])
     return Layout(INT4, weight.group)
 
@@ -101,7 +101,7 @@ def pack_quantized(
         *[None] * (4 - len(addresses)),
         columns,
         k,
-        weight.block[0] if isinstance(weight, BlockFp8) else 1,
+        weight.block[0] if isinstance(weight, Fp8Weight) else 1,
         layout.group,
         layout.type,
         out.data_ptr(),
@@ -111,7 +111,7 @@ def pack_quantized(
 
 def parts_of(weight: Quantized) -> tuple[Tensor, Tensor]:
     """Values and multipliers, on the CPU. Raises TypeError for another device."""
-    values = weight.values if isinstance(weight, BlockFp8) else weight.words
+    values = weight.values if isinstance(weight, Fp8Weight) else weight.words
     if not (values.is_cpu and weight.multipliers.is_cpu):
         raise TypeError(f"the weight is on {values.device}: the kernels take the CPU's")
     return values, weight.multipliers

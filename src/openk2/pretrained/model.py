@@ -1,11 +1,12 @@
 """`open_model`: from a path or a name to a running engine and chat."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from openk2.architecture import ConfigError, ModelConfig
+from openk2.architecture import ConfigError, Int4, ModelConfig
 from openk2.chat import Tokenizer, TokenizerError
 from openk2.generation import RenderedChat
 from openk2.grammar import ChatMasks
@@ -20,10 +21,29 @@ if TYPE_CHECKING:
 
     from openk2.engine import Engine
 
+
+class WeightForm(StrEnum):
+    """stored: quantized weights stay as they are; plain: they are dequantized."""
+
+    stored = "stored"
+    plain = "plain"
+
+
 # On a CPU a decode step of a model this small costs what its torch calls cost, which is no less in
 # bfloat16, and float32 rounds finely enough that the neighbours in a batch do not change what a
 # seed gives. A larger model's step costs what reading its weights costs: bfloat16 halves that.
 FLOAT32_BYTES = 1 << 29
+
+
+@dataclass(frozen=True)
+class WeightMemory:
+    """How the weights are held: form, such as "block-fp8" or "bfloat16", and the bytes of all."""
+
+    form: str
+    bytes: int
+
+    def __str__(self) -> str:
+        return f"{self.form} ({self.bytes / 2**20:,.0f} MiB)"
 
 
 @dataclass(frozen=True)
@@ -43,13 +63,13 @@ class LocalModel:
     parameters: int
     dtype: "torch.dtype"
     masks: ChatMasks
+    weights: WeightMemory
 
     @property
     def summary(self) -> str:
         """One line for a person: what was opened and what it takes."""
-        dtype = str(self.dtype).removeprefix("torch.")
         return (
-            f"{self.name}: {self.parameters / 1e6:.1f}M parameters in {dtype}, "
+            f"{self.name}: {self.parameters / 1e6:.1f}M parameters in {self.weights}, "
             f"context {self.cache.context_length:,} tokens, "
             f"latent cache {self.cache.bytes_per_token:,} bytes a token, "
             f"{self.cache.pages * self.cache.page_size:,} tokens in at most "
@@ -81,6 +101,7 @@ def open_model(
     cache_bytes: int | None = None,
     dtype: "torch.dtype | None" = None,
     device: "torch.device | str" = "cpu",
+    weights: WeightForm = WeightForm.stored,
 ) -> LocalModel:
     """Read a checkpoint folder or a built-in model and start its engine.
 
@@ -89,6 +110,8 @@ def open_model(
     cache_bytes: memory for cached latents at most; a CPU's system hands it over as pages are used.
         Default: a share of what the device has left, see `cache_budget`.
     dtype: of weights and cache (default: float32 for small models on a CPU, bfloat16 otherwise).
+    weights: whether quantized weights stay as they are stored, where the native kernels read them
+        (on a CPU), or are dequantized to dtype.
     Raises LocalModelError, one line, for a path or files that cannot be used, or memory that is
     not there: nothing has been read then.
     """
@@ -102,17 +125,23 @@ def open_model(
     stop_ids = read_stop_ids(folder, tokenizer)
 
     # Imported here, because it takes seconds and the errors above should not.
-    from openk2.checkpoint import CheckpointError, available_memory, load_model, resident_bytes
+    from openk2.checkpoint import (
+        CheckpointError,
+        available_memory,
+        load_model,
+        load_packed,
+        stored_refusal,
+    )
     from openk2.engine import Engine
     from openk2.kernels import native
 
     device = usable_device(device)
     dtype = dtype or default_dtype(folder, device)
     packs = device.type == "cpu" and native.available()
-    weights = resident_bytes(config, dtype)
-    if packs:
-        weights += packing_bytes(config, dtype.itemsize)
-    room = Room(folder, weights, available_memory(device), device.type)
+    stored = packs and weights is WeightForm.stored and stored_refusal(config) is None
+    memory = weight_memory(config, dtype, stored)
+    needed = memory.bytes + (packing_bytes(config, dtype.itemsize) if packs else 0)
+    room = Room(folder, needed, available_memory(device), device.type)
     cache = plan_cache(
         config,
         value_bytes=dtype.itemsize,
@@ -122,9 +151,11 @@ def open_model(
     )
     room.check(cache.bytes)
     try:
-        model = load_model(folder, dtype=dtype, device=device).eval()
-        if packs:
-            model.pack()
+        model = (
+            load_packed(folder, dtype=dtype, stored=stored)
+            if packs
+            else load_model(folder, dtype=dtype, device=device)
+        ).eval()
         engine = Engine(
             model,
             pages=cache.pages,
@@ -144,8 +175,18 @@ def open_model(
     parameters = sum(parameter.numel() for parameter in model.parameters())
     name = folder.resolve().name
     return LocalModel(
-        name, folder, config, tokenizer, engine, chat, cache, parameters, dtype, masks
+        name, folder, config, tokenizer, engine, chat, cache, parameters, dtype, masks, memory
     )
+
+
+def weight_memory(config: ModelConfig, dtype: "torch.dtype", stored: bool) -> WeightMemory:
+    """What the weights take in dtype, or as they are stored."""
+    from openk2.checkpoint import resident_bytes, stored_bytes
+
+    if not stored:
+        return WeightMemory(str(dtype).removeprefix("torch."), resident_bytes(config, dtype))
+    form = "int4" if isinstance(config.quantization, Int4) else "block-fp8"
+    return WeightMemory(f"{form} as stored", stored_bytes(config, dtype))
 
 
 def check_vocabulary(folder: Path, config: ModelConfig, tokenizer: Tokenizer) -> None:

@@ -14,9 +14,9 @@ UNKNOWN = 2 << 30
 
 
 def packing_bytes(config: ModelConfig, value_bytes: int) -> int:
-    """What packing for the native kernels copies at once: a layer's experts, or the head."""
-    experts = 3 * config.n_routed_experts * config.hidden_size * config.moe_intermediate_size
-    return max(experts, config.vocab_size * config.hidden_size) * value_bytes
+    """What packing for the native kernels holds twice at a time: one expert, or the head."""
+    expert = 3 * config.hidden_size * config.moe_intermediate_size
+    return max(expert, config.vocab_size * config.hidden_size) * value_bytes
 
 
 @dataclass(frozen=True)
