@@ -24,6 +24,7 @@ from openk2.kernels.newton_schulz import (
 from openk2.kernels.norm import rms_norm
 from openk2.kernels.rotation import rotate
 from openk2.kernels.routing import route
+from openk2.kernels.squares import squared_error
 from openk2.kernels.swiglu import PackedSwiGLU
 from openk2.kernels.tile_fp8 import dequantize_tiles, quantize_tiles
 
@@ -49,5 +50,6 @@ __all__ = [
     "rms_norm",
     "rotate",
     "route",
+    "squared_error",
     "unpack_int4",
 ]
