@@ -5,6 +5,7 @@
 tensor by tensor.
 """
 
+from openk2.checkpoint.convert import Conversion, convert_checkpoint
 from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.export import export_checkpoint, export_model, export_tensors
 from openk2.checkpoint.format import Format, Weights
@@ -19,6 +20,7 @@ from openk2.checkpoint.verify import CheckpointInfo, verify_checkpoint
 __all__ = [
     "CheckpointError",
     "CheckpointInfo",
+    "Conversion",
     "Format",
     "ModelTensors",
     "PublishedTensor",
@@ -26,6 +28,7 @@ __all__ = [
     "TensorSource",
     "Weights",
     "available_memory",
+    "convert_checkpoint",
     "export_checkpoint",
     "export_model",
     "export_tensors",

@@ -19,7 +19,14 @@ from openk2.checkpoint.names import (
     published_tensors,
 )
 from openk2.checkpoint.safetensors_file import DTYPES, TensorSpec
-from openk2.kernels import FP8_BLOCK, INT4_GROUP, quantize, quantize_int4
+from openk2.kernels import (
+    FP8_BLOCK,
+    INT4_GROUP,
+    dequantize,
+    dequantize_int4,
+    quantize,
+    quantize_int4,
+)
 
 MAX_SHARD_BYTES = 5_000_000_000
 ModelType = Literal["kimi_k2", "deepseek_v3"]
@@ -93,6 +100,26 @@ class Format:
             weight, scale_inv = quantize(tensor, form)
             yield published.name, weight.cpu()
             yield published.name + SCALE_SUFFIX, scale_inv.cpu()
+
+    def decode(self, published: PublishedTensor, parts: dict[str, Tensor]) -> Tensor:
+        """The rows that a reader of `encode`'s parts gets: float32, or as they are if plain."""
+        form = published.stored_as(self.quantization)
+        if form is None:
+            return parts[published.name]
+        if isinstance(form, Int4):
+            packed, scale = (parts[published.name + s] for s in (PACKED_SUFFIX, INT4_SCALE_SUFFIX))
+            return dequantize_int4(packed, scale, torch.float32)
+        scale_inv = parts[published.name + SCALE_SUFFIX]
+        return dequantize(parts[published.name], scale_inv, form, torch.float32)
+
+    def first_row(self, published: PublishedTensor, part: str, first: int) -> int:
+        """Where the rows of `part` that belong to the tensor's rows from `first` on begin."""
+        form = published.stored_as(self.quantization)
+        if part == published.name + SHAPE_SUFFIX and isinstance(form, Int4):
+            return 0
+        if part == published.name + SCALE_SUFFIX and isinstance(form, tuple):
+            return first // form[0]
+        return first
 
 
 def plan_shards(

@@ -44,7 +44,7 @@ class StoredCheckpoint:
         return self.rows(published, 0, published.shape[0])
 
     def rows(self, published: PublishedTensor, first: int, end: int) -> Tensor:
-        """Rows `first` to `end` (exclusive) of `tensor`, without reading the others.
+        """The rows [end - first, ...] of `tensor` from `first` to before `end`; no other is read.
 
         first: a multiple of the rows of a block, in block fp8.
         """

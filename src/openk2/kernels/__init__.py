@@ -33,6 +33,7 @@ from openk2.kernels.quantized import (
 )
 from openk2.kernels.rotation import rotate
 from openk2.kernels.routing import route
+from openk2.kernels.squares import squared_error
 from openk2.kernels.swiglu import PackedSwiGLU
 from openk2.kernels.tile_fp8 import dequantize_tiles, quantize_tiles
 
@@ -65,5 +66,6 @@ __all__ = [
     "rms_norm",
     "rotate",
     "route",
+    "squared_error",
     "unpack_int4",
 ]

@@ -12,10 +12,14 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from openk2.kernels import native
+from openk2.kernels.native.shared_library import TYPES
+
 INT4_GROUP = 32
 PER_WORD = 8  # values in an int32
 LARGEST = 7  # -8 is read, and written only for a group that had it
 SMALLEST_SCALE = torch.finfo(torch.bfloat16).tiny
+LONGEST_NATIVE_GROUP = 1024
 STRIP_VALUES = 1 << 16  # float32 values of a strip: 256 KiB
 PROBES = 4  # values of a group that tell whether it can have been int4 before
 
@@ -51,7 +55,17 @@ def quantize_int4(weight: Tensor, group: int = INT4_GROUP) -> tuple[Tensor, Tens
     _refuse_group(width, group)
     packed = torch.empty(height, width // PER_WORD, dtype=torch.int32, device=weight.device)
     scale = torch.empty(height, width // group, dtype=torch.bfloat16, device=weight.device)
-    for rows in _strips(height, width):
+    finite = _quantize_natively(weight, group, packed, scale)
+    if finite is None:
+        finite = _quantize_plainly(weight, group, packed, scale)
+    if not finite:
+        raise ValueError("the weight holds inf or nan, which int4 cannot store: repair it first")
+    return packed, scale
+
+
+def _quantize_plainly(weight: Tensor, group: int, packed: Tensor, scale: Tensor) -> bool:
+    """The plain twin of the native kernel: fills `packed` and `scale`; whether all are finite."""
+    for rows in _strips(*weight.shape):
         stored = weight[rows].unflatten(1, (-1, group))
         values = stored.float()
         largest = values.abs().amax(-1)
@@ -60,9 +74,26 @@ def quantize_int4(weight: Tensor, group: int = INT4_GROUP) -> tuple[Tensor, Tens
         steps = (values / scales.float()[..., None]).round_().clamp_(-8, LARGEST)
         packed[rows] = pack_int4(steps.to(torch.int8).flatten(1))
         scale[rows] = scales
-    if not torch.isfinite(scale).all():
-        raise ValueError("the weight holds inf or nan, which int4 cannot store: repair it first")
-    return packed, scale
+    return bool(torch.isfinite(scale).all())
+
+
+def _quantize_natively(weight: Tensor, group: int, packed: Tensor, scale: Tensor) -> bool | None:
+    """`_quantize_plainly` by the native kernel, with the same bits; None where it cannot."""
+    library = native.library() if weight.is_cpu and weight.dtype in TYPES else None
+    if library is None or group > LONGEST_NATIVE_GROUP:
+        return None
+    dense = weight.detach().contiguous()
+    return bool(
+        library.quantize_int4(
+            dense.data_ptr(),
+            TYPES[dense.dtype],
+            packed.data_ptr(),
+            scale.data_ptr(),
+            *dense.shape,
+            group,
+            SMALLEST_SCALE,
+        )
+    )
 
 
 def dequantize_int4(
@@ -86,10 +117,38 @@ def dequantize_int4(
         )
     if out is None:
         out = torch.empty(height, width, dtype=dtype, device=packed.device)
-    for rows in _strips(height, width):
+    if not _dequantize_natively(packed, scale, out):
+        _dequantize_plainly(packed, scale, out)
+    return out
+
+
+def _dequantize_plainly(packed: Tensor, scale: Tensor, out: Tensor) -> None:
+    """The plain twin of the native kernel: fills `out` [out, in]."""
+    groups = scale.shape[1]
+    for rows in _strips(*out.shape):
         values = unpack_int4(packed[rows]).unflatten(1, (groups, -1)).float()
         out[rows] = (values * scale[rows].float()[..., None]).flatten(1)
-    return out
+
+
+def _dequantize_natively(packed: Tensor, scale: Tensor, out: Tensor) -> bool:
+    """`_dequantize_plainly` by the native kernel, with the same bits; False where it cannot."""
+    known = out.dtype in TYPES and scale.dtype in TYPES and packed.dtype == torch.int32
+    library = native.library() if known and packed.is_cpu and out.is_cpu else None
+    group = packed.shape[1] * PER_WORD // scale.shape[1]
+    if library is None or out.stride(1) != 1 or group % 2 or group > LONGEST_NATIVE_GROUP:
+        return False
+    words, scales = packed.contiguous(), scale.contiguous()
+    library.dequantize_int4(
+        words.data_ptr(),
+        scales.data_ptr(),
+        TYPES[scales.dtype],
+        out.data_ptr(),
+        out.stride(0),
+        TYPES[out.dtype],
+        *out.shape,
+        group,
+    )
+    return True
 
 
 def _keep_lattices(values: Tensor, largest: Tensor, scales: Tensor, dtype: torch.dtype) -> None:

@@ -86,6 +86,26 @@ class Library:
             *(c_void_p, c_void_p, c_void_p, c_void_p, c_int64, c_int64, c_int64, c_int64),
             *(c_int32, c_void_p),
         )
+        self.quantize_int4 = declare(
+            handle.openk2_quantize_int4,
+            c_int32,
+            *(c_void_p, c_int32, c_void_p, c_void_p, c_int64, c_int64, c_int64, c_float),
+        )
+        self.dequantize_int4 = declare(
+            handle.openk2_dequantize_int4,
+            None,
+            *(c_void_p, c_void_p, c_int32, *typed, c_int64, c_int64, c_int64),
+        )
+        self.quantize_fp8 = declare(
+            handle.openk2_quantize_fp8,
+            None,
+            *(c_void_p, c_int32, c_void_p, c_void_p, c_int64, c_int64, c_int64, c_int64, c_float),
+        )
+        self.add_squares = declare(
+            handle.openk2_add_squares,
+            None,
+            *(c_void_p, c_int32, c_void_p, c_int32, c_int64, c_void_p),
+        )
         self.handle = handle
         self._tables: dict[str, int | None] = {}
 
