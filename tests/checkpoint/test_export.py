@@ -13,6 +13,7 @@ from openk2.architecture import ModelConfig
 from openk2.chat import Tokenizer
 from openk2.checkpoint import (
     CheckpointError,
+    Weights,
     export_checkpoint,
     export_model,
     load_model,
@@ -71,13 +72,13 @@ def test_generation_also_stops_at_the_configs_own_end_and_needs_none(
         assert generation["eos_token_id"] == ([end] if end else []) + [265, 266]
 
 
-@pytest.mark.parametrize("block_fp8", [False, True])
+@pytest.mark.parametrize("weights", ["bf16", "block-fp8"])
 def test_exporting_from_disk_writes_what_exporting_the_model_writes(
-    model: K2Model, tokenizer: Tokenizer, tmp_path: Path, block_fp8: bool
+    model: K2Model, tokenizer: Tokenizer, tmp_path: Path, weights: Weights
 ) -> None:
     export_model(model, tokenizer, tmp_path / "full", dtype=torch.float32)
-    export_model(model, tokenizer, tmp_path / "direct", block_fp8=block_fp8)
-    export_checkpoint(tmp_path / "full", tmp_path / "converted", block_fp8=block_fp8)
+    export_model(model, tokenizer, tmp_path / "direct", weights=weights)
+    export_checkpoint(tmp_path / "full", tmp_path / "converted", weights=weights)
     direct, converted = (
         {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
         for name in ("direct", "converted")
@@ -88,10 +89,10 @@ def test_exporting_from_disk_writes_what_exporting_the_model_writes(
 def test_block_fp8_to_bf16_and_back_loses_little_and_stays_valid(
     model: K2Model, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
-    export_model(model, tokenizer, tmp_path / "fp8", block_fp8=True)
+    export_model(model, tokenizer, tmp_path / "fp8", weights="block-fp8")
     export_checkpoint(tmp_path / "fp8", tmp_path / "bf16")
     assert verify_checkpoint(tmp_path / "bf16").config.quantization is None
-    export_checkpoint(tmp_path / "bf16", tmp_path / "again", block_fp8=True)
+    export_checkpoint(tmp_path / "bf16", tmp_path / "again", weights="block-fp8")
     verify_checkpoint(tmp_path / "again", deep=True)
     first = load_model(tmp_path / "fp8", dtype=torch.float32).state_dict()
     again = load_model(tmp_path / "again", dtype=torch.float32).state_dict()
@@ -103,7 +104,7 @@ def test_a_checkpoint_may_replace_itself(
     model: K2Model, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
     export_model(model, tokenizer, tmp_path / "c")
-    export_checkpoint(tmp_path / "c", tmp_path / "c", block_fp8=True)
+    export_checkpoint(tmp_path / "c", tmp_path / "c", weights="block-fp8")
     assert verify_checkpoint(tmp_path / "c").config.quantization == (128, 128)
 
 

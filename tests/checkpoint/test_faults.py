@@ -152,7 +152,7 @@ def test_a_config_that_demands_more_tensors_than_memory_holds(folder: Path) -> N
 def test_a_scale_that_is_not_finite_is_refused_by_name(
     model: K2Model, tmp_path: Path, value: float
 ) -> None:
-    save_model(model, tmp_path / "c", block_fp8=True)
+    save_model(model, tmp_path / "c", weights="block-fp8")
     (file,) = (tmp_path / "c").glob("*.safetensors")
     name = "model.layers.1.mlp.experts.2.up_proj.weight_scale_inv"
     (stored,) = (tensor for tensor in read_header(file) if tensor.spec.name == name)

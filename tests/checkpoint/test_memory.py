@@ -9,6 +9,7 @@ import torch
 
 from openk2.architecture import ModelConfig
 from openk2.checkpoint import save_model
+from openk2.kernels import native
 from openk2.model import K2Model
 
 pytestmark = pytest.mark.skipif(
@@ -37,8 +38,9 @@ import sys
 from pathlib import Path
 import torch
 from openk2.architecture import ModelConfig
-from openk2.checkpoint import load_model, save_model
-from openk2.checkpoint.save import Format, write_tensors
+from openk2.checkpoint import load_model, load_packed, save_model, stored_bytes
+from openk2.checkpoint.format import Format
+from openk2.checkpoint.save import write_tensors
 from openk2.checkpoint.stored import open_checkpoint
 from openk2.model import K2Model
 
@@ -56,13 +58,16 @@ before = peak()
 if step == "convert":
     target = folder / "converted"
     target.mkdir()
-    write_tensors(open_checkpoint(folder / "f32"), target, Format(block=(128, 128)))
+    write_tensors(open_checkpoint(folder / "f32"), target, Format(quantization=(128, 128)))
     size = 0
+elif step == "packed":
+    model = load_packed(folder / "fp8", dtype=torch.bfloat16)
+    size = stored_bytes(ModelConfig.read(folder / "fp8"), torch.bfloat16)
 else:
     model = load_model(folder / step, dtype=torch.float32)
     size = sum(p.nbytes for p in model.parameters())
     if step == "f32":
-        save_model(model, folder / "again", block_fp8=True)
+        save_model(model, folder / "again", weights="block-fp8")
 print(peak() - before, size)
 """
 
@@ -78,7 +83,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("memory")
     model = K2Model(CONFIG).initialize(0)
     save_model(model, path / "f32", dtype=torch.float32)
-    save_model(model, path / "fp8", block_fp8=True)
+    save_model(model, path / "fp8", weights="block-fp8")
     return path
 
 
@@ -87,6 +92,13 @@ def test_loading_and_saving_peak_near_the_model(folder: Path, step: str) -> None
     gained, model = run(step, folder)
     assert model > 70e6
     assert gained < model + 15e6
+
+
+@pytest.mark.skipif(not native.available(), reason="needs the native kernels")
+def test_loading_weights_as_stored_peaks_near_a_byte_a_parameter(folder: Path) -> None:
+    gained, model = run("packed", folder)
+    assert model < 23e6
+    assert gained < model + 10e6
 
 
 def test_converting_on_disk_never_holds_the_model(folder: Path) -> None:

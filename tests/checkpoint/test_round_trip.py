@@ -100,7 +100,7 @@ def test_experts_are_published_one_by_one(model: K2Model, tmp_path: Path) -> Non
 
 
 def test_block_fp8_quantizes_every_linear_and_nothing_else(model: K2Model, tmp_path: Path) -> None:
-    save_model(model, tmp_path / "c", block_fp8=True)
+    save_model(model, tmp_path / "c", weights="block-fp8")
     tensors = library_tensors(tmp_path / "c")
     scaled = {name.removesuffix("_scale_inv") for name in tensors if name.endswith("_scale_inv")}
     for name, tensor in tensors.items():
@@ -128,7 +128,7 @@ def test_block_fp8_quantizes_every_linear_and_nothing_else(model: K2Model, tmp_p
 def test_block_fp8_loads_as_its_dequantized_values(
     model: K2Model, tmp_path: Path, dtype: torch.dtype
 ) -> None:
-    save_model(model, tmp_path / "c", block_fp8=True, max_shard_bytes=100_000)
+    save_model(model, tmp_path / "c", weights="block-fp8", max_shard_bytes=100_000)
     loaded = load_model(tmp_path / "c", dtype=dtype)
     assert loaded.config.quantization is None
     state = loaded.state_dict()
@@ -196,7 +196,7 @@ def test_another_block_size_is_read_from_the_config(model: K2Model, tmp_path: Pa
     save_model(model, tmp_path / "c", dtype=torch.float32)
     tensors = library_tensors(tmp_path / "c")
     name = "model.layers.1.self_attn.o_proj.weight"
-    save_model(model, tmp_path / "fp8", block_fp8=True)
+    save_model(model, tmp_path / "fp8", weights="block-fp8")
     linears = [n[:-10] for n in library_tensors(tmp_path / "fp8") if n.endswith("_scale_inv")]
     quantized = {n: quantize(tensors[n], (64, 32)) for n in linears}
     tensors |= {n: weight for n, (weight, _) in quantized.items()}
@@ -221,5 +221,5 @@ def test_a_weight_that_fp8_cannot_hold_is_named_and_nothing_is_written(
     with torch.no_grad():
         model.state_dict()["model.layers.1.mlp.experts.up_proj"][2, 0, 0] = float("nan")
     with pytest.raises(ValueError, match=r"layers\.1\.mlp\.experts\.2\.up_proj\.weight: .*nan"):
-        save_model(model, tmp_path / "c", block_fp8=True)
+        save_model(model, tmp_path / "c", weights="block-fp8")
     assert list(tmp_path.iterdir()) == []

@@ -72,7 +72,7 @@ def test_the_sum_is_the_exact_one_within_the_written_error(
     result = packed(x, weights, chosen, torch.float32)
     assert ((result - total).abs() <= error * magnitude + 1e-6).all()
     assert torch.equal(packed(x, weights, chosen), result.to(x_dtype))
-    twin = experts_twin(x, weights, chosen, *stacks, torch.float32)
+    twin = experts_twin(x, weights, chosen, list(zip(*stacks, strict=True)), torch.float32)
     bound = FLOAT_ERROR if x_dtype == torch.float32 else PAIR_ERROR
     assert ((twin - total).abs() <= bound * magnitude + 1e-6).all()
 
@@ -126,5 +126,5 @@ def test_what_does_not_fit_is_refused_by_name(isa):
         packed(x, weights, chosen.int())
     with pytest.raises(TypeError, match="one dtype"):
         PackedExperts.pack(gate, up, down.bfloat16(), isa)
-    with pytest.raises(ValueError, match=r"\[E, hidden, inner\]"):
+    with pytest.raises(ValueError, match=r"the same, and \[hidden, inner\]"):
         PackedExperts.pack(gate, up, down.mT, isa)

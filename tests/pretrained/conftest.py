@@ -25,6 +25,6 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
         eos_token_id=tokenizer.special("[EOS]"),
         initializer_range=0.02,
     )
-    save_model(K2Model(config).initialize(1), folder, block_fp8=False)
+    save_model(K2Model(config).initialize(1), folder)
     tokenizer.save(folder)
     return folder

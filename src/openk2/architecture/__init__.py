@@ -10,13 +10,16 @@ from openk2.architecture.flops import (
     training_flops,
 )
 from openk2.architecture.parameters import ParameterCount, count_parameters, layer_parameters
+from openk2.architecture.quantization import Int4, Quantization
 from openk2.architecture.rope import Yarn
 
 __all__ = [
     "ConfigError",
     "ForwardFlops",
+    "Int4",
     "ModelConfig",
     "ParameterCount",
+    "Quantization",
     "Yarn",
     "count_parameters",
     "head_flops",

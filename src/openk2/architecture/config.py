@@ -20,6 +20,7 @@ from openk2.architecture.error import (
     require_whole,
 )
 from openk2.architecture.network import ROUTERS, refuse_other_arithmetic, text_network
+from openk2.architecture.quantization import Quantization, quantization_config, read_quantization
 from openk2.architecture.rope import Yarn, read_rope
 
 # What a config.json must say, since another value would be another network. Sizes are 1 or more.
@@ -71,7 +72,8 @@ class ModelConfig:
         highest in the groups with the highest maximum.
     num_nextn_predict_layers: multi-token-prediction layers that follow the network in a published
         file. They are neither built nor read.
-    quantization: the `weight_block_size` of block-fp8 weights, None for plain bf16 weights.
+    quantization: how linears are stored: the `weight_block_size` of block-fp8, an `Int4`, or None
+        for plain weights.
     eos_token_id: the first of several; all of them end an answer (`pretrained.stop_ids`).
     """
 
@@ -108,7 +110,7 @@ class ModelConfig:
     bos_token_id: int | None = 163584
     eos_token_id: int | None = 163585
     pad_token_id: int | None = 163839
-    quantization: tuple[int, int] | None = None
+    quantization: Quantization | None = None
     unread: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
@@ -251,7 +253,7 @@ class ModelConfig:
         """The published config.json layout."""
         data = asdict(self)
         unread = data.pop("unread")
-        block = data.pop("quantization")
+        data.pop("quantization")
         data["rope_scaling"] = (
             None if self.rope_scaling is None else {"type": "yarn", **asdict(self.rope_scaling)}
         )
@@ -269,29 +271,6 @@ class ModelConfig:
             "torch_dtype": "bfloat16",
         }
         data = {**fixed, **data, **{k: v for k, v in unread.items() if k not in data}}
-        if block is not None:
-            data["quantization_config"] = {
-                "quant_method": "fp8",
-                "fmt": "e4m3",
-                "activation_scheme": "dynamic",
-                "weight_block_size": list(block),
-            }
+        if self.quantization is not None:
+            data["quantization_config"] = quantization_config(self.quantization)
         return data
-
-
-def read_quantization(data: dict[str, Any]) -> tuple[int, int] | None:
-    """`quantization_config`: empty, or block-fp8 e4m3 with a two-dimensional block."""
-    if not data:
-        return None
-    wanted = {"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic"}
-    for name, value in wanted.items():
-        if data.get(name, value) != value:
-            raise ConfigError(
-                f"quantization_config.{name} is {data[name]!r}; openk2 reads only {value!r}"
-            )
-    block = data.get("weight_block_size")
-    if not (isinstance(block, list) and [type(n) is int and n > 0 for n in block] == [True, True]):
-        raise ConfigError(
-            f"quantization_config.weight_block_size is {block!r}; openk2 reads [rows, columns]"
-        )
-    return block[0], block[1]

@@ -5,32 +5,41 @@
 tensor by tensor.
 """
 
+from openk2.checkpoint.convert import Conversion, convert_checkpoint
 from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.export import export_checkpoint, export_model, export_tensors
+from openk2.checkpoint.format import Format, Weights
 from openk2.checkpoint.load import load_model, read_rows
 from openk2.checkpoint.names import PublishedTensor
-from openk2.checkpoint.room import available_memory, resident_bytes
-from openk2.checkpoint.save import Format, ModelTensors, TensorSource, save_model, write_tensors
+from openk2.checkpoint.packed import load_packed, stored_refusal
+from openk2.checkpoint.room import available_memory, resident_bytes, stored_bytes
+from openk2.checkpoint.save import ModelTensors, TensorSource, save_model, write_tensors
 from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
 from openk2.checkpoint.verify import CheckpointInfo, verify_checkpoint
 
 __all__ = [
     "CheckpointError",
     "CheckpointInfo",
+    "Conversion",
     "Format",
     "ModelTensors",
     "PublishedTensor",
     "StoredCheckpoint",
     "TensorSource",
+    "Weights",
     "available_memory",
+    "convert_checkpoint",
     "export_checkpoint",
     "export_model",
     "export_tensors",
     "load_model",
+    "load_packed",
     "open_checkpoint",
     "read_rows",
     "resident_bytes",
     "save_model",
+    "stored_bytes",
+    "stored_refusal",
     "verify_checkpoint",
     "write_tensors",
 ]

@@ -8,17 +8,9 @@ import torch
 from openk2.architecture import ModelConfig
 from openk2.chat import Tokenizer, TokenizerError, export_tokenizer, require_tokenizers
 from openk2.checkpoint.error import CheckpointError
-from openk2.checkpoint.save import (
-    MAX_SHARD_BYTES,
-    Format,
-    ModelTensors,
-    ModelType,
-    TensorSource,
-    refuse_other_content,
-    write_tensors,
-)
+from openk2.checkpoint.format import MAX_SHARD_BYTES, Format, ModelType, Weights
+from openk2.checkpoint.save import ModelTensors, TensorSource, refuse_other_content, write_tensors
 from openk2.checkpoint.stored import open_checkpoint
-from openk2.kernels import FP8_BLOCK
 from openk2.model import K2Model
 from openk2.record import write_file_atomically, write_folder_atomically
 
@@ -30,7 +22,7 @@ def export_model(
     tokenizer: Tokenizer,
     folder: Path | str,
     *,
-    block_fp8: bool = False,
+    weights: Weights = "bf16",
     dtype: torch.dtype = torch.bfloat16,
     model_type: ModelType = "deepseek_v3",
     max_shard_bytes: int = MAX_SHARD_BYTES,
@@ -40,7 +32,7 @@ def export_model(
     model_type: "deepseek_v3", which every engine reads, or the published "kimi_k2" (see `Format`).
     Raises CheckpointError if the tokenizer has ids that the model's vocabulary does not reach.
     """
-    form = Format(dtype, FP8_BLOCK if block_fp8 else None, model_type)
+    form = Format.named(weights, dtype, model_type)
     export_tensors(ModelTensors(model), tokenizer, Path(folder), form, max_shard_bytes)
 
 
@@ -48,7 +40,7 @@ def export_checkpoint(
     source: Path | str,
     folder: Path | str,
     *,
-    block_fp8: bool = False,
+    weights: Weights = "bf16",
     dtype: torch.dtype = torch.bfloat16,
     model_type: ModelType = "deepseek_v3",
     max_shard_bytes: int = MAX_SHARD_BYTES,
@@ -63,7 +55,7 @@ def export_checkpoint(
         tokenizer = Tokenizer.load(checkpoint.folder)
     except TokenizerError as error:
         raise CheckpointError(str(error)) from error
-    form = Format(dtype, FP8_BLOCK if block_fp8 else None, model_type)
+    form = Format.named(weights, dtype, model_type)
     export_tensors(checkpoint, tokenizer, Path(folder), form, max_shard_bytes)
 
 

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from openk2.architecture import ModelConfig
+from openk2.architecture import Int4, ModelConfig, Quantization
 from openk2.checkpoint.safetensors_file import TensorSpec
 
 PLAIN_DTYPES = ("BF16", "F32", "F16")
-SCALE_SUFFIX = "_scale_inv"
+SCALE_SUFFIX = "_scale_inv"  # of block-fp8, after the weight's name
+# of int4, after the weight's name:
+PACKED_SUFFIX, INT4_SCALE_SUFFIX, SHAPE_SUFFIX = "_packed", "_scale", "_shape"
 
 # The text network's place in a model with a vision tower: as K2.5 is published, and as
 # transformers 5 names it.
@@ -37,7 +39,8 @@ class PublishedTensor:
     """One published tensor.
 
     parameter: its name in the model's state dict; expert: its row there, for a routed expert.
-    linear: a matrix that block fp8 quantizes: all but embedding, head, norms and router.
+    linear: a matrix that block fp8 quantizes: all but embedding, head, norms and router. Which of
+        them int4 quantizes, its lists in config.json say.
     """
 
     name: str
@@ -59,11 +62,35 @@ class PublishedTensor:
         parameter = state[self.parameter]
         return parameter if self.expert is None else parameter[self.expert]
 
-    def specs(self, block: tuple[int, int] | None, dtype: str) -> list[TensorSpec]:
-        """What a file holds of it: quantized in `block` if that is given, else plain in `dtype`."""
-        if block is None or not self.linear:
+    def stored_as(self, quantization: Quantization | None) -> Quantization | None:
+        """How this tensor is quantized where the checkpoint is; None if it is stored plain."""
+        if isinstance(quantization, Int4):
+            linear = self.linear or self.name == "lm_head.weight"
+            module = self.name.removesuffix(".weight")
+            return quantization if linear and quantization.covers(module) else None
+        return quantization if self.linear else None
+
+    def stays_stored(self, quantization: Quantization | None) -> bool:
+        """Whether a packed model can hold this tensor as such a checkpoint stores it: all that is
+        quantized, but for kv_b_proj (see `LatentAttention.pack`)."""
+        dequantized = self.name.endswith(".kv_b_proj.weight")
+        return self.stored_as(quantization) is not None and not dequantized
+
+    def specs(self, quantization: Quantization | None, dtype: str) -> list[TensorSpec]:
+        """What a file holds of it: quantized as `quantization` says, else plain in `dtype`."""
+        form = self.stored_as(quantization)
+        if form is None:
             return [TensorSpec(self.name, "F32" if self.is_router_bias else dtype, self.shape)]
-        scales = tuple(-(-size // step) for size, step in zip(self.shape, block, strict=True))
+        height, width = self.shape
+        if isinstance(form, Int4):
+            return [
+                TensorSpec(self.name + PACKED_SUFFIX, "I32", (height, -(-width // 8))),
+                TensorSpec(
+                    self.name + INT4_SCALE_SUFFIX, "BF16", (height, -(-width // form.group))
+                ),
+                TensorSpec(self.name + SHAPE_SUFFIX, "I32", (2,)),
+            ]
+        scales = tuple(-(-size // step) for size, step in zip(self.shape, form, strict=True))
         return [
             TensorSpec(self.name, "F8_E4M3", self.shape),
             TensorSpec(self.name + SCALE_SUFFIX, "F32", scales),
@@ -91,6 +118,17 @@ def skipped_kind(name: str, config: ModelConfig) -> str | None:
     if layer and config.num_hidden_layers <= int(layer[1]) < last:
         return "multi-token prediction"
     return None
+
+
+def readable_dtypes(spec: TensorSpec, *, plain: bool) -> tuple[str, ...]:
+    """The dtypes in which a file may hold what `PublishedTensor.specs` asks for.
+
+    plain: the tensor is not quantized: any float serves. Writers differ in int4's shapes, int32 in
+    K2-Thinking and int64 in compressed-tensors, and in its scales, which follow the weight's dtype.
+    """
+    if plain or spec.name.endswith("weight" + INT4_SCALE_SUFFIX):
+        return PLAIN_DTYPES
+    return ("I32", "I64") if spec.name.endswith(SHAPE_SUFFIX) else (spec.dtype,)
 
 
 def published_tensors(config: ModelConfig) -> Iterator[PublishedTensor]:

@@ -4,9 +4,12 @@ Linux grants a CPU more memory than there is and kills the process that uses it,
 that succeeds proves nothing.
 """
 
+import math
+
 import torch
 
 from openk2.architecture import ModelConfig, count_parameters
+from openk2.checkpoint.names import PLAIN_DTYPES, SHAPE_SUFFIX, published_tensors
 from openk2.record import available_host_memory
 
 
@@ -25,3 +28,17 @@ def resident_bytes(config: ModelConfig, dtype: torch.dtype) -> int:
     moe = sum(config.is_moe(layer) for layer in range(config.num_hidden_layers))
     biases = moe * config.n_routed_experts if config.has_router_bias else 0
     return (count_parameters(config).total - biases) * dtype.itemsize + 4 * biases
+
+
+def stored_bytes(config: ModelConfig, dtype: torch.dtype) -> int:
+    """Bytes of a whole network whose weights stay as they are stored, the others in `dtype`, as
+    `load_packed` makes it."""
+    total = 0
+    for published in published_tensors(config):
+        if published.stays_stored(config.quantization):
+            specs = published.specs(config.quantization, PLAIN_DTYPES[0])
+            total += sum(spec.bytes for spec in specs if not spec.name.endswith(SHAPE_SUFFIX))
+        else:
+            itemsize = 4 if published.is_router_bias else dtype.itemsize
+            total += math.prod(published.shape) * itemsize
+    return total

@@ -58,16 +58,24 @@ class StoredTensor:
     file: Path
     begin: int
 
-    def read(self) -> Tensor:
-        """A new CPU tensor in the stored shape and dtype."""
-        tensor = torch.empty(self.spec.shape, dtype=DTYPES[self.spec.dtype])
-        self.read_into(tensor)
-        return tensor
+    def read(self, first: int = 0, end: int | None = None) -> Tensor:
+        """A new CPU tensor in the stored shape and dtype, or its rows from `first` to before `end`.
 
-    def read_into(self, out: Tensor) -> None:
-        """Fill `out`, a contiguous CPU tensor of the stored shape and dtype, from the file."""
+        A tensor without dimensions is one row.
+        """
+        rows, *columns = self.spec.shape or (1,)
+        count = min(rows, rows if end is None else end) - first
+        tensor = torch.empty(count, *columns, dtype=DTYPES[self.spec.dtype])
+        self.read_into(tensor, first)
+        return tensor.view(self.spec.shape) if count == rows else tensor
+
+    def read_into(self, out: Tensor, first: int = 0) -> None:
+        """Fill `out` with the rows from `first` on.
+
+        out: rows of the stored shape and dtype, contiguous, on the CPU.
+        """
         with self.file.open("rb", buffering=0) as file:
-            file.seek(self.begin)
+            file.seek(self.begin + first * (out.nbytes // len(out) if out.ndim and len(out) else 0))
             rest = tensor_bytes(out)
             while rest:
                 count = file.readinto(rest)
@@ -139,7 +147,7 @@ def write_file(
 
     Each tensor is on the CPU, in its spec's shape and dtype, and is not kept.
     """
-    header, begins = _lay_out(specs)
+    header, begins = lay_out(specs)
     missing = {spec.name: spec for spec in specs}
     with file.open("xb") as stream:
         stream.write(header)
@@ -158,8 +166,8 @@ def write_file(
         os.fsync(stream.fileno())
 
 
-def _lay_out(specs: Sequence[TensorSpec]) -> tuple[bytes, dict[str, int]]:
-    """The header with its length before it, and each tensor's place in the file."""
+def lay_out(specs: Sequence[TensorSpec]) -> tuple[bytes, dict[str, int]]:
+    """The header with its length before it, and where in the file each tensor begins, by name."""
     entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     offset = 0
     # Widest elements first: every tensor is then aligned to its element, as readers that map

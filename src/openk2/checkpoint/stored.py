@@ -13,19 +13,23 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from openk2.architecture import ConfigError, ModelConfig
+from openk2.architecture import ConfigError, Int4, ModelConfig, Quantization
 from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.index import INDEX, Index, read_index
 from openk2.checkpoint.names import (
+    INT4_SCALE_SUFFIX,
+    PACKED_SUFFIX,
     PLAIN_DTYPES,
     SCALE_SUFFIX,
+    SHAPE_SUFFIX,
     PublishedTensor,
     published_tensors,
+    readable_dtypes,
     skipped_kind,
     text_name,
 )
 from openk2.checkpoint.safetensors_file import DTYPES, StoredTensor, TensorSpec, read_header
-from openk2.kernels import dequantize
+from openk2.kernels import Fp8Weight, Int4Weight, Quantized, dequantize, dequantize_int4
 from openk2.record import settled_folder
 
 
@@ -44,31 +48,82 @@ class StoredCheckpoint:
 
     def tensor(self, published: PublishedTensor) -> Tensor:
         """A new CPU tensor in the published shape; its stored dtype, or dequantized to float32."""
-        if self.block_of(published) is None:
-            return self.tensors[published.name].read()
-        out = torch.empty(published.shape)
-        self.read_into(published, out)
+        return self.rows(published, 0, published.shape[0])
+
+    def rows(self, published: PublishedTensor, first: int, end: int) -> Tensor:
+        """The rows [end - first, ...] of `tensor` from `first` to before `end`; no other is read.
+
+        first: a multiple of the rows of a block, in block fp8.
+        """
+        form = self.form_of(published)
+        if form is None:
+            return self.tensors[published.name].read(first, end)
+        out = torch.empty(min(end, published.shape[0]) - first, *published.shape[1:])
+        self._dequantize(published, form, out, first)
         return out
 
     def read_into(self, published: PublishedTensor, out: Tensor) -> None:
         """Fill `out` (the published shape; any dtype and device), dequantizing where needed."""
-        stored, block = self.tensors[published.name], self.block_of(published)
-        if block is not None:
-            scale_inv = self.tensors[published.name + SCALE_SUFFIX].read()
-            if not scale_inv.isfinite().all():
-                raise CheckpointError(
-                    f"{stored.file}: {published.name}{SCALE_SUFFIX} holds NaN or infinity: "
-                    "copy the shard again"
-                )
-            dequantize(stored.read().to(out.device), scale_inv.to(out.device), block, out=out)
-        elif out.dtype == DTYPES[stored.spec.dtype] and out.is_cpu and out.is_contiguous():
+        form = self.form_of(published)
+        if form is not None:
+            self._dequantize(published, form, out, 0)
+            return
+        stored = self.tensors[published.name]
+        if out.dtype == DTYPES[stored.spec.dtype] and out.is_cpu and out.is_contiguous():
             stored.read_into(out)
         else:
             out.copy_(stored.read())
 
-    def block_of(self, published: PublishedTensor) -> tuple[int, int] | None:
-        """The block in which the tensor is quantized; None if it is stored plain."""
-        return self.config.quantization if published.linear else None
+    def weight(self, published: PublishedTensor) -> Quantized:
+        """A quantized tensor as it is stored; see `form_of`."""
+        form = self.form_of(published)
+        if isinstance(form, Int4):
+            self._check_shape(published)
+            words = self.tensors[published.name + PACKED_SUFFIX].read()
+            scales = self._scales(published.name + INT4_SCALE_SUFFIX, 0, published.shape[0])
+            return Int4Weight(words, scales)
+        if form is None:
+            raise ValueError(f"{published.name} is not quantized: read it with `tensor`")
+        scales = self._scales(published.name + SCALE_SUFFIX, 0, published.shape[0])
+        return Fp8Weight(self.tensors[published.name].read(), scales, form)
+
+    def form_of(self, published: PublishedTensor) -> Quantization | None:
+        """How the tensor is quantized; None if it is stored plain."""
+        return published.stored_as(self.config.quantization)
+
+    def _dequantize(
+        self, published: PublishedTensor, form: Quantization, out: Tensor, first: int
+    ) -> None:
+        """Fill `out` with the rows from `first` on."""
+        end = first + len(out)
+        if isinstance(form, Int4):
+            self._check_shape(published)
+            packed = self.tensors[published.name + PACKED_SUFFIX].read(first, end)
+            scale = self._scales(published.name + INT4_SCALE_SUFFIX, first, end)
+            dequantize_int4(packed.to(out.device), scale.to(out.device), out=out)
+            return
+        step = form[0]
+        weight = self.tensors[published.name].read(first, end)
+        scale = self._scales(published.name + SCALE_SUFFIX, first // step, -(-end // step))
+        dequantize(weight.to(out.device), scale.to(out.device), form, out=out)
+
+    def _scales(self, name: str, first: int, end: int) -> Tensor:
+        stored = self.tensors[name]
+        scale = stored.read(first, end)
+        if not scale.isfinite().all():
+            raise CheckpointError(
+                f"{stored.file}: {name} holds NaN or infinity: copy the shard again"
+            )
+        return scale
+
+    def _check_shape(self, published: PublishedTensor) -> None:
+        """int4's words do not tell how many of their values count; `weight_shape` does."""
+        stored = self.tensors[published.name + SHAPE_SUFFIX]
+        if (shape := tuple(stored.read().tolist())) != published.shape:
+            raise CheckpointError(
+                f"{stored.file}: {stored.spec.name} holds {list(shape)}, config.json demands "
+                f"{list(published.shape)}: config.json and tensors must be of one model"
+            )
 
 
 def open_checkpoint(folder: Path) -> StoredCheckpoint:
@@ -169,8 +224,8 @@ def _check_tensors(folder: Path, config: ModelConfig, found: Mapping[str, Tensor
                 f"{folder}: {name} has shape {list(stored.shape)}, config.json demands "
                 f"{list(spec.shape)}: config.json and tensors must be of one model"
             )
-        quantized = config.quantization is not None and published.linear
-        allowed = (spec.dtype,) if quantized else PLAIN_DTYPES
+        plain = published.stored_as(config.quantization) is None
+        allowed = readable_dtypes(spec, plain=plain)
         if stored.dtype not in allowed:
             raise CheckpointError(
                 f"{folder}: {name} is {stored.dtype}, config.json demands {' or '.join(allowed)}: "

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from openk2.architecture import count_parameters
+from openk2.architecture import Int4, Quantization, count_parameters
 from openk2.chat import TOKENIZER_FILE, Tokenizer, TokenizerError
 from openk2.checkpoint import (
     CheckpointError,
@@ -20,11 +20,12 @@ from openk2.checkpoint import (
 app = typer.Typer(help="Verify, describe and convert checkpoints.", no_args_is_help=True)
 
 
-class Weights(StrEnum):
-    """How linears are stored."""
+class WeightFormat(StrEnum):
+    """How linears are stored; in int4 the routed experts, as K2-Thinking's."""
 
     BF16 = "bf16"
     BLOCK_FP8 = "block-fp8"
+    INT4 = "int4"
 
 
 class Name(StrEnum):
@@ -67,7 +68,9 @@ def export(
     target: Annotated[
         Path, typer.Argument(help="Folder to write; a checkpoint there is replaced.")
     ],
-    dtype: Annotated[Weights, typer.Option(help="How linears are stored.")] = Weights.BF16,
+    dtype: Annotated[
+        WeightFormat, typer.Option(help="How linears are stored.")
+    ] = WeightFormat.BF16,
     model_type: Annotated[
         Name, typer.Option(help="Name in config.json; transformers loads deepseek_v3 only.")
     ] = Name.DEEPSEEK_V3,
@@ -89,7 +92,7 @@ def export(
         export_checkpoint(
             source,
             target,
-            block_fp8=dtype is Weights.BLOCK_FP8,
+            weights=dtype.value,
             model_type=model_type.value,
             max_shard_bytes=max_shard_bytes,
         )
@@ -118,7 +121,7 @@ def describe(checkpoint: CheckpointInfo) -> dict[str, Any]:
             "vocab_size": config.vocab_size,
             "context_length": config.max_position_embeddings,
         },
-        "weights": "block-fp8" if config.quantization else "plain",
+        "weights": weights_name(config.quantization),
         "bytes": checkpoint.bytes,
         "bytes_by_dtype": checkpoint.bytes_by_dtype,
         "tensors": checkpoint.tensors,
@@ -126,6 +129,13 @@ def describe(checkpoint: CheckpointInfo) -> dict[str, Any]:
         "shards": list(checkpoint.shards),
         "tokenizer_ids": Tokenizer.load(folder).vocab_size if has_tokenizer else None,
     }
+
+
+def weights_name(quantization: Quantization | None) -> str:
+    """What a person calls it."""
+    if quantization is None:
+        return "plain"
+    return "int4" if isinstance(quantization, Int4) else "block-fp8"
 
 
 def _text(value: Any) -> str:

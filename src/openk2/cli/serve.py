@@ -16,7 +16,7 @@ from openk2.cli.gateway import GatewayOptions, UpstreamMode, open_gateway
 from openk2.cli.opening import open_local
 from openk2.cli.serving import served_model
 from openk2.cli.size import read_size
-from openk2.pretrained import DEFAULT_MODEL
+from openk2.pretrained import DEFAULT_MODEL, WeightForm
 
 
 def serve(
@@ -71,6 +71,13 @@ def serve(
             "leave of a CPU's memory, four fifths of a GPU's.",
         ),
     ] = None,
+    weights: Annotated[
+        WeightForm,
+        typer.Option(
+            help="stored: quantized weights (block-fp8, int4) stay as they are on a CPU. plain: "
+            "they are dequantized, which takes two to four times the memory."
+        ),
+    ] = WeightForm.stored,
     upstream: Annotated[
         list[str] | None,
         typer.Option(help="URL of an engine to answer with instead; may be repeated."),
@@ -127,12 +134,15 @@ def serve(
                 context_length=context_length,
                 max_batch=max_batch,
                 cache_bytes=cache_memory,
+                weights=weights,
             )
         # While the thread imports torch.
         from openk2.server import create_app, run_app
 
         with open_gateway(gateway) if opening is None else served_model(opening.result()) as served:
             name = name or served.name
+            if served.summary is not None:
+                typer.echo(served.summary, err=True)
             app = create_app(
                 served.chat,
                 model=name,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Served:
-    """As in `server.create_app`. name: the model's own."""
+    """As in `server.create_app`. name: the model's own. summary: a line on what was opened."""
 
     name: str
     chat: "ChatGenerator"
@@ -20,6 +20,7 @@ class Served:
     coder: "PromptCoder | None" = None
     engine_stats: Callable[[], Mapping[str, float]] | None = None
     healthy: Callable[[], bool] = lambda: True
+    summary: str | None = None
 
 
 @contextmanager
@@ -39,4 +40,5 @@ def served_model(opened: "LocalModel") -> Iterator[Served]:
                 **(local.masks.stats() if local.masks is not None else {}),
             },
             lambda: engine.running,
+            local.summary,
         )

@@ -30,16 +30,48 @@ def quantize(weight: Tensor, block: tuple[int, int] = FP8_BLOCK) -> tuple[Tensor
     height, width = weight.shape
     quantized = torch.empty(height, width, dtype=torch.float8_e4m3fn, device=weight.device)
     scale_inv = torch.empty(-(-height // rows), -(-width // columns), device=weight.device)
-    for index, strip in enumerate(torch.split(weight, rows)):
-        values = strip.float()
-        blocks = pad(values, (0, -width % columns)).view(len(strip), -1, columns)
-        scale_inv[index] = (blocks.abs().amax((0, 2)) / E4M3_MAX).clamp(min=SMALLEST_SCALE)
-        quantized[index * rows :][:rows] = values / _per_column(scale_inv[index], columns, width)
+    if not quantize_natively(weight, block, quantized, scale_inv):
+        quantize_plainly(weight, block, quantized, scale_inv)
     if not torch.isfinite(scale_inv).all():
         raise ValueError(
             "the weight holds inf or nan, which block fp8 cannot store: repair it first"
         )
     return quantized, scale_inv
+
+
+def quantize_plainly(
+    weight: Tensor, block: tuple[int, int], quantized: Tensor, scale_inv: Tensor
+) -> None:
+    """The plain twin of the native kernel: fill both, of the shapes that `quantize` returns."""
+    (rows, columns), width = block, weight.shape[1]
+    for index, strip in enumerate(torch.split(weight, rows)):
+        values = strip.float()
+        blocks = pad(values, (0, -width % columns)).view(len(strip), -1, columns)
+        scale_inv[index] = (blocks.abs().amax((0, 2)) / E4M3_MAX).clamp(min=SMALLEST_SCALE)
+        quantized[index * rows :][:rows] = values / _per_column(scale_inv[index], columns, width)
+
+
+def quantize_natively(
+    weight: Tensor, block: tuple[int, int], quantized: Tensor, scale_inv: Tensor
+) -> bool:
+    """`quantize_plainly` by the native kernel, with the same bits.
+
+    Returns False, both unchanged, where the kernel does not serve: no library, GPU, other dtypes.
+    """
+    library = native.library() if weight.is_cpu and weight.dtype in TYPES else None
+    if library is None or 0 in weight.shape:
+        return False
+    dense = weight.detach().contiguous()
+    library.quantize_fp8(
+        dense.data_ptr(),
+        TYPES[dense.dtype],
+        quantized.data_ptr(),
+        scale_inv.data_ptr(),
+        *dense.shape,
+        *block,
+        SMALLEST_SCALE,
+    )
+    return True
 
 
 def dequantize(

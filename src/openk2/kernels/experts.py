@@ -1,5 +1,7 @@
 """`PackedExperts`: the routed experts' part of a mixture, the same bits for a row in any batch."""
 
+from collections.abc import Callable, Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -7,7 +9,10 @@ from torch import Tensor
 from openk2.kernels import native
 from openk2.kernels.linear import keep, linear_twin
 from openk2.kernels.native.shared_library import EXPERTS, EXPERTS_CALL, refuse_empty, type_of
-from openk2.kernels.panels import pack_panels
+from openk2.kernels.panels import empty_panels, layout_of, pack_into
+from openk2.kernels.quantized import Weight, form_of, on_cpu, plain
+
+Triple = tuple[Weight, Weight, Weight]
 
 
 class PackedExperts:
@@ -18,33 +23,53 @@ class PackedExperts:
     one of bfloat16 with bfloat16, and stays float32 otherwise.
     """
 
-    def __init__(self, gate: Tensor, up: Tensor, down: Tensor, isa: str | None = None) -> None:
-        """See `pack`."""
+    def __init__(self, count: int, triple: Callable[[int], Triple], isa: str | None = None) -> None:
+        """See `gather`."""
+        if count < 1:
+            raise ValueError("there are no experts: no dimension of their weights may be 0")
+        first = triple(0)
+        gate = first[0]
         refuse_empty("gate", gate)
-        self.count, self.inner, self.hidden = gate.shape
-        if up.shape != gate.shape or down.shape != (self.count, self.hidden, self.inner):
-            raise ValueError(
-                f"gate {list(gate.shape)}, up {list(up.shape)} and down {list(down.shape)} "
-                "are not [E, inner, hidden], the same, and [E, hidden, inner]"
-            )
-        if not gate.dtype == up.dtype == down.dtype:
-            raise TypeError(f"gate, up, down are {gate.dtype}, {up.dtype}, {down.dtype}: one dtype")
-        self._library = native.library() if gate.is_cpu else None
+        self.count, (self.inner, self.hidden) = count, gate.shape
+        self._form = form_of(gate)
+        self._library = native.library() if on_cpu(gate) else None
         if self._library is None:
-            self._stacks = gate.detach(), up.detach(), down.detach()
+            others = (triple(expert) for expert in range(1, count))
+            self._triples = [self._checked(each) for each in (first, *others)]
             return
-        gate, up, down = gate.detach(), up.detach(), down.detach()
-        self._first = pack_panels(self._library, gate, up)
-        self._second = pack_panels(self._library, down)
+        layout = layout_of(gate)
+        self._first = empty_panels(layout, count, self.inner, self.hidden, beside=True)
+        self._second = empty_panels(layout, count, self.hidden, self.inner, beside=False)
+        for expert in range(count):
+            gate, up, down = self._checked(first if expert == 0 else triple(expert))
+            pack_into(self._library, gate, self._first[expert], up)
+            pack_into(self._library, down, self._second[expert])
         self._record = EXPERTS.pack(
             self._library.kernels(isa),
             self._first.data_ptr(),
             self._second.data_ptr(),
-            self.count,
+            count,
             self.hidden,
             self.inner,
-            type_of(gate, "gate"),
+            layout.type,
+            layout.group,
         )
+
+    def _checked(self, triple: Triple) -> Triple:
+        gate, up, down = triple
+        inner, hidden = self.inner, self.hidden
+        shapes = tuple(tuple(weight.shape) for weight in triple)
+        if shapes != ((inner, hidden), (inner, hidden), (hidden, inner)):
+            raise ValueError(
+                f"gate {list(gate.shape)}, up {list(up.shape)} and down {list(down.shape)} are not "
+                "[inner, hidden], the same, and [hidden, inner], as the first expert's gate has it"
+            )
+        forms = [form_of(weight) for weight in triple]
+        if set(forms) != {self._form}:
+            raise TypeError(
+                f"gate, up, down are {', '.join(forms)}, the first is {self._form}: one dtype"
+            )
+        return triple
 
     @classmethod
     def pack(
@@ -54,7 +79,20 @@ class PackedExperts:
 
         Raises ValueError for other shapes; see `PackedLinear.pack` for the rest.
         """
-        return cls(gate, up, down, isa)
+        if not len(gate) == len(up) == len(down):
+            raise ValueError(f"there are {len(gate)} gates, {len(up)} ups and {len(down)} downs")
+        return cls(len(gate), lambda expert: (gate[expert], up[expert], down[expert]), isa)
+
+    @classmethod
+    def gather(
+        cls, count: int, triple: Callable[[int], Triple], isa: str | None = None
+    ) -> "PackedExperts":
+        """Pack expert by expert: one expert's weights are held beside the packed ones.
+
+        triple: an expert's gate and up [inner, hidden] and down [hidden, inner], all in one form;
+            it is called once for each number from 0 to count - 1, in order. Errors: see `pack`.
+        """
+        return cls(count, triple, isa)
 
     def __call__(
         self,
@@ -71,7 +109,7 @@ class PackedExperts:
         """
         self._check(x, weights, chosen)
         if self._library is None:
-            return keep(experts_twin(x, weights, chosen, *self._stacks, out_dtype), out)
+            return keep(experts_twin(x, weights, chosen, self._triples, out_dtype), out)
         weights, chosen = weights.contiguous(), chosen.contiguous()
         y, refused = self._run(
             x, weights.data_ptr(), chosen.data_ptr(), chosen.shape[1], out_dtype, out
@@ -85,8 +123,7 @@ class PackedExperts:
     ) -> Tensor:
         """Every row of x [M, hidden] through expert 0, with weight 1 -> [M, hidden]."""
         if self._library is None:
-            gate, up, down = (stack[0] for stack in self._stacks)
-            return keep(swiglu_twin(x, gate, up, down).to(out_dtype or x.dtype), out)
+            return keep(swiglu_twin(x, *self._triples[0]).to(out_dtype or x.dtype), out)
         return self._run(x, None, None, 1, out_dtype, out)[0]
 
     def _check(self, x: Tensor, weights: Tensor, chosen: Tensor) -> None:
@@ -139,21 +176,23 @@ def experts_twin(
     x: Tensor,
     weights: Tensor,
     chosen: Tensor,
-    gate: Tensor,
-    up: Tensor,
-    down: Tensor,
+    triples: Sequence[Triple],
     out_dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """The same by torch, expert by expert; see `PackedExperts.__call__` for shapes."""
+    """The same by torch, expert by expert; see `PackedExperts.__call__` for shapes.
+
+    triples: each expert's gate, up [inner, hidden] and down [hidden, inner].
+    """
     total = torch.zeros(x.shape, dtype=torch.float32, device=x.device)
     for expert in chosen.unique().tolist():
         rows, choice = (chosen == expert).nonzero(as_tuple=True)
-        term = swiglu_twin(x[rows], gate[expert], up[expert], down[expert])
+        term = swiglu_twin(x[rows], *triples[expert])
         total.index_add_(0, rows, weights[rows, choice, None] * term)
     return total.to(out_dtype or x.dtype)
 
 
-def swiglu_twin(x: Tensor, gate: Tensor, up: Tensor, down: Tensor) -> Tensor:
+def swiglu_twin(x: Tensor, gate: Weight, up: Weight, down: Weight) -> Tensor:
     """down(silu(gate x) * up x) by torch: x [M, hidden] -> float32 [M, hidden]."""
+    gate, up, down = (plain(weight, torch.float32) for weight in (gate, up, down))
     gated = F.silu(linear_twin(x, gate, torch.float32)) * linear_twin(x, up, torch.float32)
     return linear_twin(gated.to(x.dtype), down, torch.float32)

@@ -6,7 +6,7 @@ from torch import Tensor
 from openk2.kernels import native
 from openk2.kernels.linear import keep
 from openk2.kernels.native.shared_library import LINEAR, refuse_empty, type_of
-from openk2.kernels.panels import pack_panels
+from openk2.kernels.panels import empty_panels, layout_of, pack_into
 
 
 class PackedHeads:
@@ -21,14 +21,18 @@ class PackedHeads:
             self._weight = weight.detach()
             return
         weight = weight.detach()
-        self._panels = pack_panels(self._library, weight)
+        layout = layout_of(weight)
+        self._panels = empty_panels(layout, self.heads, self.columns, self.k, beside=False)
+        for head, panels in zip(weight, self._panels, strict=True):
+            pack_into(self._library, head, panels)
         self._record = LINEAR.pack(
             self._library.kernels(isa),
             self._panels.data_ptr(),
             self.heads,
             self.columns,
             self.k,
-            type_of(weight, "weight"),
+            layout.type,
+            layout.group,
         )
 
     @classmethod

@@ -6,43 +6,48 @@ from torch import Tensor
 
 from openk2.kernels import native
 from openk2.kernels.native.shared_library import LINEAR, refuse_empty, type_of
-from openk2.kernels.panels import pack_panels
+from openk2.kernels.panels import empty_panels, layout_of, pack_into
+from openk2.kernels.quantized import Weight, on_cpu, plain
 
 
 class PackedLinear:
     """A weight [N, K], made ready once for many products.
 
     Sums are float32, along k in order. A bfloat16 weight meets bfloat16 rows in bfloat16 products
-    and float32 rows in float32 ones: rows are never rounded. Without the native library, and on
-    other devices, it is `linear_twin`, which promises no bits.
+    and float32 rows in float32 ones: rows are never rounded. A quantized weight stays as it is and
+    is dequantized during the product (see `quantized`). Without the native library, and on other
+    devices, it is `linear_twin`, which promises no bits.
     """
 
-    def __init__(self, weight: Tensor, isa: str | None = None) -> None:
+    def __init__(self, weight: Weight, isa: str | None = None) -> None:
         """See `pack`."""
         refuse_empty("weight", weight)
         self.columns, self.k = weight.shape
-        self._library = native.library() if weight.is_cpu else None
+        self._library = native.library() if on_cpu(weight) else None
         if self._library is None:
-            self._weight = weight.detach()
+            self._weight = weight
             return
-        weight = weight.detach()
-        self._panels = pack_panels(self._library, weight[None])
+        layout = layout_of(weight)
+        self._panels = empty_panels(layout, 1, self.columns, self.k, beside=False)
+        pack_into(self._library, weight, self._panels[0])
         self._record = LINEAR.pack(
             self._library.kernels(isa),
             self._panels.data_ptr(),
             1,
             self.columns,
             self.k,
-            type_of(weight, "weight"),
+            layout.type,
+            layout.group,
         )
 
     @classmethod
-    def pack(cls, weight: Tensor, isa: str | None = None) -> "PackedLinear":
-        """Pack weight [N, K], float32 or bfloat16; the weight itself is not needed afterwards.
+    def pack(cls, weight: Weight, isa: str | None = None) -> "PackedLinear":
+        """Pack weight [N, K], float32, bfloat16 or quantized; it is not needed afterwards.
 
         isa: an instruction set by name (default: the best here). Raises ValueError for a
-        weight without rows or columns, TypeError for another dtype, NativeError for an instruction
-        set that does not run here.
+        weight without rows or columns, or a quantized one with NaN or with blocks that the kernels
+        do not read, TypeError for another dtype, NativeError for an instruction set that does not
+        run here.
         """
         return cls(weight, isa)
 
@@ -57,7 +62,7 @@ class PackedLinear:
         if x.shape[-1] != self.k:
             raise ValueError(f"x is {list(x.shape)}: this weight takes [..., {self.k}]")
         if self._library is None:
-            return keep(linear_twin(x, self._weight, out_dtype), out)
+            return keep(linear_twin(x, plain(self._weight, torch.float32), out_dtype), out)
         rows = x if x.dim() == 2 else x.reshape(-1, self.k)
         if rows.stride(1) != 1:
             rows = rows.contiguous()

@@ -4,18 +4,19 @@ import torch
 from torch import Tensor
 
 from openk2.kernels.experts import PackedExperts
+from openk2.kernels.quantized import Weight
 
 
 class PackedSwiGLU:
     """down(silu(gate x) * up x): `PackedExperts` of one expert that every row meets."""
 
-    def __init__(self, gate: Tensor, up: Tensor, down: Tensor, isa: str | None = None) -> None:
+    def __init__(self, gate: Weight, up: Weight, down: Weight, isa: str | None = None) -> None:
         """See `pack`."""
-        self._experts = PackedExperts.pack(gate[None], up[None], down[None], isa)
+        self._experts = PackedExperts.gather(1, lambda _: (gate, up, down), isa)
 
     @classmethod
-    def pack(cls, gate: Tensor, up: Tensor, down: Tensor, isa: str | None = None) -> "PackedSwiGLU":
-        """Pack gate and up [inner, hidden] and down [hidden, inner], all of one dtype."""
+    def pack(cls, gate: Weight, up: Weight, down: Weight, isa: str | None = None) -> "PackedSwiGLU":
+        """Pack gate and up [inner, hidden] and down [hidden, inner], all in one form."""
         return cls(gate, up, down, isa)
 
     def __call__(

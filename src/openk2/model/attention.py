@@ -17,13 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from openk2.architecture import ModelConfig
-from openk2.kernels import PackedHeads
+from openk2.kernels import PackedHeads, plain
 from openk2.kernels import rotate as rotate_rows
 from openk2.model.activations import Activations, compute_dtype
 from openk2.model.cache import AttendingCache
 from openk2.model.context import KeysInCache, LayerContext, OwnKeys
 from openk2.model.core_attention import AttentionWeights, CoreAttention, plain_attention
-from openk2.model.linear import Linear, forgotten
+from openk2.model.linear import Linear, WeightReader, forgotten, own_weights
 from openk2.model.norm import RMSNorm
 from openk2.model.observation import Observation
 from openk2.model.rope import rotate
@@ -89,11 +89,18 @@ class LatentAttention(nn.Module):
         latent: Tensor = self.q_a_layernorm(self.q_a_proj(x))
         return latent
 
-    def pack(self) -> None:
-        """Pack both halves of kv_b_proj for `over_pages`; its weight is dropped."""
+    def pack(self, read: WeightReader | None = None) -> None:
+        """Pack both halves of kv_b_proj for `over_pages` (see `Linear.pack`); it is dropped.
+
+        A quantized one is dequantized: its key half is read across the groups that share a
+        multiplier (docs/design/kernels.md).
+        """
         heads, nope = self.config.num_attention_heads, self.config.qk_nope_head_dim
-        key_up, value_up = self.kv_b_proj.weight.unflatten(0, (heads, -1)).split_with_sizes(
-            [nope, self.config.v_head_dim], dim=1
+        weight = (read or own_weights(self))("kv_b_proj.weight")
+        key_up, value_up = (
+            plain(weight, self.kv_b_proj.weight.dtype)
+            .unflatten(0, (heads, -1))
+            .split_with_sizes([nope, self.config.v_head_dim], dim=1)
         )
         self.packed = PackedHeads.pack(key_up.mT), PackedHeads.pack(value_up)
         self.kv_b_proj.weight = forgotten(self.kv_b_proj.weight)

@@ -14,12 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openk2.architecture import ModelConfig
-from openk2.kernels import PackedExperts, PackedLinear, PackedSwiGLU
+from openk2.kernels import PackedExperts, PackedLinear, PackedSwiGLU, Weight, plain
 from openk2.model.activations import Activations, compute_dtype
 from openk2.model.dispatch import Dispatch, here
-from openk2.model.linear import forgotten
+from openk2.model.linear import WeightReader, forgotten, own_weights
 from openk2.model.observation import Observation
 from openk2.model.routing import ranking, route_packed, scores_of
+
+PROJECTIONS = ("gate_proj", "up_proj", "down_proj")
 
 
 class SwiGLU(nn.Module):
@@ -33,11 +35,12 @@ class SwiGLU(nn.Module):
         self.packed: PackedSwiGLU | None = None
         self.activations = Activations()
 
-    def pack(self) -> None:
-        """Pack the weights for serving; they are dropped."""
-        gate, up, down = layers = self.gate_proj, self.up_proj, self.down_proj
-        self.packed = PackedSwiGLU.pack(gate.weight, up.weight, down.weight)
-        for layer in layers:
+    def pack(self, read: WeightReader | None = None) -> None:
+        """Pack the weights for serving (see `Linear.pack`); they are dropped."""
+        read = read or own_weights(self)
+        gate, up, down = (read(f"{name}.weight") for name in PROJECTIONS)
+        self.packed = PackedSwiGLU.pack(gate, up, down)
+        for layer in (self.gate_proj, self.up_proj, self.down_proj):
             layer.weight = forgotten(layer.weight)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -68,9 +71,11 @@ class Router(nn.Module):
         self.register_buffer("e_score_correction_bias", bias)
         self.packed: PackedLinear | None = None
 
-    def pack(self) -> None:
-        """Pack the weight for serving, in float32."""
-        self.packed = PackedLinear.pack(self.weight.float())
+    def pack(self, read: WeightReader | None = None) -> None:
+        """Pack the weight for serving, in float32; it is dropped."""
+        read = read or own_weights(self)
+        self.packed = PackedLinear.pack(plain(read("weight"), torch.float32).float())
+        self.weight = forgotten(self.weight)
 
     def forward(
         self, x: Tensor, see: Callable[[Tensor], Tensor] | None = None
@@ -113,10 +118,16 @@ class Experts(nn.Module):
         self.dispatch: Dispatch = here
         self.activations = Activations()
 
-    def pack(self) -> None:
-        """Pack the stacks for serving; they are dropped."""
-        self.packed = PackedExperts.pack(self.gate_proj, self.up_proj, self.down_proj)
-        for name in ("gate_proj", "up_proj", "down_proj"):
+    def pack(self, read: WeightReader | None = None) -> None:
+        """Pack the stacks for serving, expert by expert (see `Linear.pack`); they are dropped."""
+        read = read or own_weights(self)
+
+        def triple(expert: int) -> tuple[Weight, Weight, Weight]:
+            gate, up, down = (read(name, expert) for name in PROJECTIONS)
+            return gate, up, down
+
+        self.packed = PackedExperts.gather(self.count, triple)
+        for name in PROJECTIONS:
             setattr(self, name, forgotten(getattr(self, name)))
 
     def forward(self, x: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from openk2.model.cache import AttendingCache, LatentCache
 from openk2.model.context import LayerContext, layer_context
 from openk2.model.experts import Experts, MixtureOfExperts, Router, SwiGLU
 from openk2.model.initial import initialise
-from openk2.model.linear import Linear
+from openk2.model.linear import Linear, WeightReader, own_weights
 from openk2.model.norm import RMSNorm
 from openk2.model.observation import Observation
 
@@ -95,16 +95,21 @@ class K2Model(nn.Module):
         return self.lm_head.packed is not None
 
     @torch.no_grad()
-    def pack(self) -> "K2Model":
+    def pack(self, read: WeightReader | None = None) -> "K2Model":
         """Pack the weights for serving over an `AttendingCache`; return self.
 
+        read: gives each weight by its parameter's name (and expert), as it is stored elsewhere;
+            embedding, norms and routers' biases are not asked for. Default: the model's own.
         Each weight is dropped when it is packed, so memory stays near one copy; a packed model can
         be neither trained nor saved. Sums then run in one order for every row, so a token's logits
         do not depend on what else is in its batch (docs/design/kernels.md).
         """
-        for module in list(self.modules()):
-            if isinstance(module, Linear | RMSNorm | SwiGLU | Router | Experts | LatentAttention):
+        read = read or own_weights(self)
+        for name, module in list(self.named_modules()):
+            if isinstance(module, RMSNorm):
                 module.pack()
+            elif isinstance(module, Linear | SwiGLU | Router | Experts | LatentAttention):
+                module.pack(below(name, read))
         return self
 
     def require_packed(self) -> None:
@@ -156,6 +161,11 @@ class K2Model(nn.Module):
         )
         hidden: Tensor = self.model.norm(through_layers(self.model.layers, x, context))
         return hidden
+
+
+def below(module: str, read: WeightReader) -> WeightReader:
+    """The reader of a module's own names, given one of the whole model's."""
+    return lambda name, expert=None: read(f"{module}.{name}", expert)
 
 
 def through_layers(layers: Iterable[nn.Module], x: Tensor, context: LayerContext) -> Tensor:

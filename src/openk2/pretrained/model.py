@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from openk2.architecture import ConfigError, ModelConfig
+from openk2.architecture import ConfigError, Int4, ModelConfig
 from openk2.chat import RenderError, Tokenizer, TokenizerError, find_tokenizer
 from openk2.generation import K2Format, RenderedChat
 from openk2.grammar import ChatMasks
@@ -22,10 +23,29 @@ if TYPE_CHECKING:
 
     from openk2.engine import Engine
 
+
+class WeightForm(StrEnum):
+    """stored: quantized weights stay as they are; plain: they are dequantized."""
+
+    stored = "stored"
+    plain = "plain"
+
+
 # On a CPU a decode step of a model this small costs what its torch calls cost, which is no less in
 # bfloat16, and float32 rounds finely enough that the neighbours in a batch do not change what a
 # seed gives. A larger model's step costs what reading its weights costs: bfloat16 halves that.
 FLOAT32_BYTES = 1 << 29
+
+
+@dataclass(frozen=True)
+class WeightMemory:
+    """How the weights are held: form, such as "block-fp8" or "bfloat16", and the bytes of all."""
+
+    form: str
+    bytes: int
+
+    def __str__(self) -> str:
+        return f"{self.form} ({self.bytes / 2**20:,.0f} MiB)"
 
 
 @dataclass(frozen=True)
@@ -46,14 +66,14 @@ class LocalModel:
     parameters: int
     dtype: "torch.dtype"
     masks: ChatMasks | None
+    weights: WeightMemory
     skipped: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def summary(self) -> str:
         """One line for a person: what was opened and what it takes."""
-        dtype = str(self.dtype).removeprefix("torch.")
         return (
-            f"{self.name}: {self.parameters / 1e6:.1f}M parameters in {dtype}, "
+            f"{self.name}: {self.parameters / 1e6:.1f}M parameters in {self.weights}, "
             f"context {self.cache.context_length:,} tokens, "
             f"latent cache {self.cache.bytes_per_token:,} bytes a token, "
             f"{self.cache.pages * self.cache.page_size:,} tokens in at most "
@@ -86,6 +106,7 @@ def open_model(
     cache_bytes: int | None = None,
     dtype: "torch.dtype | None" = None,
     device: "torch.device | str" = "cpu",
+    weights: WeightForm = WeightForm.stored,
 ) -> LocalModel:
     """Read a checkpoint folder or a built-in model and start its engine.
 
@@ -94,6 +115,8 @@ def open_model(
     cache_bytes: memory for cached latents at most; a CPU's system hands it over as pages are used.
         Default: a share of what the device has left, see `cache_budget`.
     dtype: of weights and cache (default: float32 for small models on a CPU, bfloat16 otherwise).
+    weights: whether quantized weights stay as they are stored, where the native kernels read them
+        (on a CPU), or are dequantized to dtype.
     Raises LocalModelError, one line, for a path or files that cannot be used, or memory that is
     not there: nothing has been read then.
     """
@@ -111,8 +134,9 @@ def open_model(
         CheckpointError,
         available_memory,
         load_model,
+        load_packed,
         open_checkpoint,
-        resident_bytes,
+        stored_refusal,
     )
     from openk2.engine import Engine
     from openk2.kernels import native
@@ -120,10 +144,10 @@ def open_model(
     device = usable_device(device)
     dtype = dtype or default_dtype(folder, device)
     packs = device.type == "cpu" and native.available()
-    weights = resident_bytes(config, dtype)
-    if packs:
-        weights += packing_bytes(config, dtype.itemsize)
-    room = Room(folder, weights, available_memory(device), device.type)
+    stored = packs and weights is WeightForm.stored and stored_refusal(config) is None
+    memory = weight_memory(config, dtype, stored)
+    needed = memory.bytes + (packing_bytes(config, dtype.itemsize) if packs else 0)
+    room = Room(folder, needed, available_memory(device), device.type)
     cache = plan_cache(
         config,
         value_bytes=dtype.itemsize,
@@ -134,9 +158,11 @@ def open_model(
     room.check(cache.bytes)
     try:
         checkpoint = open_checkpoint(folder)
-        model = load_model(checkpoint, dtype=dtype, device=device).eval()
-        if packs:
-            model.pack()
+        model = (
+            load_packed(checkpoint, dtype=dtype, stored=stored)
+            if packs
+            else load_model(checkpoint, dtype=dtype, device=device)
+        ).eval()
         engine = Engine(
             model,
             pages=cache.pages,
@@ -166,8 +192,19 @@ def open_model(
         parameters,
         dtype,
         masks,
+        memory,
         checkpoint.skipped,
     )
+
+
+def weight_memory(config: ModelConfig, dtype: "torch.dtype", stored: bool) -> WeightMemory:
+    """What the weights take in dtype, or as they are stored."""
+    from openk2.checkpoint import resident_bytes, stored_bytes
+
+    if not stored:
+        return WeightMemory(str(dtype).removeprefix("torch."), resident_bytes(config, dtype))
+    form = "int4" if isinstance(config.quantization, Int4) else "block-fp8"
+    return WeightMemory(f"{form} as stored", stored_bytes(config, dtype))
 
 
 def usable_device(name: "torch.device | str") -> "torch.device":

@@ -14,14 +14,14 @@ UNKNOWN = 2 << 30
 
 
 def packing_bytes(config: ModelConfig, value_bytes: int) -> int:
-    """What packing for the native kernels copies at once: a layer's experts, or the head.
+    """What packing for the native kernels holds twice at a time: one expert, or the head.
 
     A head that is the embedding becomes a copy for good.
     """
-    experts = 3 * config.n_routed_experts * config.hidden_size * config.moe_intermediate_size
+    expert = 3 * config.hidden_size * config.moe_intermediate_size
     head = config.vocab_size * config.hidden_size
     kept = head if config.tie_word_embeddings else 0
-    return (max(experts, head) + kept) * value_bytes
+    return (max(expert, head) + kept) * value_bytes
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,12 @@
 Nothing here knows what is recorded. matplotlib is imported when a plot is drawn.
 """
 
-from openk2.record.atomic import settled_folder, write_file_atomically, write_folder_atomically
+from openk2.record.atomic import (
+    resume_folder_atomically,
+    settled_folder,
+    write_file_atomically,
+    write_folder_atomically,
+)
 from openk2.record.data_error import DataError
 from openk2.record.host_memory import available_host_memory
 from openk2.record.lock import hold_folder
@@ -26,6 +31,7 @@ __all__ = [
     "printable",
     "read_metrics",
     "require_plots",
+    "resume_folder_atomically",
     "settled_folder",
     "spread",
     "svg",

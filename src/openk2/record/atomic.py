@@ -8,11 +8,13 @@ name. Beside `name` there may be, in the same parent:
     .name.previous  the complete former content, only between the two renames (or after a crash
                     between them); it counts only while `name` is absent
     .name.writing   never complete: being written, being removed, or left over by a crash
+    .name.unfinished    the same, of a long work that goes on where it was interrupted
 
 Readers ask `settled_folder` where the complete content is and change nothing; the next writer
 clears leftovers. One writer a folder at a time: the caller sees to that.
 """
 
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -51,7 +53,7 @@ def write_folder_atomically(folder: Path) -> Iterator[Path]:
     folder = folder.resolve()
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file: give the path of a folder to write")
-    writing, previous = _writing(folder), _previous(folder)
+    writing = _writing(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     _clear_leftovers(folder)
     writing.mkdir()
@@ -61,11 +63,31 @@ def write_folder_atomically(folder: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(writing)
         raise
-    if folder.exists():
-        folder.rename(previous)
-    writing.rename(folder)
-    _sync(folder.parent)
-    _discard(previous, writing)
+    _publish(writing, folder)
+
+
+@contextmanager
+def resume_folder_atomically(folder: Path) -> Iterator[Path]:
+    """`write_folder_atomically`, but an interrupted block is gone on with.
+
+    Yields the folder to fill with whatever an earlier block left in it, if that raised or its
+    process died; what to keep is the caller's matter, and so is syncing files before relying on
+    them. Raises BlockingIOError while another process fills it, else as `write_folder_atomically`.
+    """
+    folder = folder.resolve()
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file: give the path of a folder to write")
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    unfinished.mkdir(parents=True, exist_ok=True)
+    held = os.open(unfinished, os.O_RDONLY)
+    try:
+        _hold(held, folder)
+        yield unfinished
+        _sync_tree(unfinished)
+        _clear_leftovers(folder)
+        _publish(unfinished, folder)
+    finally:
+        os.close(held)
 
 
 def settled_folder(folder: Path) -> Path:
@@ -77,6 +99,25 @@ def settled_folder(folder: Path) -> Path:
     if not resolved.exists() and _previous(resolved).exists():
         return _previous(resolved)
     return folder
+
+
+def _hold(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise BlockingIOError(
+            f"{folder} is being written by another run: wait for its end or name another folder"
+        ) from error
+
+
+def _publish(complete: Path, folder: Path) -> None:
+    """Put a synced folder in the place of `folder`."""
+    writing, previous = _writing(folder), _previous(folder)
+    if folder.exists():
+        folder.rename(previous)
+    complete.rename(folder)
+    _sync(folder.parent)
+    _discard(previous, writing)
 
 
 def _writing(folder: Path) -> Path:

@@ -18,7 +18,7 @@ struct Experts {
   const char* first;   // [count, panels of 16 columns, steps of hidden]
   const char* second;  // [count, panels of hidden, steps of inner]
   int64_t count, hidden, inner;
-  int32_t type;
+  int32_t type, group;
 };
 
 struct Call {
@@ -80,7 +80,7 @@ void first_products(const Experts& experts, const Call& call, const Sorted& sort
                     char* inner) {
   const Kernels& kernels = *experts.kernels;
   const int64_t panels = (experts.inner + PANEL / 2 - 1) / (PANEL / 2);
-  const int64_t panel_bytes = steps_of(experts.hidden, experts.type) * STEP_BYTES;
+  const int64_t panel_bytes = panel_bytes_of(experts.hidden, experts.type, experts.group);
   const int64_t groups = static_cast<int64_t>(sorted.groups.size());
   const Groups cuts(panels, panels_of_item(panels, groups, sorted.most_rows, panel_bytes));
   int64_t packed_last[MOST_THREADS];
@@ -103,7 +103,7 @@ void first_products(const Experts& experts, const Call& call, const Sorted& sort
     float* c = reinterpret_cast<float*>(workspace(1, group.rows * some * STEP_BYTES));
     kernels.product(kind, packed, group.rows,
                     experts.first + (group.expert * panels + first) * panel_bytes, some,
-                    experts.hidden, c);
+                    experts.hidden, experts.group, c);
     char* out = inner + kernels.packed_bytes(kind, group.first, experts.inner);
     for (int64_t r = 0; r < group.rows; r++) {
       kernels.swiglu(kind, c + r * some * PANEL, some, r, group.rows, first * (PANEL / 2),
@@ -118,7 +118,7 @@ void second_products(const Experts& experts, const Call& call, const Sorted& sor
                      const char* inner) {
   const Kernels& kernels = *experts.kernels;
   const int64_t panels = panels_of(experts.hidden);
-  const int64_t panel_bytes = steps_of(experts.inner, experts.type) * STEP_BYTES;
+  const int64_t panel_bytes = panel_bytes_of(experts.inner, experts.type, experts.group);
   const int64_t groups = static_cast<int64_t>(sorted.groups.size());
   const int64_t all_bytes = panel_bytes * groups;
   const Groups cuts(panels, panels_of_item(panels, 1, call.rows, all_bytes));
@@ -132,7 +132,7 @@ void second_products(const Experts& experts, const Call& call, const Sorted& sor
     for (const Group& group : sorted.groups) {
       kernels.product(kind, inner + kernels.packed_bytes(kind, group.first, experts.inner),
                       group.rows, experts.second + (group.expert * panels + first) * panel_bytes,
-                      some, experts.inner, c);
+                      some, experts.inner, experts.group, c);
       for (int64_t r = 0; r < group.rows; r++) {
         const int64_t slot = sorted.slots[static_cast<size_t>(group.first + r)];
         const float weight = call.weights ? call.weights[slot] : 1;
@@ -159,10 +159,7 @@ extern "C" __attribute__((visibility("default"))) int openk2_experts(const openk
   if (!openk2::sort_choices(*experts, *call, sorted)) return 1;
   if (call->rows == 0) return 0;
   const openk2::Kernels& kernels = *experts->kernels;
-  const bool pairs = call->x_type == openk2::BFLOAT16 && kernels.pairs;
-  const openk2::Kind kind = experts->type == openk2::FLOAT32 ? openk2::PLAIN
-                            : pairs                          ? openk2::PAIR
-                                                             : openk2::WIDE;
+  const openk2::Kind kind = openk2::kind_of(kernels.pairs, experts->type, call->x_type);
   char* inner = openk2::workspace(
       2, kernels.packed_bytes(kind, static_cast<int64_t>(sorted.slots.size()), experts->inner));
   openk2::first_products(*experts, *call, sorted, kind, inner);

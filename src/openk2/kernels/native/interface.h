@@ -5,33 +5,13 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "panel.h"
+
 namespace openk2 {
-
-// Element types as Python names them: see shared_library.py.
-enum Type : int32_t { FLOAT32 = 0, BFLOAT16 = 1 };
-
-// How rows meet a packed weight. The order of sums is that of k in all three.
-enum Kind : int32_t {
-  PLAIN = 0,  // float32 rows, float32 weight
-  WIDE = 1,   // float32 rows, bfloat16 weight widened to float32
-  PAIR = 2,   // bfloat16 rows, bfloat16 weight, two products an instruction
-};
 
 // What is defined in this header is private to each file that includes it: a function shared by
 // files that are compiled for different processors could be linked from the wrong one.
 namespace {
-
-constexpr int64_t bytes_of(int32_t type) { return type == FLOAT32 ? 4 : 2; }
-
-// A packed weight lies in panels of 32 output columns. A panel is a sequence of steps of 128 bytes:
-// a float32 step holds one k of its 32 columns, a bfloat16 step two (k, k + 1 beside each other in
-// each column's 4 bytes). Columns and k are padded with zeros.
-constexpr int PANEL = 32;
-constexpr int STEP_BYTES = PANEL * 4;
-
-constexpr int64_t steps_of(int64_t k, int32_t type) { return type == FLOAT32 ? k : (k + 1) / 2; }
-
-constexpr int64_t panels_of(int64_t columns) { return (columns + PANEL - 1) / PANEL; }
 
 // Rows in the order in which a product reads them: tiles of rows, and in a tile step by step, all
 // rows of a step beside each other. `tile_rows` rows make a tile; the rest is spread evenly.
@@ -72,8 +52,9 @@ struct Kernels {
   void (*pack_rows)(int32_t kind, const void* const* rows, int32_t type, int64_t count, int64_t k,
                     char* out);
   // c[rows][32 * panels] (float32, contiguous) = packed rows times `panels` consecutive panels.
+  // group: values of k to a multiplier of a quantized weight.
   void (*product)(int32_t kind, const char* packed, int64_t rows, const char* panel,
-                  int64_t panels, int64_t k, float* c);
+                  int64_t panels, int64_t k, int64_t group, float* c);
   // c[32][32] (contiguous) = the transpose of one panel of k steps times another, float32. upper:
   // what lies below the diagonal may be left as it was.
   void (*panel_product)(const float* rows, const float* columns, int64_t k, bool upper, float* c);

@@ -38,7 +38,8 @@ struct Lanes {
     return _mm256_and_ps(_mm256_cmp_ps(at, limit, _CMP_NLT_UQ), x);
   }
 
-  static __m256i load_bits(const void* p) {
+  using Bits = __m256i;
+  static Bits load_bits(const void* p) {
     return _mm256_loadu_si256(static_cast<const __m256i*>(p));
   }
   static Float low_halves(const void* p) {
@@ -73,6 +74,24 @@ struct Lanes {
     const __m256i nan = _mm256_cmpeq_epi32(low, _mm256_set1_epi32(0x7f));
     const __m256i bits = _mm256_or_si256(_mm256_castps_si256(value), sign);
     return _mm256_castsi256_ps(_mm256_blendv_epi8(bits, _mm256_set1_epi32(0x7fc00000), nan));
+  }
+
+  struct Bytes {
+    __m256i even, odd;
+  };
+  static Bytes e4m3_bytes(const void* p) {
+    const __m256i bits = load_bits(p), mask = _mm256_set1_epi32(static_cast<int>(0x87f087f0u));
+    return {_mm256_and_si256(_mm256_srai_epi16(_mm256_slli_epi16(bits, 8), 4), mask),
+            _mm256_and_si256(_mm256_srai_epi16(bits, 4), mask)};
+  }
+  static Float e4m3_byte(const Bytes& bytes, int i) {
+    const __m256i high = _mm256_set1_epi32(static_cast<int>(0xffff0000u));
+    const __m256i two = i % 2 ? bytes.odd : bytes.even;
+    return _mm256_castsi256_ps(i < 2 ? _mm256_slli_epi32(two, 16) : _mm256_and_si256(two, high));
+  }
+  static Float nibble(Bits bits, int i) {
+    return _mm256_cvtepi32_ps(
+        _mm256_and_si256(_mm256_srli_epi32(bits, 4 * i), _mm256_set1_epi32(15)));
   }
 
   static Float swap_pairs(Float x) { return _mm256_permute_ps(x, 0xb1); }

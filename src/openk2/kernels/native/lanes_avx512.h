@@ -84,6 +84,29 @@ struct Lanes {
     return _mm512_castsi512_ps(_mm512_mask_mov_epi32(bits, nan, _mm512_set1_epi32(0x7fc00000)));
   }
 
+  using Bits = __m512i;
+  static Bits load_bits(const void* p) { return _mm512_loadu_si512(p); }
+  // Four e4m3 values in each 4 bytes: 2^-120 times the values 0 and 2, and 1 and 3, as bfloat16.
+  struct Bytes {
+    __m512i even, odd;
+  };
+  static Bytes e4m3_bytes(const void* p) {
+    const __m512i bits = load_bits(p), mask = _mm512_set1_epi32(static_cast<int>(0x87f087f0u));
+    return {_mm512_and_si512(_mm512_srai_epi16(_mm512_slli_epi16(bits, 8), 4), mask),
+            _mm512_and_si512(_mm512_srai_epi16(bits, 4), mask)};
+  }
+  // 2^-120 times value `i` of each 4 bytes.
+  static Float e4m3_byte(const Bytes& bytes, int i) {
+    const __m512i high = _mm512_set1_epi32(static_cast<int>(0xffff0000u));
+    const __m512i two = i % 2 ? bytes.odd : bytes.even;
+    return _mm512_castsi512_ps(i < 2 ? _mm512_slli_epi32(two, 16) : _mm512_and_si512(two, high));
+  }
+  // 4 bits of each 4 bytes, 0 to 15; `i` counts from the lowest.
+  static Float nibble(Bits bits, int i) {
+    return _mm512_cvtepi32_ps(
+        _mm512_and_si512(_mm512_srli_epi32(bits, static_cast<unsigned>(4 * i)), _mm512_set1_epi32(15)));
+  }
+
   // Each pair of neighbours exchanged.
   static Float swap_pairs(Float x) { return _mm512_permute_ps(x, 0xb1); }
 
@@ -145,6 +168,15 @@ struct Lanes {
 #ifdef OPENK2_PAIRS
   using Pairs = __m512bh;
   static Pairs load_pairs(const void* p) { return (__m512bh)_mm512_loadu_si512(p); }
+  static void store_pairs(void* p, Pairs x) { _mm512_storeu_si512(p, (__m512i)x); }
+  // Both rounded to bfloat16, the first in the low half of each 4 bytes.
+  static Pairs pairs(Float low, Float high) {
+    const __m512i order = _mm512_set_epi16(
+        31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4,
+        19, 3, 18, 2, 17, 1, 16, 0);
+    const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(high, low);
+    return (__m512bh)_mm512_permutexvar_epi16(order, both);
+  }
   static Pairs zero_pairs() { return (__m512bh)_mm512_setzero_si512(); }
   static Pairs set_pair(const void* p) {
     int32_t pair;

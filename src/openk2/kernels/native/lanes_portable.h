@@ -86,6 +86,16 @@ struct Lanes {
     return reinterpret_cast<Float>(((low == 0x7f) & 0x7fc00000) | (~(low == 0x7f) & bits));
   }
 
+  using Bytes = Bits;
+  static Bytes e4m3_bytes(const void* p) { return load_bits(p); }
+  static Float e4m3_byte(Bytes bytes, int i) {
+    const Bits moved = (bytes << (24 - 8 * i)) >> 4;
+    return reinterpret_cast<Float>(moved & static_cast<int32_t>(0x87f00000u));
+  }
+  static Float nibble(Bits bits, int i) {
+    return __builtin_convertvector((bits >> (4 * i)) & 15, Float);
+  }
+
   static Float swap_pairs(Float x) { return Float{x[1], x[0], x[3], x[2]}; }
 
   static float peak(Float x) {

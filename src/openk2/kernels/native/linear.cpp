@@ -12,7 +12,7 @@ struct Linear {
   const Kernels* kernels;
   const char* panels;
   int64_t batch, columns, k;
-  int32_t type;
+  int32_t type, group;
 };
 
 // Strides count elements: from row to row and from one of the batch to the next.
@@ -27,22 +27,17 @@ struct Operand {
 
 namespace {
 
-Kind kind_of(const Kernels& kernels, int32_t weight, int32_t rows) {
-  if (weight == FLOAT32) return PLAIN;
-  return rows == BFLOAT16 && kernels.pairs ? PAIR : WIDE;
-}
-
 // Whether a single row is its own packed form.
 bool packed_already(Kind kind, int32_t type, int64_t rows, int64_t k) {
-  const bool same_type = type == (kind == PAIR ? BFLOAT16 : FLOAT32);
-  return rows == 1 && same_type && (kind == PLAIN || k % 2 == 0);
+  const bool same_type = type == (is_pair(kind) ? BFLOAT16 : FLOAT32);
+  return rows == 1 && same_type && packed_k(kind, k) == k;
 }
 
 void multiply(const Linear& linear, const Operand& x, const Operand& y, int64_t rows) {
   const Kernels& kernels = *linear.kernels;
-  const Kind kind = kind_of(kernels, linear.type, x.type);
+  const Kind kind = kind_of(kernels.pairs, linear.type, x.type);
   const int64_t panels = panels_of(linear.columns);
-  const int64_t panel_bytes = steps_of(linear.k, linear.type) * STEP_BYTES;
+  const int64_t panel_bytes = panel_bytes_of(linear.k, linear.type, linear.group);
   const Groups blocks(rows, BLOCK_ROWS);
   const int64_t most_rows = (rows + blocks.groups - 1) / blocks.groups;
   const int64_t per_item =
@@ -71,7 +66,7 @@ void multiply(const Linear& linear, const Operand& x, const Operand& y, int64_t 
     const int64_t first = cuts.first(cut), some = cuts.first(cut + 1) - first;
     float* c = reinterpret_cast<float*>(workspace(1, count * some * STEP_BYTES));
     const char* start = linear.panels + (batch * panels + first) * panel_bytes;
-    kernels.product(kind, packed, count, start, some, linear.k, c);
+    kernels.product(kind, packed, count, start, some, linear.k, linear.group, c);
     const int64_t columns = std::min(some * PANEL, linear.columns - first * PANEL);
     for (int64_t r = 0; r < count; r++) {
       char* out = const_cast<char*>(y.at(first_row + r, batch)) + first * PANEL * bytes_of(y.type);

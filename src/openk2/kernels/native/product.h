@@ -212,13 +212,4 @@ void panel_product(const float* rows, const float* columns, int64_t k, bool uppe
   }
 }
 
-void product(int32_t kind, const char* packed, int64_t rows, const char* panel, int64_t panels,
-             int64_t k, float* c) {
-  if (kind == openk2::PLAIN) return product_of<Plain>(packed, rows, panel, panels, k, c);
-#ifdef OPENK2_PAIRS
-  if (kind == openk2::PAIR) return product_of<Pair>(packed, rows, panel, panels, k, c);
-#endif
-  return product_of<Wide>(packed, rows, panel, panels, k, c);
-}
-
 }  // namespace

@@ -15,17 +15,17 @@ inline float float_of(const void* row, int32_t type, int64_t i) {
   return x;
 }
 
-// Values of a packed row: k, filled up to whole steps.
-int64_t packed_k(int32_t kind, int64_t k) { return kind == openk2::PLAIN ? k : (k + 1) / 2 * 2; }
+using openk2::is_pair;
+using openk2::packed_k;
 
 int64_t packed_bytes(int32_t kind, int64_t rows, int64_t k) {
-  return rows * packed_k(kind, k) * (kind == openk2::PAIR ? 2 : 4);
+  return rows * packed_k(kind, k) * (is_pair(kind) ? 2 : 4);
 }
 
 // Where value `at` of row `row` lies in a tile of `rows`; pairs lie beside each other.
 template <class Value>
 Value* packed_place(int32_t kind, Value* tile, int64_t rows, int64_t row, int64_t at) {
-  if (kind == openk2::PAIR) return tile + (at / 2 * rows + row) * 2 + at % 2;
+  if (is_pair(kind)) return tile + (at / 2 * rows + row) * 2 + at % 2;
   return tile + at * rows + row;
 }
 
@@ -35,14 +35,14 @@ Value* packed_place(int32_t kind, Value* tile, int64_t rows, int64_t row, int64_
 int64_t pack_vectors(int32_t kind, const void* const* rows, int32_t type, int64_t count, int64_t k,
                      float* out) {
   if (!Lanes::transposes) return 0;
-  const int64_t values = kind == openk2::PAIR ? 2 : 1;
+  const int64_t values = is_pair(kind) ? 2 : 1;
   const int64_t whole = k / (values * Lanes::width) * Lanes::width;
   for (int64_t unit = 0; unit < whole; unit += Lanes::width, out += Lanes::width * count) {
     Lanes::Float x[Lanes::width];
     for (int64_t r = 0; r < Lanes::width; r++) {
       if (r >= count) {
         x[r] = Lanes::zero();
-      } else if (type == openk2::FLOAT32 || kind == openk2::PAIR) {
+      } else if (type == openk2::FLOAT32 || is_pair(kind)) {
         x[r] = Lanes::load(static_cast<const float*>(rows[r]) + unit);
       } else {
         x[r] = Lanes::widen(static_cast<const uint16_t*>(rows[r]) + unit);
@@ -61,7 +61,7 @@ void pack_tile(int32_t kind, const void* const* rows, int32_t type, int64_t coun
   const int64_t end = packed_k(kind, k);
   for (int64_t r = 0; r < count; r++) {
     for (int64_t i = done; i < end; i++) {
-      if (kind == openk2::PAIR) {
+      if (is_pair(kind)) {
         const uint16_t* row = static_cast<const uint16_t*>(rows[r]);
         *packed_place(kind, reinterpret_cast<uint16_t*>(out), count, r, i) = i < k ? row[i] : 0;
       } else {
@@ -152,11 +152,11 @@ void swiglu(int32_t kind, const float* c, int64_t panels, int64_t row, int64_t r
       const Lanes::Float decay = exponential(Lanes::sub(Lanes::zero(), gate));
       const Lanes::Float silu = Lanes::div(gate, Lanes::add(one, decay));
       Lanes::store(values + i, Lanes::mul(silu, up));
-      if (kind == openk2::PAIR) Lanes::narrow(rounded + i, Lanes::load(values + i));
+      if (is_pair(kind)) Lanes::narrow(rounded + i, Lanes::load(values + i));
     }
     // Columns past `inner` are zero, as the weight's are: they fill the last step.
     const int64_t end = filled - column < HALF ? filled - column : HALF;
-    if (kind == openk2::PAIR) {
+    if (is_pair(kind)) {
       uint16_t* start = reinterpret_cast<uint16_t*>(packed) + first * filled;
       for (int64_t i = 0; i < end; i++) {
         *packed_place(kind, start, size, row - first, column + i) = rounded[i];

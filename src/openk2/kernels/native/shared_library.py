@@ -10,6 +10,7 @@ import logging
 from ctypes import c_char_p, c_float, c_int, c_int32, c_int64, c_void_p
 from pathlib import Path
 from struct import Struct
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -18,8 +19,9 @@ from openk2.kernels.native.build import LIBRARY, digest
 
 INSTRUCTION_SETS = ("avx512_bf16", "avx512", "avx2", "portable")
 
-# How the library names the dtypes that it takes: interface.h.
+# How the library names the dtypes that it takes, and the formats of quantized weights: panel.h.
 TYPES = {torch.float32: 0, torch.bfloat16: 1}
+E4M3, INT4 = 2, 3
 
 MOST_THREADS = 256  # of a call: pool.h
 
@@ -31,8 +33,8 @@ class NativeError(RuntimeError):
 
 
 # The C structures of the same names, in the processor's own alignment.
-LINEAR = Struct("@PPqqqi")
-EXPERTS = Struct("@PPPqqqi")
+LINEAR = Struct("@PPqqqii")
+EXPERTS = Struct("@PPPqqqii")
 EXPERTS_CALL = Struct("@PqiPPPqiqq")
 ATTENTION = Struct("@PPqqPqqqqPqqqPPPqqqqfiii")
 NEWTON_SCHULZ = Struct("@PPqqqPPq")
@@ -77,6 +79,32 @@ class Library:
             handle.openk2_pack,
             None,
             *(c_void_p, c_void_p, c_int64, c_int64, c_int64, c_int64, c_int64, c_int32, c_void_p),
+        )
+        self.pack_quantized = declare(
+            handle.openk2_pack_quantized,
+            c_int,
+            *(c_void_p, c_void_p, c_void_p, c_void_p, c_int64, c_int64, c_int64, c_int64),
+            *(c_int32, c_void_p),
+        )
+        self.quantize_int4 = declare(
+            handle.openk2_quantize_int4,
+            c_int32,
+            *(c_void_p, c_int32, c_void_p, c_void_p, c_int64, c_int64, c_int64, c_float),
+        )
+        self.dequantize_int4 = declare(
+            handle.openk2_dequantize_int4,
+            None,
+            *(c_void_p, c_void_p, c_int32, *typed, c_int64, c_int64, c_int64),
+        )
+        self.quantize_fp8 = declare(
+            handle.openk2_quantize_fp8,
+            None,
+            *(c_void_p, c_int32, c_void_p, c_void_p, c_int64, c_int64, c_int64, c_int64, c_float),
+        )
+        self.add_squares = declare(
+            handle.openk2_add_squares,
+            None,
+            *(c_void_p, c_int32, c_void_p, c_int32, c_int64, c_void_p),
         )
         self.handle = handle
         self._tables: dict[str, int | None] = {}
@@ -161,7 +189,16 @@ def set_threads(count: int) -> None:
         found.handle.openk2_set_threads(count)
 
 
-def refuse_empty(name: str, tensor: Tensor, first: int = 0) -> None:
+class Shaped(Protocol):
+    """A tensor, or a weight that is stored as several."""
+
+    @property
+    def shape(self) -> torch.Size:
+        """Its dimensions."""
+        ...
+
+
+def refuse_empty(name: str, tensor: Shaped, first: int = 0) -> None:
     """Raise ValueError if a dimension from `first` on is 0: the kernels divide work by widths.
 
     tensor: of any shape.

@@ -5,6 +5,7 @@
 #include "interface.h"
 #include "pointwise.h"
 #include "product.h"
+#include "quantized.h"
 #include "rows.h"
 
 namespace {

@@ -1,0 +1,230 @@
+"""A checkpoint in another format, strip by strip, resumed where it was interrupted.
+
+A shard that is complete and synced is recorded beside the shards with its checksum; a run that
+finds the record of the same work keeps those and writes the others again, so that the bytes are
+those of a run that was never interrupted. A strip is read while the last is encoded and the one
+before it written.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from openk2.checkpoint.added_error import AddedError
+from openk2.checkpoint.error import CheckpointError
+from openk2.checkpoint.format import (
+    MAX_SHARD_BYTES,
+    Format,
+    Weights,
+    config_text,
+    plan_shards,
+    shard_name,
+)
+from openk2.checkpoint.index import INDEX, Index
+from openk2.checkpoint.names import PublishedTensor, published_tensors
+from openk2.checkpoint.safetensors_file import TensorSpec, sha256
+from openk2.checkpoint.save import refuse_other_content
+from openk2.checkpoint.shard_writer import write_shard
+from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
+from openk2.record import resume_folder_atomically, write_file_atomically
+
+RECORD = ".conversion.json"
+ROOM = 64 << 20  # bytes for config, index, tokenizer and the file system's own
+# Endings of what lies beside weights and belongs to the model.
+KEPT_ENDINGS = (".json", ".jinja", ".model", ".txt", ".md", ".tiktoken")
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What a conversion did. bytes_read, seconds: of this run, without shards kept from another.
+
+    added_error: relative error by kind of tensor, see `AddedError.relative`.
+    """
+
+    folder: Path
+    bytes: int
+    bytes_read: int
+    seconds: float
+    shards: int
+    kept_shards: int
+    added_error: dict[str, float]
+
+
+@dataclass
+class _Record:
+    """What is done: shard -> its checksum and sums of errors. work: names what is to be done."""
+
+    work: str
+    done: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: Path, work: str) -> "_Record":
+        """The folder's record of this work; an empty one if there is none, or of other work."""
+        try:
+            data = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+            if data["work"] == work:
+                return cls(work, data["done"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        return cls(work)
+
+    def write(self, folder: Path) -> None:
+        write_file_atomically(folder / RECORD, json.dumps(vars(self)))
+
+
+def convert_checkpoint(
+    source: Path | str,
+    folder: Path | str,
+    weights: Weights,
+    *,
+    max_shard_bytes: int = MAX_SHARD_BYTES,
+    progress: Progress = lambda done, total: None,
+) -> Conversion:
+    """Write a checkpoint anew with its linears stored as `weights`, other tensors in bfloat16.
+
+    Files of tokenizer and generation are copied; config.json keeps its fields. Memory: a few strips
+    of some megabytes, whatever the tensors' size. A checkpoint in `folder` is replaced, once the
+    new one is complete and its headers are checked. progress: is called with bytes written and to
+    be written in all. Raises CheckpointError, also for a disk without room, and OSError.
+    """
+    begun, checkpoint, target = perf_counter(), open_checkpoint(Path(source)), Path(folder)
+    name = checkpoint.config.unread.get("model_type", "kimi_k2")
+    form = Format.named(weights, model_type=name)
+    form.refuse_rows(checkpoint.config)
+    refuse_other_content(target)
+    if target.resolve() == checkpoint.folder.resolve():
+        raise CheckpointError(f"{target} is the source itself: name another folder")
+    shards = plan_shards(published_tensors(checkpoint.config), form, max_shard_bytes)
+    specs = [[spec for tensor in shard for spec in form.specs(tensor)] for shard in shards]
+    with resume_folder_atomically(target) as new:
+        record = _Record.read(new, _describe_work(checkpoint, form, max_shard_bytes))
+        kept = len(record.done)
+        _clear_unrecorded(new, record)
+        _refuse_full_disk(new, specs, record)
+        read = _write_shards(checkpoint, form, shards, new, record, progress)
+        _write_rest(checkpoint, form, specs, new, record)
+        open_checkpoint(new)
+        (new / RECORD).unlink()
+    return Conversion(
+        folder=target,
+        bytes=_total(spec for shard in specs for spec in shard),
+        bytes_read=read,
+        seconds=perf_counter() - begun,
+        shards=len(shards),
+        kept_shards=kept,
+        added_error=_added_error(record),
+    )
+
+
+def _write_shards(
+    checkpoint: StoredCheckpoint,
+    form: Format,
+    shards: list[list[PublishedTensor]],
+    new: Path,
+    record: _Record,
+    progress: Progress,
+) -> int:
+    """Write what is not recorded, hashing a shard while the next is written; bytes read."""
+    names = [shard_name(number, len(shards)) for number in range(1, len(shards) + 1)]
+    sizes = [_total(spec for tensor in shard for spec in form.specs(tensor)) for shard in shards]
+    done = sum(size for name, size in zip(names, sizes, strict=True) if name in record.done)
+    read = 0
+    hashing: tuple[str, AddedError, Future[str]] | None = None
+    with ThreadPoolExecutor(1) as hasher:
+        for name, shard in zip(names, shards, strict=True):
+            if name in record.done:
+                continue
+            error = AddedError()
+            for written in write_shard(checkpoint, form, shard, new / name, error):
+                done += written
+                progress(done, sum(sizes))
+            read += sum(
+                checkpoint.tensors[spec.name].spec.bytes
+                for tensor in shard
+                for spec in tensor.specs(checkpoint.config.quantization, "BF16")
+            )
+            _finish(hashing, new, record)
+            hashing = name, error, hasher.submit(sha256, new / name)
+        _finish(hashing, new, record)
+    return read
+
+
+def _finish(
+    hashing: tuple[str, AddedError, Future[str]] | None, new: Path, record: _Record
+) -> None:
+    if hashing is not None:
+        name, error, checksum = hashing
+        record.done[name] = {"sha256": checksum.result(), "error": error.sums}
+        record.write(new)
+
+
+def _write_rest(
+    checkpoint: StoredCheckpoint,
+    form: Format,
+    specs: list[list[TensorSpec]],
+    new: Path,
+    record: _Record,
+) -> None:
+    """Copy what belongs to the model, write config.json and the index."""
+    for file in sorted(checkpoint.folder.iterdir()):
+        kept = file.name.endswith(KEPT_ENDINGS) and file.name not in ("config.json", INDEX)
+        if kept and not file.name.startswith(".") and file.is_file():
+            shutil.copyfile(file, new / file.name)
+    write_file_atomically(new / "config.json", config_text(checkpoint.config, form))
+    names = [shard_name(number, len(specs)) for number in range(1, len(specs) + 1)]
+    shard_of = {spec.name: name for name, shard in zip(names, specs, strict=True) for spec in shard}
+    checksums = {name: record.done[name]["sha256"] for name in names}
+    Index(shard_of, checksums).write(new, _total(spec for shard in specs for spec in shard))
+
+
+def _describe_work(checkpoint: StoredCheckpoint, form: Format, max_shard_bytes: int) -> str:
+    """A digest of all that the bytes follow from: source files, format, cut into shards."""
+    files = [checkpoint.folder / name for name in checkpoint.index.shards]
+    stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    texts = [
+        path.read_text(encoding="utf-8")
+        for path in (checkpoint.folder / "config.json", checkpoint.folder / INDEX)
+        if path.exists()
+    ]
+    work = repr((str(checkpoint.folder.resolve()), stats, texts, form, max_shard_bytes))
+    return hashlib.sha256(work.encode()).hexdigest()
+
+
+def _clear_unrecorded(new: Path, record: _Record) -> None:
+    """Remove what an interrupted run left that is not known to be complete."""
+    for path in new.iterdir():
+        if path.name not in record.done and path.name != RECORD:
+            path.unlink()
+
+
+def _refuse_full_disk(new: Path, specs: list[list[TensorSpec]], record: _Record) -> None:
+    needed = ROOM + sum(
+        _total(shard)
+        for number, shard in enumerate(specs, start=1)
+        if shard_name(number, len(specs)) not in record.done
+    )
+    free = shutil.disk_usage(new).free
+    if needed > free:
+        raise CheckpointError(
+            f"{new.parent} has {free:,} bytes free, the conversion needs {needed:,}: make room or "
+            "name a folder on another disk"
+        )
+
+
+def _added_error(record: _Record) -> dict[str, float]:
+    total = AddedError()
+    for _, done in sorted(record.done.items()):
+        for kind, (off, all_) in done["error"].items():
+            total.add_sums(kind, (off, all_))
+    return dict(total.relative())
+
+
+def _total(specs: Any) -> int:
+    return sum(spec.bytes for spec in specs)
