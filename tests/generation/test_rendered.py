@@ -229,9 +229,9 @@ def test_a_stop_token_that_only_a_checkpoint_names_is_no_text(tokenizer, scripte
 def test_the_event_loop_runs_on_while_a_prompt_is_rendered_and_encoded(
     tokenizer, scripted_tokens, encode_output, monkeypatch
 ):
-    def slow(*arguments):
+    def slow(*arguments, **settings):
         time.sleep(0.2)
-        return encode_chat(*arguments)
+        return encode_chat(*arguments, **settings)
 
     async def ticks():
         chat = RenderedChat(tokenizer, scripted_tokens(encode_output(END)), tokenizer.stop_ids)
