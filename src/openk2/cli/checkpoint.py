@@ -1,18 +1,29 @@
 """`openk2 checkpoint`: look at a checkpoint, write it in another format."""
 
 import json
+import sys
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 from openk2.architecture import Int4, Quantization, count_parameters
 from openk2.chat import TOKENIZER_FILE, Tokenizer, TokenizerError
 from openk2.checkpoint import (
     CheckpointError,
     CheckpointInfo,
+    convert_checkpoint,
     export_checkpoint,
     verify_checkpoint,
 )
@@ -101,6 +112,65 @@ def export(
         raise typer.Exit(1) from error
     written = verify_checkpoint(target)
     typer.echo(f"{target}: {written.bytes:,} bytes in {len(written.shards)} shards, verified")
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="Folder of the checkpoint to read.")],
+    target: Annotated[
+        Path, typer.Argument(help="Folder to write; a checkpoint there is replaced.")
+    ],
+    form: Annotated[WeightFormat, typer.Option("--format", help="How linears are stored.")],
+    max_shard_bytes: Annotated[
+        int, typer.Option(min=1, help="Bytes of tensors in a shard at most.")
+    ] = 5_000_000_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Write a checkpoint in another format, in little memory; run again after a kill to go on.
+
+    \b
+    Examples:
+      openk2 checkpoint convert ./Kimi-K2-Thinking ./for-training --format bf16
+      openk2 checkpoint convert ./my-model ./my-model-int4 --format int4 --json
+    """
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+    )
+    with bar:
+        task = bar.add_task(f"writing {target.name}", total=None)
+        try:
+            done = convert_checkpoint(
+                source,
+                target,
+                form.value,
+                max_shard_bytes=max_shard_bytes,
+                progress=lambda written, total: bar.update(task, completed=written, total=total),
+            )
+        except (CheckpointError, OSError) as error:
+            bar.stop()
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(1) from error
+    if as_json:
+        typer.echo(json.dumps({**asdict(done), "folder": str(done.folder)}, indent=2))
+        return
+    kept = f", {done.kept_shards} of them from an interrupted run" if done.kept_shards else ""
+    typer.echo(
+        f"{target}: {done.bytes:,} bytes in {done.shards} shards{kept}, verified; "
+        f"{done.seconds:,.1f} s"
+    )
+    typer.echo("relative error added, by kind of tensor (norm of the change / norm):")
+    for kind, error_added in done.added_error.items():
+        typer.echo(f"  {kind:20} {_percent(error_added)}")
+
+
+def _percent(share: float) -> str:
+    return f"{share:.3%}" if share else "none: kept exactly"
 
 
 def describe(checkpoint: CheckpointInfo) -> dict[str, Any]:
