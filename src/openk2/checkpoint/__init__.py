@@ -9,6 +9,7 @@ from openk2.checkpoint.convert import Conversion, convert_checkpoint
 from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.export import export_checkpoint, export_model, export_tensors
 from openk2.checkpoint.format import Format, Weights
+from openk2.checkpoint.gguf_file import GgufType, write_gguf
 from openk2.checkpoint.load import load_model, read_rows
 from openk2.checkpoint.names import PublishedTensor
 from openk2.checkpoint.room import available_memory, resident_bytes
@@ -21,6 +22,7 @@ __all__ = [
     "CheckpointInfo",
     "Conversion",
     "Format",
+    "GgufType",
     "ModelTensors",
     "PublishedTensor",
     "StoredCheckpoint",
@@ -37,5 +39,6 @@ __all__ = [
     "resident_bytes",
     "save_model",
     "verify_checkpoint",
+    "write_gguf",
     "write_tensors",
 ]

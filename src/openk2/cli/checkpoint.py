@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -23,9 +25,11 @@ from openk2.chat import TOKENIZER_FILE, Tokenizer, TokenizerError
 from openk2.checkpoint import (
     CheckpointError,
     CheckpointInfo,
+    Conversion,
     convert_checkpoint,
     export_checkpoint,
     verify_checkpoint,
+    write_gguf,
 )
 
 app = typer.Typer(help="Verify, describe and convert checkpoints.", no_args_is_help=True)
@@ -37,6 +41,16 @@ class WeightFormat(StrEnum):
     BF16 = "bf16"
     BLOCK_FP8 = "block-fp8"
     INT4 = "int4"
+
+
+class ConvertFormat(StrEnum):
+    """What `convert` writes: a folder, or a file for llama.cpp."""
+
+    BF16 = "bf16"
+    BLOCK_FP8 = "block-fp8"
+    INT4 = "int4"
+    GGUF_BF16 = "gguf-bf16"
+    GGUF_Q8_0 = "gguf-q8_0"
 
 
 class Name(StrEnum):
@@ -118,11 +132,11 @@ def export(
 def convert(
     source: Annotated[Path, typer.Argument(help="Folder of the checkpoint to read.")],
     target: Annotated[
-        Path, typer.Argument(help="Folder to write; a checkpoint there is replaced.")
+        Path, typer.Argument(help="Folder to write, or file for GGUF; what is there is replaced.")
     ],
-    form: Annotated[WeightFormat, typer.Option("--format", help="How linears are stored.")],
+    form: Annotated[ConvertFormat, typer.Option("--format", help="How linears are stored.")],
     max_shard_bytes: Annotated[
-        int, typer.Option(min=1, help="Bytes of tensors in a shard at most.")
+        int, typer.Option(min=1, help="Bytes of tensors in a shard at most; not for GGUF.")
     ] = 5_000_000_000,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -132,7 +146,33 @@ def convert(
     Examples:
       openk2 checkpoint convert ./Kimi-K2-Thinking ./for-training --format bf16
       openk2 checkpoint convert ./my-model ./my-model-int4 --format int4 --json
+      openk2 checkpoint convert ./my-model ./my-model.gguf --format gguf-q8_0
     """
+    try:
+        with _progress_bar(f"writing {target.name}") as progress:
+            match form.value.removeprefix("gguf-"), form.value.startswith("gguf-"):
+                case ("bf16" | "q8_0") as weights, True:
+                    size = write_gguf(source, target, weights, progress=progress)
+                    found: dict[str, Any] = {"file": str(target), "bytes": size}
+                case ("bf16" | "block-fp8" | "int4") as stored, _:
+                    done = convert_checkpoint(
+                        source, target, stored, max_shard_bytes=max_shard_bytes, progress=progress
+                    )
+                    found = {**asdict(done), "folder": str(done.folder)}
+    except (CheckpointError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    elif "file" in found:
+        typer.echo(f"{target}: {found['bytes']:,} bytes")
+    else:
+        typer.echo(_conversion_text(done))
+
+
+@contextmanager
+def _progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error, where that is a terminal; takes bytes done and in all."""
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -143,30 +183,20 @@ def convert(
         disable=not sys.stderr.isatty(),
     )
     with bar:
-        task = bar.add_task(f"writing {target.name}", total=None)
-        try:
-            done = convert_checkpoint(
-                source,
-                target,
-                form.value,
-                max_shard_bytes=max_shard_bytes,
-                progress=lambda written, total: bar.update(task, completed=written, total=total),
-            )
-        except (CheckpointError, OSError) as error:
-            bar.stop()
-            typer.echo(f"error: {error}", err=True)
-            raise typer.Exit(1) from error
-    if as_json:
-        typer.echo(json.dumps({**asdict(done), "folder": str(done.folder)}, indent=2))
-        return
+        task = bar.add_task(text, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _conversion_text(done: Conversion) -> str:
     kept = f", {done.kept_shards} of them from an interrupted run" if done.kept_shards else ""
-    typer.echo(
-        f"{target}: {done.bytes:,} bytes in {done.shards} shards{kept}, verified; "
-        f"{done.seconds:,.1f} s"
+    return "\n".join(
+        [
+            f"{done.folder}: {done.bytes:,} bytes in {done.shards} shards{kept}, verified; "
+            f"{done.seconds:,.1f} s",
+            "relative error added, by kind of tensor (norm of the change / norm):",
+            *(f"  {kind:20} {_percent(share)}" for kind, share in done.added_error.items()),
+        ]
     )
-    typer.echo("relative error added, by kind of tensor (norm of the change / norm):")
-    for kind, error_added in done.added_error.items():
-        typer.echo(f"  {kind:20} {_percent(error_added)}")
 
 
 def _percent(share: float) -> str:
