@@ -20,7 +20,7 @@ from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.gguf_layout import Piece, numbers, pieces
 from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
 
-GgufType = Literal["bf16", "q8_0"]
+GgufType = Literal["f32", "bf16", "q8_0"]
 ARCHITECTURE, PRE_TOKENIZER = "deepseek2", "kimi-k2"
 ALIGNMENT = 32
 NORMAL, CONTROL, UNUSED = 1, 3, 5  # kinds of tokens
@@ -101,7 +101,7 @@ def require_gguf() -> ModuleType:
 def type_of(gguf: ModuleType, piece: Piece, weights: GgufType) -> Any:
     """The package's name of the type in which a tensor is stored."""
     kinds = gguf.GGMLQuantizationType
-    if piece.exact:
+    if piece.exact or weights == "f32":
         return kinds.F32
     whole = piece.shape[-1] % gguf.GGML_QUANT_SIZES[kinds.Q8_0][0] == 0
     return kinds.Q8_0 if weights == "q8_0" and whole else kinds.BF16
@@ -137,7 +137,8 @@ def _describe(
     writer.add_type(gguf.GGUFType.MODEL)
     writer.add_name(checkpoint.folder.resolve().name)
     types = gguf.LlamaFileType
-    writer.add_file_type(types.MOSTLY_Q8_0 if weights == "q8_0" else types.MOSTLY_BF16)
+    named = {"f32": types.ALL_F32, "bf16": types.MOSTLY_BF16, "q8_0": types.MOSTLY_Q8_0}
+    writer.add_file_type(named[weights])
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     for key, value in numbers(checkpoint.config).items():
         add = {bool: writer.add_bool, int: writer.add_uint32, float: writer.add_float32}
