@@ -1,5 +1,7 @@
-// Logits of llama.cpp: `gguf_logits MODEL.gguf OUT id id ...` writes float32 [tokens, vocabulary].
-// Built by gguf.py against a llama.cpp tree.
+// Logits of llama.cpp: `gguf_logits MODEL.gguf OUT BETA_FAST id id ...` writes float32
+// [tokens, vocabulary]. BETA_FAST is its --yarn-beta-fast. Built against a llama.cpp tree:
+//   g++ -O2 -std=c++17 -ITREE/include -ITREE/ggml/include gguf_logits.cpp -LBUILD/bin -lllama
+//   -lggml -lggml-base -Wl,-rpath,BUILD/bin -o gguf_logits
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
@@ -7,14 +9,15 @@
 #include "llama.h"
 
 int main(int count, char** arguments) {
-  if (count < 4) return 2;
+  if (count < 5) return 2;
   llama_backend_init();
   llama_model* model = llama_model_load_from_file(arguments[1], llama_model_default_params());
   if (!model) return 3;
   std::vector<llama_token> tokens;
-  for (int i = 3; i < count; i++) tokens.push_back(std::atoi(arguments[i]));
+  for (int i = 4; i < count; i++) tokens.push_back(std::atoi(arguments[i]));
   llama_context_params params = llama_context_default_params();
   params.n_ctx = params.n_batch = params.n_ubatch = 512;
+  params.yarn_beta_fast = std::strtof(arguments[3], nullptr);
   params.n_threads = params.n_threads_batch = 1;
   params.type_k = params.type_v = GGML_TYPE_F32;
   llama_context* context = llama_init_from_model(model, params);

@@ -108,7 +108,7 @@ def test_networks_that_llama_cpp_computes_differently_are_refused(tmp_path: Path
     yarn = Yarn(4.0, 32, mscale=1.0, mscale_all_dim=0.5)
     save_model(random_model(replace(CONFIG, rope_scaling=yarn), 0), tmp_path / "c")
     Tokenizer([bytes([byte]) for byte in range(256)]).save(tmp_path / "c")
-    with pytest.raises(CheckpointError, match="mscale is 1.0, mscale_all_dim 0.5: llama.cpp"):
+    with pytest.raises(CheckpointError, match=r"mscale is 1\.0, mscale_all_dim 0\.5: llama"):
         write_gguf(tmp_path / "c", tmp_path / "m.gguf", "bf16")
     assert not (tmp_path / "m.gguf").exists()
 
@@ -131,7 +131,8 @@ K2_HEADS = ModelConfig(
     moe_intermediate_size=64,
     n_routed_experts=8,
     num_experts_per_tok=3,
-    max_position_embeddings=512,
+    max_position_embeddings=4096,
+    rope_scaling=Yarn(32.0, 128, beta_fast=1.0, mscale=1.0, mscale_all_dim=1.0),
 )
 
 
@@ -146,9 +147,11 @@ def test_llama_cpps_logits_are_ours(tokenizer: Tokenizer, tmp_path: Path) -> Non
 
     model = K2Model(K2_HEADS).initialize(1)
     export_model(model, tokenizer, tmp_path / "c", dtype=torch.float32)
-    write_gguf(tmp_path / "c", tmp_path / "m.gguf", "f32")
+    _, flags = write_gguf(tmp_path / "c", tmp_path / "m.gguf", "f32")
+    assert flags == ["--yarn-beta-fast", "1"]
     ids = torch.randint(0, 259, (100,), generator=torch.Generator().manual_seed(0))
-    command = [program, str(tmp_path / "m.gguf"), str(tmp_path / "out"), *map(str, ids.tolist())]
+    files = [str(tmp_path / "m.gguf"), str(tmp_path / "out")]
+    command = [program, *files, flags[1], *map(str, ids.tolist())]
     subprocess.run(command, check=True, capture_output=True)
     theirs = torch.from_numpy(np.fromfile(tmp_path / "out", np.float32)).view(100, -1)
     with torch.no_grad():

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from openk2.chat import CHAT_TEMPLATE, Tokenizer, TokenizerError, byte_level_vocabulary
 from openk2.checkpoint.error import CheckpointError
-from openk2.checkpoint.gguf_layout import Piece, numbers, pieces
+from openk2.checkpoint.gguf_layout import Piece, flags, numbers, pieces
 from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
 
 GgufType = Literal["f32", "bf16", "q8_0"]
@@ -33,8 +33,10 @@ def write_gguf(
     weights: GgufType,
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> int:
-    """Write a checkpoint and its tokenizer as `file`, whole or not at all; its bytes.
+) -> tuple[int, list[str]]:
+    """Write a checkpoint and its tokenizer as `file`, whole or not at all.
+
+    Returns the file's bytes and the flags that llama.cpp needs to compute this network.
 
     weights: of matrices; vectors and routers are float32, and rows that q8_0's blocks of 32 do not
     divide stay bfloat16. Raises CheckpointError without the `gguf` package, a tokenizer, or room on
@@ -83,7 +85,7 @@ def write_gguf(
     except BaseException:
         writing.unlink(missing_ok=True)
         raise
-    return file.stat().st_size
+    return file.stat().st_size, flags(checkpoint.config)
 
 
 def require_gguf() -> ModuleType:

@@ -121,6 +121,15 @@ def refuse_foreign(config: ModelConfig) -> None:
         )
 
 
+def flags(config: ModelConfig) -> list[str]:
+    """What llama.cpp must be told on its command line: its `deepseek2` does not read these keys."""
+    yarn = config.rope_scaling
+    if yarn is None:
+        return []
+    found = [] if yarn.beta_fast == 32 else ["--yarn-beta-fast", f"{yarn.beta_fast:g}"]
+    return found + ([] if yarn.beta_slow == 1 else ["--yarn-beta-slow", f"{yarn.beta_slow:g}"])
+
+
 def numbers(config: ModelConfig) -> dict[str, Any]:
     """The file's `deepseek2.` keys. Attention is described as llama.cpp computes it: one key head.
 

@@ -152,8 +152,8 @@ def convert(
         with _progress_bar(f"writing {target.name}") as progress:
             match form.value.removeprefix("gguf-"), form.value.startswith("gguf-"):
                 case ("bf16" | "q8_0") as weights, True:
-                    size = write_gguf(source, target, weights, progress=progress)
-                    found: dict[str, Any] = {"file": str(target), "bytes": size}
+                    size, flags = write_gguf(source, target, weights, progress=progress)
+                    found: dict[str, Any] = {"file": str(target), "bytes": size, "flags": flags}
                 case ("bf16" | "block-fp8" | "int4") as stored, _:
                     done = convert_checkpoint(
                         source, target, stored, max_shard_bytes=max_shard_bytes, progress=progress
@@ -166,6 +166,8 @@ def convert(
         typer.echo(json.dumps(found, indent=2))
     elif "file" in found:
         typer.echo(f"{target}: {found['bytes']:,} bytes")
+        if flags:
+            typer.echo(f"llama.cpp reads these from its command line only: {' '.join(flags)}")
     else:
         typer.echo(_conversion_text(done))
 
