@@ -14,7 +14,7 @@ from openk2.chat.events import (
     ReasoningDelta,
     ToolCall,
 )
-from openk2.chat.export import export_tokenizer, tokenizer_config
+from openk2.chat.export import byte_level_vocabulary, export_tokenizer, tokenizer_config
 from openk2.chat.found_tokenizer import find_tokenizer
 from openk2.chat.history import CanonicalHistory, canonical_history
 from openk2.chat.json_text import JsonState, advance_json
@@ -67,6 +67,7 @@ __all__ = [
     "advance_json",
     "argument_names",
     "argument_problem",
+    "byte_level_vocabulary",
     "call_id",
     "canonical_history",
     "encode_chat",
