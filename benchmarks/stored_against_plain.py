@@ -1,6 +1,6 @@
 """Decode and prefill of a checkpoint whose weights stay as stored, against dequantized ones.
 
-    python benchmarks/stored_against_plain.py FOLDER [--batches 1 8] [--gguf FILE --bench LLAMA_BENCH]
+    python benchmarks/stored_against_plain.py FOLDER [--gguf FILE --bench LLAMA_BENCH]
 
 Both are open in one process and take turns; FOLDER may be what `stored_weights.py write` made. With
 --gguf, llama-bench decodes the same shape in between, in as many threads.
@@ -42,7 +42,9 @@ def main() -> None:
     parser.add_argument("--bench", help="llama-bench of llama.cpp")
     options = parser.parse_args()
     sides = {
-        form.value: open_model(options.folder, weights=form, context_length=2048, cache_bytes=1 << 28)
+        form.value: open_model(
+            options.folder, weights=form, context_length=2048, cache_bytes=1 << 28
+        )
         for form in WeightForm
     }
     vocabulary = sides["stored"].config.vocab_size

@@ -10,8 +10,8 @@ from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.export import export_checkpoint, export_model, export_tensors
 from openk2.checkpoint.format import Format, Weights
 from openk2.checkpoint.load import load_model, read_rows
-from openk2.checkpoint.packed import load_packed, stored_refusal
 from openk2.checkpoint.names import PublishedTensor
+from openk2.checkpoint.packed import load_packed, stored_refusal
 from openk2.checkpoint.room import available_memory, resident_bytes, stored_bytes
 from openk2.checkpoint.save import ModelTensors, TensorSource, save_model, write_tensors
 from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
