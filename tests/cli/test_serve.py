@@ -30,7 +30,8 @@ def open_local(model, **options):
     chat = ScriptedChat([f"I am {model}."] * 9)
     chat.stop_ids, chat.format = frozenset(), None
     tokenizer = Tokenizer([bytes([byte]) for byte in range(256)])
-    yield SimpleNamespace(chat=chat, engine=engine, name="nano", tokenizer=tokenizer)
+    opened = {"chat": chat, "engine": engine, "tokenizer": tokenizer, "summary": "4 parameters"}
+    yield SimpleNamespace(name="nano", **opened)
     print("closed", flush=True)
 
 serve.open_local = open_local

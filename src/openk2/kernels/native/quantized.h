@@ -18,9 +18,10 @@ constexpr int64_t UNPACKED_K = 128;
 // columns of it. Value `i` of a step comes from the step's `Words`, which are loaded once.
 //
 // fused_rows: up to so many rows, sums stay in registers over all of k and each value is dequantized
-// where it is used; more rows gain from dequantizing into the cache first (measured with AVX2).
+// where it is used; more rows gain from dequantizing into the cache first. asks_from: so many of these ask the memory
+// for what follows. Both measured with AVX2.
 struct E4m3 {
-  static constexpr int step_k = 4, fused_rows = 2;
+  static constexpr int step_k = 4, fused_rows = 2, asks_from = 1;
   using Words = Lanes::Bytes;
   using Multiplier = Lanes::Float;
   static const char* steps(const char* panel, int64_t k, int64_t group, int64_t index) {
@@ -40,7 +41,7 @@ struct E4m3 {
 };
 
 struct Int4 {
-  static constexpr int step_k = 8, fused_rows = 4;
+  static constexpr int step_k = 8, fused_rows = 4, asks_from = 3;
   using Words = Lanes::Bits;
   struct Multiplier {
     Lanes::Float factor, offset;
@@ -106,7 +107,7 @@ int64_t steps_of_group(const Quantized& work, int64_t index) {
 template <class Format, class Meeting, int ROWS, int VECTORS>
 void run_quantized_tile(const Quantized& work, int first) {
   constexpr int VALUES = Meeting::values;
-  constexpr bool ASKS = ROWS > 2;
+  constexpr bool ASKS = ROWS >= Format::asks_from;
   using Kind = typename Meeting::Kind;
   Lanes::Float sums[ROWS][VECTORS];
 #pragma GCC unroll 16
