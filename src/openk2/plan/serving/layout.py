@@ -8,6 +8,7 @@ parallelism (dcp) spreads its tokens.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from openk2.plan.serving.formats import WeightFormat
 from openk2.plan.serving.network import ServedNetwork
@@ -113,7 +114,7 @@ def held_weights(
 ) -> HeldWeights:
     """The weights of the fullest rank of the fullest pipeline stage."""
     bounds = [network.num_hidden_layers * stage // layout.pp for stage in range(layout.pp + 1)]
-    stages = [range(first, after) for first, after in zip(bounds, bounds[1:], strict=False)]
+    stages = [range(first, after) for first, after in pairwise(bounds)]
     held = [
         stage_weights(parts, stage, stage[0] == 0, stage[-1] == bounds[-1] - 1, layout, network)
         for stage in stages

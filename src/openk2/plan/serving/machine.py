@@ -47,7 +47,7 @@ class NodeEntry:
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class MachineCatalogue:
     """The tables of catalogue.toml."""
 
     node: tuple[NodeEntry, ...]
@@ -85,8 +85,8 @@ class ServingNode:
 def read_catalogue(file: Path = BUILT_IN) -> dict[str, ServingNode]:
     """Nodes by name. A user's file may name GPUs of the built-in catalogue. Raises ServingError."""
     try:
-        tables = read_recipe(file, Catalogue)
-        known = read_recipe(BUILT_IN, Catalogue).gpu
+        tables = read_recipe(file, MachineCatalogue)
+        known = read_recipe(BUILT_IN, MachineCatalogue).gpu
     except RecipeError as error:
         raise ServingError(str(error)) from error
     gpus = {gpu.id: gpu for gpu in (*known, *tables.gpu)}
@@ -95,6 +95,8 @@ def read_catalogue(file: Path = BUILT_IN) -> dict[str, ServingNode]:
             raise ServingError(
                 f"{file}: node {entry.id!r} has the GPU {entry.gpu!r}: there are {', '.join(gpus)}"
             )
+    if len({entry.id for entry in tables.node}) < len(tables.node):
+        raise ServingError(f"{file}: two nodes have one id: give each its own, or one node only")
     return {entry.id: node_of(entry, gpus[entry.gpu]) for entry in tables.node}
 
 
@@ -152,6 +154,7 @@ class HostProfile:
 
     gpu_overhead: float
     ram_reserved: float
+    ram_share: float
     efficiency: float
     source: str
     fit: str

@@ -8,11 +8,13 @@ equally likely). GPU figures are KTransformers'; without a GPU the rest lies in 
 
 from dataclasses import dataclass
 
-from openk2.plan.serving.layout import ServingLayout
-from openk2.plan.serving.machine import GB, GIB, TERA, HostProfile, ServingNode
+from openk2.plan.serving.layout import ServingLayout, held_weights
+from openk2.plan.serving.machine import GB, GIB, TERA, HostProfile
+from openk2.plan.serving.memory import cache_bytes
 from openk2.plan.serving.planned import LayoutKind, PlannedLayout, price_of
 from openk2.plan.serving.planner import ServingPlanner
 from openk2.plan.serving.speed import ServingRates, token_flops
+from openk2.plan.serving.weights import WeightPart
 
 CHUNK = 32768  # prompt tokens that experts are streamed once for; KTransformers' tutorial
 
@@ -31,9 +33,9 @@ class OffloadPlanner:
         return sum(part.bytes for part in self.planner.parts if part.kind == "experts")
 
     @property
-    def rest(self) -> int:
-        """Bytes of everything else."""
-        return sum(part.bytes for part in self.planner.parts) - self.experts
+    def rest(self) -> list[WeightPart]:
+        """Everything else."""
+        return [part for part in self.planner.parts if part.kind != "experts"]
 
     @property
     def read(self) -> float:
@@ -41,70 +43,86 @@ class OffloadPlanner:
         n = self.planner.network
         return self.experts * n.num_experts_per_tok / n.n_routed_experts
 
+    @property
+    def token(self) -> float:
+        """Bytes of a cached token, whole on every GPU."""
+        return cache_bytes(self.planner.network, self.planner.demand.cache_number)
+
     def plan(self, gpus: int) -> list[PlannedLayout]:
-        """Experts in RAM and on disk, on so many GPUs of one node (0: on its CPUs alone)."""
+        """Experts in RAM, or on disk where RAM is too small; on GPUs of one node, or on none.
+
+        gpus: 0 for the CPUs alone. A list of one layout or two; empty for GPUs of several nodes.
+        """
         node = self.planner.node
         if gpus > node.gpus:
             return []
-        reserved = self.host.ram_reserved * GB + (0 if gpus else self.rest)
-        short = self.experts + reserved - node.ram * GB
-        room = max(0.0, node.ram * GB - reserved)
-        in_ram = [f"RAM: experts and system need {(self.experts + reserved) / GB:,.0f} GB, "
-                  f"a node has {node.ram:,.0f}"] if short > 0 else []  # fmt: skip
-        on_disk = [] if node.ram * GB > reserved else ["RAM: too small for what is not an expert"]
-        missed = 1 - min(1.0, room / self.experts)
+        ram, reserved = node.ram * GB, self.reserved(gpus)
+        needed = self.experts * (1 + self.host.ram_share) + reserved
+        if needed <= ram:
+            return [self.planned("ram", gpus, [], needed, missed=0.0)]
+        short = [f"RAM: {needed / GB:,.1f} GB are needed, a node has {node.ram:,.1f}"]
+        none = [f"RAM: {reserved / GB:,.1f} GB are needed beside the experts"]
+        missed = 1 - max(0.0, ram - reserved) / needed
         return [
-            self.planned("ram", gpus, in_ram, self.experts + reserved, missed=0.0),
-            self.planned("disk", gpus, on_disk, min(node.ram * GB, self.experts + reserved), missed),
-        ]  # fmt: skip
+            self.planned("ram", gpus, short, needed, missed=0.0),
+            self.planned("disk", gpus, none if ram < reserved else [], ram, missed),
+        ]
+
+    def reserved(self, gpus: int) -> float:
+        """Bytes of RAM beside the experts: the system's, and without GPUs everything else too."""
+        fixed = self.host.ram_reserved * GB
+        if gpus:
+            return fixed
+        rest = sum(part.bytes for part in self.rest)
+        return fixed + rest + self.planner.demand.context * self.token
 
     def planned(
         self, kind: LayoutKind, gpus: int, reasons: list[str], ram: float, missed: float
     ) -> PlannedLayout:
         """One of the two. missed: share of a token's experts that come from the disk."""
-        planner, node = self.planner, self.planner.node
-        name = f"experts {'in RAM' if kind == 'ram' else 'on disk'}, " + (
-            f"{gpus} GPU{'s' * (gpus > 1)}" if gpus else "no GPU"
-        )
-        parts, free, token = self.gpu_parts(gpus)
-        reasons += self.gpu_reasons(gpus, free, token)
-        cache = free if gpus else node.ram * GB - ram
-        tokens = max(0, int(cache / token))
-        longest = min(tokens, planner.network.max_position_embeddings)
+        planner, demand = self.planner, self.planner.demand
+        where = f"{gpus} GPU{'s' * (gpus > 1)}" if gpus else "no GPU"
+        name = f"experts {'in RAM' if kind == 'ram' else 'on disk'}, {where}"
+        window = planner.network.max_position_embeddings
+        if not gpus:
+            rates = None if reasons else self.rates(0, missed)
+            longest = min(demand.context, window)
+            return PlannedLayout(
+                name, kind, 0, tuple(reasons), ram=ram, context=longest, batch=1, rates=rates
+            )
+        parts = self.gpu_parts(gpus)
+        capacity = planner.gpu.memory * GIB
+        free = capacity - sum(parts.values())
+        tokens = int(max(0.0, free + parts["cache"]) / self.token)
+        reasons = [*reasons, *self.gpu_reasons(gpus, tokens)]
         rates = None if reasons else self.rates(gpus, missed)
-        capacity = planner.gpu.memory * GIB if gpus else 0.0
-        left = cache - planner.demand.context * token if gpus else 0.0
+        price = price_of(demand.dollars, gpus, gpus, rates)
         return PlannedLayout(
-            name, kind, gpus, tuple(reasons), parts, capacity, left, ram, longest,
-            min(1, longest), rates, price_of(planner.demand.dollars, gpus, gpus, rates),
-            ServingLayout(tp=gpus) if gpus else None,
+            name, kind, gpus, tuple(reasons), parts, capacity, free, ram, min(tokens, window), 1,
+            rates, price, ServingLayout(tp=gpus),
         )  # fmt: skip
 
-    def gpu_parts(self, gpus: int) -> tuple[dict[str, float], float, float]:
-        """Parts of one GPU's bar, bytes free for the cache, and bytes of a cached token."""
-        n, demand = self.planner.network, self.planner.demand
-        token = float(n.latent_dim * n.num_hidden_layers * demand.cache_number)
-        if not gpus:
-            return {}, 0.0, token
-        kept = self.experts / n.n_routed_experts * self.gpu_experts
-        weights = self.rest / gpus + kept / gpus
-        overhead = self.host.gpu_overhead * GIB
-        free = self.planner.gpu.memory * GIB - weights - overhead
-        cache = demand.context * token
-        return {"weights": weights, "cache": cache, "runtime": overhead}, free, token
+    def gpu_parts(self, gpus: int) -> dict[str, float]:
+        """Bytes on one GPU, by what they are."""
+        layout = ServingLayout(tp=gpus)
+        kept = self.experts / self.planner.network.n_routed_experts * self.gpu_experts / gpus
+        rest = held_weights(self.rest, layout, self.planner.network).total
+        return {
+            "weights": rest + kept,
+            "cache": self.planner.demand.context * self.token,
+            "runtime": self.host.gpu_overhead * GIB,
+        }
 
-    def gpu_reasons(self, gpus: int, free: float, token: float) -> list[str]:
-        """Why the GPUs cannot hold their part."""
-        demand = self.planner.demand
-        if gpus and self.planner.network.num_attention_heads % gpus:
-            return [
-                f"{self.planner.network.num_attention_heads} heads cannot be divided over TP{gpus}"
-            ]
-        if not gpus or free >= demand.context * token:
+    def gpu_reasons(self, gpus: int, tokens: int) -> list[str]:
+        """Why the GPUs cannot hold their part. tokens: that fit into their cache."""
+        heads, wanted = self.planner.network.num_attention_heads, self.planner.demand.context
+        if heads % gpus:
+            return [f"{heads} attention heads cannot be divided over TP{gpus}"]
+        if tokens >= wanted:
             return []
         return [
-            f"memory: {max(0, int(free / token)):,} tokens of cache fit on a GPU beside "
-            f"everything but the experts, {demand.context:,} are wanted"
+            f"memory: {tokens:,} tokens of cache fit on a GPU beside everything but the experts, "
+            f"{wanted:,} are wanted"
         ]
 
     def rates(self, gpus: int, missed: float) -> ServingRates:
@@ -113,19 +131,17 @@ class OffloadPlanner:
         ram = node.ram_bandwidth * GB * self.host.efficiency
         step = self.read / ram + missed * self.read / (node.disk * GB)
         if not gpus:
-            step += self.rest / ram
+            step += sum(part.bytes for part in self.rest) / ram
             rate = 1 / step  # a prompt's tokens are no cheaper than an answer's: an upper bound
             return ServingRates(rate, rate, 1, rate, step)
         memory = planner.gpu.bandwidth * GB * planner.rates.memory * gpus
         layers = planner.network.num_hidden_layers
-        step += self.rest / memory + layers * planner.rates.layer_latency * 1e-6
+        step += (
+            sum(part.bytes for part in self.rest) / memory
+            + layers * planner.rates.layer_latency * 1e-6
+        )
         flops = token_flops(planner.network, planner.parts)
         rate = planner.gpu.bf16 * TERA * planner.rates.weight_only * gpus
-        streamed = self.experts / min(node.host * gpus, ram_stream(node)) / GB / CHUNK
+        streamed = self.experts / min(node.host * gpus, node.ram_bandwidth) / GB / CHUNK
         streamed += missed * self.experts / (node.disk * GB) / CHUNK
         return ServingRates(1 / (flops / rate + streamed), 1 / step, 1, 1 / step, step)
-
-
-def ram_stream(node: ServingNode) -> float:
-    """GB/s at which RAM can be copied to GPUs: its whole bandwidth, which copies come near to."""
-    return node.ram_bandwidth

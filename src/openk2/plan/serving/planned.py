@@ -1,4 +1,4 @@
-"""A layout with its verdict: what it needs, what is left, how fast it is, or why it is impossible."""
+"""A layout with its verdict: what it needs, what is left, how fast it is, or why not."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -19,7 +19,7 @@ class ServingPrice:
 
 @dataclass(frozen=True)
 class PlannedLayout:
-    """kind: all on GPUs; prefill and decode on GPUs of their own; routed experts in RAM, or on disk.
+    """kind: all on GPUs; prefill and decode on GPUs of their own; experts in RAM, or on disk.
 
     reasons: why it is impossible, empty if it fits. parts: bytes on the fullest GPU, by what they
     are, in the order of the bar. capacity: bytes of a GPU. free: bytes left there with the cache

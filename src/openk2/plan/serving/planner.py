@@ -1,6 +1,6 @@
 """Plans every layout of a served network on so many GPUs of one kind."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from openk2.plan.serving.formats import WeightFormat
@@ -28,7 +28,7 @@ class ServingDemand:
 
     context: int
     concurrency: int = 1
-    work: ServingWork = ServingWork()
+    work: ServingWork = field(default_factory=ServingWork)
     cache_number: int = 2
     dollars: float | None = None
 

@@ -33,8 +33,9 @@ def serving_heading(plan: ServingPlan) -> str:
         "layers",
         f"{node.id}: {gpu}, RAM {node.ram:,.0f} GB at {node.ram_bandwidth:,.0f} GB/s, "
         f"disk {node.disk:g} GB/s",
-        f"{engine.id}: {engine.utilization:.0%} of a GPU's memory, {engine.batched_tokens:,} tokens "
-        f"a pass, {engine.sequences:,} sequences; {engine.margin:g} GiB must stay free",
+        f"{engine.id}: {engine.utilization:.0%} of a GPU's memory, passes of "
+        f"{engine.batched_tokens:,} tokens, {engine.sequences:,} sequences; {engine.margin:g} GiB "
+        "must stay free",
         f"wanted: {demand.concurrency} request(s) of {demand.context:,} tokens at once; rates for "
         f"prompts of {demand.work.prompt:,} and answers of {demand.work.answer:,}, right within a "
         f"factor of {profiles().rates.factor:g}",

@@ -1,4 +1,4 @@
-"""A roofline of prefill and decode: what bounds each, at the shares of the rates that engines reach.
+"""A roofline of prefill and decode, at the shares of the rates that engines reach.
 
 Nothing overlaps: products, attention, messages and a fixed time a layer are added up, which is
 between an engine's worst and best. The shares are fitted to few public measurements (engines.toml),
@@ -79,7 +79,7 @@ class LayoutSpeed:
         An expert is read if one of the tokens chose it; choices are taken as independent.
         """
         n = self.network
-        touched = 1 - (1 - n.num_experts_per_tok / n.n_routed_experts) ** tokens
+        touched: float = 1 - (1 - n.num_experts_per_tok / n.n_routed_experts) ** tokens
         read = self.held.total - self.held.looked_up - self.held.experts * (1 - touched)
         flops = token_flops(n, self.parts) / self.layout.pp * tokens
         ranks = self.layout.tp * self.layout.dp

@@ -1,7 +1,7 @@
 """Prefill and decode on nodes of their own, each pool data and expert parallel (report, SGLang).
 
-A pool for prompts needs cache for the prompts in flight only; one for answers needs it for the whole
-batch. Latents travel from one to the other once, which the rate does not count.
+Each pool must hold the longest request. Latents travel from one pool to the other once, which the
+rate does not count.
 """
 
 from dataclasses import replace

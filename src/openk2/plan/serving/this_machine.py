@@ -10,8 +10,8 @@ from openk2.plan.serving.error import ServingError
 from openk2.plan.serving.machine import (
     BUILT_IN,
     GB,
-    Catalogue,
     GpuModel,
+    MachineCatalogue,
     ServingNode,
 )
 from openk2.record import available_host_memory
@@ -59,11 +59,12 @@ def known_gpu(names: list[str]) -> GpuModel:
             "--machine FILE"
         )
     words = set(names[0].lower().replace("nvidia", "").replace("-", " ").split())
-    for gpu in read_recipe(BUILT_IN, Catalogue).gpu:
+    for gpu in read_recipe(BUILT_IN, MachineCatalogue).gpu:
         if gpu.id.split("-")[0] in words:
             return gpu
     raise ServingError(
-        f"the catalogue does not know the GPU {names[0]!r}: describe it in a TOML file, --machine FILE"
+        f"the catalogue does not know the GPU {names[0]!r}: describe it in a TOML file and give "
+        "--machine FILE"
     )
 
 
