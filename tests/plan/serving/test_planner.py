@@ -21,13 +21,13 @@ import socket, sys, time
 def refuse(*_, **__): raise OSError("no network")
 socket.socket.connect = refuse
 from openk2.cli.main import app
-begun = time.monotonic()
+begun = time.process_time()
 try:
     app(["plan", "serve", "k2", "--machine", "h200", "--json"])
 except SystemExit as end:
     assert end.code in (0, None), end.code
 assert "torch" not in sys.modules
-print(time.monotonic() - begun, file=sys.stderr)
+print(time.process_time() - begun, file=sys.stderr)
 """
 
 

@@ -1,4 +1,6 @@
 import json
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,51 @@ def test_what_cannot_be_planned_is_refused_by_name(
 ) -> None:
     with pytest.raises(ServingError, match=named):
         find_served(str(write_config(tmp_path, **changes)))
+
+
+def test_the_headers_of_a_trillion_parameters_are_planned_in_seconds(tmp_path: Path) -> None:
+    """The published names and sizes of Kimi-K2-Thinking's tensors, without their bytes."""
+    weights = {"num_bits": 4, "type": "int", "strategy": "group", "group_size": 32}
+    groups = {"group_0": {"weights": weights}}
+    write_config(
+        tmp_path,
+        quantization_config={"quant_method": "compressed-tensors", "config_groups": groups},
+    )
+    header, offset = {}, 0
+    for name, size in thinking_tensors():
+        header[name] = {"dtype": "U8", "shape": [size], "data_offsets": [offset, offset + size]}
+        offset += size
+    text = json.dumps(header).encode()
+    (tmp_path / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text)
+    begun = time.process_time()
+    found, planned = find_served(str(tmp_path)), find_served("k2-thinking")
+    assert time.process_time() - begun < 5
+    assert found.measured
+    assert found.bytes == planned.bytes == offset
+    held = {(part.kind, part.layer): part for part in found.parts}
+    assert held == {(part.kind, part.layer): part for part in planned.parts}
+
+
+def thinking_tensors() -> Iterator[tuple[str, int]]:
+    """(published name, bytes) of every tensor: codes and scales of experts, bfloat16 elsewhere."""
+    names = {
+        "norms": "input_layernorm", "query down": "self_attn.q_a_proj", "dense": "mlp.up_proj",
+        "query up": "self_attn.q_b_proj", "latent down": "self_attn.kv_a_proj_with_mqa",
+        "latent up": "self_attn.kv_b_proj", "output": "self_attn.o_proj", "router": "mlp.gate",
+        "shared": "mlp.shared_experts.up_proj",
+    }  # fmt: skip
+    outside = {"embedding": "model.embed_tokens", "norms": "model.norm", "head": "lm_head"}
+    for part in find_served("k2-thinking").parts:
+        layer = f"model.layers.{part.layer}."
+        if part.kind != "experts":
+            name = outside[part.kind] if part.layer < 0 else layer + names[part.kind]
+            yield f"{name}.weight", part.codes
+            continue
+        for expert in range(384):
+            for matrix in ("gate_proj", "up_proj", "down_proj"):
+                stem = f"{layer}mlp.experts.{expert}.{matrix}.weight"
+                yield f"{stem}_packed", part.codes // (3 * 384)
+                yield f"{stem}_scale", part.scales // (3 * 384)
 
 
 def test_a_folder_that_lacks_shards_is_not_planned_by_what_is_there(tmp_path: Path) -> None:

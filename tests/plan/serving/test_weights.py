@@ -11,7 +11,7 @@ from openk2.plan.serving.formats import FORMATS, WeightFormat, read_format
 from openk2.plan.serving.layout import ServingLayout, held_weights
 from openk2.plan.serving.source import find_served, network_of
 from openk2.plan.serving.speed import token_flops
-from openk2.plan.serving.weights import planned_parts
+from openk2.plan.serving.weights import place, planned_parts
 from tiny import PLANNED, TINY
 
 
@@ -107,3 +107,23 @@ def test_compressed_tensors_is_read_from_its_group() -> None:
 def test_an_unknown_quantization_is_refused_and_names_the_option(data: dict[str, object]) -> None:
     with pytest.raises(ServingError, match="--weights"):
         read_format(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "placed"),
+    [
+        ("model.layers.1.mlp.experts.7.up_proj.weight_packed", ("experts", 1)),
+        ("language_model.model.layers.1.mlp.shared_experts.up_proj.weight", ("shared", 1)),
+        ("model.layers.1.mlp.gate.e_score_correction_bias", ("router", 1)),
+        ("model.layers.0.self_attn.q_proj.weight", ("query up", 0)),
+        ("model.norm.weight", ("norms", -1)),
+        ("lm_head.weight", ("head", -1)),
+        ("vision_tower.encoder.blocks.0.norm.weight", ("other", -1)),
+        ("model.layers.61.mlp.experts.0.up_proj.weight", ("other", -1)),
+        ("model.layers.one.mlp.up_proj.weight", ("other", -1)),
+        ("model.layers", ("other", -1)),
+        ("", ("other", -1)),
+    ],
+)
+def test_a_tensor_is_placed_by_its_published_name(name: str, placed: tuple[str, int]) -> None:
+    assert place(name, network_of(ModelConfig())) == placed

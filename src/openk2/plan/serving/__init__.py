@@ -4,6 +4,7 @@
 """
 
 from openk2.plan.serving.error import ServingError
+from openk2.plan.serving.layout import ServingLayout
 from openk2.plan.serving.machine import ServingNode, find_engine, find_node
 from openk2.plan.serving.page import serving_page
 from openk2.plan.serving.plan import ServingPlan, plan_serving
@@ -25,6 +26,7 @@ __all__ = [
     "ServedSubject",
     "ServingDemand",
     "ServingError",
+    "ServingLayout",
     "ServingNode",
     "ServingPlan",
     "ServingWork",

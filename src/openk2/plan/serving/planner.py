@@ -111,10 +111,11 @@ def memory_reasons(
 ) -> tuple[str, ...]:
     """Why the memory is not enough, in words; empty if it is."""
     if memory.cache < 0:
+        rest = memory.budget - memory.cache - held.total
         return (
-            f"memory: weights {held.total / GIB:.1f} GiB a GPU leave no cache: "
-            f"{-memory.cache / GIB:.1f} GiB too much for the {memory.budget / GIB:.1f} GiB that "
-            f"the engine may use of {memory.capacity / GIB:.1f}",
+            f"memory: weights {held.total / GIB:.1f} GiB a GPU, {rest / GIB:.1f} more for the "
+            f"engine and the margin, but it may use {memory.budget / GIB:.1f} of "
+            f"{memory.capacity / GIB:.1f}: {-memory.cache / GIB:.1f} too much before any cache",
         )
     needed = requests * demand.context * memory.cache_token
     if needed > memory.cache:

@@ -17,7 +17,7 @@ from openk2.plan.serving.machine import (
 from openk2.record import available_host_memory
 
 QUERY = ("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits")
-COPIED = 256 * 2**20  # bytes
+COPIED = 2**27  # bytes, more than caches hold
 DISK = 3.0  # GB/s, assumed
 NETWORK = 1.25  # GB/s, assumed
 HOST_LINK = 26.0  # GB/s to a GPU, PCIe 4.0 x16, assumed

@@ -4,7 +4,6 @@ A part is what engines cut or copy alike: one kind of matrix of one layer. Tenso
 published ones (docs/design/checkpoint.md).
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -33,23 +32,24 @@ CUT: frozenset[Kind] = frozenset(
     ("embedding", "head", "query up", "latent up", "output", "dense", "shared")
 )
 PLAIN: frozenset[Kind] = frozenset(("embedding", "head", "norms", "router"))  # never quantized
-NAMES: tuple[tuple[str, Kind], ...] = (
-    (r"\.experts\.", "experts"),
-    (r"shared_experts\.", "shared"),
-    (r"mlp\.gate\.", "router"),
-    (r"mlp\.(gate|up|down)_proj\.", "dense"),
-    (r"self_attn\.q_a_proj\.", "query down"),
-    (r"self_attn\.(q_b|q)_proj\.", "query up"),
-    (r"self_attn\.kv_a_proj_with_mqa\.", "latent down"),
-    (r"self_attn\.kv_b_proj\.", "latent up"),
-    (r"self_attn\.o_proj\.", "output"),
-    (r"norm\.weight$", "norms"),
-    (r"embed_tokens\.", "embedding"),
-    (r"lm_head\.", "head"),
-)
-KIND = re.compile("|".join(f"(?P<k{i}>{pattern})" for i, (pattern, _) in enumerate(NAMES)))
-LAYER = re.compile(r"^(?:language_model\.)?model\.layers\.(\d+)\.")
-SCALE = re.compile(r"(_scale|_scale_inv|_scale_2|weight_shape)$")
+NORMS = ("input_layernorm", "post_attention_layernorm", "q_a_layernorm", "kv_a_layernorm", "norm")
+# What the last module of a tensor's name says; experts are told by the modules around it.
+MODULES: dict[str, Kind] = {
+    **dict.fromkeys(NORMS, "norms"),
+    "embed_tokens": "embedding",
+    "lm_head": "head",
+    "q_a_proj": "query down",
+    "q_b_proj": "query up",
+    "q_proj": "query up",
+    "kv_a_proj_with_mqa": "latent down",
+    "kv_b_proj": "latent up",
+    "o_proj": "output",
+    "gate": "router",
+    "gate_proj": "dense",
+    "up_proj": "dense",
+    "down_proj": "dense",
+}
+SCALES = ("_scale", "_scale_inv", "_scale_2", "weight_shape")  # ends of tensors' names
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def stored_parts(tensors: Iterable[StoredMatrix], network: ServedNetwork) -> lis
     codes, scales = defaultdict[tuple[Kind, int], int](int), defaultdict[tuple[Kind, int], int](int)
     for tensor in tensors:
         key = place(tensor.name, network)
-        (scales if SCALE.search(tensor.name) else codes)[key] += tensor.bytes
+        (scales if tensor.name.endswith(SCALES) else codes)[key] += tensor.bytes
     numbers = {
         (kind, layer): sum(count * rows * columns for count, rows, columns in shapes)
         for kind, layer, shapes in matrices(network)
@@ -159,9 +159,14 @@ def stored_parts(tensors: Iterable[StoredMatrix], network: ServedNetwork) -> lis
 
 def place(name: str, network: ServedNetwork) -> tuple[Kind, int]:
     """Kind and layer of a published tensor name."""
-    found, layer = KIND.search(name), LAYER.match(name)
-    number = int(layer[1]) if layer else -1
-    outside = not layer and not re.match(r"^(language_model\.)?(model\.(embed|norm)|lm_head)", name)
-    if found is None or outside or number >= network.num_hidden_layers:
+    modules = name.removeprefix("language_model.").split(".")
+    kind = MODULES.get(modules[-2], "other") if len(modules) > 1 else "other"
+    if modules[0] == "lm_head" or modules[:2] in (["model", "embed_tokens"], ["model", "norm"]):
+        return kind, -1
+    inside = modules[:2] == ["model", "layers"] and modules[2:3] and modules[2].isdecimal()
+    layer = int(modules[2]) if inside else network.num_hidden_layers
+    if layer >= network.num_hidden_layers:
         return "other", -1
-    return NAMES[int(str(found.lastgroup)[1:])][1], number
+    if "experts" in modules:
+        return "experts", layer
+    return ("shared" if "shared_experts" in modules else kind), layer
