@@ -34,7 +34,9 @@ def serve(
     ] = False,
     gpus: Annotated[
         str | None,
-        typer.Option(help="Numbers with commas; 0 is CPUs alone. Default: 1, 2 and 4 nodes."),
+        typer.Option(
+            help="Numbers with commas; 0 is CPUs alone. Default: a node, also 2 and 4 of eight."
+        ),
     ] = None,
     context: Annotated[
         int | None, typer.Option(min=1, help="Tokens of the longest request. Default: the model's.")
@@ -74,8 +76,8 @@ def serve(
       openk2 plan serve k2-thinking --machine h200 --gpus 8 --price 2.3 --html plan.html
       openk2 plan serve ./my-model --this-machine
 
-    Exit status: 0 it fits on the GPUs; 1 wrong input; 3 nothing fits; 4 it fits only with experts
-    in RAM or on disk.
+    Exit status: 0 it fits on the GPUs, or in RAM if there are none; 1 wrong input; 3 nothing fits;
+    4 it fits only with experts in RAM or on disk.
     """
     from openk2.config import RecipeError
     from openk2.plan import (
@@ -115,16 +117,19 @@ def serve(
         typer.echo(f"error: {printable(' '.join(str(error).split()))}", err=True)
         raise typer.Exit(1) from error
     show(plan, as_json)
-    if not plan.on_gpus:
+    if not plan.at_home:
         raise typer.Exit(ONLY_OFFLOADED if plan.offloaded else NOTHING_FITS)
 
 
 def read_gpus(text: str | None, node: int) -> list[int]:
-    """`8,16` -> numbers of GPUs; without a text 1, 2 and 4 nodes. Raises ServingError."""
+    """`8,16` -> numbers of GPUs; without a text a node, and 2 and 4 nodes of eight GPUs.
+
+    Raises ServingError.
+    """
     from openk2.plan import ServingError
 
     if text is None:
-        return [node, 2 * node, 4 * node] if node else [0]
+        return [node, 2 * node, 4 * node] if node >= 8 else [node]
     try:
         counts = [int(part) for part in text.split(",")]
     except ValueError:

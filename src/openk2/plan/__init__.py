@@ -32,7 +32,7 @@ from openk2.plan.serving import (
 
 if TYPE_CHECKING:
     from openk2.plan.machine import Machine
-    from openk2.plan.measured import measured
+    from openk2.plan.measured_machine import measured
     from openk2.plan.plan import Plan
     from openk2.plan.planner import Planner
     from openk2.plan.subject import Subject, find_subject
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 LATER = {
     "machine": ("Machine",),
-    "measured": ("measured",),
+    "measured_machine": ("measured",),
     "plan": ("Plan",),
     "planner": ("Planner",),
     "subject": ("Subject", "find_subject"),

@@ -90,9 +90,10 @@ def test_the_bar_and_what_is_free_add_up_to_the_engines_share() -> None:
         assert used == pytest.approx(layout.capacity * engine.utilization)
 
 
+@pytest.mark.parametrize("node", [1, 8])
 @pytest.mark.parametrize("gpus", [1, 2, 8, 16, 32, 64])
-def test_layouts_use_exactly_the_gpus_and_have_names_of_their_own(gpus: int) -> None:
-    layouts = list(layouts_of(gpus, 8))
+def test_layouts_use_exactly_the_gpus_and_have_names_of_their_own(gpus: int, node: int) -> None:
+    layouts = layouts_of(gpus, node)
     assert {layout.gpus for layout in layouts} == {gpus}
     assert len({layout.name for layout in layouts}) == len(layouts)
 

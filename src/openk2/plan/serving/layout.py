@@ -40,29 +40,29 @@ class ServingLayout:
     def name(self) -> str:
         """In the words of the engines' flags."""
         parts = [f"{word}{size}" for word, size in (("TP", self.tp), ("DP", self.dp)) if size > 1]
-        parts += [f"EP{self.expert_ranks}"] if self.expert_parallel else []
+        if self.expert_parallel and self.expert_ranks > 1:
+            parts.append(f"EP{self.expert_ranks}")
         parts += [f"PP{self.pp}"] if self.pp > 1 else []
         parts += [f"DCP{self.dcp}"] if self.dcp > 1 else []
         return " ".join(parts) or "one GPU"
 
 
-def layouts_of(gpus: int, node: int) -> Iterator[ServingLayout]:
-    """The layouts that engines offer for so many GPUs in nodes of `node`."""
-    inside = min(gpus, node)
+def layouts_of(gpus: int, node: int) -> list[ServingLayout]:
+    """The layouts that engines offer for so many GPUs in nodes of `node`, each once."""
+    return list(dict.fromkeys(offered(gpus, min(gpus, node))))
+
+
+def offered(gpus: int, inside: int) -> Iterator[ServingLayout]:
+    """Those of `gpus` GPUs, `inside` of which share a node; some may be alike."""
     outside = gpus // inside
-    cut = [ServingLayout(tp=gpus)]
-    if outside > 1:
-        cut.append(ServingLayout(tp=inside, pp=outside))
-    for layout in cut:
+    for layout in (ServingLayout(tp=gpus), ServingLayout(tp=inside, pp=outside)):
         yield layout
-        if layout.tp > 1:
-            yield ServingLayout(layout.tp, 1, layout.pp, dcp=layout.tp)
+        yield ServingLayout(layout.tp, 1, layout.pp, dcp=layout.tp)
     if gpus > 1:
         yield ServingLayout(tp=gpus, expert_parallel=True)
         yield ServingLayout(dp=gpus, expert_parallel=True)
-        yield ServingLayout(pp=gpus)
-    if outside > 1:
         yield ServingLayout(tp=inside, dp=outside, expert_parallel=True)
+        yield ServingLayout(pp=gpus)
 
 
 def refusals(layout: ServingLayout, network: ServedNetwork, form: WeightFormat) -> list[str]:

@@ -32,12 +32,19 @@ class ServingPlan:
         return [plan for plan in self.layouts if plan.fits and plan.kind in ("ram", "disk")]
 
     @property
+    def at_home(self) -> list[PlannedLayout]:
+        """Layouts that fit where the machine has its memory: GPUs, or RAM if it has none."""
+        if self.node.gpus:
+            return self.on_gpus
+        return [plan for plan in self.offloaded if plan.kind == "ram"]
+
+    @property
     def best(self) -> PlannedLayout | None:
-        """On the fewest GPUs, the one that decodes most; None if nothing fits on GPUs."""
-        if not self.on_gpus:
+        """Of `at_home` and the fewest GPUs, the one that decodes most; None if there is none."""
+        if not self.at_home:
             return None
-        least = min(plan.gpus for plan in self.on_gpus)
-        return max((p for p in self.on_gpus if p.gpus == least), key=decoded)
+        least = min(plan.gpus for plan in self.at_home)
+        return max((plan for plan in self.at_home if plan.gpus == least), key=decoded)
 
     @property
     def cache_token(self) -> int:

@@ -28,7 +28,7 @@ def serving_heading(plan: ServingPlan) -> str:
     gpu = "no GPU" if node.gpu is None else f"{node.gpus} x {node.gpu.name} a node"
     kind = "headers" if subject.measured else "sizes"
     lines = [
-        f"{subject.title}: {subject.bytes / GB:,.1f} GB of weights ({subject.form.name}, from its "
+        f"{subject.title}: {gigabytes(subject.bytes)} of weights ({subject.form.name}, from its "
         f"{kind}), cache {plan.cache_token:,} bytes a token in {subject.network.num_hidden_layers} "
         "layers",
         f"{node.id}: {gpu}, RAM {node.ram:,.0f} GB at {node.ram_bandwidth:,.0f} GB/s, "
@@ -46,18 +46,30 @@ def serving_heading(plan: ServingPlan) -> str:
 def serving_verdict(plan: ServingPlan) -> str:
     """The answer in one line."""
     best = plan.best
+    if best is not None and not best.gpus:
+        return f"YES: fits with {best.name}: {one_rate(best)}"
     if best is not None:
         return (
             f"YES: fits on {best.gpus} GPU{'s' * (best.gpus > 1)} as {best.name}, "
             f"{best.free / GIB:.1f} GiB a GPU free beyond the margin"
         )
     counts = sorted({layout.gpus for layout in plan.layouts if layout.kind == "gpu"})
-    where = f"on {', '.join(map(str, counts))} GPU(s)" if counts else "without GPUs"
+    where = f"on {', '.join(map(str, counts))} GPU(s)" if counts else "in RAM"
     if plan.offloaded:
         fast = max(plan.offloaded, key=lambda layout: layout.rates.one if layout.rates else 0)
-        assert fast.rates is not None
-        return f"NOT ON GPUS {where}; only with {fast.name}: about {fast.rates.one:.2g} tokens/s"
+        return f"NOT {where}; only with {fast.name}: {one_rate(fast)}"
     return f"NO: no layout fits {where}"
+
+
+def one_rate(layout: PlannedLayout) -> str:
+    """How fast one request is answered, in words."""
+    assert layout.rates is not None
+    return f"about {layout.rates.one:.2g} tokens/s"
+
+
+def gigabytes(size: float) -> str:
+    """Bytes in GB, three digits at least."""
+    return f"{size / GB:,.1f} GB" if size >= 100 * GB else f"{size / GB:.3g} GB"
 
 
 def fitting_table(plan: ServingPlan) -> Table:
@@ -112,7 +124,7 @@ def serving_dict(plan: ServingPlan) -> dict[str, Any]:
     subject, demand = plan.subject, plan.demand
     return {
         "verdict": serving_verdict(plan),
-        "fits_on_gpus": bool(plan.on_gpus),
+        "fits": bool(plan.at_home),
         "fits_offloaded": bool(plan.offloaded),
         "model": {
             "title": subject.title,
