@@ -28,10 +28,11 @@ class SizeFact:
     published: float
     within: float
     source: str
+    weights: str | None = None
 
     def planned(self) -> float:
         """Bytes, or parameters."""
-        subject = find_served(self.model)
+        subject = find_served(self.model, self.weights)
         network = subject.network
         read = network.num_experts_per_tok * network.moe_layers
         return {
@@ -229,7 +230,7 @@ def table() -> Iterator[tuple[str, str, str, str]]:
         yield (
             f"{rate.model}: {rate.says}",
             f"{rate.published:,g}",
-            f"{planned:,.3g} ({planned / rate.published:.2f} x{note})",
+            f"{rounded(planned)} ({planned / rate.published:.2f} x{note})",
             rate.source,
         )
 
@@ -268,10 +269,17 @@ def offload_cells(fact: OffloadFact) -> tuple[str, str]:
     shown = [(wanted, found, unit) for wanted, found, unit in pairs if wanted is not None]
     return (
         ", ".join(f"{wanted:g} {unit}" for wanted, _, unit in shown),
-        ", ".join(f"{found:.3g} {unit}" for _, found, unit in shown),
+        ", ".join(
+            f"{rounded(found)} {unit} ({found / wanted:.2f} x)" for wanted, found, unit in shown
+        ),
     )
 
 
+def rounded(number: float) -> str:
+    """Three digits, or whole."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+
+
 def gpu_gib(plan: PlannedLayout) -> float:
-    """GiB that a plan uses of one GPU."""
-    return sum(plan.parts.values()) / GIB
+    """GiB that a plan uses of one GPU before a prompt streams experts through it."""
+    return sum(size for name, size in plan.parts.items() if name != "streamed layer") / GIB

@@ -1,9 +1,9 @@
 """Layouts with routed experts in a node's RAM or on its disk, everything else on its GPUs.
 
 RAM: KTransformers' way. CPUs compute the chosen experts of a decoded token where they lie; a long
-prompt streams every layer's experts to the GPUs once a chunk. Disk: experts are read when chosen,
-and what RAM is left over keeps as many of them as fit (the report's balance loss makes them about
-equally likely). GPU figures are KTransformers'; without a GPU the rest lies in RAM too.
+prompt streams the experts to the GPUs, layer by layer, once a chunk. Disk: experts are read when
+chosen, and what RAM is left over keeps as many of them as fit (the balance loss makes them about
+equally likely). Without a GPU everything is in RAM.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from openk2.plan.serving.machine import GB, GIB, TERA, HostProfile
 from openk2.plan.serving.memory import cache_bytes
 from openk2.plan.serving.planned import LayoutKind, PlannedLayout, price_of
 from openk2.plan.serving.planner import ServingPlanner
-from openk2.plan.serving.speed import ServingRates, token_flops
+from openk2.plan.serving.speed import ServingRates, all_reduce, token_flops
 from openk2.plan.serving.weights import WeightPart
 
 CHUNK = 32768  # prompt tokens that experts are streamed once for; KTransformers' tutorial
@@ -92,10 +92,14 @@ class OffloadPlanner:
             )
         parts = self.gpu_parts(gpus)
         capacity = planner.gpu.memory * GIB
+        layer = self.experts / planner.network.moe_layers / gpus
+        streams = capacity - sum(parts.values()) >= layer
+        if streams:
+            parts["streamed layer"] = layer
         free = capacity - sum(parts.values())
         tokens = int(max(0.0, free + parts["cache"]) / self.token)
         reasons = [*reasons, *self.gpu_reasons(gpus, tokens)]
-        rates = None if reasons else self.rates(gpus, missed)
+        rates = None if reasons else self.rates(gpus, missed, streams=streams)
         price = price_of(demand.dollars, gpus, gpus, rates)
         return PlannedLayout(
             name, kind, gpus, tuple(reasons), parts, capacity, free, ram, min(tokens, window), 1,
@@ -125,23 +129,32 @@ class OffloadPlanner:
             f"{wanted:,} are wanted"
         ]
 
-    def rates(self, gpus: int, missed: float) -> ServingRates:
-        """One request at a time: such engines serve one user."""
+    def rates(self, gpus: int, missed: float, *, streams: bool = False) -> ServingRates:
+        """One request at a time: such engines serve one user.
+
+        streams: whether a layer's experts have room on the GPUs. If not, a prompt is as slow as an
+        answer, which is a lower bound.
+        """
         planner, node = self.planner, self.planner.node
+        rest = sum(part.bytes for part in self.rest)
         ram = node.ram_bandwidth * GB * self.host.efficiency
         step = self.read / ram + missed * self.read / (node.disk * GB)
-        if not gpus:
-            step += sum(part.bytes for part in self.rest) / ram
-            rate = 1 / step  # a prompt's tokens are no cheaper than an answer's: an upper bound
-            return ServingRates(rate, rate, 1, rate, step)
-        memory = planner.gpu.bandwidth * GB * planner.rates.memory * gpus
-        layers = planner.network.num_hidden_layers
-        step += (
-            sum(part.bytes for part in self.rest) / memory
-            + layers * planner.rates.layer_latency * 1e-6
-        )
+        if gpus:
+            memory = planner.gpu.bandwidth * GB * planner.rates.memory * gpus
+            layers = planner.network.num_hidden_layers
+            step += rest / memory + layers * planner.rates.layer_latency * 1e-6
+        else:
+            step += rest / ram
+        prefill = self.streamed_prefill(gpus, missed) if streams else 1 / step
+        return ServingRates(prefill, 1 / step, 1, 1 / step, step)
+
+    def streamed_prefill(self, gpus: int, missed: float) -> float:
+        """Prompt tokens a second: products, all-reduces, and all experts through the links."""
+        planner, node = self.planner, self.planner.node
         flops = token_flops(planner.network, planner.parts)
         rate = planner.gpu.bf16 * TERA * planner.rates.weight_only * gpus
-        streamed = self.experts / min(node.host * gpus, node.ram_bandwidth) / GB / CHUNK
-        streamed += missed * self.experts / (node.disk * GB) / CHUNK
-        return ServingRates(1 / (flops / rate + streamed), 1 / step, 1, 1 / step, step)
+        streamed = self.experts / min(node.host * gpus, node.ram_bandwidth) / GB
+        streamed += missed * self.experts / (node.disk * GB)
+        sums = 2 * planner.network.num_hidden_layers
+        messages = sums * all_reduce(planner.network, gpus, node, planner.gpu)
+        return 1 / (flops / rate + streamed / CHUNK + messages)

@@ -18,6 +18,7 @@ COLOURS = {
     "logits": "#eab308",
     "message buffers": "#c2410c",
     "runtime": "#6b7280",
+    "streamed layer": "#7c3aed",
 }
 STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;max-width:76rem;margin:2rem auto;padding:0 1rem;

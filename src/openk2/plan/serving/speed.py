@@ -99,10 +99,9 @@ class LayoutSpeed:
         once_a_node: a row travels to a node once (DeepEP's normal mode) and not once for every
         expert (its low-latency mode).
         """
-        layout, row = self.layout, self.network.hidden_size
+        layout = self.layout
         sums = 1 if layout.dp > 1 else 2
-        ring = 2 * (layout.tp - 1) / layout.tp * row * ACTIVATION_BYTES / self.link(layout.tp)
-        total = sums * ring * self.held.layers
+        total = sums * self.held.layers * all_reduce(self.network, layout.tp, self.node, self.gpu)
         if layout.expert_parallel and layout.dp > 1:
             experts = self.held.layers * self.network.moe_layers / self.network.num_hidden_layers
             total += experts * self.expert_messages(once_a_node) / layout.tp
@@ -120,12 +119,6 @@ class LayoutSpeed:
             rows = nodes * (1 - (1 - 1 / nodes) ** rows)
         return rows * (1 - 1 / nodes) * size / (self.node.network * GB)
 
-    def link(self, ranks: int) -> float:
-        """Bytes a second of a ring over so many ranks; between nodes all of a node's ports run."""
-        if ranks <= self.node.gpus:
-            return self.gpu.link * GB
-        return min(self.gpu.link, self.node.network * self.node.gpus) * GB
-
     def products_rate(self) -> float:
         """Operations a second of one GPU's matrix products."""
         if self.form.fp8 and self.gpu.fp8:
@@ -136,6 +129,13 @@ class LayoutSpeed:
     def memory_rate(self) -> float:
         """Bytes a second of one GPU's memory."""
         return self.gpu.bandwidth * GB * self.rates.memory
+
+
+def all_reduce(network: ServedNetwork, ranks: int, node: ServingNode, gpu: GpuModel) -> float:
+    """Seconds of summing one token's hidden state in a ring; between nodes all ports run."""
+    link = gpu.link if ranks <= node.gpus else min(gpu.link, node.network * node.gpus)
+    sent = 2 * (ranks - 1) / ranks * network.hidden_size * ACTIVATION_BYTES
+    return sent / (link * GB)
 
 
 def token_flops(network: ServedNetwork, parts: tuple[WeightPart, ...]) -> float:
