@@ -169,12 +169,13 @@ class RateFact(Planned):
     weights: str | None = None
     engine: str = "vllm"
     batch: int = 1
+    answer: int = 100
     dollars: float | None = None
     fitted: bool = False
 
     def planned(self) -> float:
         """Tokens a second, or dollars a million."""
-        work = ServingWork(self.prompt, 100)
+        work = ServingWork(self.prompt, self.answer)
         planner = self.planner(
             ServingDemand(self.prompt, work=work), weights=self.weights, engine=self.engine
         )
@@ -190,6 +191,9 @@ class RateFact(Planned):
         rate, _ = speed.decode(self.batch, work.middle)
         if self.what == "decode":
             return rate
+        if self.what == "total":
+            seconds = self.prompt / speed.prefill(self.prompt) + self.answer / rate
+            return (self.prompt + self.answer) / seconds
         assert self.dollars is not None
         return self.dollars * layout.gpus / 3600 * 1e6 / rate
 

@@ -169,6 +169,7 @@ class AchievedRates:
     weight_only: float
     memory: float
     layer_latency: float
+    network_latency: float
     factor: float
     source: str
     fit: str

@@ -69,9 +69,18 @@ class LayoutSpeed:
         here = batch / layout.pp  # each stage works on its share of the batch
         stage = self.products(here) + self.attention(here / layout.dp, context)
         stage += self.messages(once_a_node=False) * here / layout.dp
-        stage += self.held.layers * self.rates.layer_latency * 1e-6
+        stage += self.held.layers * self.waits() * 1e-6
         step = stage * layout.pp
         return batch / step, step
+
+    def waits(self) -> float:
+        """Microseconds a layer of a decode step that no roofline explains.
+
+        All-reduces between nodes wait for the network, whatever they carry.
+        """
+        between = self.layout.tp > self.node.gpus
+        sums = (1 if self.layout.dp > 1 else 2) * between
+        return self.rates.layer_latency + sums * self.rates.network_latency
 
     def products(self, tokens: float) -> float:
         """Of one decode step over a stage's matrices: read once, or computed, whichever is longer.
