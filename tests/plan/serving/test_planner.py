@@ -15,6 +15,9 @@ from openk2.plan import (
     plan_serving,
 )
 from openk2.plan.serving.layout import ServingLayout, layouts_of, refusals
+from openk2.plan.serving.machine import profiles
+from openk2.plan.serving.planner import ServingPlanner
+from openk2.plan.serving.split import pool
 
 NO_NETWORK_NO_TORCH = """
 import socket, sys, time
@@ -112,6 +115,18 @@ def test_prefill_and_decode_are_split_only_where_both_pools_fit() -> None:
     assert [plan.fits for plan in two if plan.kind == "split"] == [False, True]
     split = next(plan for plan in four if plan.kind == "split")
     assert split.name == "prefill DP16 EP16 | decode DP16 EP16"
+
+
+def test_a_pool_that_experts_do_not_divide_into_gets_redundant_ones() -> None:
+    subject, demand = find_served("k2"), ServingDemand(8192)
+    planner = ServingPlanner(
+        subject.network, subject.form, subject.parts, find_node("h200"), find_engine("vllm"),
+        profiles().rates, demand,
+    )  # fmt: skip
+    assert pool(planner, 32).redundant == 0
+    uneven = pool(planner, 40)
+    assert uneven.redundant == 16  # 400 over 40 ranks
+    assert planner.plan_layout(uneven).fits
 
 
 def test_long_prompts_move_nodes_from_decode_to_prefill() -> None:
