@@ -1,15 +1,17 @@
-"""A benchmark's files as records: JSON, JSON Lines, CSV and parquet, each with its place."""
+"""A benchmark's files as records: JSON, JSON Lines (gzipped too), CSV, parquet, with places."""
 
 import csv
+import gzip
 import json
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from openk2.record import DataError
 
-SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
+SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".csv", ".parquet")
 MAX_FIELD = min(sys.maxsize, 2**31 - 1)  # of a CSV file, in characters
 
 
@@ -50,7 +52,9 @@ def find(folder: Path, *patterns: str) -> list[Path]:
         path
         for path in found
         # The hub keeps descriptions of a data set beside it.
-        if path.suffix in SUFFIXES and path.is_file() and not path.name.startswith("dataset_info")
+        if path.name.endswith(SUFFIXES)
+        and path.is_file()
+        and not path.name.startswith("dataset_info")
     )
     if not files:
         raise DataError(f"{folder}: no file matches {' or '.join(patterns)}")
@@ -80,7 +84,7 @@ def read_file(path: Path) -> Iterator[Record]:
 
 def _read_json(path: Path) -> Iterator[Record]:
     """An array in one file, or an object a line, whatever the file's suffix says."""
-    text = path.read_text(encoding="utf-8")
+    text = _text(path)
     if text.lstrip().startswith("["):
         for index, row in enumerate(_parsed(text, str(path))):
             yield _record(row, f"{path}: row {index}")
@@ -89,6 +93,15 @@ def _read_json(path: Path) -> Iterator[Record]:
         if line.strip():
             place = f"{path}:{number}"
             yield _record(_parsed(line, place), place)
+
+
+def _text(path: Path) -> str:
+    """The file's text, unpacked if it is gzipped."""
+    try:
+        data = path.read_bytes()
+        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
+    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: {error}") from None
 
 
 def _parsed(text: str, place: str) -> Any:

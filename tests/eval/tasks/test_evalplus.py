@@ -1,5 +1,6 @@
 """EvalPlus from both published formats: original tests and plus tests are told apart."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ PLUS = (
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> None:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
 
 
 @pytest.fixture(params=["hub", "release"])
@@ -39,7 +41,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         write(tmp_path / "mbppplus.jsonl", [mbpp])
         return tmp_path
     inputs = {"base_input": [[[1, 3, 2]]], "plus_input": [[[]], [[-2, -1]]], "atol": 0}
-    write(tmp_path / "HumanEvalPlus.jsonl", [human | inputs])
+    write(tmp_path / "HumanEvalPlus.jsonl.gz", [human | inputs])
     mbpp["prompt"] = '"""\nWrite a function to find the largest value.\n"""\n'
     mbpp |= {"task_id": "Mbpp/11", "entry_point": "largest", "canonical_solution": PROMPT + BODY}
     write(tmp_path / "MbppPlus.jsonl", [mbpp | inputs])

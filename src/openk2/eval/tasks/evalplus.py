@@ -29,6 +29,7 @@ from openk2.eval.code.python_tests import run_python_tests
 from openk2.eval.records import Record, find, read_file
 from openk2.record import DataError
 
+PATTERNS = ("*.jsonl", "*.jsonl.gz", "*.parquet")
 LIMITS = Limits(seconds=60, memory_bytes=4 << 30)
 _ENDS = ("\nif __name__", "\nprint(", "\nassert ", "\n```", "\n# Test")
 _HUMANEVAL_ENDS = ("\ndef ", "\nclass ", "\nimport ", "\nfrom ", *_ENDS)
@@ -56,12 +57,12 @@ def read(folder: Path) -> list[Sample]:
     """One sample for each of HumanEval's 164 and MBPP's 378 problems; each counts in two groups."""
     original = {
         record.text("task_id").rpartition("/")[2]: record
-        for path in find(folder, "*.jsonl", "*.parquet")
+        for path in find(folder, *PATTERNS)
         if _kind(path, folder) == "humaneval"
         for record in read_file(path)
     }
     samples = []
-    for path in find(folder, "*.jsonl", "*.parquet"):
+    for path in find(folder, *PATTERNS):
         kind = _kind(path, folder)
         if kind.endswith("-plus"):
             make = _humaneval if kind.startswith("humaneval") else _mbpp
@@ -204,7 +205,7 @@ EVALPLUS_BASE = Benchmark(
         folder="evalplus",
         files=("*[Hh]uman[Ee]val*", "*[Mm]bpp*"),
         obtain="Hugging Face evalplus/humanevalplus, evalplus/mbppplus, openai/openai_humaneval, "
-        "or HumanEvalPlus.jsonl and MbppPlus.jsonl of EvalPlus's releases",
+        "or HumanEvalPlus.jsonl.gz and MbppPlus.jsonl.gz of EvalPlus's releases",
     ),
     read=read,
     scorer=passes_tests,
