@@ -55,10 +55,11 @@ def test_a_text_network_inside_a_vision_model_is_read(tmp_path: Path) -> None:
     assert any("vision tower" in line for line in found.assumed)
 
 
-def test_a_query_without_down_projection_is_planned(tmp_path: Path) -> None:
-    found = find_served(str(write_config(tmp_path, q_lora_rank=None)))
+def test_a_network_without_query_compression_and_shared_experts_is_planned(tmp_path: Path) -> None:
+    file = write_config(tmp_path, q_lora_rank=None, n_shared_experts=None)
+    found = find_served(str(file))
     kinds = {part.kind for part in found.parts}
-    assert "query down" not in kinds
+    assert not kinds & {"query down", "shared"}
     query = next(part for part in found.parts if part.kind == "query up")
     assert query.parameters == 64 * 192 * 7168
 
@@ -70,6 +71,7 @@ def test_a_query_without_down_projection_is_planned(tmp_path: Path) -> None:
         ({"n_routed_experts": None}, "n_routed_experts"),
         ({"linear_attn_config": {}}, "linear attention"),
         ({"hidden_size": "7168"}, "hidden_size"),
+        ({"moe_layer_freq": 2}, "moe_layer_freq"),
         ({"quantization_config": {"quant_method": "awq"}}, "--weights"),
     ],
 )

@@ -78,6 +78,11 @@ def read_network(data: dict[str, Any]) -> ServedNetwork:
             f"config.json: model_type {kind!r} mixes linear attention with latent attention, "
             "whose state is no cache a token: the planner does not know it"
         )
+    if text.get("moe_layer_freq") not in (None, 1):
+        raise ServingError(
+            f"config.json: moe_layer_freq is {text['moe_layer_freq']!r}: the planner counts experts "
+            "in every layer after the dense ones"
+        )
     return ServedNetwork(
         **{field.name: size(text, field.name) for field in fields(ServedNetwork)}  # type: ignore[arg-type]
     )
@@ -86,8 +91,8 @@ def read_network(data: dict[str, Any]) -> ServedNetwork:
 def size(text: dict[str, Any], name: str) -> int | None:
     """A size of config.json: a whole number, or null for `q_lora_rank`. Raises ServingError."""
     value = text.get(name)
-    if name == "q_lora_rank" and value is None:
-        return None
+    if value is None and name in ("q_lora_rank", "n_shared_experts"):
+        return None if name == "q_lora_rank" else 0
     least = 0 if name in ("first_k_dense_replace", "n_shared_experts") else 1
     if type(value) is not int or value < least:
         raise ServingError(
