@@ -80,7 +80,7 @@ def read_network(data: dict[str, Any]) -> ServedNetwork:
         )
     if text.get("moe_layer_freq") not in (None, 1):
         raise ServingError(
-            f"config.json: moe_layer_freq is {text['moe_layer_freq']!r}: the planner counts experts "
+            f"config.json: moe_layer_freq is {text['moe_layer_freq']!r}: the planner expects experts "
             "in every layer after the dense ones"
         )
     return ServedNetwork(
