@@ -1,0 +1,2 @@
+"""Agent rows (to come)."""
+AGENT_ROWS = {}

@@ -1,0 +1,2 @@
+"""Code rows (to come)."""
+CODE_ROWS = {}
