@@ -96,7 +96,9 @@ def capitals(text: str, arguments: Arguments, rng: Random) -> str:
 
 def in_json(text: str, arguments: Arguments, rng: Random) -> str:
     written = json.dumps({"answer": text}, ensure_ascii=False)
-    return rng.choice((written, f"```json\n{written}\n```", f"```\n{written}\n```", f"Here: {written}"))
+    return rng.choice(
+        (written, f"```json\n{written}\n```", f"```\n{written}\n```", f"Here: {written}")
+    )
 
 
 def marked(text: str, arguments: Arguments, rng: Random) -> str:
@@ -131,8 +133,9 @@ EDITS: Mapping[str, Edit] = {
     "keywords:frequency": lambda text, a, rng: frequent(
         a["keyword"], around(a["frequency"], rng), text
     ),
-    "keywords:forbidden_words": lambda text, a, rng: text
-    + rng.choice(("", f" {a['forbidden_words'][0]}.", f" un{a['forbidden_words'][0]}s.")),
+    "keywords:forbidden_words": lambda text, a, rng: (
+        text + rng.choice(("", f" {a['forbidden_words'][0]}.", f" un{a['forbidden_words'][0]}s."))
+    ),
     "keywords:letter_frequency": lettered,
     "language:response_language": lambda text, a, rng: LANGUAGES.get(a["language"], text),
     "length_constraints:number_sentences": lambda text, a, rng: passage(

@@ -95,10 +95,6 @@ def decimal(said: str) -> str | None:
     return str(float(value))
 
 
-def percent(said: str) -> str | None:
-    return None if whole(said) is None else rf"{said}\%"
-
-
 def spaced(said: str) -> str | None:
     changed = re.sub(r"([(,])", r"\1 ", said.replace("(", r"\left(").replace(")", r"\right)"))
     return changed if changed != said and said.count("(") == said.count(")") else None
@@ -148,7 +144,9 @@ MATH = (
     Shape("two answers in the box", form(r"It is $\boxed{@ \text{ or } ~}$."), False),
     Shape("box cut off", form(r"Adding them, we find that $\boxed{@"), False),
     Shape("no answer", form("I tried several substitutions, but none of them leads on."), False),
-    Shape("mentioned, then another box", form(r"Not $@$, since it is even. $\boxed{~}$"), False),
+    Shape(
+        "mentioned, then another box", form(r"Not $@$, since it is even. $\boxed{-98765}$"), False
+    ),
     Shape("empty", form("  \n"), False),
 )
 
@@ -177,7 +175,7 @@ NUMBER = (
     Shape("one more digit", form(" Together.\n#### @1"), False),
     Shape("a half more", form(" Together.\n#### @.5"), False),
     Shape("minus", form(" Together.\n#### -@"), False),
-    Shape("mentioned before ####", form(" Not @.\n#### ~"), False),
+    Shape("mentioned before ####", form(" Not @.\n#### -98765"), False),
     Shape("a range", form(" Between.\n#### @-~"), False),
     Shape("no number", form(" I cannot tell how many."), False),
     Shape("empty", form(" "), False),
@@ -228,7 +226,9 @@ SHORT = (
     Shape("sentence", form(" It is @"), False),
     Shape("with a remark", form(" @ (the elder)"), False),
     Shape("two answers", form(" @ or ~"), False),
-    Shape("first part only", lambda s, _, rng: f" {s[: len(s) // 2]}" if len(s) > 3 else None, False),
+    Shape(
+        "first part only", lambda s, _, rng: f" {s[: len(s) // 2]}" if len(s) > 3 else None, False
+    ),
     Shape("nothing", form(" \n"), False),
     Shape("punctuation only", form(" ..."), False),
 )
@@ -246,7 +246,9 @@ GRADE = (
     Shape("word, bold", lambda said, _, rng: f"**{GRADE_WORDS[said]}**"),
     Shape("word, space", lambda said, _, rng: GRADE_WORDS[said].replace("_", " ")),
     Shape("reason, then word", lambda s, _, rng: f"Both say the same.\n\n{GRADE_WORDS[s]}"),
-    Shape("A reason in capitals, then word", lambda s, _, rng: f"Beijing it is.\n\n{GRADE_WORDS[s]}"),
+    Shape(
+        "A reason in capitals, then word", lambda s, _, rng: f"Beijing it is.\n\n{GRADE_WORDS[s]}"
+    ),
     Shape("reason, then letter", form("The dates agree.\n\n@")),
     Shape("Chinese letter and word", lambda said, _, rng: f"{said}:【{GRADE_SIGNS[said]}】"),
     Shape("Chinese word", lambda said, _, rng: f"【{GRADE_SIGNS[said]}】"),

@@ -35,7 +35,10 @@ from openk2.eval.tasks.math500 import MATH_500
 from openk2.eval.tasks.mmlu import MMLU, MMLU_BASE
 
 Asks = Callable[[str, Sequence[str], dict[str, Any]], dict[str, dict[str, Any]]]
-FOLDERS = {"csimpleqa": "ChineseSimpleQA/chinese_simpleqa_eval.py", "simpleqa": "simple-evals/simpleqa_eval.py"}
+FOLDERS = {
+    "csimpleqa": "ChineseSimpleQA/chinese_simpleqa_eval.py",
+    "simpleqa": "simple-evals/simpleqa_eval.py",
+}
 # Names with articles, accents, hyphens, numbers and titles, each with its other spellings.
 ALIASES = (
     ("The Beatles", "Beatles"),
@@ -232,7 +235,10 @@ def number_scorers(text: str, references: Sequence[str], _: Any) -> dict[str, di
         "text": text,
         "references": list(references),
     }
-    return {f"lm-eval, {name}": {**asked, "filter": name} for name in ("strict-match", "flexible-extract")}
+    return {
+        f"lm-eval, {name}": {**asked, "filter": name}
+        for name in ("strict-match", "flexible-extract")
+    }
 
 
 def option_scorers(
@@ -258,7 +264,11 @@ PRO_OWN = ("MMLU-Pro", {"scorer": "mmlu_pro_choice"})
 SUPER_OWN = ("SuperGPQA", {"scorer": "supergpqa_choice"})
 PRO_LM_EVAL = (
     "lm-eval, MMLU-Pro",
-    {"scorer": "lm_eval_regex", "config": "mmlu_pro/_default_template_yaml", "filter": "custom-extract"},
+    {
+        "scorer": "lm_eval_regex",
+        "config": "mmlu_pro/_default_template_yaml",
+        "filter": "custom-extract",
+    },
 )
 TEXT_ROWS: dict[str, Cases] = {
     AIME_2024.name: replayed(AIME_2024.name, MATH, math_scorers),

@@ -5,6 +5,7 @@ value from 0 to 1, or null if that scorer cannot score it. Their code is called,
 packages, or from the checkouts of public repositories below the folder of the first argument.
 """
 
+import gzip
 import importlib.util
 import json
 import os
@@ -170,9 +171,7 @@ def ifeval(asked: Request) -> dict[str, float]:
     langdetect.DetectorFactory.seed = 0
     from lm_eval.tasks.ifeval import utils
 
-    example = utils.InputExample(
-        0, asked["instruction_id_list"], asked["prompt"], asked["kwargs"]
-    )
+    example = utils.InputExample(0, asked["instruction_id_list"], asked["prompt"], asked["kwargs"])
     given = utils.test_instruction_following_strict(example, asked["text"])
     each = {str(n): float(one) for n, one in enumerate(given.follow_instruction_list)}
     return {**each, "all": float(given.follow_all_instructions)}
@@ -242,12 +241,91 @@ def acebench(asked: Request) -> float:
     )  # fmt: skip
 
 
+def acebench_special(asked: Request) -> float:
+    """ACEBench's own rule for requests that cannot be met."""
+    names = lines_of("ACEBench/eval_main.py", "def special_eval", "def agent_eval(")
+    unwritten = dict.fromkeys(("save_score_as_json", "convert_result_to_excel"), lambda *_: None)
+    names |= {"os": os, "OUTPUT_PATH": "", **unwritten}
+    sample = [{"id": "x", "result": asked["result"], "ground_truth": asked["answer"]}]
+    return float(names["special_eval"](sample, sample, sample, asked["category"], "model", ""))
+
+
+def acebench_agent(asked: Request) -> float:
+    """ACEBench's own comparison of end states."""
+    checker = checkout("ACEBench/model_eval/checker.py", "ACEBench")
+    names = lines_of("ACEBench/eval_main.py", "def agent_eval(", "def agent_eval_process")
+    names |= {
+        "os": os,
+        "OUTPUT_PATH": "",
+        "language": "en",
+        "agent_checker": checker.agent_checker,
+        "agent_eval_process": lambda *_: 0.0,
+        "save_score_as_json": lambda *_: None,
+    }
+    sample = [{"id": "x", "result": asked["state"], "ground_truth": asked["answer"]}]
+    return float(names["agent_eval"](sample, sample, sample, "agent", "model")[0])
+
+
+@cache
+def tau2_data() -> str:
+    """A data folder for tau2-bench, of inspect-evals' copy under the names of the repository."""
+    spec = importlib.util.find_spec("inspect_evals")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    source = Path(next(iter(spec.submodule_search_locations))) / "tau2/data"
+    folder = Path(tempfile.mkdtemp()) / "tau2"
+    for path in filter(Path.is_file, source.rglob("*")):
+        target = folder / path.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        data = path.read_bytes()
+        if path.suffix == ".gz":
+            target, data = target.with_suffix(""), gzip.decompress(data)
+        (target.with_suffix(".md") if target.suffix == ".txt" else target).write_bytes(data)
+    return str(folder.parent)
+
+
+def tau2(asked: Request) -> float:
+    """tau2-bench's own environment and evaluators, of a dialogue that the user ended."""
+    os.environ["TAU2_DATA_DIR"] = tau2_data()
+    root = str(CHECKOUTS / "tau2-bench/src")
+    if root not in sys.path:
+        sys.path.insert(0, root)
+    from loguru import logger
+
+    logger.remove()
+    from tau2.data_model.message import AssistantMessage, ToolCall, UserMessage
+    from tau2.data_model.simulation import SimulationRun, TerminationReason
+    from tau2.data_model.tasks import Task
+    from tau2.evaluator.evaluator import EvaluationType, evaluate_simulation
+    from tau2.registry import registry
+
+    task = Task.model_validate(asked["task"])
+    world = registry.get_env_constructor(asked["domain"])()
+    start = task.initial_state
+    world.set_state(None, start.initialization_actions if start else None, [])
+    messages: list[Any] = []
+    for number, step in enumerate(asked["steps"]):
+        side = step.get("requestor", "assistant")
+        call = ToolCall(
+            id=str(number), name=step["name"], arguments=step["arguments"], requestor=side
+        )
+        speaker = UserMessage if side == "user" else AssistantMessage
+        messages += [speaker(role=side, tool_calls=[call]), world.get_response(call)]
+    messages += [AssistantMessage(role="assistant", content=text) for text in asked["said"]]
+    run = SimulationRun.model_construct(
+        messages=messages, termination_reason=TerminationReason.USER_STOP
+    )
+    given = evaluate_simulation(run, task, EvaluationType.ALL, False, asked["domain"])
+    return float(given.reward)
+
+
 SCORERS = {
     scorer.__name__: scorer
     for scorer in (
         *(math_verify, lm_eval_math, lm_eval_minerva, lm_eval_regex, lm_eval_options),
         *(simple_evals_choice, simple_evals_gpqa, mmlu_pro_choice, supergpqa_choice),
-        *(triviaqa, ifeval, simpleqa_letter, human_eval, evalplus, multipl_e, acebench),
+        *(triviaqa, ifeval, simpleqa_letter, human_eval, evalplus, multipl_e),
+        *(acebench, acebench_special, acebench_agent, tau2),
     )
 }
 
