@@ -26,9 +26,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from agreement_agents import AGENT_ROWS
 from agreement_cases import Case, Cases
 from agreement_code import CODE_ROWS
-from agreement_agents import AGENT_ROWS
 from agreement_text import TEXT_ROWS
 
 THEIRS = Path(__file__).with_name("agreement_theirs.py")

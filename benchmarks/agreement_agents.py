@@ -1,4 +1,4 @@
-"""Agent rows: the same calls, sentences, end states and dialogues under the benchmark's own checker.
+"""Agent rows: the same calls, sentences, end states and dialogues under the benchmark's checker.
 
 ACEBench: references and corruptions of agent_scorers.py, and ways of writing that do not matter or
 only look so. tau2: the reference actions of a task, whole or changed, made in our world and in
@@ -110,7 +110,7 @@ def acebench_row(data: Path, limit: int, seed: int) -> Iterator[Case]:
                 "question": turn["question"], "category": category,
             }  # fmt: skip
         ours = float(right_answer(category, turn, written))
-        shown = f"{sample.id}: {json.dumps(written, ensure_ascii=False)[:160]} for {json.dumps(answer)[:160]}"
+        shown = f"{sample.id}: {json.dumps(written)[:160]} for {json.dumps(answer)[:160]}"
         yield Case(
             f"{category.partition('_')[0]}, {kind}", right, shown, {"": ours}, {"ACEBench": request}
         )

@@ -20,11 +20,10 @@ from agreement_cases import Case, Cases
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from code_references import REFERENCES, bash_records, python_mutants  # noqa: E402
-
-from openk2.eval.code.place import chosen_sandbox, missing  # noqa: E402
-from openk2.eval.code.whole_program import whole_program  # noqa: E402
-from openk2.eval.tasks import evalplus, multipl_e  # noqa: E402
+from code_references import REFERENCES, bash_records, python_mutants
+from openk2.eval.code.place import chosen_sandbox, missing
+from openk2.eval.code.whole_program import whole_program
+from openk2.eval.tasks import evalplus, multipl_e
 
 Program = tuple[str, bool | None, str]  # its kind, whether it is right, its text
 # Language -> name of MultiPL-E's evaluator, suffix, a statement that ends the process with success.

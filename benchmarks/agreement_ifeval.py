@@ -1,7 +1,7 @@
 """Responses to IFEval's prompts, made by rule: most follow most instructions, many just miss one.
 
 Counts are drawn around their thresholds, and sentences from a pool with abbreviations, initials,
-numbers, ellipses and quotes, so that two counters of sentences or words have something to differ on.
+numbers, ellipses and quotes, so that two counters of sentences have something to differ on.
 """
 
 import json
@@ -35,7 +35,7 @@ SENTENCES = (
 # Enough of each for langdetect.
 LANGUAGES = {
     "de": "Der Fluss stieg im Frühling, und niemand wusste warum. Wir brauchen Äpfel und Birnen.",
-    "fr": "La rivière est montée au printemps, et personne ne savait pourquoi. Il nous faut du pain.",
+    "fr": "La rivière est montée au printemps, et personne ne savait pourquoi. Il faut du pain.",
     "it": "Il fiume è salito in primavera e nessuno sapeva perché. Abbiamo bisogno di mele.",
     "pt": "O rio subiu na primavera e ninguém sabia por quê. Precisamos de maçãs e peras.",
     "ru": "Весной река поднялась, и никто не знал почему. Нам нужны яблоки и груши.",

@@ -137,7 +137,7 @@ MATH = (
     Shape("unit after the box", form(r"The length is $\boxed{@}$ cm.")),
     Shape("x = in the box", boxed(unlike_letter)),
     Shape("two zeros after the point", boxed(lambda said: whole(said) and f"{said}.00")),
-    Shape("leading zero", boxed(lambda said: said.isdecimal() and f"0{said}" or None)),
+    Shape("leading zero", boxed(lambda said: (said.isdecimal() and f"0{said}") or None)),
     Shape("dollars in the box", boxed(lambda said: whole(said) and rf"\${said}")),
     Shape("one more than that", boxed(lambda said: whole(said) and f"{said}+1"), False),
     Shape("a tenth more", boxed(lambda said: whole(said) and f"{said}.1"), False),

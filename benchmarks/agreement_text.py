@@ -1,4 +1,4 @@
-"""Rows whose answers are texts: mathematics, numbers, options, short answers, instructions, grades."""
+"""Rows whose answers are texts: formulas, numbers, options, names, instructions, grades."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
