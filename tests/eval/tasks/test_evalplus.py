@@ -75,3 +75,22 @@ def test_the_plus_sets_numpy_is_found() -> None:
         solution = f"def f(n): return [0, {last}]"
         result = run_python_tests(sandbox, solution=solution, tests=tests, names=["f"])
         assert result.passed is passed, result.reason
+
+
+@pytest.mark.parametrize("folder", ["release"], indirect=True)
+def test_the_reference_solution_is_not_the_answer(folder: Path) -> None:
+    samples = {str(sample.id): sample for sample in EVALPLUS_BASE.read(folder)}
+    score = judged(scorer_of(EVALPLUS_BASE), samples["mbpp/11"], "import math\n")
+    assert score.value == 0
+
+
+def test_a_recursive_reference_calls_itself(tmp_path: Path) -> None:
+    solution = "def total(n):\n    return n + total(n - 1) if n else 0\n"
+    row = {"task_id": "Mbpp/1", "prompt": "Sum.", "entry_point": "total", "atol": 0}
+    row |= {"canonical_solution": solution, "base_input": [[1]], "plus_input": [[2]]}
+    write(tmp_path / "MbppPlus.jsonl", [row])
+    (sample,) = EVALPLUS_BASE.read(tmp_path)
+    scorer = scorer_of(EVALPLUS_BASE)
+    # total(1) is 1: a reference that called this answer for total(0) would find 2 as well.
+    assert judged(scorer, sample, "def total(n):\n    return n + 1 if n else 1\n").value == 0
+    assert judged(scorer, sample, solution).value == 1

@@ -140,7 +140,9 @@ def _release_tests(record: Record, name: str, solution: str) -> tuple[str, str]:
 
 
 def _reference(solution: str, name: str) -> str:
-    return f"{solution}\n_reference = {name}\n"
+    """The reference solution among names of its own: an answer without `name` does not find it, and
+    a recursive one does not call the answer."""
+    return f"_names = {{}}\nexec({solution!r}, _names)\n_reference = _names[{name!r}]\n"
 
 
 def _defined(code: str) -> list[str]:
