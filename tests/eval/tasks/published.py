@@ -31,6 +31,16 @@ def parquet(path: Path, rows: Sequence[Row]) -> None:
     write_table(pyarrow.Table.from_pylist([dict(row) for row in rows]), path)
 
 
+def arrow(path: Path, rows: Sequence[Row]) -> None:
+    """A stream of batches, as `datasets.Dataset.save_to_disk` writes it."""
+    import pyarrow
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pyarrow.Table.from_pylist([dict(row) for row in rows])
+    with path.open("wb") as file, pyarrow.ipc.new_stream(file, table.schema) as stream:
+        stream.write_table(table, max_chunksize=3)
+
+
 def sums(*names: str, **more: Any) -> list[Row]:
     """Sums of two numbers; names: of the fields id, problem and answer."""
     identity, problem, answer = names
@@ -63,18 +73,25 @@ def math500(folder: Path) -> None:
 
 
 def hmmt2025(folder: Path) -> None:
-    parquet(
-        folder / "data" / "train-00000-of-00001.parquet", sums("problem_idx", "problem", "answer")
-    )
+    rows = sums("problem_idx", "problem", "answer", problem_type=["Algebra"])
+    parquet(folder / "data" / "train-00000-of-00001.parquet", rows)
 
 
 def cnmo2024(folder: Path) -> None:
-    jsonl(folder / "v202412_CNMO_en.jsonl", sums("n", "question", "answer", question_type="fill"))
+    """Beside the other languages and contests of the set."""
+    for name in ("CNMO_en", "CNMO_cn", "AMC_en"):
+        rows = sums("n", "question", "answer", question_type="Problem-Solving")
+        jsonl(folder / "202412" / f"{name}.jsonl", rows)
 
 
 def polymath(folder: Path) -> None:
-    for level in ("low", "medium", "high", "top"):
-        parquet(folder / "en" / f"{level}.parquet", sums("id", "question", "answer"))
+    for language in ("en", "ja"):
+        for level in ("low", "medium", "high", "top"):
+            rows = [
+                {**row, "id": f"{level}-{language}-{row['id']}"}
+                for row in sums("id", "question", "answer")
+            ]
+            parquet(folder / language / f"{level}.parquet", rows)
 
 
 def math(folder: Path) -> None:
@@ -121,6 +138,10 @@ def supergpqa(folder: Path) -> None:
             "answer": str(n),
             "answer_letter": "ABCDEFGHIJ"[n],
             "discipline": "x",
+            "field": "x",
+            "subfield": "x",
+            "difficulty": "easy",
+            "is_calculation": False,
         }
         for n in range(10)
     ]
@@ -128,11 +149,13 @@ def supergpqa(folder: Path) -> None:
 
 
 def hle(folder: Path) -> None:
+    kinds = {"answer_type": "exactMatch", "rationale": "x", "raw_subject": "x", "category": "Math"}
     rows = [
-        {**row, "image": "", "answer_type": "exactMatch"}
+        {**row, "id": str(row["id"]), "image": "", **kinds}
         for row in sums("id", "question", "answer")
     ]
-    jsonl(folder / "test.jsonl", [*rows, {**rows[0], "id": "picture", "image": "data:image/png;"}])
+    rows.append({**rows[0], "id": "picture", "image": "data:image/png;"})
+    parquet(folder / "data" / "test-00000-of-00001.parquet", rows)
 
 
 def mmlu(folder: Path) -> None:
@@ -149,8 +172,15 @@ def mmlu(folder: Path) -> None:
 
 
 def mmlu_redux(folder: Path) -> None:
-    rows = [*choice_rows(4, error_type="ok"), *choice_rows(4, error_type="wrong_groundtruth")]
-    parquet(folder / "sums" / "test-00000-of-00001.parquet", rows)
+    """A saved data set for each subject, with its descriptions."""
+    more = {"source": "x", "correct_answer": None, "potential_reason": None}
+    rows = [
+        *choice_rows(4, error_type="ok", **more),
+        *choice_rows(4, error_type="wrong_groundtruth", **{**more, "correct_answer": "3"}),
+    ]
+    arrow(folder / "sums" / "data-00000-of-00001.arrow", rows)
+    for name in ("dataset_info", "state"):
+        jsonl(folder / "sums" / f"{name}.json", [{"features": {}}])
     parquet(
         folder.parent / "mmlu" / "all" / "dev-00000-of-00001.parquet",
         choice_rows(4, subject="sums"),
@@ -222,10 +252,20 @@ def csimpleqa(folder: Path) -> None:
 
 def triviaqa(folder: Path) -> None:
     rows = [
-        {**row, "answer": {"value": f"The {row['a']}", "aliases": [f"number {row['a']}"]}}
-        for row in sums("question_id", "question", "a")
+        {
+            "question_id": f"tc_{row['n']}",
+            "question": row["question"],
+            "answer": {
+                "value": f"The {row['a']}",
+                "aliases": [f"number {row['a']}"],
+                "normalized_aliases": [f"number {row['a']}"],
+                "type": "WikipediaEntity",
+            },
+        }
+        for row in sums("n", "question", "a")
     ]
-    parquet(folder / "rc.nocontext" / "validation-00000-of-00001.parquet", rows)
+    for part in ("rc.nocontext", "rc.web.nocontext", "unfiltered.nocontext"):
+        parquet(folder / part / "validation-00000-of-00001.parquet", rows)
 
 
 def ceval(folder: Path) -> None:
