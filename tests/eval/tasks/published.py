@@ -1,8 +1,12 @@
 """Made-up questions in the published file formats: no benchmark's text is in this repository."""
 
+import base64
 import csv
 import json
+import pickle
+import zlib
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -304,37 +308,84 @@ def zebralogic(folder: Path) -> None:
 
 
 def livebench(folder: Path) -> None:
-    """Five tasks, and one question each that is too new, gone, or not scored."""
-    dates = {"livebench_release_date": "2024-06-24", "livebench_removal_date": ""}
+    """A question of some tasks, and one each that is too new, gone, or of a withdrawn task."""
+    first, release = datetime(2024, 6, 24), datetime(2024, 11, 25)
+    table = {
+        "turns": ["Please convert the Input Table from CSV format to JSON format.\n a\n1\n"],
+        "ground_truth": '{"69":{"a":1}}',
+    }
     asked = [
         ("math", {"task": "math_comp", "subtask": "amc_2023", "ground_truth": "C"}),
         ("math", {"task": "AMPS_Hard", "subtask": "integrals", "ground_truth": "\\frac{x^2}{2}"}),
         ("reasoning", {"task": "spatial", "ground_truth": "7"}),
         ("language", {"task": "typos", "ground_truth": "It is their house."}),
         ("data_analysis", {"task": "cta", "ground_truth": "Country Name"}),
+        ("data_analysis", {"task": "tablereformat", **table}),
         (
             "instruction_following",
-            {"task": "summarize", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]},
+            {
+                "task": "summarize",
+                "instruction_id_list": ["punctuation:no_comma"],
+                "kwargs": [{"n": None}],
+            },
         ),
-        ("data_analysis", {"task": "tablereformat", "ground_truth": "x"}),
+        ("reasoning", {"task": "house_traversal", "ground_truth": "x"}),
         (
             "reasoning",
-            {"task": "spatial", "ground_truth": "7", "livebench_release_date": "2025-04-02"},
+            {
+                "task": "spatial",
+                "ground_truth": "7",
+                "livebench_release_date": datetime(2025, 4, 2),
+            },
         ),
         (
             "reasoning",
             {"task": "spatial", "ground_truth": "7", "livebench_removal_date": "2024-11-25"},
         ),
     ]
+    files: dict[str, list[Row]] = {}
     for n, (category, row) in enumerate(asked):
         whole = {
-            **dates,
             "question_id": f"q{n}",
             "category": category,
             "turns": ["Question?"],
+            "livebench_release_date": first,
+            "livebench_removal_date": "",
             **row,
         }
-        jsonl(folder / category / f"{n}.jsonl", [whole])
+        files.setdefault(category, []).append(whole)
+    files["coding"] = [contest(task, first, release) for task in ("LCB_generation", "removed")]
+    files["coding"].append(contest("coding_completion", first, None))
+    for category, rows in files.items():
+        names = dict.fromkeys(name for row in rows for name in row)
+        wide = [{name: row.get(name) for name in names} for row in rows]
+        parquet(folder / category / "data" / "test-00000-of-00001.parquet", wide)
+
+
+def contest(task: str, added: datetime, removed: datetime | None) -> Row:
+    """A contest problem of LiveBench: its removal date is a time, unlike the other categories'."""
+    tests = [{"input": "1 2\n", "output": "3\n", "testtype": "stdin"}]
+    hidden = [{"input": "4 -5\n", "output": "-1\n", "testtype": "stdin"}]
+    packed = base64.b64encode(zlib.compress(pickle.dumps(json.dumps(hidden))))
+    return {
+        "question_id": task,
+        "category": "coding",
+        "turns": ["Add."],
+        "question_title": "add",
+        "public_test_cases": json.dumps(tests),
+        "private_test_cases": packed.decode(),
+        "original_json": {
+            "question_content": "Add.",
+            "platform": "atcoder",
+            "contest_date": added,
+            "starter_code": "",
+            "metadata": "{}",
+        },
+        "partial_solution": "a, b = map(" if task == "coding_completion" else None,
+        "task": "LCB_generation" if task == "removed" else task,
+        "livebench_release_date": added,
+        "livebench_removal_date": removed if task == "removed" else None,
+    }
 
 
 Writer = Callable[[Path], None]
