@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from published import parquet
 
 from code_answers import judged, scorer_of
 from openk2.environments import SandboxError
@@ -14,6 +13,7 @@ from openk2.eval.code.place import chosen_sandbox, has_numpy
 from openk2.eval.code.python_tests import run_python_tests
 from openk2.eval.tasks.evalplus import EVALPLUS_BASE
 from openk2.record import DataError
+from record_files import parquet
 
 PROMPT = 'def largest(values):\n    """The largest of values, 0 for none."""\n'
 BODY = "    return max(values, default=0)\n"

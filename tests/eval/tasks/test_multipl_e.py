@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from inspect_ai.dataset import Sample
-from published import parquet
 
 from code_answers import judged, scorer_of
 from code_references import REFERENCES, made_up_files, python_mutants
 from openk2.eval.tasks.multipl_e import GROUPS, MULTIPL_E
+from record_files import parquet
 
 REPOSITORY = Path(__file__).parents[3]
 SHARED = Path(os.environ.get("OPENK2_SHARED", REPOSITORY.parent / "shared"))

@@ -25,31 +25,14 @@ _LEAD = re.compile(r"^\s*(Here|Input)\b.*?\b(format|table)\s*[:)]\s*", re.IGNORE
 _MAX_AFTER = 200  # lines after a table
 _DELIMITERS = {"csv": ",", "tsv": "\t", "markdown": "|"}
 _MISSING = frozenset(
-    [
-        "",
-        "#N/A",
-        "#N/A N/A",
-        "#NA",
-        "-1.#IND",
-        "-1.#QNAN",
-        "-NaN",
-        "-nan",
-        "1.#IND",
-        "1.#QNAN",
-        "<NA>",
-        "N/A",
-        "NA",
-        "NULL",
-        "NaN",
-        "None",
-        "n/a",
-        "nan",
-        "null",
-    ]
+    (
+        *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND"),
+        *("1.#QNAN", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
+    )
 )
-_BOOLEANS = {
-    name: name.lower() == "true" for name in ["True", "TRUE", "true", "False", "FALSE", "false"]
-}
+_BOOLEANS = dict.fromkeys(("True", "TRUE", "true"), True) | dict.fromkeys(
+    ("False", "FALSE", "false"), False
+)
 
 
 @dataclass(frozen=True)
