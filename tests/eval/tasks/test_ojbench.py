@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 import zipfile
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,12 @@ def test_every_problem_is_asked_in_both_languages_and_judged(folder: Path) -> No
         assert right.value == 1, right.explanation
         for wrong in (code.replace("+ b", "- b").replace("sum", "max"), "print(3)", ""):
             assert judged(scorer, samples[name], f"```{language}\n{wrong}\n```").value == 0
+
+
+def test_all_that_a_problem_needs_is_downloaded() -> None:
+    for name in ("NOI/loj-7/init.yml", "NOI/loj-7/7.in", "ICPC/a/data/1.out", "ICPC/a/check.cpp"):
+        # The hub's client matches patterns in this way.
+        assert any(fnmatch(name, pattern) for pattern in OJBENCH.source.files), name
 
 
 def test_tests_may_lie_in_an_archive(folder: Path) -> None:

@@ -26,7 +26,7 @@ from openk2.eval.code.extraction import extract_code
 from openk2.eval.code.judged_output import Case, run_cases
 from openk2.eval.code.judgement import Judgement
 from openk2.eval.code.place import chosen_sandbox, run_aside
-from openk2.eval.records import Record, read_file
+from openk2.eval.records import Record, find, read_file
 from openk2.record import DataError
 
 LIMITS = Limits(seconds=10, memory_bytes=1 << 30, output_bytes=64 << 20)
@@ -36,8 +36,8 @@ _OWN_JUDGES = ("interactive", "signature_grader", "custom_judge", "grader")
 
 def read(folder: Path) -> list[Sample]:
     """One sample for each problem and language of prompts/full.jsonl."""
-    records = list(read_file(folder / "prompts" / "full.jsonl"))
-    samples = (_sample(record, folder) for record in records)
+    (prompts, *_) = find(folder, "prompts/full.jsonl")
+    samples = (_sample(record, prompts.parents[1]) for record in read_file(prompts))
     return [sample for sample in samples if sample is not None]
 
 
@@ -175,7 +175,8 @@ OJBENCH = Benchmark(
     ),
     source=DataHome(
         folder="ojbench",
-        files=("prompts/full.jsonl", "NOI/*/init.yml", "ICPC/*/init.yml"),
+        # What is not named here is not downloaded: tests and checkers too.
+        files=("prompts/full.jsonl", "NOI/*/*", "ICPC/*/*"),
         obtain="Hugging Face He-Ren/OJBench_testdata, all of it (git lfs)",
         hub="He-Ren/OJBench_testdata",
     ),
