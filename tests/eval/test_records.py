@@ -27,6 +27,20 @@ def test_one_content_in_every_form(tmp_path: Path, name: str, content: bytes) ->
     assert [dict(record) for record in read(tmp_path, "some*")] == ROWS
 
 
+def test_an_arrow_stream_is_read_and_its_descriptions_are_not(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    table = pyarrow.Table.from_pylist(ROWS)
+    path = tmp_path / "data-00000-of-00001.arrow"
+    with path.open("wb") as file, pyarrow.ipc.new_stream(file, table.schema) as stream:
+        stream.write_table(table, max_chunksize=1)
+    for name in ("state.json", "dataset_info.json"):
+        (tmp_path / name).write_text("{}")
+    assert [dict(record) for record in read(tmp_path, "*")] == ROWS
+    path.write_bytes(b"no stream")
+    with pytest.raises(DataError, match=r"arrow: not arrow: "):
+        list(read(tmp_path, "*"))
+
+
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [

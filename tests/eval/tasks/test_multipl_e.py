@@ -11,6 +11,7 @@ from inspect_ai.dataset import Sample
 from code_answers import judged, scorer_of
 from code_references import REFERENCES, made_up_files, python_mutants
 from openk2.eval.tasks.multipl_e import GROUPS, MULTIPL_E
+from record_files import parquet
 
 REPOSITORY = Path(__file__).parents[3]
 SHARED = Path(os.environ.get("OPENK2_SHARED", REPOSITORY.parent / "shared"))
@@ -71,6 +72,22 @@ def test_canonical_python_solutions_pass_and_mutants_fail(samples: dict[str, Sam
         for kind, wrong in python_mutants(name, whole).items():
             score = judged(scorer, sample, f"```python\n{wrong}\n```")
             assert score.value == 0, (sample.id, kind)
+
+
+def test_the_hubs_folders_are_read_and_its_variants_are_not(tmp_path: Path) -> None:
+    row = {
+        "name": "HumanEval_0_f",
+        "language": "cpp",
+        "prompt": "long f(long n) {\n",
+        "doctests": "transform",
+        "original": "x.py",
+        "prompt_terminology": "reworded",
+        "tests": "}\nint main() {\n}\n",
+        "stop_tokens": ["\n}"],
+    }
+    for name in ("humaneval-cpp", "humaneval-cpp-keep", "humaneval-lua", "mbpp-cpp"):
+        parquet(tmp_path / name / "test-00000-of-00001.parquet", [row])
+    assert [sample.id for sample in MULTIPL_E.read(tmp_path)] == ["cpp/HumanEval_0_f"]
 
 
 def test_a_language_without_a_compiler_is_unscored(samples: dict[str, Sample]) -> None:
