@@ -80,8 +80,8 @@ def read_network(data: dict[str, Any]) -> ServedNetwork:
         )
     if text.get("moe_layer_freq") not in (None, 1):
         raise ServingError(
-            f"config.json: moe_layer_freq is {text['moe_layer_freq']!r}: the planner expects experts "
-            "in every layer after the dense ones"
+            f"config.json: moe_layer_freq is {text['moe_layer_freq']!r}: the planner expects 1, "
+            "experts in every layer after the dense ones"
         )
     return ServedNetwork(
         **{field.name: size(text, field.name) for field in fields(ServedNetwork)}  # type: ignore[arg-type]
