@@ -4,9 +4,9 @@
 
 Writes a random checkpoint with experts of K2's width, converts it three times, each time twice:
 once undisturbed, once killed at random moments and run again until it is done; both must be the
-same bytes. Each run is a process of its own; where cgroups can be made, in one of 2 GiB that
-counts the page cache. The bound is the time of reading the source's bytes and writing the target's, one after
-the other, measured in the same run. `--load` also times loading beside a raw read.
+same bytes. Each run is a process of its own; where cgroups can be made, in one of 2 GiB that counts
+the page cache. The bound is the time of reading the source's bytes and writing the target's, one
+after the other, measured in the same run. `--load` also times loading beside a raw read.
 """
 
 import argparse
