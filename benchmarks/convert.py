@@ -4,9 +4,9 @@
 
 Writes a random checkpoint with experts of K2's width, converts it three times, each time twice:
 once undisturbed, once killed at random moments and run again until it is done; both must be the
-same bytes. Each run is a process of its own; where cgroups can be made, in one of 2 GiB that counts the
-page cache. The bound is the time of reading the source's bytes and writing the target's, one after
-the other, measured in the same run. `--load` also times loading beside a raw read.
+same bytes. Each run is a process of its own; where cgroups can be made, in one of 2 GiB that counts
+the page cache. The bound is the time of reading the source's bytes and writing the target's, one
+after the other, measured in the same run. `--load` also times loading beside a raw read.
 """
 
 import argparse
@@ -156,11 +156,11 @@ def killed(
     shard: int,
 ) -> int:
     """Convert with `kills` kills at random moments; shards that the last run kept."""
-    for _ in range(kills):
+    while kills:
         process = begin(source, target, form, group, shard)
         time.sleep(random.uniform(0.1, seconds))
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        kills -= process.wait() == -signal.SIGKILL  # else it was done before
         if target.exists():
             shutil.rmtree(target)
     return int(finish(begin(source, target, form, group, shard))["kept_shards"])

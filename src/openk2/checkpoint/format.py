@@ -102,7 +102,7 @@ class Format:
             yield published.name + SCALE_SUFFIX, scale_inv.cpu()
 
     def decode(self, published: PublishedTensor, parts: dict[str, Tensor]) -> Tensor:
-        """The rows that a reader of `encode`'s parts gets: float32, or as they are if plain."""
+        """The rows [rows, in] that a reader of `encode`'s parts gets: float32, plain as stored."""
         form = published.stored_as(self.quantization)
         if form is None:
             return parts[published.name]

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from openk2.chat import CHAT_TEMPLATE, Tokenizer, TokenizerError, byte_level_vocabulary
 from openk2.checkpoint.error import CheckpointError
-from openk2.checkpoint.gguf_layout import Piece, flags, numbers, pieces
+from openk2.checkpoint.gguf_layout import GgufTensor, flags, numbers, pieces
 from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
 
 GgufType = Literal["f32", "bf16", "q8_0"]
@@ -100,7 +100,7 @@ def require_gguf() -> ModuleType:
     return package
 
 
-def type_of(gguf: ModuleType, piece: Piece, weights: GgufType) -> Any:
+def type_of(gguf: ModuleType, piece: GgufTensor, weights: GgufType) -> Any:
     """The package's name of the type in which a tensor is stored."""
     kinds = gguf.GGMLQuantizationType
     if piece.exact or weights == "f32":
@@ -109,13 +109,13 @@ def type_of(gguf: ModuleType, piece: Piece, weights: GgufType) -> Any:
     return kinds.Q8_0 if weights == "q8_0" and whole else kinds.BF16
 
 
-def size_of(gguf: ModuleType, piece: Piece, kind: Any) -> int:
+def size_of(gguf: ModuleType, piece: GgufTensor, kind: Any) -> int:
     """Bytes of a tensor in the file."""
     block, block_bytes = gguf.GGML_QUANT_SIZES[kind]
     return int(torch.Size(piece.shape).numel() // block * block_bytes)
 
 
-def _encoded(gguf: ModuleType, checkpoint: StoredCheckpoint, piece: Piece, kind: Any) -> Any:
+def _encoded(gguf: ModuleType, checkpoint: StoredCheckpoint, piece: GgufTensor, kind: Any) -> Any:
     """The bytes of a tensor's parts, one after the other."""
     for published in piece.parts:
         tensor = piece.shaped(checkpoint.tensor(published))

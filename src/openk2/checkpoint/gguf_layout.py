@@ -48,7 +48,7 @@ LITE_LAYERS = (26, 27)  # llama.cpp takes such a network to have no low-rank que
 
 
 @dataclass(frozen=True)
-class Piece:
+class GgufTensor:
     """A tensor of the file: `parts`, each as `shaped` makes it, one after the other.
 
     shape: of the whole, rows last but one. exact: kept in float32 whatever the file's type.
@@ -61,7 +61,7 @@ class Piece:
     shaped: Callable[[Tensor], Tensor] = lambda tensor: tensor
 
 
-def pieces(config: ModelConfig) -> Iterator[Piece]:
+def pieces(config: ModelConfig) -> Iterator[GgufTensor]:
     """Every tensor of the file, in the order of the network; of experts' stacks the first's place.
 
     Raises CheckpointError for a network that llama.cpp would read as another.
@@ -74,12 +74,12 @@ def pieces(config: ModelConfig) -> Iterator[Piece]:
             if len(stacks[published.parameter]) == config.n_routed_experts:
                 parts = tuple(stacks.pop(published.parameter))
                 shape = (len(parts), *published.shape)
-                yield Piece(_name(published.parameter), shape, parts)
+                yield GgufTensor(_name(published.parameter), shape, parts)
         elif published.name.endswith("kv_b_proj.weight"):
             yield from _split(config, published)
         else:
             exact = len(published.shape) == 1 or published.name.endswith("mlp.gate.weight")
-            yield Piece(_name(published.name), published.shape, (published,), exact)
+            yield GgufTensor(_name(published.name), published.shape, (published,), exact)
 
 
 def _name(published: str) -> str:
@@ -89,7 +89,7 @@ def _name(published: str) -> str:
     return f"blk.{layer}.{INNER[inner]}"
 
 
-def _split(config: ModelConfig, published: PublishedTensor) -> Iterator[Piece]:
+def _split(config: ModelConfig, published: PublishedTensor) -> Iterator[GgufTensor]:
     """kv_b [heads * (nope + value), rank] -> k_b [heads, rank, nope], v_b [heads, value, rank]."""
     heads, nope, rank = config.num_attention_heads, config.qk_nope_head_dim, config.kv_lora_rank
     prefix = f"blk.{published.name.split('.')[2]}."
@@ -100,9 +100,9 @@ def _split(config: ModelConfig, published: PublishedTensor) -> Iterator[Piece]:
     def values(tensor: Tensor) -> Tensor:
         return tensor.view(heads, -1, rank)[:, nope:].contiguous()
 
-    yield Piece(prefix + "attn_k_b.weight", (heads, rank, nope), (published,), shaped=keys)
+    yield GgufTensor(prefix + "attn_k_b.weight", (heads, rank, nope), (published,), shaped=keys)
     shape = (heads, config.v_head_dim, rank)
-    yield Piece(prefix + "attn_v_b.weight", shape, (published,), shaped=values)
+    yield GgufTensor(prefix + "attn_v_b.weight", shape, (published,), shaped=values)
 
 
 def refuse_foreign(config: ModelConfig) -> None:
