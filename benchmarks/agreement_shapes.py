@@ -109,7 +109,7 @@ def as_text(said: str) -> str | None:
 
 
 def unlike_letter(said: str) -> str | None:
-    return None if re.match(r"\\?[A-Za-z] ?=", said) else f"x = {said}"
+    return None if re.search(r"=|\\in\b", said) else f"x = {said}"
 
 
 MATH = (
