@@ -36,7 +36,7 @@ _BOOLEANS = dict.fromkeys(("True", "TRUE", "true"), True) | dict.fromkeys(
 
 
 @dataclass(frozen=True)
-class Table:
+class FlatTable:
     """Columns by name, each with a cell for every row: a number, a text, a boolean or None."""
 
     columns: dict[str, list[Any]]
@@ -63,7 +63,7 @@ def same_table(text: str, reference: str, form: str) -> bool:
     return part is not None and _same(part, right)
 
 
-def read_table(text: str, form: str) -> Table:
+def read_table(text: str, form: str) -> FlatTable:
     """The table in a text of that format. Raises ValueError."""
     if form == "html":
         return _delimited(_html_rows(text))
@@ -97,14 +97,14 @@ def _cleaned(text: str) -> str:
     return _LEAD.sub("", text.strip()).strip()
 
 
-def _read_if_any(text: str, form: str) -> Table | None:
+def _read_if_any(text: str, form: str) -> FlatTable | None:
     try:
         return read_table(text, form)
     except (ValueError, RecursionError):
         return None
 
 
-def _from_header(text: str, form: str, columns: Sequence[str]) -> Table | None:
+def _from_header(text: str, form: str, columns: Sequence[str]) -> FlatTable | None:
     """The table inside a text: from its header to the last line that can be a row of it, or its
     lines of objects. A line after a CSV table that has no more fields than it counts as a row."""
     lines = text.splitlines()
@@ -126,7 +126,7 @@ def _from_header(text: str, form: str, columns: Sequence[str]) -> Table | None:
     return None
 
 
-def _delimited(rows: Sequence[Sequence[str]], without: int | None = None) -> Table:
+def _delimited(rows: Sequence[Sequence[str]], without: int | None = None) -> FlatTable:
     if len(rows) < 1:
         raise ValueError("no header")
     names: list[str] = []
@@ -142,16 +142,16 @@ def _delimited(rows: Sequence[Sequence[str]], without: int | None = None) -> Tab
         if number != without
     }
     columns.pop("index", None)
-    return Table(columns, len(cells))
+    return FlatTable(columns, len(cells))
 
 
-def _objects(rows: Any) -> Table:
+def _objects(rows: Any) -> FlatTable:
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise ValueError("no objects")
     names = dict.fromkeys(str(name) for row in rows for name in row)
     columns = {name.strip(): _typed([row.get(name) for row in rows]) for name in names}
     columns.pop("index", None)
-    return Table(columns, len(rows))
+    return FlatTable(columns, len(rows))
 
 
 def _typed(cells: Sequence[Any]) -> list[Any]:
@@ -176,7 +176,7 @@ def _number(cell: Any) -> float | None:
         return None
 
 
-def _same(ours: Table, right: Table) -> bool:
+def _same(ours: FlatTable, right: FlatTable) -> bool:
     if ours.rows != right.rows or sorted(ours.columns) != sorted(right.columns):
         return False
     return all(

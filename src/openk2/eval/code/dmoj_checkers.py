@@ -36,7 +36,9 @@ def checker(sandbox: Sandbox, folder: Path, wanted: Any) -> Check:
 
     Raises CheckerError.
     """
-    settings = wanted if isinstance(wanted, Mapping) else {"name": wanted or "standard"}
+    settings: Mapping[str, Any] = (
+        wanted if isinstance(wanted, Mapping) else {"name": wanted or "standard"}
+    )
     name, args = str(settings.get("name")), dict(settings.get("args") or {})
     if name == "bridged":
         return _bridged(sandbox, folder, args)

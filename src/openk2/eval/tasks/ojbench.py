@@ -61,7 +61,7 @@ def _sample(record: Record, folder: Path) -> Sample | None:
 
 
 @dataclass(frozen=True)
-class Test:
+class FileTest:
     """One test: the names of its two files, and the checker that it asks for."""
 
     given: str
@@ -73,12 +73,12 @@ class Test:
 class Problem:
     """A problem's tests in order; own_judge: the kind of judge that it needs instead, if any."""
 
-    tests: list[Test]
+    tests: list[FileTest]
     files: Path
     archive: str = ""
     own_judge: str = ""
 
-    def case(self, test: Test) -> Case:
+    def case(self, test: FileTest) -> Case:
         """Read one test. Raises OSError or KeyError if a file is missing."""
         return Case(*(_normalized(self._read(name)) for name in (test.given, test.expected)))
 
@@ -109,7 +109,7 @@ def open_problem(folder: Path) -> Problem:
         raise DataError(f"{path}: not a problem of DMOJ's format: {error!r}") from None
 
 
-def _tests(entries: list[dict[str, Any]], checker: Any) -> list[Test]:
+def _tests(entries: list[dict[str, Any]], checker: Any) -> list[FileTest]:
     """Tests in order; one without a checker has its batch's or its problem's."""
     found = []
     for entry in entries:
@@ -117,7 +117,7 @@ def _tests(entries: list[dict[str, Any]], checker: Any) -> list[Test]:
         if "batched" in entry:
             found += _tests(entry["batched"], wanted)
         else:
-            found.append(Test(str(entry["in"]), str(entry["out"]), wanted))
+            found.append(FileTest(str(entry["in"]), str(entry["out"]), wanted))
     return found
 
 
