@@ -32,15 +32,15 @@ def test_a_tokens_operations_are_the_architectures() -> None:
     assert token_flops(network_of(config), parts) == pytest.approx(matrices, rel=1e-5)
 
 
-@pytest.mark.parametrize("block", [False, True])
+@pytest.mark.parametrize("weights", ["bf16", "block-fp8", "int4"])
 def test_headers_of_a_written_checkpoint_give_the_planned_bytes(
-    tmp_path: Path, block: bool
+    tmp_path: Path, weights: str
 ) -> None:
-    config = replace(TINY, num_hidden_layers=3, hidden_size=144, intermediate_size=200)
-    save_model(K2Model(config).initialize(0), tmp_path / "it", block_fp8=block)
+    config = replace(TINY, num_hidden_layers=3, hidden_size=160, intermediate_size=200)
+    save_model(K2Model(config).initialize(0), tmp_path / "it", weights=weights)
     found = find_served(str(tmp_path / "it"))
     assert found.measured
-    assert found.form.name == ("block-fp8" if block else "bf16")
+    assert found.form.name == weights
     planned = {(p.kind, p.layer): p for p in planned_parts(found.network, found.form)}
     assert {(part.kind, part.layer) for part in found.parts} == set(planned)
     for part in found.parts:
