@@ -22,7 +22,7 @@ sys.path.insert(0, str(REPOSITORY / "tests"))
 
 from inspect_ai.dataset import Sample  # noqa: E402
 
-from code_references import REFERENCES, bash_records, python_mutants  # noqa: E402
+from code_references import REFERENCES, made_up_files, python_mutants  # noqa: E402
 from openk2.eval.code.judgement import Judgement  # noqa: E402
 from openk2.eval.code.place import chosen_sandbox, missing  # noqa: E402
 from openk2.eval.code.python_tests import run_python_tests  # noqa: E402
@@ -133,8 +133,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for path in (data / "multipl-e").glob("humaneval-*.jsonl"):
             (Path(folder) / path.name).symlink_to(path.resolve())
-        rows = "".join(json.dumps(row) + "\n" for row in bash_records())
-        (Path(folder) / "humaneval-sh.jsonl").write_text(rows)
+        for name, text in made_up_files().items():
+            (Path(folder) / name).write_text(text)
         samples = multipl_e.read(Path(folder))
         good = [languages(samples), humaneval(samples), mbpp(data / "mbpp/mbpp.jsonl")]
     sys.exit(not all(good))

@@ -47,7 +47,7 @@ def test_a_torch_free_room_leaves_torch_alone(room):
     assert heavy_modules_after(IMPORT_ALL, f"openk2.{room}") == []
 
 
-@pytest.mark.parametrize("module", ["main", "serve", "chat"])
+@pytest.mark.parametrize("module", ["main", "serve", "chat", "plan"])
 def test_the_command_starts_without_torch(module):
     assert heavy_modules_after(f"import openk2.cli.{module}") == []
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from openk2.architecture import ModelConfig
+from openk2.architecture import ModelConfig, Yarn
 
 TINY = ModelConfig(
     vocab_size=64,
@@ -86,3 +86,48 @@ ATTENTION = ModelConfig(
     qk_rope_head_dim=4,
     v_head_dim=5,
 )
+
+YARN = Yarn(40.0, 64, beta_fast=32, beta_slow=1, mscale=0.707, mscale_all_dim=0.707)
+# The networks of the family beside K2's: every switch of config.json in one of them at least.
+KINDS = {
+    "Moonlight": replace(
+        COMPARED, q_lora_rank=None, n_shared_experts=2, routed_scaling_factor=2.446
+    ),
+    "DeepSeek-V3": replace(
+        COMPARED,
+        n_routed_experts=16,
+        n_group=4,
+        topk_group=2,
+        routed_scaling_factor=2.5,
+        rope_scaling=replace(YARN, mscale=1.0, mscale_all_dim=1.0),
+    ),
+    "groups without normalisation": replace(
+        COMPARED,
+        n_routed_experts=12,
+        n_group=3,
+        topk_group=1,
+        norm_topk_prob=False,
+        first_k_dense_replace=0,
+        tie_word_embeddings=True,
+    ),
+    "every second layer dense": replace(COMPARED, num_hidden_layers=4, moe_layer_freq=2),
+    "DeepSeek-V2-Lite": replace(
+        COMPARED,
+        q_lora_rank=None,
+        n_shared_experts=2,
+        scoring_func="softmax",
+        topk_method="greedy",
+        norm_topk_prob=False,
+        routed_scaling_factor=1.0,
+        rope_scaling=YARN,
+    ),
+    "DeepSeek-V2": replace(
+        COMPARED,
+        n_group=4,
+        topk_group=3,
+        scoring_func="softmax",
+        topk_method="group_limited_greedy",
+        norm_topk_prob=False,
+        routed_scaling_factor=16.0,
+    ),
+}

@@ -84,16 +84,27 @@ def test_written_configs_read_back_equal(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("scoring_func", "softmax"),
-        ("topk_method", "greedy"),
+        ("scoring_func", "sqrtsoftplus"),
+        ("topk_method", "expert_choice"),
+        ("topk_method", "greedy"),  # beside a scaling factor and normalised weights
+        ("n_group", 5),
+        ("n_group", 384),  # groups of one
+        ("topk_group", 2),
+        ("moe_layer_freq", 0),
+        ("moe_layer_freq", [0, 1]),
+        ("q_lora_rank", 0),
+        ("n_shared_experts", -1),
+        ("tie_word_embeddings", "yes"),
+        ("num_nextn_predict_layers", -1),
+        ("mlp_bias", True),
+        ("index_topk", 2048),
+        ("sliding_window", 128),
+        ("linear_attn_config", {"kda_layers": [1]}),
+        ("rope_theta", None),
         ("hidden_act", "gelu"),
-        ("n_group", 8),
         ("attention_bias", True),
         ("model_type", "llama"),
-        ("tie_word_embeddings", True),
         ("num_key_value_heads", 8),
-        ("moe_layer_freq", 2),
-        ("q_lora_rank", None),
         ("rope_scaling", {"type": "linear", "factor": 2.0}),
         ("rope_scaling", K2_0711["rope_scaling"] | {"attention_factor": 2.0}),
         ("rope_scaling", {"factor": 32.0, "original_max_position_embeddings": 4096}),
@@ -103,15 +114,13 @@ def test_written_configs_read_back_equal(tmp_path: Path) -> None:
         ("rope_scaling", K2_0711["rope_scaling"] | {"factor": "32"}),
         ("rope_scaling", K2_0711["rope_scaling"] | {"beta_slow": 2.0}),
         ("rope_scaling", "yarn"),
-        ("rope_parameters", {"rope_type": "default", "rope_theta": 10000.0}),
+        ("rope_parameters", {"rope_type": "default", "rope_theta": 10000.0}),  # another theta
         ("rope_interleave", False),
         ("quantization_config", {"quant_method": "awq"}),
         ("quantization_config", {"quant_method": "compressed-tensors", "format": "pack-quantized"}),
         ("quantization_config", {"quant_method": "fp8", "weight_block_size": [0, 128]}),
         ("quantization_config", {"quant_method": "fp8", "weight_block_size": [True, 128]}),
         ("quantization_config", ["fp8"]),
-        ("n_shared_experts", None),
-        ("n_shared_experts", 0),
         ("v_head_dim", 0),
         ("norm_topk_prob", 1),
         ("routed_scaling_factor", None),
@@ -133,7 +142,15 @@ def test_values_that_change_the_mathematics_are_refused_by_name(field: str, valu
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("num_nextn_predict_layers", 1),
+        ("attention_dropout", 0.1),
+        ("pretraining_tp", 4),
+        ("ep_size", 8),
+        ("num_key_value_heads", None),
+        ("hidden_act", "swish"),
+        ("sliding_window", None),
+        ("rope_parameters", K2_0711["rope_scaling"] | {"rope_theta": 50000.0}),
+        ("torch_dtype", "float16"),
+        ("dtype", "bfloat16"),
         ("pad_token_id", None),
         ("bos_token_id", None),
         ("eos_token_id", [163585, 163586]),
@@ -170,3 +187,52 @@ def test_a_broken_file_gives_one_line_that_names_it(tmp_path: Path) -> None:
         (tmp_path / "config.json").write_text(text)
         with pytest.raises(ConfigError, match=r"config\.json is not valid JSON"):
             ModelConfig.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "dense"),
+    [
+        ({"first_k_dense_replace": 0}, []),
+        ({"first_k_dense_replace": 3}, [0, 1, 2]),
+        ({"moe_layer_freq": 2}, [0, 1, 3, 5]),
+        ({"first_k_dense_replace": 3, "moe_layer_freq": 2}, [0, 1, 2, 3, 5]),
+    ],
+)
+def test_dense_layers_lie_where_the_published_code_has_them(changes: dict, dense: list) -> None:
+    config = replace(ModelConfig.from_dict(K2_0711), num_hidden_layers=6, **changes)
+    assert [layer for layer in range(6) if not config.is_moe(layer)] == dense
+
+
+def test_multi_token_prediction_layers_are_read_but_not_written() -> None:
+    config = ModelConfig.from_dict(K2_0711 | {"num_nextn_predict_layers": 1})
+    assert config.num_nextn_predict_layers == 1
+    assert config.to_dict()["num_nextn_predict_layers"] == 0
+
+
+def test_deepseek_v2_is_written_under_its_own_name() -> None:
+    second = {
+        "model_type": "deepseek_v2",
+        "architectures": ["DeepseekV2ForCausalLM"],
+        "scoring_func": "softmax",
+        "topk_method": "greedy",
+        "norm_topk_prob": False,
+        "routed_scaling_factor": 1.0,
+        "q_lora_rank": None,
+        "n_group": None,
+        "topk_group": None,
+        "tie_word_embeddings": True,
+    }
+    config = ModelConfig.from_dict(K2_0711 | second)
+    written = config.to_dict()
+    assert written["model_type"] == "deepseek_v2"
+    assert written["architectures"] == ["DeepseekV2ForCausalLM"]
+    assert ModelConfig.from_dict(written) == config
+    assert (
+        ModelConfig.from_dict({k: v for k, v in written.items() if k != "scoring_func"}) == config
+    )
+
+
+def test_a_file_that_does_not_state_its_groups_is_refused() -> None:
+    silent = {k: v for k, v in K2_0711.items() if k not in ("n_group", "q_lora_rank")}
+    with pytest.raises(ConfigError, match="q_lora_rank, n_group missing"):
+        ModelConfig.from_dict(silent)

@@ -1,6 +1,7 @@
 """`openk2 checkpoint`: what it prints and how it exits."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 from typer.testing import CliRunner
 
 from openk2.chat import Tokenizer
-from openk2.checkpoint import export_model, load_model, save_model
+from openk2.checkpoint import export_model, load_model, save_model, verify_checkpoint
 from openk2.cli.checkpoint import app
 from openk2.model import K2Model
 from tiny import TINY
@@ -77,6 +78,29 @@ def test_export_converts_and_names_the_network(folder: Path, tmp_path: Path) -> 
     assert config["model_type"] == "kimi_k2"
     exact = load_model(folder, dtype=torch.float32).lm_head.weight
     assert torch.equal(load_model(target, dtype=torch.float32).lm_head.weight, exact)
+
+
+def test_convert_states_the_error_that_it_adds(folder: Path, tmp_path: Path) -> None:
+    arguments = ["convert", str(folder), str(tmp_path / "fp8"), "--format", "block-fp8"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "verified" in result.stdout
+    assert re.search(r"routed experts +[0-9.]+%\n", result.stdout)
+    assert re.search(r"norms +none: kept exactly\n", result.stdout)
+    result = CliRunner().invoke(app, [*arguments, "--json"])
+    found = json.loads(result.stdout)
+    assert found["bytes"] == verify_checkpoint(tmp_path / "fp8").bytes
+    assert 0.01 < found["added_error"]["routed experts"] < 0.05
+    assert found["added_error"]["embedding and head"] == 0
+    assert (tmp_path / "fp8" / "tiktoken.model").exists()
+
+
+def test_convert_says_in_one_line_why_it_cannot(folder: Path, tmp_path: Path) -> None:
+    arguments = ["convert", str(folder), str(tmp_path / "int4"), "--format", "int4"]
+    result = CliRunner().invoke(app, arguments)  # its experts' rows have 16 values
+    assert result.exit_code == 1
+    assert re.fullmatch(r"error: .* 32 do not divide: .*\n", result.stderr)
+    assert not (tmp_path / "int4").exists()
 
 
 def test_export_of_what_is_no_checkpoint_exits_1_and_writes_nothing(tmp_path: Path) -> None:

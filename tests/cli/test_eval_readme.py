@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from eval.made_up import collect_inspects_garbage, fake_server, row_of, sums, write_sums
 from openk2.cli.main import app
 from openk2.eval import catalogue
+from openk2.eval.suite import run_suite
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 swept = pytest.fixture(autouse=True)(collect_inspects_garbage)
@@ -26,8 +27,8 @@ def made_up_rows(monkeypatch: pytest.MonkeyPatch) -> None:
         row_of(sums("sums-judged", roles=("grader",))),
         row_of(sums("sums-base", asks="completion", temperature=0.0), "base"),
     )
-    for module in ("catalogue", "run_folder"):
-        monkeypatch.setattr(f"openk2.eval.{module}.readme_rows", lambda: rows)
+    for name in ("catalogue.readme_rows", "catalogue.all_rows", "run_folder.all_rows"):
+        monkeypatch.setattr(f"openk2.eval.{name}", lambda: rows)
 
 
 def invoke(*arguments: str) -> Any:
@@ -48,7 +49,7 @@ def test_a_run_writes_its_reports_and_goes_on(tmp_path: Path, made_up_rows: None
     assert other.exit_code == 1
     assert "holds a run with seed 0, not 1: give another --out" in other.output
     assert "sums-judged: skipped, needs a grader model: --grader URL#MODEL" in result.stderr
-    assert "sums-base: skipped, no model for the base table was given" in result.stderr
+    assert "sums-base: skipped, no base model was given" in result.stderr
     report = json.loads(result.stdout)
     by_name = {row["row"]: row for row in report["rows"]}
     assert by_name["sums-cli"]["figure"]["value"] == 1.0
@@ -58,6 +59,24 @@ def test_a_run_writes_its_reports_and_goes_on(tmp_path: Path, made_up_rows: None
     assert "<h2>Instruct table</h2>" in (out / "index.html").read_text()
     compared = invoke("compare", str(out), str(out))
     assert "sums-cli | 100.0 | 100.0 | +0.0 (+0.0 to +0.0) | 1" in compared.output
+
+
+def test_ctrl_c_leaves_a_report_of_what_was_asked(
+    tmp_path: Path, made_up_rows: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, out = write_sums(tmp_path / "data", 2), tmp_path / "out"
+
+    def interrupted(*arguments: Any) -> None:
+        run_suite(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("openk2.eval.suite.run_suite", interrupted)
+    with fake_server() as server:
+        result = invoke("readme", server.url, "--data", str(data), "--out", str(out))
+    assert result.exit_code == 130
+    (row,) = json.loads((out / "results.json").read_text())["rows"]
+    assert (row["row"], row["answers"]) == ("sums-cli", 8)
+    assert result.stdout == ""
 
 
 def test_a_row_that_failed_shows_in_the_exit_status(tmp_path: Path, made_up_rows: None) -> None:

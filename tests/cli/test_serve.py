@@ -28,7 +28,7 @@ from openk2.generation import ScriptedChat
 def open_local(model, **options):
     engine = SimpleNamespace(stats=lambda: None, context_length=99)
     chat = ScriptedChat([f"I am {model}."] * 9)
-    chat.stop_ids = frozenset()
+    chat.stop_ids, chat.format = frozenset(), None
     tokenizer = Tokenizer([bytes([byte]) for byte in range(256)])
     opened = {"chat": chat, "engine": engine, "tokenizer": tokenizer, "summary": None}
     yield SimpleNamespace(name="nano", **opened)

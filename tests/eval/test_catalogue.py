@@ -58,3 +58,10 @@ def test_the_catalogue_does_not_import_inspect_ai() -> None:
         "assert 'inspect_ai' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_our_own_measures_are_rows_that_are_asked_for_by_name() -> None:
+    assert [row.name for row in find_rows(["openk2"])] == ["tools", "weather"]
+    for row in find_rows(["tools", "weather"]):
+        assert (row.variant, row.kimi) == ("instruct", None)
+        assert (row.benchmark.title, row.benchmark.protocol.metric) == (row.title, row.metric)

@@ -15,7 +15,7 @@ from openk2.generation import (
     RequestError,
     complete,
 )
-from openk2.generation import rendered as rendered_module
+from openk2.generation import chat_format as format_module
 
 MESSAGES = [{"role": "user", "content": "Weather in Beijing?"}]
 TOOLS = [{"type": "function", "function": {"name": "get_weather", "parameters": {}}}]
@@ -229,9 +229,9 @@ def test_a_stop_token_that_only_a_checkpoint_names_is_no_text(tokenizer, scripte
 def test_the_event_loop_runs_on_while_a_prompt_is_rendered_and_encoded(
     tokenizer, scripted_tokens, encode_output, monkeypatch
 ):
-    def slow(*arguments):
+    def slow(*arguments, **settings):
         time.sleep(0.2)
-        return encode_chat(*arguments)
+        return encode_chat(*arguments, **settings)
 
     async def ticks():
         chat = RenderedChat(tokenizer, scripted_tokens(encode_output(END)), tokenizer.stop_ids)
@@ -242,5 +242,5 @@ def test_the_event_loop_runs_on_while_a_prompt_is_rendered_and_encoded(
             count += 1
         return count
 
-    monkeypatch.setattr(rendered_module, "encode_chat", slow)
+    monkeypatch.setattr(format_module, "encode_chat", slow)
     assert asyncio.run(ticks()) > 5

@@ -4,12 +4,11 @@ import dataclasses
 
 import pytest
 import torch
-from transformers import DeepseekV3Config, DeepseekV3ForCausalLM
 
-from openk2.architecture import ModelConfig, Yarn
-from openk2.model import ContiguousCache, K2Model
-from openk2.model.experts import MixtureOfExperts
+from openk2.architecture import Yarn
+from openk2.model import ContiguousCache
 from tiny import COMPARED
+from transformers_twin import random_model, twin_of
 
 YARNS = {
     "no yarn": None,
@@ -28,37 +27,6 @@ VARIANTS = {
 }
 
 
-def reference_of(model: K2Model) -> DeepseekV3ForCausalLM:
-    """The same weights in transformers, whose stacks fuse gate and up."""
-    data = model.config.to_dict() | {"model_type": "deepseek_v3"}
-    reference = DeepseekV3ForCausalLM(DeepseekV3Config(**data)).eval()
-    weights = dict(model.state_dict())
-    for index, layer in enumerate(model.model.layers):
-        if isinstance(layer.mlp, MixtureOfExperts):
-            prefix = f"model.layers.{index}.mlp.experts."
-            gate, up = weights.pop(prefix + "gate_proj"), weights.pop(prefix + "up_proj")
-            weights[prefix + "gate_up_proj"] = torch.cat((gate, up), dim=1)
-    reference.load_state_dict(weights)
-    for layer in reference.model.layers:
-        # transformers 5.23 leaves these two norms at its default eps of 1e-6 whatever the config
-        # says; vLLM and SGLang read the config, as we do (docs/design/config.md).
-        layer.self_attn.q_a_layernorm.variance_epsilon = model.config.rms_norm_eps
-        layer.self_attn.kv_a_layernorm.variance_epsilon = model.config.rms_norm_eps
-    return reference
-
-
-def random_model(config: ModelConfig, seed: int) -> K2Model:
-    model = K2Model(config).initialize(seed).eval()
-    generator = torch.Generator().manual_seed(seed)
-    for layer in model.model.layers:
-        if isinstance(layer.mlp, MixtureOfExperts):
-            layer.mlp.gate.e_score_correction_bias.normal_(0, 0.2, generator=generator)
-    for name, parameter in model.named_parameters():
-        if "norm" in name:
-            parameter.data.normal_(1.0, 0.2, generator=generator)
-    return model
-
-
 @pytest.mark.parametrize("yarn", YARNS.values(), ids=YARNS)
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
 @torch.no_grad()
@@ -69,7 +37,7 @@ def test_logits_equal_transformers(
     tokens = torch.randint(0, 300, (2, 150), generator=torch.Generator().manual_seed(7))
     model = random_model(config, seed=11)
     ours = model.lm_head(model(tokens))
-    theirs = reference_of(model)(tokens).logits
+    theirs = twin_of(model)(tokens).logits
     error = float((ours - theirs).abs().max())
     with capsys.disabled():
         print(f"\n  max logit error against transformers {error:.1e} of {theirs.abs().max():.1f}")

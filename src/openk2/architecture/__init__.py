@@ -1,6 +1,6 @@
 """Shapes without tensors: the configuration and what it costs."""
 
-from openk2.architecture.config import ModelConfig, Yarn
+from openk2.architecture.config import ModelConfig
 from openk2.architecture.error import ConfigError
 from openk2.architecture.flops import (
     ForwardFlops,
@@ -11,6 +11,7 @@ from openk2.architecture.flops import (
 )
 from openk2.architecture.parameters import ParameterCount, count_parameters, layer_parameters
 from openk2.architecture.quantization import Int4, Quantization
+from openk2.architecture.rope import Yarn
 
 __all__ = [
     "ConfigError",

@@ -1,66 +1,27 @@
 """`ModelConfig`: the published config.json, read strictly and written back.
 
 Everything that changes the mathematics is read from here and nowhere else: eps, YaRN, the softmax
-scale, router bias and scaling, stop ids. A field whose value this implementation would compute
-wrongly is refused by name. Report section 2.3; field values of the published models are in
+scale, the router, stop ids. A field whose value this implementation would compute wrongly is
+refused by name (`network.py`). Report section 2.3; field values of the published models are in
 docs/design/config.md.
 """
 
 import json
-import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from openk2.architecture.error import ConfigError, read_object, require_number, require_whole
+from openk2.architecture.error import (
+    ConfigError,
+    read_object,
+    require_flag,
+    require_number,
+    require_one_of,
+    require_whole,
+)
+from openk2.architecture.network import ROUTERS, refuse_other_arithmetic, text_network
 from openk2.architecture.quantization import Quantization, quantization_config, read_quantization
-
-
-@dataclass(frozen=True)
-class Yarn:
-    """YaRN parameters (arXiv 2309.00071) as `rope_scaling` publishes them."""
-
-    factor: float
-    original_max_position_embeddings: int
-    beta_fast: float = 32.0
-    beta_slow: float = 1.0
-    mscale: float = 1.0
-    mscale_all_dim: float = 0.0
-
-    def __post_init__(self) -> None:
-        positive = ("factor", "original_max_position_embeddings", "beta_fast", "beta_slow")
-        for name in positive:
-            require_number(f"rope_scaling.{name}", getattr(self, name), above=0)
-        for name in ("mscale", "mscale_all_dim"):
-            require_number(f"rope_scaling.{name}", getattr(self, name))
-        if self.beta_fast < self.beta_slow:
-            raise ConfigError(
-                f"rope_scaling.beta_fast is {self.beta_fast}, below beta_slow {self.beta_slow}: "
-                "a fast pair turns more often than a slow one"
-            )
-
-    def attention_factor(self, mscale: float) -> float:
-        """0.1 * mscale * ln(factor) + 1 (1 when the context is not extended)."""
-        return 1.0 if self.factor <= 1 else 0.1 * mscale * math.log(self.factor) + 1.0
-
-
-# Values that this implementation computes; any other value of these fields is an error.
-ONLY: dict[str, tuple[Any, ...]] = {
-    "model_type": ("kimi_k2", "deepseek_v3"),
-    "hidden_act": ("silu",),
-    "scoring_func": ("sigmoid",),
-    "topk_method": ("noaux_tc",),
-    "moe_layer_freq": (1,),
-    "n_group": (1,),
-    "topk_group": (1,),
-    "attention_bias": (False,),
-    "tie_word_embeddings": (False,),
-    "rope_interleave": (True,),
-    "attention_dropout": (0, 0.0),
-    "pretraining_tp": (1,),
-    "ep_size": (1,),
-}
-
+from openk2.architecture.rope import Yarn, read_rope
 
 # What a config.json must say, since another value would be another network. Sizes are 1 or more.
 SIZES = (
@@ -68,7 +29,6 @@ SIZES = (
     "hidden_size",
     "num_hidden_layers",
     "num_attention_heads",
-    "q_lora_rank",
     "kv_lora_rank",
     "qk_nope_head_dim",
     "qk_rope_head_dim",
@@ -76,7 +36,6 @@ SIZES = (
     "intermediate_size",
     "moe_intermediate_size",
     "n_routed_experts",
-    "n_shared_experts",
     "num_experts_per_tok",
     "max_position_embeddings",
 )
@@ -84,12 +43,35 @@ SIZES = (
 TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 POSITIVE = ("routed_scaling_factor", "rms_norm_eps", "rope_theta", "initializer_range")
 REQUIRED = (*SIZES, "first_k_dense_replace", "norm_topk_prob", *POSITIVE[:3])
+# They must be there; null says that there is none of it.
+STATED = ("q_lora_rank", "n_shared_experts")
+GROUPS = ("n_group", "topk_group")
+# What null, or their absence, means in these fields.
+NULLS: dict[str, Any] = {
+    "n_shared_experts": 0,
+    "n_group": 1,
+    "topk_group": 1,
+    "moe_layer_freq": 1,
+    "num_nextn_predict_layers": 0,
+    "tie_word_embeddings": False,
+    "initializer_range": 0.02,
+}
+SCORES = ("sigmoid", "softmax")
+TOPK_METHODS = ("noaux_tc", "greedy", "group_limited_greedy")
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """A K2-shaped network. Field names are config.json's; defaults are the published 0711 values.
+    """A network of the DeepSeek-V3 kind, as K2's is. Field names are config.json's; defaults are
+    the published 0711 values.
 
+    q_lora_rank: None: queries come from the hidden state by one matrix, `q_proj`.
+    n_group, topk_group: experts stand in groups, of which a token's choices may use the best few.
+    topk_method: "noaux_tc": a correction bias takes part in choosing, and a group counts its two
+        best. "greedy" (DeepSeek-V2-Lite): the highest scores. "group_limited_greedy" (V2): the
+        highest in the groups with the highest maximum.
+    num_nextn_predict_layers: multi-token-prediction layers that follow the network in a published
+        file. They are neither built nor read.
     quantization: how linears are stored: the `weight_block_size` of block-fp8, an `Int4`, or None
         for plain weights.
     eos_token_id: the first of several; all of them end an answer (`pretrained.stop_ids`).
@@ -99,7 +81,7 @@ class ModelConfig:
     hidden_size: int = 7168
     num_hidden_layers: int = 61
     num_attention_heads: int = 64
-    q_lora_rank: int = 1536
+    q_lora_rank: int | None = 1536
     kv_lora_rank: int = 512
     qk_nope_head_dim: int = 128
     qk_rope_head_dim: int = 64
@@ -109,7 +91,12 @@ class ModelConfig:
     n_routed_experts: int = 384
     n_shared_experts: int = 1
     num_experts_per_tok: int = 8
+    n_group: int = 1
+    topk_group: int = 1
+    scoring_func: str = "sigmoid"
+    topk_method: str = "noaux_tc"
     first_k_dense_replace: int = 1
+    moe_layer_freq: int = 1
     norm_topk_prob: bool = True
     routed_scaling_factor: float = 2.827
     aux_loss_alpha: float = 0.001
@@ -117,6 +104,8 @@ class ModelConfig:
     rope_theta: float = 50000.0
     rope_scaling: Yarn | None = None
     max_position_embeddings: int = 131072
+    tie_word_embeddings: bool = False
+    num_nextn_predict_layers: int = 0
     initializer_range: float = 0.02
     bos_token_id: int | None = 163584
     eos_token_id: int | None = 163585
@@ -127,23 +116,63 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for name in SIZES:
             require_whole(name, getattr(self, name), least=1)
-        require_whole("first_k_dense_replace", self.first_k_dense_replace, least=0)
+        if self.q_lora_rank is not None:
+            require_whole("q_lora_rank", self.q_lora_rank, least=1)
+        for name in ("first_k_dense_replace", "n_shared_experts", "num_nextn_predict_layers"):
+            require_whole(name, getattr(self, name), least=0)
+        require_whole("moe_layer_freq", self.moe_layer_freq, least=1)
         for name in TOKEN_IDS:
             if getattr(self, name) is not None:
                 require_whole(name, getattr(self, name), least=0)
         for name in POSITIVE:
             require_number(name, getattr(self, name), above=0)
-        if type(self.norm_topk_prob) is not bool:
-            raise ConfigError(
-                f"norm_topk_prob is {self.norm_topk_prob!r}: it must be true or false"
-            )
-        if self.num_experts_per_tok > self.n_routed_experts:
-            raise ConfigError(
-                f"num_experts_per_tok is {self.num_experts_per_tok}, more than "
-                f"n_routed_experts {self.n_routed_experts}"
-            )
+        for name in ("norm_topk_prob", "tie_word_embeddings"):
+            require_flag(name, getattr(self, name))
         if self.qk_rope_head_dim % 2:
             raise ConfigError(f"qk_rope_head_dim is {self.qk_rope_head_dim}: it must be even")
+        self._check_router()
+
+    def _check_router(self) -> None:
+        """Raise ConfigError if the choice of experts cannot be made."""
+        require_one_of("scoring_func", self.scoring_func, SCORES)
+        require_one_of("topk_method", self.topk_method, TOPK_METHODS)
+        require_whole("n_group", self.n_group, least=1)
+        require_whole("topk_group", self.topk_group, least=1)
+        size, rest = divmod(self.n_routed_experts, self.n_group)
+        if rest:
+            raise ConfigError(
+                f"n_group is {self.n_group}, which does not divide n_routed_experts "
+                f"{self.n_routed_experts}"
+            )
+        if self.topk_group > self.n_group:
+            raise ConfigError(f"topk_group is {self.topk_group}, more than n_group {self.n_group}")
+        if self.limits_groups and self.topk_method == "noaux_tc" and size < 2:
+            raise ConfigError(
+                f"n_group is {self.n_group}: groups of one expert have no two best ones to count"
+            )
+        eligible = size * self.topk_group if self.limits_groups else self.n_routed_experts
+        if self.num_experts_per_tok > eligible:
+            raise ConfigError(
+                f"num_experts_per_tok is {self.num_experts_per_tok}, more than the {eligible} of "
+                f"n_routed_experts {self.n_routed_experts} that a token may choose from"
+            )
+        scaled = self.norm_topk_prob and self.routed_scaling_factor != 1
+        if scaled and self.topk_method != "noaux_tc":
+            raise ConfigError(
+                f"norm_topk_prob is true beside routed_scaling_factor {self.routed_scaling_factor} "
+                f"and topk_method {self.topk_method!r}, where DeepSeek-V2 leaves the factor out: "
+                "set routed_scaling_factor to 1"
+            )
+
+    @property
+    def limits_groups(self) -> bool:
+        """Whether a token's choices are limited to some groups of experts."""
+        return self.topk_method != "greedy" and self.topk_group < self.n_group
+
+    @property
+    def has_router_bias(self) -> bool:
+        """Whether routers have a correction bias, which the balance rule moves."""
+        return self.topk_method == "noaux_tc"
 
     @property
     def qk_head_dim(self) -> int:
@@ -164,8 +193,12 @@ class ModelConfig:
         return scale
 
     def is_moe(self, layer: int) -> bool:
-        """Whether this layer's MLP is a mixture of experts (the first k layers are dense)."""
-        return layer >= self.first_k_dense_replace
+        """Whether this layer's MLP is a mixture of experts.
+
+        The first `first_k_dense_replace` layers are dense, and after them all but every
+        `moe_layer_freq`-th, counted from layer 0.
+        """
+        return layer >= self.first_k_dense_replace and layer % self.moe_layer_freq == 0
 
     @classmethod
     def read(cls, path: Path) -> "ModelConfig":
@@ -184,55 +217,37 @@ class ModelConfig:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "ModelConfig":
         """Build from the parsed config.json. Raises ConfigError naming a field it cannot honour."""
-        data = dict(data)
-        for name, allowed in ONLY.items():
-            if name in data and data[name] not in allowed:
-                raise ConfigError(
-                    f"config.json: {name} is {data[name]!r}; openk2 computes only "
-                    + " or ".join(repr(value) for value in allowed)
-                )
-        heads = data.get("num_attention_heads")
-        if data.get("num_key_value_heads", heads) != heads:
-            raise ConfigError(
-                f"config.json: num_key_value_heads is {data['num_key_value_heads']!r}; "
-                f"MLA needs it equal to num_attention_heads {heads!r}"
-            )
-        known = {
-            name for name in cls.__dataclass_fields__ if name not in ("unread", "quantization")
-        }
+        try:
+            return cls._from_text(text_network(data))
+        except ConfigError as error:
+            raise ConfigError(f"config.json: {error}") from error
+
+    @classmethod
+    def _from_text(cls, data: dict[str, Any]) -> "ModelConfig":
+        """Build from the fields of the text network, which are used up; the rest is `unread`."""
+        refuse_other_arithmetic(data)
+        theta, yarn = read_rope(data)
+        quantization = read_quantization(read_object(data, "quantization_config"))
+        for name in ("rope_parameters", "rope_scaling", "rope_theta", "quantization_config"):
+            data.pop(name, None)
+        known = set(cls.__dataclass_fields__) - {"unread", "quantization"}
         values = {name: data.pop(name) for name in known if name in data}
-        # transformers 5 writes rope_parameters, rope_theta inside; the published files do not.
-        try:
-            rope, scaling = (
-                read_object(data, "rope_parameters"),
-                read_object(values, "rope_scaling"),
-            )
-        except ConfigError as error:
-            raise ConfigError(f"config.json: {error}") from error
-        if rope and scaling:
-            raise ConfigError(
-                "config.json: rope_parameters and rope_scaling are both set: keep one"
-            )
-        rope = rope or scaling
-        data.pop("rope_parameters", None)
-        if "rope_theta" in rope:
-            values["rope_theta"] = rope["rope_theta"]
-        values["rope_scaling"] = read_yarn(rope)
-        try:
-            values["quantization"] = read_quantization(read_object(data, "quantization_config"))
-        except ConfigError as error:
-            raise ConfigError(f"config.json: {error}") from error
-        data.pop("quantization_config", None)
+        values |= {"rope_theta": theta, "rope_scaling": yarn, "quantization": quantization}
         for name in TOKEN_IDS:
             if isinstance(values.get(name), list) and values[name]:
                 values[name] = values[name][0]
         missing = [name for name in REQUIRED if values.get(name) is None]
+        missing += [name for name in STATED if name not in values]
+        # Where the file is silent, the published code of these networks means 8 groups.
+        router = ROUTERS[data.get("model_type") or "deepseek_v3"]
+        if router["topk_method"] == "noaux_tc":
+            missing += [name for name in GROUPS if name not in values]
         if missing:
-            raise ConfigError(f"config.json: {', '.join(missing)} missing or null")
-        try:
-            return cls(**values, unread=data)
-        except ConfigError as error:
-            raise ConfigError(f"config.json: {error}") from error
+            raise ConfigError(f"{', '.join(missing)} missing or null")
+        for name, meaning in {**NULLS, **router}.items():
+            if values.get(name) is None:
+                values[name] = meaning
+        return cls(**values, unread=data)
 
     def to_dict(self) -> dict[str, Any]:
         """The published config.json layout."""
@@ -242,20 +257,15 @@ class ModelConfig:
         data["rope_scaling"] = (
             None if self.rope_scaling is None else {"type": "yarn", **asdict(self.rope_scaling)}
         )
+        data["num_nextn_predict_layers"] = 0  # such layers are neither read nor written
+        second = not self.has_router_bias  # DeepSeek-V2's router, under V2's name
         fixed = {
-            "architectures": ["DeepseekV3ForCausalLM"],
-            "model_type": "kimi_k2",
+            "architectures": ["DeepseekV2ForCausalLM" if second else "DeepseekV3ForCausalLM"],
+            "model_type": "deepseek_v2" if second else "kimi_k2",
             "num_key_value_heads": self.num_attention_heads,
             "hidden_act": "silu",
-            "scoring_func": "sigmoid",
-            "topk_method": "noaux_tc",
-            "moe_layer_freq": 1,
-            "n_group": 1,
-            "topk_group": 1,
             "attention_bias": False,
             "attention_dropout": 0.0,
-            "tie_word_embeddings": False,
-            "num_nextn_predict_layers": 0,  # such layers are neither read nor written
             "seq_aux": True,
             "use_cache": True,
             "torch_dtype": "bfloat16",
@@ -264,29 +274,3 @@ class ModelConfig:
         if self.quantization is not None:
             data["quantization_config"] = quantization_config(self.quantization)
         return data
-
-
-def read_yarn(rope: dict[str, Any]) -> Yarn | None:
-    """`rope_scaling` as published: empty, or YaRN. Any other kind is refused."""
-    settings = {name: value for name, value in rope.items() if value is not None}
-    settings.pop("rope_theta", None)
-    if settings.get("truncate") is True:  # whole pairs at the ends of the ramp, as computed here
-        settings.pop("truncate")
-    kinds = {settings.pop(name) for name in ("rope_type", "type") if name in settings}
-    if not settings and kinds <= {"default"}:
-        return None
-    if kinds != {"yarn"}:
-        named = " and ".join(sorted(map(repr, kinds))) or "missing"
-        raise ConfigError(f"config.json: rope_scaling type is {named}; openk2 computes only 'yarn'")
-    for name, value in settings.items():
-        if name not in Yarn.__dataclass_fields__:
-            raise ConfigError(
-                f"config.json: rope_scaling.{name} is {value!r}; openk2 does not compute it"
-            )
-    for name in ("factor", "original_max_position_embeddings"):
-        if name not in settings:
-            raise ConfigError(f"config.json: rope_scaling lacks {name!r}")
-    try:
-        return Yarn(**settings)
-    except ConfigError as error:
-        raise ConfigError(f"config.json: {error}") from error

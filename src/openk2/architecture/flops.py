@@ -33,9 +33,10 @@ def layer_flops(config: ModelConfig, layer: int, length: int) -> ForwardFlops:
     Attention meets (length + 1) / 2 keys a query: what is masked is not counted.
     """
     hidden, heads = config.hidden_size, config.num_attention_heads
-    query_up = config.q_lora_rank * heads * config.qk_head_dim
+    query_down = 0 if config.q_lora_rank is None else config.q_lora_rank
+    query_up = (query_down or hidden) * heads * config.qk_head_dim
     key_value_up = config.kv_lora_rank * heads * (config.qk_nope_head_dim + config.v_head_dim)
-    other = hidden * (config.q_lora_rank + config.latent_dim + heads * config.v_head_dim)
+    other = hidden * (query_down + config.latent_dim + heads * config.v_head_dim)
     down = 0
     if config.is_moe(layer):
         expert = hidden * config.moe_intermediate_size

@@ -22,13 +22,15 @@ class ParameterCount:
 def count_parameters(config: ModelConfig) -> ParameterCount:
     """Exact counts. K2: 1,026,408,232,448 in all, 32,861,500,928 active (report: 1.04T, 32.6B)."""
     embedding = config.vocab_size * config.hidden_size
-    ends = 2 * embedding + config.hidden_size
-    total = active = ends
+    tables = 1 if config.tie_word_embeddings else 2
+    total = active = tables * embedding + config.hidden_size
     for layer in range(config.num_hidden_layers):
         held, met = layer_parameters(config, layer)
         total += held
         active += met
-    return ParameterCount(total, active, active - embedding)
+    # A tied table is multiplied with as the head, so it is no part that is only looked up.
+    looked_up = 0 if config.tie_word_embeddings else embedding
+    return ParameterCount(total, active, active - looked_up)
 
 
 def layer_parameters(config: ModelConfig, layer: int) -> tuple[int, int]:
@@ -38,15 +40,20 @@ def layer_parameters(config: ModelConfig, layer: int) -> tuple[int, int]:
         dense = shared + 3 * config.hidden_size * config.intermediate_size
         return dense, dense
     expert = 3 * config.hidden_size * config.moe_intermediate_size
-    shared += config.n_routed_experts * (config.hidden_size + 1) + config.n_shared_experts * expert
+    router = config.hidden_size + (1 if config.has_router_bias else 0)
+    shared += config.n_routed_experts * router + config.n_shared_experts * expert
     met = config.num_experts_per_tok * expert
     return shared + config.n_routed_experts * expert, shared + met
 
 
 def attention_parameters(config: ModelConfig) -> int:
-    """One layer's latent attention with its two norms."""
+    """One layer's latent attention with its norms."""
     heads = config.num_attention_heads
-    query = config.q_lora_rank * (config.hidden_size + 1 + heads * config.qk_head_dim)
+    queries, rank = heads * config.qk_head_dim, config.q_lora_rank
+    if rank is None:
+        query = config.hidden_size * queries
+    else:
+        query = rank * (config.hidden_size + 1 + queries)
     key_value = config.hidden_size * config.latent_dim + config.kv_lora_rank * (
         1 + heads * (config.qk_nope_head_dim + config.v_head_dim)
     )

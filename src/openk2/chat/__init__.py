@@ -3,6 +3,7 @@
 from openk2.chat.arguments import argument_problem, read_json, schema_problem
 from openk2.chat.byte_level import require_tokenizers
 from openk2.chat.call_ids import argument_names, call_id
+from openk2.chat.checkpoint_template import CheckpointTemplate
 from openk2.chat.events import (
     CallArguments,
     CallCounts,
@@ -13,9 +14,11 @@ from openk2.chat.events import (
     ReasoningDelta,
     ToolCall,
 )
-from openk2.chat.export import export_tokenizer, tokenizer_config
+from openk2.chat.export import byte_level_vocabulary, export_tokenizer, tokenizer_config
+from openk2.chat.found_tokenizer import find_tokenizer
 from openk2.chat.history import CanonicalHistory, canonical_history
 from openk2.chat.json_text import JsonState, advance_json
+from openk2.chat.json_tokenizer import JsonTokenizer
 from openk2.chat.markers import SPECIAL_MARKERS, Marker, SpeltMarkers
 from openk2.chat.parsed import ParsedOutput, join_events, parse_output, parse_output_text
 from openk2.chat.parsing import OutputParser
@@ -44,9 +47,11 @@ __all__ = [
     "CallEnd",
     "CallStart",
     "CanonicalHistory",
+    "CheckpointTemplate",
     "ContentDelta",
     "EncodedChat",
     "JsonState",
+    "JsonTokenizer",
     "Marker",
     "OutputEvent",
     "OutputParser",
@@ -62,11 +67,13 @@ __all__ = [
     "advance_json",
     "argument_names",
     "argument_problem",
+    "byte_level_vocabulary",
     "call_id",
     "canonical_history",
     "encode_chat",
     "encode_piece",
     "export_tokenizer",
+    "find_tokenizer",
     "join_events",
     "parse_output",
     "parse_output_text",

@@ -49,20 +49,27 @@ def tokenizer_json(tokenizer: Tokenizer) -> str:
     from tokenizers import AddedToken, decoders, models
     from tokenizers import Tokenizer as FastTokenizer
 
-    spelling = {byte: character for character, byte in byte_characters().items()}
-    spelt = {token: "".join(spelling[byte] for byte in token) for token in tokenizer.tokens}
+    tokens, merged = byte_level_vocabulary(tokenizer)
     # ignore_merges: like tiktoken, look up a whole word before merging its bytes.
-    model = models.BPE(
-        vocab={spelt[token]: rank for rank, token in enumerate(tokenizer.tokens)},
-        merges=[(spelt[left], spelt[right]) for left, right in merges(tokenizer)],
-        ignore_merges=True,
-    )
+    vocab = {token: rank for rank, token in enumerate(tokens)}
+    model = models.BPE(vocab=vocab, merges=merged, ignore_merges=True)
     fast = FastTokenizer(model)
     fast.pre_tokenizer = byte_level_splitter()
     fast.decoder = decoders.ByteLevel()
     specials = sorted(tokenizer.specials, key=tokenizer.specials.__getitem__)
     fast.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in specials])
     return str(fast.to_str())
+
+
+def byte_level_vocabulary(tokenizer: Tokenizer) -> tuple[list[str], list[tuple[str, str]]]:
+    """The tokens by rank, without specials, and the merges, best first, as byte-level BPE has them.
+
+    Each byte is spelt as a printable character, see `byte_characters`.
+    """
+    spelling = {byte: character for character, byte in byte_characters().items()}
+    spelt = {token: "".join(spelling[byte] for byte in token) for token in tokenizer.tokens}
+    merged = [(spelt[left], spelt[right]) for left, right in merges(tokenizer)]
+    return [spelt[token] for token in tokenizer.tokens], merged
 
 
 def merges(tokenizer: Tokenizer) -> Iterator[tuple[bytes, bytes]]:

@@ -81,10 +81,18 @@ class Tokenizer:
     tokens: the bytes of every rank, in order, including each of the 256 single bytes.
     specials: name -> id of the 256 specials.
     thinking: whether `<think>` and `</think>` are among them, as in K2-Thinking.
+    names: what a checkpoint calls specials, by offset, where it says so.
+    silent_ids: specials that are no part of a plain answer's text.
     longest_token: bytes of the longest one.
     """
 
-    def __init__(self, tokens: Sequence[bytes], *, thinking: bool = False) -> None:
+    def __init__(
+        self,
+        tokens: Sequence[bytes],
+        *,
+        thinking: bool = False,
+        names: Mapping[int, str] | None = None,
+    ) -> None:
         ranks = {token: rank for rank, token in enumerate(tokens)}
         if len(ranks) != len(tokens):
             raise TokenizerError(f"{len(tokens) - len(ranks)} tokens occur twice: keep each once")
@@ -97,13 +105,16 @@ class Tokenizer:
                 "every single byte needs one"
             )
         first = len(tokens)
-        names = special_names(first, thinking=thinking)
+        called = special_names(first, thinking=thinking, given=names)
         self.tokens: tuple[bytes, ...] = tuple(tokens)
-        self.specials: Mapping[str, int] = {name: first + i for i, name in enumerate(names)}
+        self.specials: Mapping[str, int] = {name: first + i for i, name in enumerate(called)}
         self.stop_ids: frozenset[int] = frozenset(
             self.specials[name] for name in ("[EOS]", "<|im_end|>")
         )
-        self._bytes = [*self.tokens, *(name.encode() for name in names)]
+        # Specials that an answer shows as text are not silent.
+        shown = {self.specials.get(name) for name in THINK_SPECIALS.values()}
+        self.silent_ids = frozenset(self.specials.values()) - shown
+        self._bytes = [*self.tokens, *(name.encode() for name in called)]
         self.longest_token = max(map(len, self._bytes))
         # Without special tokens, which makes `encode` safe for any text.
         self._bpe = tiktoken.Encoding(
@@ -111,7 +122,13 @@ class Tokenizer:
         )
 
     @classmethod
-    def load(cls, path: str | Path, *, thinking: bool = False) -> "Tokenizer":
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        thinking: bool = False,
+        names: Mapping[int, str] | None = None,
+    ) -> "Tokenizer":
         """Read `tiktoken.model`. path: the file, or its folder.
 
         Raises TokenizerError if the file is missing or damaged.
@@ -121,7 +138,7 @@ class Tokenizer:
         if not file.is_file():
             raise TokenizerError(f"{file} does not exist: give a folder with a {TOKENIZER_FILE}")
         try:
-            return cls(_read_tokens(file.read_bytes()), thinking=thinking)
+            return cls(_read_tokens(file.read_bytes()), thinking=thinking, names=names)
         except TokenizerError as error:
             raise TokenizerError(f"{file} is damaged: {error}") from error
 
@@ -161,14 +178,30 @@ class Tokenizer:
         Only for a whole prompt that its writer vouches for: anything in it, including a user's
         text or a tool's result, can act as markup.
         """
-        ids: list[int] = []
+        return self.encode_pieces(self.split_markup(text))
+
+    def split_markup(self, text: str) -> list[tuple[str, bool]]:
+        """`text` cut where the names of specials are: pieces, and whether each is such a name."""
+        pieces: list[tuple[str, bool]] = []
         end = 0
         for found in _LIKE_A_SPECIAL.finditer(text):
             if found[0] in self.specials:
-                ids += self.encode(text[end : found.start()])
-                ids.append(self.specials[found[0]])
+                pieces += [(text[end : found.start()], False), (found[0], True)]
                 end = found.end()
-        return ids + self.encode(text[end:])
+        return [*pieces, (text[end:], False)]
+
+    def encode_pieces(self, pieces: Iterable[tuple[str, bool]]) -> list[int]:
+        """The ids of names of specials and of ordinary text; neighbouring texts are one text."""
+        ids: list[int] = []
+        held: list[str] = []
+        for text, is_special in pieces:
+            if not is_special:
+                held.append(text)
+                continue
+            ids += self.encode("".join(held))
+            held.clear()
+            ids.append(self.special(text))
+        return ids + self.encode("".join(held))
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of the ids: specials by name, bytes that are not UTF-8 as U+FFFD."""
@@ -196,9 +229,17 @@ class Tokenizer:
         return self._bytes[token_id]
 
 
-def special_names(ranks: int, *, thinking: bool = False) -> list[str]:
-    """The names of the specials after `ranks` ordinary tokens, in the order of their ids."""
-    named = {**NAMED_SPECIALS, **(THINK_SPECIALS if thinking else {})}
+def special_names(
+    ranks: int, *, thinking: bool = False, given: Mapping[int, str] | None = None
+) -> list[str]:
+    """The names of the specials after `ranks` ordinary tokens, in the order of their ids.
+
+    given: names by offset that win over K2's.
+    """
+    given = given or {}
+    own = {**NAMED_SPECIALS, **(THINK_SPECIALS if thinking else {})}
+    taken = set(given.values())
+    named = {offset: name for offset, name in own.items() if name not in taken} | dict(given)
     return [named.get(i, f"<|reserved_token_{ranks + i}|>") for i in range(SPECIAL_COUNT)]
 
 

@@ -9,6 +9,7 @@ from openk2.checkpoint.convert import Conversion, convert_checkpoint
 from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.export import export_checkpoint, export_model, export_tensors
 from openk2.checkpoint.format import Format, Weights
+from openk2.checkpoint.gguf_file import GgufType, write_gguf
 from openk2.checkpoint.load import load_model, read_rows
 from openk2.checkpoint.names import PublishedTensor
 from openk2.checkpoint.packed import load_packed, stored_refusal
@@ -22,6 +23,7 @@ __all__ = [
     "CheckpointInfo",
     "Conversion",
     "Format",
+    "GgufType",
     "ModelTensors",
     "PublishedTensor",
     "StoredCheckpoint",
@@ -41,5 +43,6 @@ __all__ = [
     "stored_bytes",
     "stored_refusal",
     "verify_checkpoint",
+    "write_gguf",
     "write_tensors",
 ]

@@ -102,7 +102,7 @@ class Format:
             yield published.name + SCALE_SUFFIX, scale_inv.cpu()
 
     def decode(self, published: PublishedTensor, parts: dict[str, Tensor]) -> Tensor:
-        """The rows that a reader of `encode`'s parts gets: float32, or as they are if plain."""
+        """The rows [rows, in] that a reader of `encode`'s parts gets: float32, plain as stored."""
         form = published.stored_as(self.quantization)
         if form is None:
             return parts[published.name]
@@ -146,7 +146,8 @@ def shard_name(number: int, count: int) -> str:
 def config_text(config: ModelConfig, form: Format) -> str:
     """The config.json of a network stored in `form`."""
     data = replace(config, quantization=form.quantization).to_dict()
-    data["model_type"] = form.model_type
+    if config.has_router_bias:  # V2's router has a name of its own, which `to_dict` writes
+        data["model_type"] = form.model_type
     data["torch_dtype"] = str(form.dtype).removeprefix("torch.")
     # Names Python files of the original repository, which a checkpoint of ours does not hold.
     data.pop("auto_map", None)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from openk2.checkpoint.error import CheckpointError
-from openk2.checkpoint.safetensors_file import read_header
+from openk2.checkpoint.safetensors_file import MAX_HEADER_BYTES, read_header
 from openk2.record import write_file_atomically
 
 INDEX = "model.safetensors.index.json"
@@ -49,6 +49,8 @@ def read_index(folder: Path) -> Index:
                 f"{folder} holds neither {INDEX} nor {SINGLE}: give the folder of a checkpoint"
             )
         return Index({tensor.spec.name: SINGLE for tensor in read_header(folder / SINGLE)})
+    if (size := file.stat().st_size) > MAX_HEADER_BYTES:
+        raise CheckpointError(f"{file} has {size:,} bytes, more than any index: copy it again")
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
         weight_map, checksums = data["weight_map"], data.get("metadata", {}).get("sha256", {})

@@ -15,29 +15,32 @@ from openk2.model import K2Model
 
 
 def load_model(
-    folder: Path | str,
+    folder: Path | str | StoredCheckpoint,
     *,
     dtype: torch.dtype = torch.bfloat16,
     device: torch.device | str = "cpu",
 ) -> K2Model:
     """Read a checkpoint (bf16, float32 or block fp8, which is dequantized) into a new model.
 
+    folder: the checkpoint's, or one that `open_checkpoint` has checked.
     Parameters are in `dtype`, the router's bias in float32. The checkpoint is verified before
     anything is allocated; memory stays near the model plus its largest tensor. The model's
     config says quantization None: its weights are plain. Raises CheckpointError, also for a model
     that the device has no memory for.
     """
-    checkpoint = open_checkpoint(Path(folder))
+    checkpoint = folder if isinstance(folder, StoredCheckpoint) else open_checkpoint(Path(folder))
     check_room(checkpoint, dtype, device)
     with torch.device("meta"):
         model = K2Model(replace(checkpoint.config, quantization=None))
     buffers = {name for name, _ in model.named_buffers()}
+    names = dict(model.named_parameters()).keys() | buffers  # a tied head has the embedding's only
     try:
         state = {
             name: torch.empty(
                 tensor.shape, dtype=torch.float32 if name in buffers else dtype, device=device
             )
             for name, tensor in model.state_dict().items()
+            if name in names
         }
     except RuntimeError as error:  # what torch raises when the allocator is refused memory
         size = sum(parameter.numel() for parameter in model.parameters()) * dtype.itemsize
@@ -46,7 +49,8 @@ def load_model(
             "use a smaller model, a narrower dtype or a larger machine"
         ) from error
     read_rows(checkpoint, {name: (tensor, 0) for name, tensor in state.items()})
-    model.load_state_dict(state, assign=True)
+    model.load_state_dict(state, assign=True, strict=not checkpoint.config.tie_word_embeddings)
+    model.tie()
     return model
 
 

@@ -2,8 +2,12 @@
 
 A parameter's name in `K2Model` is the published name, except for the routed experts: published one
 matrix an expert, in memory one stack a layer. Everything here follows from the config alone.
+
+A published file may hold more than the text network: a vision tower, layers that predict further
+tokens, frequencies that follow from the config. Those are skipped by name (`skipped_kind`).
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -16,6 +20,18 @@ PLAIN_DTYPES = ("BF16", "F32", "F16")
 SCALE_SUFFIX = "_scale_inv"  # of block-fp8, after the weight's name
 # of int4, after the weight's name:
 PACKED_SUFFIX, INT4_SCALE_SUFFIX, SHAPE_SUFFIX = "_packed", "_scale", "_shape"
+
+# The text network's place in a model with a vision tower: as K2.5 is published, and as
+# transformers 5 names it.
+TEXT_PREFIXES = {
+    "language_model.model.": "model.",
+    "language_model.lm_head.": "lm_head.",
+    "model.language_model.": "model.",
+}
+VISION = re.compile(
+    r"(model\.)?(vision_tower|vision_model|visual|mm_projector|multi_modal_projector)\."
+)
+LAYER = re.compile(r"model\.layers\.(\d{1,6})\.")
 
 
 @dataclass(frozen=True)
@@ -81,6 +97,29 @@ class PublishedTensor:
         ]
 
 
+def text_name(stored: str) -> str:
+    """A stored tensor's name in the text network, without the prefix of a wrapping model."""
+    for prefix, own in TEXT_PREFIXES.items():
+        if stored.startswith(prefix):
+            return own + stored.removeprefix(prefix)
+    return stored
+
+
+def skipped_kind(name: str, config: ModelConfig) -> str | None:
+    """What kind of tensor is skipped, by its `text_name`; None for one that must be known."""
+    if name.endswith("rotary_emb.inv_freq"):
+        return "rotary frequencies"  # older conversions stored them
+    if VISION.match(name):
+        return "vision"
+    if config.tie_word_embeddings and name == "lm_head.weight":
+        return "tied head"
+    layer = LAYER.match(name)
+    last = config.num_hidden_layers + config.num_nextn_predict_layers
+    if layer and config.num_hidden_layers <= int(layer[1]) < last:
+        return "multi-token prediction"
+    return None
+
+
 def readable_dtypes(spec: TensorSpec, *, plain: bool) -> tuple[str, ...]:
     """The dtypes in which a file may hold what `PublishedTensor.specs` asks for.
 
@@ -98,18 +137,22 @@ def published_tensors(config: ModelConfig) -> Iterator[PublishedTensor]:
     for layer in range(config.num_hidden_layers):
         yield from _layer(config, layer, f"model.layers.{layer}.")
     yield _plain("model.norm.weight", config.hidden_size)
-    yield _plain("lm_head.weight", config.vocab_size, config.hidden_size)
+    if not config.tie_word_embeddings:
+        yield _plain("lm_head.weight", config.vocab_size, config.hidden_size)
 
 
 def _layer(config: ModelConfig, layer: int, prefix: str) -> Iterator[PublishedTensor]:
     hidden, heads = config.hidden_size, config.num_attention_heads
-    queries, latent = config.q_lora_rank, config.kv_lora_rank
+    latent, queries = config.kv_lora_rank, heads * config.qk_head_dim
     keys_values = heads * (config.qk_nope_head_dim + config.v_head_dim)
     attention = prefix + "self_attn."
     yield _plain(prefix + "input_layernorm.weight", hidden)
-    yield _linear(attention + "q_a_proj", queries, hidden)
-    yield _plain(attention + "q_a_layernorm.weight", queries)
-    yield _linear(attention + "q_b_proj", heads * config.qk_head_dim, queries)
+    if config.q_lora_rank is None:
+        yield _linear(attention + "q_proj", queries, hidden)
+    else:
+        yield _linear(attention + "q_a_proj", config.q_lora_rank, hidden)
+        yield _plain(attention + "q_a_layernorm.weight", config.q_lora_rank)
+        yield _linear(attention + "q_b_proj", queries, config.q_lora_rank)
     yield _linear(attention + "kv_a_proj_with_mqa", config.latent_dim, hidden)
     yield _plain(attention + "kv_a_layernorm.weight", latent)
     yield _linear(attention + "kv_b_proj", keys_values, latent)
@@ -119,11 +162,13 @@ def _layer(config: ModelConfig, layer: int, prefix: str) -> Iterator[PublishedTe
         yield from _swiglu(prefix + "mlp.", hidden, config.intermediate_size)
         return
     yield _plain(prefix + "mlp.gate.weight", config.n_routed_experts, hidden)
-    yield _plain(prefix + "mlp.gate.e_score_correction_bias", config.n_routed_experts)
+    if config.has_router_bias:
+        yield _plain(prefix + "mlp.gate.e_score_correction_bias", config.n_routed_experts)
     for expert in range(config.n_routed_experts):
         yield from _expert(prefix + "mlp.experts.", expert, hidden, config.moe_intermediate_size)
     inner = config.moe_intermediate_size * config.n_shared_experts
-    yield from _swiglu(prefix + "mlp.shared_experts.", hidden, inner)
+    if inner:
+        yield from _swiglu(prefix + "mlp.shared_experts.", hidden, inner)
 
 
 def _swiglu(prefix: str, hidden: int, inner: int) -> Iterator[PublishedTensor]:

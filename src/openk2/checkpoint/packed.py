@@ -31,24 +31,28 @@ def stored_refusal(config: ModelConfig) -> str | None:
 
 
 def load_packed(
-    folder: Path | str, *, dtype: torch.dtype = torch.bfloat16, stored: bool = True
+    folder: Path | str | StoredCheckpoint,
+    *,
+    dtype: torch.dtype = torch.bfloat16,
+    stored: bool = True,
 ) -> K2Model:
     """Read a checkpoint into a new model that is packed for serving on the CPU.
 
+    folder: the checkpoint's, or one that `open_checkpoint` has checked.
     dtype: of what is not quantized, and in which the model computes. stored: quantized weights stay
     as they are; otherwise they are dequantized to dtype. The result is that of `load_model` and
     `pack`. Raises CheckpointError, also if `stored_refusal` has something to say.
     """
-    checkpoint = open_checkpoint(Path(folder))
+    checkpoint = folder if isinstance(folder, StoredCheckpoint) else open_checkpoint(Path(folder))
     if stored and (reason := stored_refusal(checkpoint.config)):
-        raise CheckpointError(f"{folder}: its weights cannot stay as stored: {reason}")
+        raise CheckpointError(f"{checkpoint.folder}: its weights cannot stay as stored: {reason}")
     with torch.device("meta"):
         model = K2Model(replace(checkpoint.config, quantization=None)).to(dtype)
     reader = TensorReader(checkpoint, dtype, stored)
     try:
         model.pack(reader)
     except (TypeError, ValueError) as error:  # the kernels do not know names
-        raise CheckpointError(f"{folder}: {reader.last}: {error}") from error
+        raise CheckpointError(f"{checkpoint.folder}: {reader.last}: {error}") from error
     buffers = {name for name, _ in model.named_buffers()}
     rest = {
         name: torch.empty(tensor.shape, dtype=torch.float32 if name in buffers else dtype)
@@ -75,6 +79,9 @@ class TensorReader:
             (published.parameter, published.expert): published
             for published in published_tensors(self.checkpoint.config)
         }
+        if self.checkpoint.config.tie_word_embeddings:
+            embedding = self._published["model.embed_tokens.weight", None]
+            self._published["lm_head.weight", None] = embedding
 
     def __call__(self, name: str, expert: int | None = None) -> Weight:
         """The weight [N, K] of a parameter, as stored or in dtype."""

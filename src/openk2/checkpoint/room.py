@@ -26,7 +26,7 @@ def available_memory(device: torch.device | str) -> int | None:
 def resident_bytes(config: ModelConfig, dtype: torch.dtype) -> int:
     """Bytes of a whole network in memory, as `load_model` makes it: routers' biases are float32."""
     moe = sum(config.is_moe(layer) for layer in range(config.num_hidden_layers))
-    biases = moe * config.n_routed_experts
+    biases = moe * config.n_routed_experts if config.has_router_bias else 0
     return (count_parameters(config).total - biases) * dtype.itemsize + 4 * biases
 
 

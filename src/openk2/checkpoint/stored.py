@@ -4,8 +4,9 @@ Opening one proves, before anything is loaded, that every tensor the config dema
 in the shape and dtype it must have, and that nothing else is. Only headers and sizes are read.
 """
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from openk2.checkpoint.names import (
     PublishedTensor,
     published_tensors,
     readable_dtypes,
+    skipped_kind,
+    text_name,
 )
 from openk2.checkpoint.safetensors_file import DTYPES, StoredTensor, TensorSpec, read_header
 from openk2.kernels import Fp8Weight, Int4Weight, Quantized, dequantize, dequantize_int4
@@ -32,12 +35,16 @@ from openk2.record import settled_folder
 
 @dataclass(frozen=True)
 class StoredCheckpoint:
-    """tensors: everything the shards hold, by published name (scales too), checked."""
+    """tensors: the text network's, by published name (scales too), checked.
+
+    skipped: how many other tensors the shards hold, by kind, see `names.skipped_kind`.
+    """
 
     folder: Path
     config: ModelConfig
     index: Index
     tensors: Mapping[str, StoredTensor]
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
     def tensor(self, published: PublishedTensor) -> Tensor:
         """A new CPU tensor in the published shape; its stored dtype, or dequantized to float32."""
@@ -134,9 +141,9 @@ def open_checkpoint(folder: Path) -> StoredCheckpoint:
         raise CheckpointError(str(error)) from error
     index = read_index(folder)
     _check_shards(folder, index)
-    tensors = _read_shards(folder, index)
+    tensors, skipped = _read_shards(folder, index, config)
     _check_tensors(folder, config, {name: stored.spec for name, stored in tensors.items()})
-    return StoredCheckpoint(folder, config, index, tensors)
+    return StoredCheckpoint(folder, config, index, tensors, skipped)
 
 
 def _check_shards(folder: Path, index: Index) -> None:
@@ -155,27 +162,43 @@ def _check_shards(folder: Path, index: Index) -> None:
         )
 
 
-def _read_shards(folder: Path, index: Index) -> dict[str, StoredTensor]:
-    """All tensors by name; index and shards must name the same ones."""
+def _read_shards(
+    folder: Path, index: Index, config: ModelConfig
+) -> tuple[dict[str, StoredTensor], Counter[str]]:
+    """The text network's tensors by name, and how many others there are, by kind.
+
+    Index and shards must name the same ones.
+    """
     tensors: dict[str, StoredTensor] = {}
+    skipped: Counter[str] = Counter()
+    found: set[str] = set()
     for shard in index.shards:
         for stored in read_header(folder / shard):
-            name = stored.spec.name
-            if _is_stray(name):
+            own = stored.spec.name
+            name = text_name(own)
+            found.add(own)
+            kind = skipped_kind(name, config)
+            if kind is not None:
+                skipped[kind] += 1
                 continue
-            if index.shard_of.get(name) != shard:
+            if index.shard_of.get(own) != shard:
                 raise CheckpointError(
-                    f"{folder / shard} holds {name}, which {INDEX} puts in "
-                    f"{index.shard_of.get(name, 'no shard')}: copy index and shards from one source"
+                    f"{folder / shard} holds {own}, which {INDEX} puts in "
+                    f"{index.shard_of.get(own, 'no shard')}: copy index and shards from one source"
+                )
+            if name in tensors:
+                raise CheckpointError(
+                    f"{folder / shard}: {own} and {tensors[name].spec.name} are one tensor: "
+                    "keep one of them"
                 )
             tensors[name] = stored
-    for name, shard in index.shard_of.items():
-        if name not in tensors and not _is_stray(name):
+    for own, shard in index.shard_of.items():
+        if own not in found and skipped_kind(text_name(own), config) is None:
             raise CheckpointError(
-                f"{folder / shard} does not hold {name}, which {INDEX} puts there: "
+                f"{folder / shard} does not hold {own}, which {INDEX} puts there: "
                 "copy index and shards from one source"
             )
-    return tensors
+    return tensors, skipped
 
 
 def _check_tensors(folder: Path, config: ModelConfig, found: Mapping[str, TensorSpec]) -> None:
@@ -208,11 +231,6 @@ def _check_tensors(folder: Path, config: ModelConfig, found: Mapping[str, Tensor
                 f"{folder}: {name} is {stored.dtype}, config.json demands {' or '.join(allowed)}: "
                 "config.json's quantization_config and the tensors must fit"
             )
-
-
-def _is_stray(name: str) -> bool:
-    """Older conversions stored the rotary frequencies; they follow from the config."""
-    return name.endswith("rotary_emb.inv_freq")
 
 
 def _first(names: list[str]) -> str:

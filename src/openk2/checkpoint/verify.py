@@ -1,7 +1,7 @@
 """What a checkpoint is, proven: its headers always, its bytes when asked."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from openk2.architecture import ModelConfig
@@ -15,7 +15,8 @@ class CheckpointInfo:
     """A checkpoint that holds exactly what its config demands.
 
     bytes: of all tensors; bytes_by_dtype: the same by safetensors dtype name; tensors: stored ones,
-    scales included. contents_verified: every shard's SHA-256 is the one recorded in the index.
+    scales included. skipped: other tensors in the shards, by kind, which openk2 does not read.
+    contents_verified: every shard's SHA-256 is the one recorded in the index.
     """
 
     folder: Path
@@ -25,6 +26,7 @@ class CheckpointInfo:
     bytes: int
     bytes_by_dtype: dict[str, int]
     contents_verified: bool
+    skipped: dict[str, int] = field(default_factory=dict)
 
 
 def verify_checkpoint(folder: Path | str, *, deep: bool = False) -> CheckpointInfo:
@@ -47,6 +49,7 @@ def verify_checkpoint(folder: Path | str, *, deep: bool = False) -> CheckpointIn
         bytes=sizes.total(),
         bytes_by_dtype=dict(sorted(sizes.items())),
         contents_verified=deep,
+        skipped=dict(checkpoint.skipped),
     )
 
 

@@ -1,20 +1,35 @@
 """`openk2 checkpoint`: look at a checkpoint, write it in another format."""
 
 import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 from openk2.architecture import Int4, Quantization, count_parameters
 from openk2.chat import TOKENIZER_FILE, Tokenizer, TokenizerError
 from openk2.checkpoint import (
     CheckpointError,
     CheckpointInfo,
+    Conversion,
+    convert_checkpoint,
     export_checkpoint,
     verify_checkpoint,
+    write_gguf,
 )
 
 app = typer.Typer(help="Verify, describe and convert checkpoints.", no_args_is_help=True)
@@ -26,6 +41,16 @@ class WeightFormat(StrEnum):
     BF16 = "bf16"
     BLOCK_FP8 = "block-fp8"
     INT4 = "int4"
+
+
+class ConvertFormat(StrEnum):
+    """What `convert` writes: a folder, or a file for llama.cpp."""
+
+    BF16 = "bf16"
+    BLOCK_FP8 = "block-fp8"
+    INT4 = "int4"
+    GGUF_BF16 = "gguf-bf16"
+    GGUF_Q8_0 = "gguf-q8_0"
 
 
 class Name(StrEnum):
@@ -103,6 +128,83 @@ def export(
     typer.echo(f"{target}: {written.bytes:,} bytes in {len(written.shards)} shards, verified")
 
 
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="Folder of the checkpoint to read.")],
+    target: Annotated[
+        Path, typer.Argument(help="Folder to write, or file for GGUF; what is there is replaced.")
+    ],
+    form: Annotated[ConvertFormat, typer.Option("--format", help="How linears are stored.")],
+    max_shard_bytes: Annotated[
+        int, typer.Option(min=1, help="Bytes of tensors in a shard at most; not for GGUF.")
+    ] = 5_000_000_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Write a checkpoint in another format, in little memory; run again after a kill to go on.
+
+    \b
+    Examples:
+      openk2 checkpoint convert ./Kimi-K2-Thinking ./for-training --format bf16
+      openk2 checkpoint convert ./my-model ./my-model-int4 --format int4 --json
+      openk2 checkpoint convert ./my-model ./my-model.gguf --format gguf-q8_0
+    """
+    try:
+        with _progress_bar(f"writing {target.name}") as progress:
+            match form.value.removeprefix("gguf-"), form.value.startswith("gguf-"):
+                case ("bf16" | "q8_0") as weights, True:
+                    size, flags = write_gguf(source, target, weights, progress=progress)
+                    found: dict[str, Any] = {"file": str(target), "bytes": size, "flags": flags}
+                case ("bf16" | "block-fp8" | "int4") as stored, _:
+                    done = convert_checkpoint(
+                        source, target, stored, max_shard_bytes=max_shard_bytes, progress=progress
+                    )
+                    found = {**asdict(done), "folder": str(done.folder)}
+    except (CheckpointError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    elif "file" in found:
+        typer.echo(f"{target}: {found['bytes']:,} bytes")
+        if flags:
+            typer.echo(f"llama.cpp reads these from its command line only: {' '.join(flags)}")
+    else:
+        typer.echo(_conversion_text(done))
+
+
+@contextmanager
+def _progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error, where that is a terminal; takes bytes done and in all."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+    )
+    with bar:
+        task = bar.add_task(text, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _conversion_text(done: Conversion) -> str:
+    kept = f", {done.kept_shards} of them from an interrupted run" if done.kept_shards else ""
+    return "\n".join(
+        [
+            f"{done.folder}: {done.bytes:,} bytes in {done.shards} shards{kept}, verified; "
+            f"{done.seconds:,.1f} s",
+            "relative error added, by kind of tensor (norm of the change / norm):",
+            *(f"  {kind:20} {_percent(share)}" for kind, share in done.added_error.items()),
+        ]
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{share:.3%}" if share else "none: kept exactly"
+
+
 def describe(checkpoint: CheckpointInfo) -> dict[str, Any]:
     """What `info` prints. Raises TokenizerError if the folder's tokenizer is damaged."""
     config, folder = checkpoint.config, checkpoint.folder
@@ -125,6 +227,7 @@ def describe(checkpoint: CheckpointInfo) -> dict[str, Any]:
         "bytes": checkpoint.bytes,
         "bytes_by_dtype": checkpoint.bytes_by_dtype,
         "tensors": checkpoint.tensors,
+        "skipped": checkpoint.skipped or None,
         "shards": list(checkpoint.shards),
         "tokenizer_ids": Tokenizer.load(folder).vocab_size if has_tokenizer else None,
     }

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,7 +21,7 @@ ROW_FAILED = 3
 BUILT_IN = {"instruct": "openk2-nano", "base": "openk2-nano-base"}
 
 Rows = Annotated[
-    str | None, typer.Option(help="Names with commas; instruct or base is a whole table.")
+    str | None, typer.Option(help="Names with commas; instruct, base or openk2 is a whole table.")
 ]
 Data = Annotated[Path | None, typer.Option(help="Folder with a folder for each benchmark.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
@@ -84,18 +84,19 @@ def readme(
     Examples:
       openk2 eval readme --data benchmarks --limit 20
       openk2 eval readme https://host.example#kimi-k2 --rows aime-2024,ifeval --out k2
+      openk2 eval readme --rows tools,weather --data benchmarks
       openk2 eval readme ./instruct --base ./base --grader https://host.example#judge
 
     Exit status: 0; 1 nothing could be started; 3 a row failed, or none ran; 130 Ctrl-C.
     """
     with one_line():
         require_inspect()
-        from openk2.eval import Prices, SuiteRun, begun, find_rows
+        from openk2.eval import Prices, RunFolderError, SuiteRun, begun, find_rows
 
         wanted = find_rows(split(rows))
         given = {"instruct": model, "base": base}
         models = {table: name for table, name in given.items() if name} or BUILT_IN
-        asked = {row.table for row in wanted}
+        asked = {row.variant for row in wanted}
         models = {table: name for table, name in models.items() if table in asked}
         judges = {"grader": grader, "user": user, "scoring": scoring}
         roles = {role: name for role, name in judges.items() if name}
@@ -104,10 +105,15 @@ def readme(
         with interruptible("the same command goes on with what is missing"), begun(out, run):
             options = {"limit": limit, "concurrency": concurrency}
             made = {"sandbox": sandbox, "predictions": files_of(predictions or ())}
-            outcomes = ask(
-                wanted, run, out, data, options, made, (api_key, role_api_key), tuple(serve or ())
-            )
-            report(out, outcomes, prices, as_json)
+            keys = (api_key, role_api_key)
+            try:
+                outcomes = ask(wanted, run, out, data, options, made, keys, tuple(serve or ()))
+            except KeyboardInterrupt:
+                with suppress(RunFolderError):  # interrupted before the first question
+                    report(out, [], prices)
+                raise
+            text, values = report(out, outcomes, prices)
+            typer.echo(values if as_json else printable(text))
     if any(o.status == "failed" for o in outcomes) or all(o.status != "ran" for o in outcomes):
         raise typer.Exit(ROW_FAILED)
 
@@ -138,8 +144,8 @@ def ask(
         return run_suite(rows, Suite(out, data, models, asking, roles, **made), bars, bars.tell)
 
 
-def report(out: Path, outcomes: "list[RowOutcome]", prices: "Prices | None", as_json: bool) -> None:
-    """Write the three reports into the folder, and print one."""
+def report(out: Path, outcomes: "list[RowOutcome]", prices: "Prices | None") -> tuple[str, str]:
+    """Write the three reports into the folder. Returns those in Markdown and JSON."""
     from openk2.eval import html_page, markdown, read_run, results_of, to_json
 
     run, results = read_run(out), results_of(out, outcomes, prices)
@@ -147,11 +153,13 @@ def report(out: Path, outcomes: "list[RowOutcome]", prices: "Prices | None", as_
     write_file_atomically(out / "results.md", text)
     write_file_atomically(out / "results.json", values + "\n")
     write_file_atomically(out / "index.html", html_page(run, results))
-    typer.echo(values if as_json else printable(text))
+    return text, values
 
 
 def rows(
-    names: Annotated[str | None, typer.Argument(help="Names with commas; all by default.")] = None,
+    names: Annotated[
+        str | None, typer.Argument(help="Names with commas; by default the 45.")
+    ] = None,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -161,6 +169,7 @@ def rows(
     Examples:
       openk2 eval rows --data benchmarks
       openk2 eval rows base --json
+      openk2 eval rows openk2          # tools and weather, which the README does not have
     """
     with one_line():
         require_inspect()

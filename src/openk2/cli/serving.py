@@ -34,8 +34,11 @@ def served_model(opened: "LocalModel") -> Iterator[Served]:
             local.name,
             local.chat,
             RawCompletion(local.tokenizer, engine, local.chat.stop_ids),
-            PromptCoder(local.tokenizer, engine.context_length),
-            lambda: {**asdict(engine.stats()), **local.masks.stats()},
+            PromptCoder(local.tokenizer, engine.context_length, local.chat.format),
+            lambda: {
+                **asdict(engine.stats()),
+                **(local.masks.stats() if local.masks is not None else {}),
+            },
             lambda: engine.running,
             local.summary,
         )

@@ -11,6 +11,7 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 from openk2.generation import EndpointError
 
 MOST_FAILURES = 16
+SEED = "seed"  # of this answer, in the store of its sample
 
 ToolCalls = Literal["loop", "single", "none"]
 
@@ -43,11 +44,12 @@ def seeded(
     """`inner`, whose `generate` carries the seed of the sample and the epoch.
 
     Without it a server with seeds would give the same answer k times. A solver that asks
-    `get_model()` itself is not seeded. finished: called after each sample.
+    `get_model()` itself finds it in the store as `SEED`. finished: called after each sample.
     """
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         own = sample_seed(seed, state.sample_id, state.epoch)
+        state.store.set(SEED, own)
 
         async def generate_seeded(
             state: TaskState, tool_calls: ToolCalls = "loop", **config: Unpack[GenerateConfigArgs]

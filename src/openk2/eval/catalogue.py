@@ -1,5 +1,7 @@
 """The rows of the README's two result tables, in its order, each with its benchmark and figures.
 
+Measures of openk2's own are rows of a third table, which is asked for by name.
+
 The published figures are data, in `assets/published_results.json`. A row's benchmark is imported
 when it is asked for: the catalogue alone needs no inspect_ai.
 
@@ -17,9 +19,11 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from openk2.eval.benchmark import Benchmark
 
-Table = Literal["instruct", "base"]
+Variant = Literal["instruct", "base"]
+Table = Literal["instruct", "base", "openk2"]
+OWN: Table = "openk2"
 
-TASKS: Mapping[Table, Sequence[str]] = {
+TASKS: Mapping[Variant, Sequence[str]] = {
     "instruct": (
         "livecodebench:LIVECODEBENCH",
         "ojbench:OJBENCH",
@@ -70,6 +74,11 @@ TASKS: Mapping[Table, Sequence[str]] = {
         "csimpleqa:CSIMPLEQA_BASE",
     ),
 }
+# Title and metric are the benchmark's own words in the README's rows.
+OWN_TASKS: Sequence[tuple[str, str, str]] = (
+    ("tools:TOOLS", "Tool calls, turn by turn", "Turns without a fault"),
+    ("weather:WEATHER", "The README's weather loop", "Avg@10"),
+)
 
 
 class NoSuchRowError(ValueError):
@@ -86,7 +95,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table. `section`, `title` and `metric` are the README's words.
+    """A row of a table. `section`, `title` and `metric` are the README's words, if it is there.
 
     task: module and attribute of its benchmark. published: model -> figure, None where the table
     has none, the README's model first.
@@ -103,6 +112,11 @@ class Row:
     def name(self) -> str:
         """As in `--rows`: the benchmark's, such as `aime-2024`."""
         return self.task.partition(":")[2].lower().replace("_", "-")
+
+    @property
+    def variant(self) -> Variant:
+        """Which of the two models it measures."""
+        return "base" if self.table == "base" else "instruct"
 
     @property
     def label(self) -> str:
@@ -143,6 +157,16 @@ def readme_rows() -> tuple[Row, ...]:
     )
 
 
+@cache
+def all_rows() -> tuple[Row, ...]:
+    """The README's rows, then openk2's own."""
+    own = (
+        Row(OWN, "Tool Use Tasks", title, metric, f"openk2.eval.tasks.{task}", {})
+        for task, title, metric in OWN_TASKS
+    )
+    return (*readme_rows(), *own)
+
+
 def _row(table: Table, task: str, entry: dict[str, Any], models: list[str]) -> Row:
     figures = zip(models, entry["figures"], strict=True)
     published = {
@@ -154,14 +178,19 @@ def _row(table: Table, task: str, entry: dict[str, Any], models: list[str]) -> R
 
 
 def find_rows(names: Sequence[str]) -> tuple[Row, ...]:
-    """The rows of these names, in the README's order; all for none. `instruct` and `base` stand
-    for a whole table. Raises NoSuchRowError, which names the nearest."""
-    rows = readme_rows()
-    known = {row.name for row in rows} | set(TASKS)
+    """The rows of these names, in the README's order; all of the README for none.
+
+    `instruct`, `base` and `openk2` stand for a whole table. Raises NoSuchRowError, which names the
+    nearest.
+    """
+    rows = all_rows()
+    known = {row.name for row in rows} | {row.table for row in rows}
     for name in names:
         if name not in known:
             raise NoSuchRowError(f"there is no row {name!r}{_hint(name, known)}")
-    return tuple(row for row in rows if not names or row.name in names or row.table in names)
+    if not names:
+        return readme_rows()
+    return tuple(row for row in rows if row.name in names or row.table in names)
 
 
 def _hint(name: str, known: set[str]) -> str:

@@ -1,15 +1,19 @@
-"""A benchmark's files as records: JSON, JSON Lines, CSV and parquet, each with its place."""
+"""A benchmark's files as records: JSON, JSON Lines (gzipped too), CSV, parquet, Arrow."""
 
 import csv
+import gzip
 import json
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from openk2.record import DataError
 
-SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
+SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".csv", ".parquet", ".arrow")
+# The hub keeps descriptions of a data set beside it.
+DESCRIPTIONS = ("dataset_info", "state.json")
 MAX_FIELD = min(sys.maxsize, 2**31 - 1)  # of a CSV file, in characters
 
 
@@ -49,8 +53,9 @@ def find(folder: Path, *patterns: str) -> list[Path]:
     files = sorted(
         path
         for path in found
-        # The hub keeps descriptions of a data set beside it.
-        if path.suffix in SUFFIXES and path.is_file() and not path.name.startswith("dataset_info")
+        if path.name.endswith(SUFFIXES)
+        and path.is_file()
+        and not path.name.startswith(DESCRIPTIONS)
     )
     if not files:
         raise DataError(f"{folder}: no file matches {' or '.join(patterns)}")
@@ -67,8 +72,8 @@ def read_file(path: Path) -> Iterator[Record]:
     """The records of one file. Raises DataError by file and line, and for a file without rows."""
     if path.suffix == ".csv":
         rows = _read_csv(path)
-    elif path.suffix == ".parquet":
-        rows = _read_parquet(path)
+    elif path.suffix in (".parquet", ".arrow"):
+        rows = _read_columns(path)
     else:
         rows = _read_json(path)
     first = next(rows, None)
@@ -80,7 +85,7 @@ def read_file(path: Path) -> Iterator[Record]:
 
 def _read_json(path: Path) -> Iterator[Record]:
     """An array in one file, or an object a line, whatever the file's suffix says."""
-    text = path.read_text(encoding="utf-8")
+    text = _text(path)
     if text.lstrip().startswith("["):
         for index, row in enumerate(_parsed(text, str(path))):
             yield _record(row, f"{path}: row {index}")
@@ -89,6 +94,15 @@ def _read_json(path: Path) -> Iterator[Record]:
         if line.strip():
             place = f"{path}:{number}"
             yield _record(_parsed(line, place), place)
+
+
+def _text(path: Path) -> str:
+    """The file's text, unpacked if it is gzipped."""
+    try:
+        data = path.read_bytes()
+        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
+    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: {error}") from None
 
 
 def _parsed(text: str, place: str) -> Any:
@@ -115,14 +129,19 @@ def _read_csv(path: Path) -> Iterator[Record]:
             yield Record(row, place)
 
 
-def _read_parquet(path: Path) -> Iterator[Record]:
+def _read_columns(path: Path) -> Iterator[Record]:
+    """Parquet, or the stream of Arrow's batches that `datasets` saves."""
     try:
-        from pyarrow import ArrowException
-        from pyarrow.parquet import ParquetFile
+        from pyarrow import ArrowException, ipc, parquet
     except ImportError:
         raise DataError(f"{path}: needs pyarrow: pip install 'openk2[data]'") from None
     try:
-        for number, row in enumerate(ParquetFile(path).read().to_pylist()):
+        if path.suffix == ".parquet":
+            table = parquet.ParquetFile(path).read()
+        else:
+            with path.open("rb") as file:
+                table = ipc.open_stream(file).read_all()
+        for number, row in enumerate(table.to_pylist()):
             yield Record(row, f"{path}: row {number}")
     except ArrowException as error:
-        raise DataError(f"{path}: not parquet: {error}") from None
+        raise DataError(f"{path}: not {path.suffix[1:]}: {error}") from None

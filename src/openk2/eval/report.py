@@ -1,23 +1,27 @@
 """A run as Markdown: the README's tables in its order, ours beside the published figures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from openk2.eval.catalogue import Row, Table
 from openk2.eval.results import RowResult
 from openk2.eval.run_folder import SuiteRun
 from openk2.record import Table as MarkdownTable
 
-TABLES: tuple[Table, ...] = ("instruct", "base")
+TABLES: Mapping[Table, str] = {
+    "instruct": "Instruct table",
+    "base": "Base table",
+    "openk2": "openk2's own measures",
+}
 NONE = "-"
 
 
 def markdown(run: SuiteRun, results: Sequence[RowResult]) -> str:
     """The whole report."""
     parts = [f"# The README's tables: {run.title}\n", settings(run)]
-    for table in TABLES:
+    for table, heading in TABLES.items():
         rows = [result for result in results if result.row.table == table]
         if rows:
-            parts += [f"## {table.capitalize()} table\n", figures(rows).markdown()]
+            parts += [f"## {heading}\n", figures(rows).markdown()]
     parts.append(NOTES)
     grouped = [result for result in results if result.row_groups]
     if grouped:

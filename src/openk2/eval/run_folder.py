@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from openk2.eval.catalogue import Row, readme_rows
+from openk2.eval.catalogue import Row, all_rows
 from openk2.eval.results import Prices, RowResult, row_result
 from openk2.eval.suite import RowOutcome, logs_folder
 from openk2.record import describe_machine, hold_folder, write_file_atomically
@@ -101,10 +101,11 @@ def results_of(
     prices: Prices | None = None,
     rows: Sequence[Row] | None = None,
 ) -> list[RowResult]:
-    """Of `rows`, by default the README's, all that the folder has logs of or this session named."""
+    """Of `rows`, by default all there are, those that have logs in the folder or that this session
+    named."""
     named = {outcome.row: outcome for outcome in outcomes}
     results = []
-    for row in readme_rows() if rows is None else rows:
+    for row in all_rows() if rows is None else rows:
         if row.name in named or logs_folder(out, row.name).is_dir():
             result = row_result(row, RowOutcome(row.name, "ran"), out, prices)
             outcome = named.get(row.name, result.outcome)

@@ -35,6 +35,7 @@ class Step:
 class Scenario:
     """A named conversation.
 
+    system: the system message, "" for none.
     results: the content of a call's result by the value of its arguments that occurs in it, such as
     a city; a call with none of them gets an error.
     """
@@ -43,6 +44,7 @@ class Scenario:
     tools: tuple[dict[str, Any], ...]
     results: Mapping[str, Mapping[str, Any]]
     steps: tuple[Step, ...]
+    system: str = ""
 
     def result(self, call: ToolCall) -> str:
         """What the tool answers."""
@@ -92,10 +94,14 @@ async def run_scenarios(
 
 
 async def first_failure(
-    generator: ChatGenerator, scenario: Scenario, temperature: float, max_tokens: int
+    generator: ChatGenerator,
+    scenario: Scenario,
+    temperature: float = 0.6,
+    max_tokens: int = 256,
 ) -> str | None:
     """The transcript of the first step that went wrong; None if none did."""
-    messages: list[dict[str, Any]] = []
+    system = {"role": "system", "content": scenario.system}
+    messages: list[dict[str, Any]] = [system] if scenario.system else []
     for step in scenario.steps:
         messages.append({"role": "user", "content": step.user})
         answers = await tool_loop(

@@ -44,9 +44,10 @@ class RowOutcome:
 class Suite:
     """What all rows share. data: folder of --data. out: of the run.
 
-    models: of each table; a table without one is skipped. roles: the further models that rows need.
-    asking: of each table, whose models differ in their context. sandbox: what model-written code
-    runs in, None for the best there is. predictions: row -> patches made before, for SWE-bench.
+    models: instruct and base; the rows of one that is missing are skipped.
+    roles: the further models that rows need. asking: of each model, since their contexts differ.
+    sandbox: what model-written code runs in, None for the best there is.
+    predictions: row -> patches made before, for SWE-bench.
     """
 
     out: Path
@@ -122,8 +123,8 @@ def run_suite(
 
 def prepare(row: Row, suite: Suite) -> Prepared | RowOutcome:
     """Find and read the row's data, or say in one line why it cannot run."""
-    if row.table not in suite.models:
-        return RowOutcome(row.name, "skipped", f"no model for the {row.table} table was given")
+    if row.variant not in suite.models:
+        return RowOutcome(row.name, "skipped", f"no {row.variant} model was given")
     try:
         benchmark = row.benchmark
         if benchmark.external:
@@ -137,7 +138,7 @@ def prepare(row: Row, suite: Suite) -> Prepared | RowOutcome:
             with use_sandbox(suite.sandbox):
                 chosen_sandbox()
         found = locate(benchmark.source, suite.data)
-        asking = suite.asking[row.table]
+        asking = suite.asking[row.variant]
         samples = drawn(benchmark.read(found.folder), asking.limit, asking.seed)
         if not samples:
             raise DataError(f"{found} holds no question")
@@ -177,11 +178,11 @@ def run_row(prepared: Prepared, suite: Suite, finished: Callable[[], None]) -> R
 
 def run_in_harness(row: Row, suite: Suite, finished: Callable[[], None]) -> RowOutcome:
     """Run a row that has a harness of its own."""
-    asking = suite.asking[row.table]
+    asking = suite.asking[row.variant]
     try:
         run_external(
             row,
-            suite.models[row.table],
+            suite.models[row.variant],
             suite.logs(row),
             limit=asking.limit,
             workers=asking.concurrency,
@@ -204,13 +205,13 @@ def run_part(
     """Run some of the row's questions. Returns what is missing, "" for nothing."""
     from inspect_ai import eval_set
 
-    benchmark, asking = row.benchmark, suite.asking[row.table]
+    benchmark, asking = row.benchmark, suite.asking[row.variant]
     with quiet_inspect(suite.out), use_sandbox(suite.sandbox):
         roles = {str(role): open_model(suite.roles[role]) for role in benchmark.protocol.roles}
         success, logs = eval_set(
             [inspect_task(benchmark, samples, asking, streak, finished)],
             log_dir=str(folder),
-            model=open_model(suite.models[row.table], benchmark.protocol.asks),
+            model=open_model(suite.models[row.variant], benchmark.protocol.asks),
             model_roles=roles,
             metadata={"row": row.name, "table": row.table},
             **EVAL_SET,

@@ -19,6 +19,7 @@ from openk2.generation.chat import (
     PromptRead,
     ToolChoice,
 )
+from openk2.generation.chat_format import ChatFormat, K2Format, TemplateFormat
 from openk2.generation.completion import (
     Completion,
     CompletionEvent,
@@ -62,6 +63,7 @@ __all__ = [
     "ChatEvent",
     "ChatFinish",
     "ChatFinishReason",
+    "ChatFormat",
     "ChatGenerator",
     "ChatRequest",
     "Completion",
@@ -73,6 +75,7 @@ __all__ = [
     "GenerationSettings",
     "HttpChat",
     "JsonFormat",
+    "K2Format",
     "NamedTool",
     "OutputMasks",
     "PromptCoder",
@@ -82,6 +85,7 @@ __all__ = [
     "RequestError",
     "ScoredToken",
     "ScriptedChat",
+    "TemplateFormat",
     "TokensScored",
     "ToolChoice",
     "api_root",

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from openk2.chat import CallStart, ContentDelta, OutputEvent, OutputParser, Tokenizer
+from openk2.chat import CallStart, ContentDelta, OutputEvent, Tokenizer
 from openk2.generation.chat import ChatEvent, ChatFinish
+from openk2.generation.chat_format import AnswerParser
 from openk2.generation.scores import TokensScored, score
 from openk2.generation.stop_strings import StopStrings
 from openk2.generation.token_stream import single_tokens
@@ -18,7 +19,7 @@ class ChatReader:
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, parser: OutputParser, stop: tuple[str, ...], prompt_tokens: int
+        self, tokenizer: Tokenizer, parser: AnswerParser, stop: tuple[str, ...], prompt_tokens: int
     ) -> None:
         self.finished = False
         self._tokenizer = tokenizer

@@ -3,13 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from openk2.chat import (
-    CHAT_TEMPLATE,
-    Tokenizer,
-    canonical_history,
-    encode_chat,
-    tokenizer_config,
-)
+from openk2.chat import Tokenizer, tokenizer_config
+from openk2.generation.chat_format import ChatFormat, K2Format
 from openk2.generation.encoding import EncodingThreads, refuse_too_long, text_size
 from openk2.generation.request_error import RequestError
 
@@ -19,12 +14,16 @@ T = TypeVar("T")
 class PromptCoder:
     """Encodes what the model would be given, and decodes ids to text.
 
-    context_length: prompt plus output tokens that one request may hold.
+    context_length: prompt plus output tokens that one request may hold. chat_format: the model's;
+    K2's if none is given.
     """
 
-    def __init__(self, tokenizer: Tokenizer, context_length: int) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, context_length: int, chat_format: ChatFormat | None = None
+    ) -> None:
         self.tokenizer = tokenizer
         self.context_length = context_length
+        self.format = chat_format or K2Format(tokenizer)
         self._threads = EncodingThreads()
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
@@ -52,11 +51,8 @@ class PromptCoder:
         and ContextLengthError as `encode_text`.
         """
         refuse_too_long(text_size(messages), self.tokenizer, self.context_length)
-        history = canonical_history(messages)
-        encoded = encode_chat(
-            self.tokenizer, history.messages, tools, generation_prompt=generation_prompt
-        )
-        return encoded.token_ids
+        ids, _ = self.format.encode(messages, tools, generation_prompt=generation_prompt)
+        return ids
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of the ids, special tokens by name. Raises RequestError for an unknown id."""
@@ -71,4 +67,4 @@ class PromptCoder:
 
     def info(self) -> dict[str, Any]:
         """The content of a checkpoint's tokenizer_config.json, and its chat template."""
-        return {**tokenizer_config(self.context_length), "chat_template": CHAT_TEMPLATE}
+        return {**tokenizer_config(self.context_length), "chat_template": self.format.template}

@@ -1,4 +1,4 @@
-"""`RenderedChat`: a `ChatGenerator` that renders K2's format over any `TokenGenerator`."""
+"""`RenderedChat`: a `ChatGenerator` that renders a chat format over any `TokenGenerator`."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -7,8 +7,9 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any
 
-from openk2.chat import OutputParser, Tokenizer, canonical_history, encode_chat, tool_schemas
+from openk2.chat import Tokenizer
 from openk2.generation.chat import ChatEvent, ChatRequest, OutputMasks, PromptRead
+from openk2.generation.chat_format import ChatFormat, K2Format
 from openk2.generation.chat_reader import ChatReader
 from openk2.generation.encoding import EncodingThreads, refuse_too_long, text_size
 from openk2.generation.request_error import ContextLengthError, RequestError
@@ -24,6 +25,7 @@ class RenderedChat:
 
     stop_ids: the ids that end an answer: the tokenizer's and those the checkpoint's files name.
     masks: enforces tools and JSON; without it, requests that need enforcement are refused.
+    chat_format: the model's; K2's if none is given.
     """
 
     def __init__(
@@ -32,11 +34,13 @@ class RenderedChat:
         token_generator: TokenGenerator,
         stop_ids: frozenset[int],
         masks: OutputMasks | None = None,
+        chat_format: ChatFormat | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.token_generator = token_generator
         self.stop_ids = stop_ids
         self.masks = masks
+        self.format = chat_format or K2Format(tokenizer)
         self._threads = EncodingThreads()
         self._mask_threads = ThreadPoolExecutor(MASK_THREADS, "openk2-schemas")
 
@@ -54,11 +58,7 @@ class RenderedChat:
         prompt, call_count = await self._threads.run(self.prompt, request, tools)
         params = self.sampling(request, len(prompt))
         mask = await self.mask(request, params.max_tokens, call_count)
-        schemas = tool_schemas(tools)
-        # A marker is an id that the mask let through; text that spells one is text.
-        parser = OutputParser(
-            self.tokenizer, schemas, schemas=schemas, first_number=call_count, spelt_calls=False
-        )
+        parser = self.format.parser(tools, call_count)
         reader = ChatReader(self.tokenizer, parser, request.stop, len(prompt))
         async with aclosing(token_chunks(self.token_generator, prompt, params, mask)) as chunks:
             has_begun = False
@@ -102,8 +102,7 @@ class RenderedChat:
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
     ) -> tuple[list[int], int]:
         """The prompt's ids, and how many calls the history has."""
-        history = canonical_history(messages)
-        return encode_chat(self.tokenizer, history.messages, tools).token_ids, history.call_count
+        return self.format.encode(messages, tools)
 
     def sampling(self, request: ChatRequest, prompt_tokens: int) -> SamplingParams:
         """The request's sampling settings for a prompt of this length.

@@ -54,7 +54,7 @@ def quantize_plainly(
 def quantize_natively(
     weight: Tensor, block: tuple[int, int], quantized: Tensor, scale_inv: Tensor
 ) -> bool:
-    """`quantize_plainly` by the native kernel, with the same bits.
+    """`quantize_plainly` by the native kernel, with the same bits; see `quantize` for shapes.
 
     Returns False, both unchanged, where the kernel does not serve: no library, GPU, other dtypes.
     """

@@ -40,9 +40,14 @@ class LatentAttention(nn.Module):
         super().__init__()
         self.config, self.layer = config, layer
         heads, hidden = config.num_attention_heads, config.hidden_size
-        self.q_a_proj = Linear(hidden, config.q_lora_rank)
-        self.q_a_layernorm = RMSNorm(config.q_lora_rank, config.rms_norm_eps)
-        self.q_b_proj = Linear(config.q_lora_rank, heads * config.qk_head_dim)
+        self.q_proj: Linear | None = None
+        self.q_a_proj: Linear | None = None
+        if config.q_lora_rank is None:
+            self.q_proj = Linear(hidden, heads * config.qk_head_dim)
+        else:
+            self.q_a_proj = Linear(hidden, config.q_lora_rank)
+            self.q_a_layernorm = RMSNorm(config.q_lora_rank, config.rms_norm_eps)
+            self.q_b_proj = Linear(config.q_lora_rank, heads * config.qk_head_dim)
         self.kv_a_proj_with_mqa = Linear(hidden, config.latent_dim)
         self.kv_a_layernorm = RMSNorm(config.kv_lora_rank, config.rms_norm_eps)
         self.kv_b_proj = nn.Linear(
@@ -71,6 +76,18 @@ class LatentAttention(nn.Module):
             heads = form(q_nope, q_rope, latents, mask, seen)
         result: Tensor = self.o_proj(heads.transpose(1, 2).flatten(2))
         return result
+
+    @property
+    def query_up(self) -> Linear:
+        """The last projection of the queries, with a row for each value of each head."""
+        return self.q_b_proj if self.q_proj is None else self.q_proj
+
+    def query_latent(self, x: Tensor) -> Tensor:
+        """What `query_up` reads: x [..., hidden] -> [..., q_lora_rank]; x itself without it."""
+        if self.q_a_proj is None:
+            return x
+        latent: Tensor = self.q_a_layernorm(self.q_a_proj(x))
+        return latent
 
     def pack(self, read: WeightReader | None = None) -> None:
         """Pack both halves of kv_b_proj for `over_pages` (see `Linear.pack`); it is dropped.
@@ -102,7 +119,7 @@ class LatentAttention(nn.Module):
         rows = x.flatten(0, 1)
         cos, sin = (part.flatten(0, 1) for part in rotation)
 
-        q: Tensor = self.q_b_proj(self.q_a_layernorm(self.q_a_proj(rows)))
+        q: Tensor = self.query_up(self.query_latent(rows))
         q = q.unflatten(-1, (config.num_attention_heads, config.qk_head_dim))
         query = q.new_empty(*q.shape[:2], config.latent_dim)
         key_up(q[..., :nope], out=query[..., :rank])
@@ -120,13 +137,12 @@ class LatentAttention(nn.Module):
 
     def queries(self, x: Tensor, rotation: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """x [B, T, hidden] -> positionless [B, H, T, nope], rotated [B, H, T, rope]; eq. 6 to 8."""
-        latent = self.q_a_layernorm(self.q_a_proj(x))
-        return self.activations.compute("mla_up", self.up_query, latent, *rotation)
+        return self.activations.compute("mla_up", self.up_query, self.query_latent(x), *rotation)
 
     def up_query(self, latent: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
-        """The query's latent [B, T, q_lora_rank] -> both parts of `queries`."""
+        """The query's latent [B, T, q_lora_rank or hidden] -> both parts of `queries`."""
         config = self.config
-        q: Tensor = self.q_b_proj(latent)
+        q: Tensor = self.query_up(latent)
         q = q.unflatten(-1, (config.num_attention_heads, config.qk_head_dim)).transpose(1, 2)
         nope, rope = q.split([config.qk_nope_head_dim, config.qk_rope_head_dim], dim=-1)
         return nope, rotate(rope, cos[:, None], sin[:, None])

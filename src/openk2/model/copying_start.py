@@ -61,6 +61,7 @@ class CopyingStart:
     deviation: float
 
     def __post_init__(self) -> None:
+        _ = self.query_rank  # refuses a network without the latent that the circuits write to
         if self.circuit == "induction":
             self.check_room()
         _ = self.turns  # refuses a rotary part that cannot single out the previous token
@@ -72,7 +73,7 @@ class CopyingStart:
             raise ValueError("num_hidden_layers is 1: the matching head stands in a second layer")
         room = {
             "hidden_size": (config.hidden_size - 1) // 2,
-            "q_lora_rank": config.q_lora_rank,
+            "q_lora_rank": self.query_rank,
             "kv_lora_rank": config.kv_lora_rank // 2,
             "qk_nope_head_dim": config.qk_nope_head_dim,
             "v_head_dim": config.v_head_dim,
@@ -84,13 +85,20 @@ class CopyingStart:
                     f"of a token, the matching head needs {FEWEST}; use previous-token"
                 )
 
+    @property
+    def query_rank(self) -> int:
+        """q_lora_rank, which the circuits need. Raises ValueError without one."""
+        if self.config.q_lora_rank is None:
+            raise ValueError("q_lora_rank is null: the copying heads are written through it")
+        return self.config.q_lora_rank
+
     @cached_property
     def width(self) -> int:
         """T, the coordinates of a token that are copied: as many as fit everywhere."""
         config = self.config
         return min(
             (config.hidden_size - 1) // 2,
-            config.q_lora_rank,
+            self.query_rank,
             config.kv_lora_rank // 2,
             config.qk_nope_head_dim,
             config.v_head_dim,
@@ -166,12 +174,12 @@ class CopyingStart:
     def constant_query(self, q_a: Tensor) -> None:
         """q_a [q_lora_rank, D]: latent 0 reads the constant, as strongly as all others together."""
         q_a[0] = 0.0
-        q_a[0, -1] = math.sqrt(self.drawn * self.config.q_lora_rank) / self.constant
+        q_a[0, -1] = math.sqrt(self.drawn * self.query_rank) / self.constant
 
     def previous_query(self, q_b: Tensor) -> None:
         """q_b [heads * qk_head_dim, q_lora_rank]: `turns`, from latent 0."""
         frequencies, gain = self.turns
-        rank = self.config.q_lora_rank
+        rank = self.query_rank
         latent = math.sqrt(rank * rank / (2 * rank - 1))  # rank * drawn beside rank - 1 times drawn
         size = gain / (self.config.softmax_scale * latent * self.constant)
         start = self.config.qk_nope_head_dim
@@ -225,7 +233,7 @@ class CopyingStart:
     @property
     def match(self) -> float:
         """Of query and key alike: T products of it make MATCH_LOGIT."""
-        query = self.latent(self.entry(1), self.width, self.config.q_lora_rank)
+        query = self.latent(self.entry(1), self.width, self.query_rank)
         key = self.latent(self.entry(1), 2 * self.width, self.config.kv_lora_rank)
         logit = self.width * self.config.softmax_scale * query * key
         return math.sqrt(MATCH_LOGIT / logit)

@@ -1,8 +1,8 @@
 """The mixture of experts of DeepSeek-V3 (arXiv 2412.19437, section 2.1.2), as K2 configures it.
 
-Sigmoid scores; the correction bias takes part in choosing experts but not in weighing them; chosen
-scores are normalised and scaled; a shared expert sees every token. The routed experts' matrices
-are stacked over experts in memory and split on disk by `checkpoint`.
+The router chooses experts as `routing` says; chosen scores are normalised and scaled; shared
+experts, which are one wide SwiGLU, see every token. The routed experts' matrices are stacked over
+experts in memory and split on disk by `checkpoint`.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openk2.architecture import ModelConfig
-from openk2.kernels import PackedExperts, PackedLinear, PackedSwiGLU, Weight, plain, route
+from openk2.kernels import PackedExperts, PackedLinear, PackedSwiGLU, Weight, plain
 from openk2.model.activations import Activations, compute_dtype
 from openk2.model.dispatch import Dispatch, here
 from openk2.model.linear import WeightReader, forgotten, own_weights
 from openk2.model.observation import Observation
+from openk2.model.routing import ranking, route_packed, scores_of
 
 PROJECTIONS = ("gate_proj", "up_proj", "down_proj")
 
@@ -56,17 +57,18 @@ class SwiGLU(nn.Module):
 class Router(nn.Module):
     """Chooses num_experts_per_tok experts a token (DeepSeek-V3, equations 13 to 16).
 
-    Scores are float32 whatever x is.
+    Scores are float32 whatever x is. A router that chooses greedily has no correction bias.
     """
 
-    e_score_correction_bias: Tensor
+    e_score_correction_bias: Tensor | None
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         self.weight = nn.Parameter(torch.empty(config.n_routed_experts, config.hidden_size))
         # No gradient reaches the bias: the balance rule of the trainer moves it.
-        self.register_buffer("e_score_correction_bias", torch.zeros(config.n_routed_experts))
+        bias = torch.zeros(config.n_routed_experts) if config.has_router_bias else None
+        self.register_buffer("e_score_correction_bias", bias)
         self.packed: PackedLinear | None = None
 
     def pack(self, read: WeightReader | None = None) -> None:
@@ -82,24 +84,20 @@ class Router(nn.Module):
 
         see: takes the scores [N, experts] and returns the scores to continue with.
         """
+        config, bias = self.config, self.e_score_correction_bias
         if self.packed is not None:
-            return route(
-                self.packed(x.float()),
-                self.e_score_correction_bias.float(),
-                self.config.num_experts_per_tok,
-                normalise=self.config.norm_topk_prob,
-                factor=self.config.routed_scaling_factor,
-            )
+            bias = None if bias is None else bias.float()
+            return route_packed(self.packed(x.float()), bias, config)
         with torch.autocast(x.device.type, enabled=False):
-            scores = F.linear(x.float(), self.weight.float()).sigmoid()
+            scores = scores_of(F.linear(x.float(), self.weight.float()), config)
         if see is not None:
             scores = see(scores)
-        biased = scores.detach() + self.e_score_correction_bias
-        chosen = biased.topk(self.config.num_experts_per_tok, dim=-1, sorted=False).indices
+        ranked = ranking(scores, bias, config)
+        chosen = ranked.topk(config.num_experts_per_tok, dim=-1, sorted=False).indices
         weights = scores.gather(-1, chosen)
-        if self.config.norm_topk_prob:
+        if config.norm_topk_prob:
             weights = weights / (weights.sum(-1, keepdim=True) + 1e-20)
-        return weights * self.config.routed_scaling_factor, chosen
+        return weights * config.routed_scaling_factor, chosen
 
 
 class Experts(nn.Module):
@@ -171,16 +169,15 @@ def gated(gate: Tensor, up: Tensor) -> Tensor:
 
 
 class MixtureOfExperts(nn.Module):
-    """Routed experts plus the shared one (DeepSeek-V3, equation 12, without the residual)."""
+    """Routed experts plus shared ones (DeepSeek-V3, equation 12, without the residual)."""
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
         self.config, self.layer = config, layer
         self.gate = Router(config)
         self.experts = Experts(config)
-        self.shared_experts = SwiGLU(
-            config.hidden_size, config.moe_intermediate_size * config.n_shared_experts
-        )
+        inner = config.moe_intermediate_size * config.n_shared_experts
+        self.shared_experts = SwiGLU(config.hidden_size, inner) if inner else None
 
     def forward(self, x: Tensor, observation: Observation | None = None) -> Tensor:
         """x [B, T, hidden] -> [B, T, hidden]."""
@@ -191,8 +188,8 @@ class MixtureOfExperts(nn.Module):
             see = partial(observation.see_scores, self.layer, sequences=len(x))
             weights, chosen = self.gate(rows, see)
             observation.see_load(self.layer, chosen)
-        result: Tensor = self.experts(rows, weights, chosen).view_as(x) + self.shared_experts(x)
-        return result
+        routed: Tensor = self.experts(rows, weights, chosen).view_as(x)
+        return routed if self.shared_experts is None else routed + self.shared_experts(x)
 
 
 class Permute(torch.autograd.Function):

@@ -74,6 +74,15 @@ class K2Model(nn.Module):
         self.config = config
         self.model = Decoder(config)
         self.lm_head = Linear(config.hidden_size, config.vocab_size)
+        self.tie()
+
+    def tie(self) -> None:
+        """Make the head's weight the embedding's, if the config ties them.
+
+        To be called again after anything that replaces parameters one by one, such as `to_empty`.
+        """
+        if self.config.tie_word_embeddings:
+            self.lm_head.weight = self.model.embed_tokens.weight
 
     @property
     def decoder_layers(self) -> list[DecoderLayer]:

@@ -6,7 +6,7 @@ what the head owns:
 
 - Latent attention (`LatentHeads`): the positionless rows of query and key are scaled by
   sqrt(gamma) each, and the query's rotary rows by gamma, because all heads share the rotary key and
-  it must not change. This is exact because a norm precedes both up-projections.
+  it must not change. This is exact because no norm follows these projections.
 - Ordinary attention (`OrdinaryHeads`, `FusedHeads`): query and key are scaled by sqrt(gamma) each.
   Where several query heads share a key head (grouped queries), that key must not change either:
   the query is scaled by gamma. This is exact unless a norm follows these projections (QK-norm);

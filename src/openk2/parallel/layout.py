@@ -68,8 +68,16 @@ class Layout:
             )
         return data
 
-    def check_network(self, layers: int, experts: int) -> None:
-        """Raise ValueError if a network of `layers`, `experts` a layer, cannot be divided so."""
+    def check_network(self, layers: int, experts: int, tied: bool = False) -> None:
+        """Raise ValueError if a network of `layers`, `experts` a layer, cannot be divided so.
+
+        tied: whether its head is its embedding, which has to be one tensor on every rank.
+        """
+        if tied and (self.pipeline > 1 or self.zero):
+            raise ValueError(
+                f"tie_word_embeddings is true beside pipeline {self.pipeline} and zero "
+                f"{self.zero}, which hold embedding and head apart: use pipeline 1 and zero 0"
+            )
         stages = self.pipeline * self.virtual
         if stages > layers:
             raise ValueError(

@@ -47,7 +47,9 @@ class Planner:
         self.recipe, self.config, self.length, self.machine = recipe, config, length, machine
         self.fused = fused
         try:
-            layout.check_network(config.num_hidden_layers, config.n_routed_experts)
+            layout.check_network(
+                config.num_hidden_layers, config.n_routed_experts, config.tie_word_embeddings
+            )
         except ValueError as error:
             raise RecipeError(str(error)) from error
         if layout.zero_bubble:
@@ -78,12 +80,17 @@ class Planner:
     @cached_property
     def dense(self) -> Kept:
         """What a dense layer keeps."""
-        return layer_kept(self.config, 0, self.one_pass)
+        return layer_kept(self.config, self.first_layer(moe=False), self.one_pass)
 
     @cached_property
     def moe(self) -> Kept:
         """What a layer of experts keeps."""
-        return layer_kept(self.config, self.config.num_hidden_layers - 1, self.one_pass)
+        return layer_kept(self.config, self.first_layer(moe=True), self.one_pass)
+
+    def first_layer(self, *, moe: bool) -> int:
+        """The number of the first layer of a kind that the network has."""
+        layers = range(self.config.num_hidden_layers)
+        return next(layer for layer in layers if self.config.is_moe(layer) is moe)
 
     @cached_property
     def head(self) -> Kept:

@@ -3,7 +3,6 @@
 What is missing is assumed, and listed in words.
 """
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +45,7 @@ def find_subject(
         wanted = recipe.shape or shape
         assert wanted is not None
         size = vocabulary or vocabulary_of(recipe.tokenizer, assumed)
-        config = ModelConfig(**dataclasses.asdict(wanted), vocab_size=size)
+        config = ModelConfig(**wanted.fields(), vocab_size=size)
         if recipe.context is not None:
             config = recipe.context.extend(config)
     return Subject(config, length or length_of(recipe, config, assumed), tuple(assumed))

@@ -1,16 +1,18 @@
 """`open_model`: from a path or a name to a running engine and chat."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from openk2.architecture import ConfigError, Int4, ModelConfig
-from openk2.chat import Tokenizer, TokenizerError
-from openk2.generation import RenderedChat
+from openk2.chat import RenderError, Tokenizer, TokenizerError, find_tokenizer
+from openk2.generation import K2Format, RenderedChat
 from openk2.grammar import ChatMasks
 from openk2.pretrained.cache_plan import CachePlan, plan_cache
+from openk2.pretrained.chat_format import find_format
 from openk2.pretrained.error import LocalModelError
 from openk2.pretrained.folder import DEFAULT_MODEL, find_folder
 from openk2.pretrained.room import Room, packing_bytes
@@ -50,7 +52,8 @@ class WeightMemory:
 class LocalModel:
     """A model in this process. Its engine runs until `close`; also a context manager.
 
-    name: the folder's or the built-in's. cache: how the latent cache was sized.
+    name: the folder's or the built-in's. cache: how the latent cache was sized. masks: None where
+    the checkpoint's format is not K2's. skipped: tensors of its files that are not read, by kind.
     """
 
     name: str
@@ -62,8 +65,9 @@ class LocalModel:
     cache: CachePlan
     parameters: int
     dtype: "torch.dtype"
-    masks: ChatMasks
+    masks: ChatMasks | None
     weights: WeightMemory
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def summary(self) -> str:
@@ -74,6 +78,7 @@ class LocalModel:
             f"latent cache {self.cache.bytes_per_token:,} bytes a token, "
             f"{self.cache.pages * self.cache.page_size:,} tokens in at most "
             f"{self.cache.bytes / 2**20:,.0f} MiB"
+            + "".join(f", {count:,} {kind} tensors skipped" for kind, count in self.skipped.items())
         )
 
     def close(self) -> None:
@@ -118,10 +123,10 @@ def open_model(
     folder = find_folder(path_or_name)
     try:
         config = ModelConfig.read(folder)
-        tokenizer = Tokenizer.load(folder)
-    except (ConfigError, TokenizerError) as error:
+        tokenizer = find_tokenizer(folder, config.vocab_size)
+        chat_format = find_format(folder, tokenizer)
+    except (ConfigError, TokenizerError, RenderError) as error:
         raise LocalModelError(str(error)) from error
-    check_vocabulary(folder, config, tokenizer)
     stop_ids = read_stop_ids(folder, tokenizer)
 
     # Imported here, because it takes seconds and the errors above should not.
@@ -130,6 +135,7 @@ def open_model(
         available_memory,
         load_model,
         load_packed,
+        open_checkpoint,
         stored_refusal,
     )
     from openk2.engine import Engine
@@ -151,10 +157,11 @@ def open_model(
     )
     room.check(cache.bytes)
     try:
+        checkpoint = open_checkpoint(folder)
         model = (
-            load_packed(folder, dtype=dtype, stored=stored)
+            load_packed(checkpoint, dtype=dtype, stored=stored)
             if packs
-            else load_model(folder, dtype=dtype, device=device)
+            else load_model(checkpoint, dtype=dtype, device=device)
         ).eval()
         engine = Engine(
             model,
@@ -169,13 +176,24 @@ def open_model(
         raise LocalModelError(
             f"{folder}: {error}: lower the cache memory (--cache-memory)"
         ) from error
-    masks = ChatMasks(tokenizer)
-    chat = RenderedChat(tokenizer, engine, stop_ids, masks)
+    masks = ChatMasks(tokenizer) if isinstance(chat_format, K2Format) else None
+    chat = RenderedChat(tokenizer, engine, stop_ids, masks, chat_format)
     engine.start()
     parameters = sum(parameter.numel() for parameter in model.parameters())
     name = folder.resolve().name
     return LocalModel(
-        name, folder, config, tokenizer, engine, chat, cache, parameters, dtype, masks, memory
+        name,
+        folder,
+        config,
+        tokenizer,
+        engine,
+        chat,
+        cache,
+        parameters,
+        dtype,
+        masks,
+        memory,
+        checkpoint.skipped,
     )
 
 
@@ -187,15 +205,6 @@ def weight_memory(config: ModelConfig, dtype: "torch.dtype", stored: bool) -> We
         return WeightMemory(str(dtype).removeprefix("torch."), resident_bytes(config, dtype))
     form = "int4" if isinstance(config.quantization, Int4) else "block-fp8"
     return WeightMemory(f"{form} as stored", stored_bytes(config, dtype))
-
-
-def check_vocabulary(folder: Path, config: ModelConfig, tokenizer: Tokenizer) -> None:
-    """Refuse a network and a tokenizer that were not made for each other."""
-    if tokenizer.vocab_size != config.vocab_size:
-        raise LocalModelError(
-            f"{folder}: tiktoken.model gives {tokenizer.vocab_size} ids, config.json says "
-            f"vocab_size {config.vocab_size}: they belong to different models"
-        )
 
 
 def usable_device(name: "torch.device | str") -> "torch.device":

@@ -14,9 +14,14 @@ UNKNOWN = 2 << 30
 
 
 def packing_bytes(config: ModelConfig, value_bytes: int) -> int:
-    """What packing for the native kernels holds twice at a time: one expert, or the head."""
+    """What packing for the native kernels holds twice at a time: one expert, or the head.
+
+    A head that is the embedding becomes a copy for good.
+    """
     expert = 3 * config.hidden_size * config.moe_intermediate_size
-    return max(expert, config.vocab_size * config.hidden_size) * value_bytes
+    head = config.vocab_size * config.hidden_size
+    kept = head if config.tie_word_embeddings else 0
+    return (max(expert, head) + kept) * value_bytes
 
 
 @dataclass(frozen=True)

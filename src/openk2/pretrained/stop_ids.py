@@ -25,6 +25,9 @@ def eos_ids(file: Path) -> frozenset[int]:
     except (ValueError, RecursionError) as error:
         raise LocalModelError(f"{file} is not valid JSON: {error}") from error
     value = data.get("eos_token_id") if isinstance(data, dict) else data
+    inner = data.get("text_config") if isinstance(data, dict) else None
+    if value is None and isinstance(inner, dict):
+        value = inner.get("eos_token_id")
     ids = [] if value is None else value if isinstance(value, list) else [value]
     if not isinstance(data, dict) or not all(type(i) is int and i >= 0 for i in ids):
         raise LocalModelError(

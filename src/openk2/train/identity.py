@@ -20,6 +20,15 @@ FREE = (
 )
 FREE_OF_MEMORY = ("recompute", "offload")
 ADDED: dict[str, Any] = {"loss": LossWeights(), "embedding_std": None, "copying_start": None}
+ADDED_TO_SHAPE: dict[str, Any] = {
+    "moe_layer_freq": 1,
+    "n_group": 1,
+    "topk_group": 1,
+    "scoring_func": "sigmoid",
+    "topk_method": "noaux_tc",
+    "norm_topk_prob": True,
+    "tie_word_embeddings": False,
+}
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,9 @@ class Identity:
         for name, default in ADDED.items():
             if getattr(recipe, name) == default:
                 fixed.pop(name)
+        for name, default in ADDED_TO_SHAPE.items():
+            if fixed["shape"] is not None and fixed["shape"][name] == default:
+                fixed["shape"].pop(name)
         return cls(hashlib.sha256(repr(fixed).encode()).hexdigest(), flat(fixed))
 
     def difference(self, settings: dict[str, str]) -> str:

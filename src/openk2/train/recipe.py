@@ -3,7 +3,7 @@
 import math
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from openk2.architecture import ModelConfig, Yarn
 from openk2.model import Circuit
@@ -29,7 +29,10 @@ class DataPart:
 
 @dataclass(frozen=True)
 class NetworkShape:
-    """A fresh network; names as in config.json. The head geometry defaults to K2's."""
+    """A fresh network; names as in config.json. The head geometry defaults to K2's.
+
+    q_lora_rank: 0 is config.json's null: one matrix makes the queries.
+    """
 
     hidden_size: int
     num_hidden_layers: int
@@ -49,9 +52,20 @@ class NetworkShape:
     rope_theta: float = 50000.0
     max_position_embeddings: int = 4096
     initializer_range: float = 0.02
+    moe_layer_freq: int = 1
+    n_group: int = 1
+    topk_group: int = 1
+    scoring_func: Literal["sigmoid", "softmax"] = "sigmoid"
+    topk_method: Literal["noaux_tc", "greedy", "group_limited_greedy"] = "noaux_tc"
+    norm_topk_prob: bool = True
+    tie_word_embeddings: bool = False
 
     def __post_init__(self) -> None:
-        ModelConfig(**asdict(self))
+        ModelConfig(**self.fields())
+
+    def fields(self) -> dict[str, Any]:
+        """The fields of a `ModelConfig` of this shape."""
+        return asdict(self) | {"q_lora_rank": self.q_lora_rank or None}
 
 
 @dataclass(frozen=True)

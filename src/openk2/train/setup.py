@@ -121,7 +121,8 @@ def products_of(recipe: Recipe) -> torch.dtype | None:
 def make_optimizer(settings: Optimization, sharding: Sharding) -> MuonClip:
     """MuonClip over all parameters that this rank holds."""
     return MuonClip(
-        sharding.model.named_parameters(),
+        # With both names of a tied head: the patterns of AdamW's tables then all match.
+        sharding.model.named_parameters(remove_duplicate=False),
         partial=sharding.fleet.layout.pipeline > 1,
         copies=sharding.copies(),
         weight_decay=settings.weight_decay,

@@ -91,6 +91,11 @@ def origin_of(recipe: Recipe, tokenizer: Tokenizer) -> Fresh | Stored:
 
 def fresh(config: ModelConfig, recipe: Recipe) -> Fresh:
     """The recipe's fresh network. Raises RecipeError if it has no room for `copying_start`."""
+    if config.tie_word_embeddings and recipe.head_from_embedding:
+        raise RecipeError(
+            f"head_from_embedding is {recipe.head_from_embedding} beside tie_word_embeddings, "
+            "where the head is the embedding: leave one of them out"
+        )
     deviation = recipe.embedding_std or config.initializer_range
     copying = None
     if recipe.copying_start is not None:
@@ -120,6 +125,7 @@ def start_network(origin: Fresh | Stored, recipe: Recipe, device: str, fleet: Fl
             f"a rank's part of the network takes {size:,} bytes, which {device} refuses: use more "
             "ranks or a smaller network"
         ) from error
+    model.tie()  # `to_empty` has made two tensors of a tied one
     with torch.no_grad():
         origin.fill(sharding)
     return sharding
@@ -129,7 +135,9 @@ def of_this_rank(model: K2Model, fleet: Fleet) -> K2Model:
     """The part of `model`, on meta, that the fleet's layout assigns to this rank."""
     config, layout = model.config, fleet.layout
     try:
-        layout.check_network(config.num_hidden_layers, config.n_routed_experts)
+        layout.check_network(
+            config.num_hidden_layers, config.n_routed_experts, config.tie_word_embeddings
+        )
     except ValueError as error:
         raise RecipeError(str(error)) from error
     return keep_parts(model, parts_of(config, layout, fleet.pipeline_rank))
@@ -156,7 +164,7 @@ def opened(recipe: Recipe, tokenizer: Tokenizer) -> StoredCheckpoint:
 def fresh_config(shape: NetworkShape, tokenizer: Tokenizer) -> ModelConfig:
     """A network of this shape with the tokenizer's vocabulary."""
     return ModelConfig(
-        **dataclasses.asdict(shape),
+        **shape.fields(),
         vocab_size=tokenizer.vocab_size,
         bos_token_id=tokenizer.special("[BOS]"),
         eos_token_id=tokenizer.special("[EOS]"),

@@ -160,7 +160,7 @@ def latent_heads(model: K2Model) -> list[LatentHeads]:
     config = model.config
     return [
         LatentHeads(
-            query=layer.self_attn.q_b_proj.weight,
+            query=layer.self_attn.query_up.weight,
             key_value=layer.self_attn.kv_b_proj.weight,
             heads=config.num_attention_heads,
             nope=config.qk_nope_head_dim,
@@ -173,10 +173,12 @@ def latent_heads(model: K2Model) -> list[LatentHeads]:
 def balance(model: K2Model, load: Tensor, speed: float) -> None:
     """Raise the bias of experts below their layer's mean load, lower it above, by `speed`.
 
-    load: float32 [layers, experts]. DeepSeek-V3, section 2.1.2: gamma, the bias update speed.
+    load: float32 [layers, experts]. DeepSeek-V3, section 2.1.2: gamma, the bias update speed. A
+    router that chooses greedily has no bias: only the sequence-wise loss balances it.
     """
     for layer in model.decoder_layers:
         if isinstance(layer.mlp, MixtureOfExperts):
-            counts = load[layer.mlp.layer]
-            error = counts.mean() - counts
-            layer.mlp.gate.e_score_correction_bias.add_(speed * error.sign())
+            bias = layer.mlp.gate.e_score_correction_bias
+            if bias is not None:
+                counts = load[layer.mlp.layer]
+                bias.add_(speed * (counts.mean() - counts).sign())

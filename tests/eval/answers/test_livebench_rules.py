@@ -41,7 +41,7 @@ CASES: list[tuple[str, str, str, str, float]] = [
     ("cta", "", "Country Name", "The class is **Country Name**", 1),
     ("cta", "", "Country Name", "Name", 0),
     ("tablejoin", "", "{'a': 'x', 'b': 'y'}", 'So {"a": "x", "b": "y"}', 1),
-    ("tablejoin", "", "{'a': 'x', 'b': 'y'}", '{"a": "x", "b": null}', 2 / 3),
+    ("tablejoin", "", "{'a': 'x', 'b': 'y'}", '{"a": "x", "b": null}', 0.67),
     ("tablejoin", "", "{'a': 'x'}", "{not a dictionary}", 0),
 ]
 

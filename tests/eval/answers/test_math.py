@@ -13,6 +13,7 @@ from openk2.eval.answers.math_process import MathProcess
 RIGHT = [
     (r"\frac{1}{2}", r"So it is $\boxed{0.5}$."),
     (r"\frac{1}{2}", r"\boxed{\dfrac12}"),
+    ("080", r"\boxed{\text{080}}"),
     (r"\frac{1}{2}", r"\boxed{1/2}"),
     (r"\frac 34", r"The final answer is $\frac{3}{4}$."),
     (r"\frac{3}{2}", r"\boxed{1\frac{1}{2}}"),

@@ -42,10 +42,18 @@ def test_the_commands_of_the_harnesses(tmp_path: Path) -> None:
     agent, judge = HARNESSES["swebench-multilingual"].commands(asked)
     assert agent[:4] == ["mini-extra", "swebench", "--model", "openai/k2"]
     assert agent[agent.index("--slice") + 1] == "0:5"
+    settings = [word for word, flag in zip(agent[1:], agent, strict=False) if flag == "--config"]
+    assert settings[0] == "swebench.yaml"  # otherwise its prompts are lost
+    assert "model.model_kwargs.temperature=0.6" in settings
+    assert asked.environment["MSWEA_COST_TRACKING"] == "ignore_errors"
     assert judge[judge.index("--dataset_name") + 1] == "SWE-bench/SWE-bench_Multilingual"
     (terminal,) = HARNESSES["terminalbench-terminus"].commands(asked)
     assert terminal[:2] == ["tb", "run"]
     assert terminal[terminal.index("--agent") + 1] == "terminus"
+    for name in ("terminalbench-terminus", "terminalbench-inhouse"):
+        (terminal,) = HARNESSES[name].commands(asked)
+        # An agent inside the container would take the key to api.openai.com.
+        assert terminal[terminal.index("--agent") + 1].startswith("terminus")
     assert asked.environment["OPENAI_API_BASE"] == "http://x/v1"
     with pytest.raises(HarnessError, match=r"all_preds\.jsonl"):
         HARNESSES["swebench-agentless"].commands(asked)

@@ -1,34 +1,17 @@
 """Made-up questions in the published file formats: no benchmark's text is in this repository."""
 
-import csv
+import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
+import pickle
+import zlib
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-Row = Mapping[str, Any]
+from record_files import Row, arrow, jsonl, parquet, table
+
 FIVE = range(5)
-
-
-def jsonl(path: Path, rows: Sequence[Row]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
-
-
-def table(path: Path, rows: Sequence[Row]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def parquet(path: Path, rows: Sequence[Row]) -> None:
-    import pyarrow
-    from pyarrow.parquet import write_table
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_table(pyarrow.Table.from_pylist([dict(row) for row in rows]), path)
 
 
 def sums(*names: str, **more: Any) -> list[Row]:
@@ -63,18 +46,25 @@ def math500(folder: Path) -> None:
 
 
 def hmmt2025(folder: Path) -> None:
-    parquet(
-        folder / "data" / "train-00000-of-00001.parquet", sums("problem_idx", "problem", "answer")
-    )
+    rows = sums("problem_idx", "problem", "answer", problem_type=["Algebra"])
+    parquet(folder / "data" / "train-00000-of-00001.parquet", rows)
 
 
 def cnmo2024(folder: Path) -> None:
-    jsonl(folder / "v202412_CNMO_en.jsonl", sums("n", "question", "answer", question_type="fill"))
+    """Beside the other languages and contests of the set."""
+    for name in ("CNMO_en", "CNMO_cn", "AMC_en"):
+        rows = sums("n", "question", "answer", question_type="Problem-Solving")
+        jsonl(folder / "202412" / f"{name}.jsonl", rows)
 
 
 def polymath(folder: Path) -> None:
-    for level in ("low", "medium", "high", "top"):
-        parquet(folder / "en" / f"{level}.parquet", sums("id", "question", "answer"))
+    for language in ("en", "ja"):
+        for level in ("low", "medium", "high", "top"):
+            rows = [
+                {**row, "id": f"{level}-{language}-{row['id']}"}
+                for row in sums("id", "question", "answer")
+            ]
+            parquet(folder / language / f"{level}.parquet", rows)
 
 
 def math(folder: Path) -> None:
@@ -121,6 +111,10 @@ def supergpqa(folder: Path) -> None:
             "answer": str(n),
             "answer_letter": "ABCDEFGHIJ"[n],
             "discipline": "x",
+            "field": "x",
+            "subfield": "x",
+            "difficulty": "easy",
+            "is_calculation": False,
         }
         for n in range(10)
     ]
@@ -128,11 +122,13 @@ def supergpqa(folder: Path) -> None:
 
 
 def hle(folder: Path) -> None:
+    kinds = {"answer_type": "exactMatch", "rationale": "x", "raw_subject": "x", "category": "Math"}
     rows = [
-        {**row, "image": "", "answer_type": "exactMatch"}
+        {**row, "id": str(row["id"]), "image": "", **kinds}
         for row in sums("id", "question", "answer")
     ]
-    jsonl(folder / "test.jsonl", [*rows, {**rows[0], "id": "picture", "image": "data:image/png;"}])
+    rows.append({**rows[0], "id": "picture", "image": "data:image/png;"})
+    parquet(folder / "data" / "test-00000-of-00001.parquet", rows)
 
 
 def mmlu(folder: Path) -> None:
@@ -149,8 +145,15 @@ def mmlu(folder: Path) -> None:
 
 
 def mmlu_redux(folder: Path) -> None:
-    rows = [*choice_rows(4, error_type="ok"), *choice_rows(4, error_type="wrong_groundtruth")]
-    parquet(folder / "sums" / "test-00000-of-00001.parquet", rows)
+    """A saved data set for each subject, with its descriptions."""
+    more = {"source": "x", "correct_answer": None, "potential_reason": None}
+    rows = [
+        *choice_rows(4, error_type="ok", **more),
+        *choice_rows(4, error_type="wrong_groundtruth", **{**more, "correct_answer": "3"}),
+    ]
+    arrow(folder / "sums" / "data-00000-of-00001.arrow", rows)
+    for name in ("dataset_info", "state"):
+        jsonl(folder / "sums" / f"{name}.json", [{"features": {}}])
     parquet(
         folder.parent / "mmlu" / "all" / "dev-00000-of-00001.parquet",
         choice_rows(4, subject="sums"),
@@ -222,10 +225,20 @@ def csimpleqa(folder: Path) -> None:
 
 def triviaqa(folder: Path) -> None:
     rows = [
-        {**row, "answer": {"value": f"The {row['a']}", "aliases": [f"number {row['a']}"]}}
-        for row in sums("question_id", "question", "a")
+        {
+            "question_id": f"tc_{row['n']}",
+            "question": row["question"],
+            "answer": {
+                "value": f"The {row['a']}",
+                "aliases": [f"number {row['a']}"],
+                "normalized_aliases": [f"number {row['a']}"],
+                "type": "WikipediaEntity",
+            },
+        }
+        for row in sums("n", "question", "a")
     ]
-    parquet(folder / "rc.nocontext" / "validation-00000-of-00001.parquet", rows)
+    for part in ("rc.nocontext", "rc.web.nocontext", "unfiltered.nocontext"):
+        parquet(folder / part / "validation-00000-of-00001.parquet", rows)
 
 
 def ceval(folder: Path) -> None:
@@ -264,37 +277,84 @@ def zebralogic(folder: Path) -> None:
 
 
 def livebench(folder: Path) -> None:
-    """Five tasks, and one question each that is too new, gone, or not scored."""
-    dates = {"livebench_release_date": "2024-06-24", "livebench_removal_date": ""}
+    """A question of some tasks, and one each that is too new, gone, or of a withdrawn task."""
+    first, release = datetime(2024, 6, 24), datetime(2024, 11, 25)
+    table = {
+        "turns": ["Please convert the Input Table from CSV format to JSON format.\n a\n1\n"],
+        "ground_truth": '{"69":{"a":1}}',
+    }
     asked = [
         ("math", {"task": "math_comp", "subtask": "amc_2023", "ground_truth": "C"}),
         ("math", {"task": "AMPS_Hard", "subtask": "integrals", "ground_truth": "\\frac{x^2}{2}"}),
         ("reasoning", {"task": "spatial", "ground_truth": "7"}),
         ("language", {"task": "typos", "ground_truth": "It is their house."}),
         ("data_analysis", {"task": "cta", "ground_truth": "Country Name"}),
+        ("data_analysis", {"task": "tablereformat", **table}),
         (
             "instruction_following",
-            {"task": "summarize", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]},
+            {
+                "task": "summarize",
+                "instruction_id_list": ["punctuation:no_comma"],
+                "kwargs": [{"n": None}],
+            },
         ),
-        ("data_analysis", {"task": "tablereformat", "ground_truth": "x"}),
+        ("reasoning", {"task": "house_traversal", "ground_truth": "x"}),
         (
             "reasoning",
-            {"task": "spatial", "ground_truth": "7", "livebench_release_date": "2025-04-02"},
+            {
+                "task": "spatial",
+                "ground_truth": "7",
+                "livebench_release_date": datetime(2025, 4, 2),
+            },
         ),
         (
             "reasoning",
             {"task": "spatial", "ground_truth": "7", "livebench_removal_date": "2024-11-25"},
         ),
     ]
+    files: dict[str, list[Row]] = {}
     for n, (category, row) in enumerate(asked):
         whole = {
-            **dates,
             "question_id": f"q{n}",
             "category": category,
             "turns": ["Question?"],
+            "livebench_release_date": first,
+            "livebench_removal_date": "",
             **row,
         }
-        jsonl(folder / category / f"{n}.jsonl", [whole])
+        files.setdefault(category, []).append(whole)
+    files["coding"] = [contest(task, first, release) for task in ("LCB_generation", "removed")]
+    files["coding"].append(contest("coding_completion", first, None))
+    for category, rows in files.items():
+        names = dict.fromkeys(name for row in rows for name in row)
+        wide = [{name: row.get(name) for name in names} for row in rows]
+        parquet(folder / category / "data" / "test-00000-of-00001.parquet", wide)
+
+
+def contest(task: str, added: datetime, removed: datetime | None) -> Row:
+    """A contest problem of LiveBench: its removal date is a time, unlike the other categories'."""
+    tests = [{"input": "1 2\n", "output": "3\n", "testtype": "stdin"}]
+    hidden = [{"input": "4 -5\n", "output": "-1\n", "testtype": "stdin"}]
+    packed = base64.b64encode(zlib.compress(pickle.dumps(json.dumps(hidden))))
+    return {
+        "question_id": task,
+        "category": "coding",
+        "turns": ["Add."],
+        "question_title": "add",
+        "public_test_cases": json.dumps(tests),
+        "private_test_cases": packed.decode(),
+        "original_json": {
+            "question_content": "Add.",
+            "platform": "atcoder",
+            "contest_date": added,
+            "starter_code": "",
+            "metadata": "{}",
+        },
+        "partial_solution": "a, b = map(" if task == "coding_completion" else None,
+        "task": "LCB_generation" if task == "removed" else task,
+        "livebench_release_date": added,
+        "livebench_removal_date": removed if task == "removed" else None,
+    }
 
 
 Writer = Callable[[Path], None]

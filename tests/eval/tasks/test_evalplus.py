@@ -1,5 +1,6 @@
-"""EvalPlus from both published formats: original tests and plus tests are told apart."""
+"""EvalPlus from its published formats: original tests and plus tests are told apart."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from openk2.environments import SandboxError
 from openk2.eval.code.place import chosen_sandbox, has_numpy
 from openk2.eval.code.python_tests import run_python_tests
 from openk2.eval.tasks.evalplus import EVALPLUS_BASE
+from openk2.record import DataError
+from record_files import parquet
 
 PROMPT = 'def largest(values):\n    """The largest of values, 0 for none."""\n'
 BODY = "    return max(values, default=0)\n"
@@ -22,27 +25,39 @@ PLUS = (
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> None:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+
+
+HUMAN = {
+    "task_id": "HumanEval/7",
+    "prompt": PROMPT,
+    "entry_point": "largest",
+    "canonical_solution": BODY,
+}
+INPUTS = {"base_input": [[[1, 3, 2]]], "plus_input": [[[]], [[-2, -1]]], "atol": 0}
+MBPP = {
+    "task_id": 11,
+    "prompt": "Write a function to find the largest value.",
+    "source_file": "Benchmark Questions Verification V2.ipynb",
+    "code": PROMPT + BODY,
+    "test_imports": ["import math"],
+    "test_list": ["assert largest([1, 3, 2]) == math.floor(3.5)"],
+    "test": PLUS + "check(largest)\n",
+}
 
 
 @pytest.fixture(params=["hub", "release"])
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    human = {"task_id": "HumanEval/7", "prompt": PROMPT, "entry_point": "largest"}
-    human["canonical_solution"] = BODY
-    mbpp: dict[str, Any] = {"prompt": "Write a function to find the largest value."}
-    if request.param == "hub":
-        write(tmp_path / "HumanEval.jsonl", [human | {"test": CHECK}])
-        write(tmp_path / "humanevalplus.jsonl", [human | {"test": PLUS}])
-        mbpp |= {"task_id": 11, "code": PROMPT + BODY, "test_imports": ["import math"]}
-        mbpp["test_list"] = ["assert largest([1, 3, 2]) == math.floor(3.5)"]
-        mbpp["test"] = PLUS + "check(largest)\n"
-        write(tmp_path / "mbppplus.jsonl", [mbpp])
+    """HumanEval+ as on the hub, in its folders, or as EvalPlus's release."""
+    parquet(tmp_path / "mbppplus/data/test-00000-of-00001-d5781c9c51e02795.parquet", [MBPP])
+    if request.param == "release":
+        write(tmp_path / "HumanEvalPlus-v0.1.10.jsonl.gz", [HUMAN | INPUTS | {"contract": ""}])
         return tmp_path
-    inputs = {"base_input": [[[1, 3, 2]]], "plus_input": [[[]], [[-2, -1]]], "atol": 0}
-    write(tmp_path / "HumanEvalPlus.jsonl", [human | inputs])
-    mbpp["prompt"] = '"""\nWrite a function to find the largest value.\n"""\n'
-    mbpp |= {"task_id": "Mbpp/11", "entry_point": "largest", "canonical_solution": PROMPT + BODY}
-    write(tmp_path / "MbppPlus.jsonl", [mbpp | inputs])
+    original = tmp_path / "openai_humaneval/openai_humaneval/test-00000-of-00001.parquet"
+    parquet(original, [HUMAN | {"test": CHECK}])
+    plus = tmp_path / "humanevalplus/data/test-00000-of-00001-5973903632b82d40.parquet"
+    parquet(plus, [HUMAN | {"test": PLUS}])
     return tmp_path
 
 
@@ -61,6 +76,23 @@ def test_each_problem_counts_in_its_two_groups(folder: Path) -> None:
         assert score.metadata == {"groups": {"mbpp": base, "mbpp-plus": plus}}, body
 
 
+@pytest.mark.parametrize(("root", "right"), [("-1.0", 1), ("2.0", 1), ("1.9", 0)])
+def test_any_root_of_find_zeros_polynomial_is_right(tmp_path: Path, root: str, right: int) -> None:
+    named = HUMAN | {"task_id": "HumanEval/32", "entry_point": "find_zero", "atol": 1e-4}
+    named |= {"prompt": "def find_zero(xs):\n", "canonical_solution": "    return -1.0\n"}
+    inputs = {"base_input": [[[-2, -1, 1]]], "plus_input": [[[-2, -1, 1]]]}
+    write(tmp_path / "HumanEvalPlus.jsonl", [named | inputs])
+    (sample,) = EVALPLUS_BASE.read(tmp_path)
+    assert judged(scorer_of(EVALPLUS_BASE), sample, f"    return {root}\n").value == right
+
+
+def test_mbpps_release_is_refused_for_its_lost_types(tmp_path: Path) -> None:
+    released = {"task_id": "Mbpp/11", "entry_point": "largest", "prompt": "", **INPUTS}
+    write(tmp_path / "MbppPlus.jsonl.gz", [released])
+    with pytest.raises(DataError, match="evalplus/mbppplus"):
+        EVALPLUS_BASE.read(tmp_path)
+
+
 def test_the_plus_sets_numpy_is_found() -> None:
     try:
         sandbox = chosen_sandbox()
@@ -73,3 +105,22 @@ def test_the_plus_sets_numpy_is_found() -> None:
         solution = f"def f(n): return [0, {last}]"
         result = run_python_tests(sandbox, solution=solution, tests=tests, names=["f"])
         assert result.passed is passed, result.reason
+
+
+@pytest.mark.parametrize("folder", ["release"], indirect=True)
+def test_the_reference_solution_is_not_the_answer(folder: Path) -> None:
+    samples = {str(sample.id): sample for sample in EVALPLUS_BASE.read(folder)}
+    score = judged(scorer_of(EVALPLUS_BASE), samples["mbpp/11"], "import math\n")
+    assert score.value == 0
+
+
+def test_a_recursive_reference_calls_itself(tmp_path: Path) -> None:
+    solution = "def total(n):\n    return n + total(n - 1) if n else 0\n"
+    row = {"task_id": "Mbpp/1", "prompt": "Sum.", "entry_point": "total", "atol": 0}
+    row |= {"canonical_solution": solution, "base_input": [[1]], "plus_input": [[2]]}
+    write(tmp_path / "MbppPlus.jsonl", [row])
+    (sample,) = EVALPLUS_BASE.read(tmp_path)
+    scorer = scorer_of(EVALPLUS_BASE)
+    # total(1) is 1: a reference that called this answer for total(0) would find 2 as well.
+    assert judged(scorer, sample, "def total(n):\n    return n + 1 if n else 1\n").value == 0
+    assert judged(scorer, sample, solution).value == 1

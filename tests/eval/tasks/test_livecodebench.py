@@ -10,11 +10,8 @@ from typing import Any
 import pytest
 
 from code_answers import judged, scorer_of
-from openk2.eval.tasks.livecodebench import (
-    LIVECODEBENCH,
-    LIVECODEBENCH_BASE,
-    private_tests,
-)
+from openk2.eval.code.contest_tests import private_tests
+from openk2.eval.tasks.livecodebench import LIVECODEBENCH, LIVECODEBENCH_BASE
 from openk2.record import DataError
 
 

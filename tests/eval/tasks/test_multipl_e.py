@@ -1,6 +1,5 @@
 """MultiPL-E from its published files: reference solutions pass, mutants fail, in every language."""
 
-import json
 import math
 import os
 import random
@@ -10,26 +9,30 @@ import pytest
 from inspect_ai.dataset import Sample
 
 from code_answers import judged, scorer_of
-from code_references import REFERENCES, bash_records, python_mutants
+from code_references import REFERENCES, made_up_files, python_mutants
 from openk2.eval.tasks.multipl_e import GROUPS, MULTIPL_E
+from record_files import parquet
 
 REPOSITORY = Path(__file__).parents[3]
 SHARED = Path(os.environ.get("OPENK2_SHARED", REPOSITORY.parent / "shared"))
 DATA = SHARED / "data/benchmarks/multipl-e"
 SEED = 14
 # Of each language, by what its compiler takes; benchmarks/code_scorers.py judges all.
-PROBLEMS = {"cpp": 1, "java": 1, "javascript": 4, "bash": 4, "python": 4}
+PROBLEMS = {
+    "cpp": 1, "csharp": 1, "java": 1, "typescript": 1,
+    "javascript": 4, "bash": 4, "php": 4, "python": 4,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Sample]:
-    """The published files where they lie here, and Bash problems of our own."""
+    """The published files where they lie here, and problems of our own in two more languages."""
     folder = tmp_path_factory.mktemp("multipl-e")
     if DATA.is_dir():
         for path in DATA.glob("humaneval-*.jsonl"):
             (folder / path.name).symlink_to(path)
-    rows = "".join(json.dumps(row) + "\n" for row in bash_records())
-    (folder / "humaneval-sh.jsonl").write_text(rows)
+    for name, text in made_up_files().items():
+        (folder / name).write_text(text)
     return {str(sample.id): sample for sample in MULTIPL_E.read(folder)}
 
 
@@ -69,6 +72,22 @@ def test_canonical_python_solutions_pass_and_mutants_fail(samples: dict[str, Sam
         for kind, wrong in python_mutants(name, whole).items():
             score = judged(scorer, sample, f"```python\n{wrong}\n```")
             assert score.value == 0, (sample.id, kind)
+
+
+def test_the_hubs_folders_are_read_and_its_variants_are_not(tmp_path: Path) -> None:
+    row = {
+        "name": "HumanEval_0_f",
+        "language": "cpp",
+        "prompt": "long f(long n) {\n",
+        "doctests": "transform",
+        "original": "x.py",
+        "prompt_terminology": "reworded",
+        "tests": "}\nint main() {\n}\n",
+        "stop_tokens": ["\n}"],
+    }
+    for name in ("humaneval-cpp", "humaneval-cpp-keep", "humaneval-lua", "mbpp-cpp"):
+        parquet(tmp_path / name / "test-00000-of-00001.parquet", [row])
+    assert [sample.id for sample in MULTIPL_E.read(tmp_path)] == ["cpp/HumanEval_0_f"]
 
 
 def test_a_language_without_a_compiler_is_unscored(samples: dict[str, Sample]) -> None:

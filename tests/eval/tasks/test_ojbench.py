@@ -4,11 +4,16 @@ import json
 import math
 import shutil
 import zipfile
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import pytest
+from inspect_ai.scorer import Score
 
 from code_answers import judged, scorer_of
+from openk2.eval.code.dmoj_checkers import checker
+from openk2.eval.code.judged_output import Case
 from openk2.eval.tasks.ojbench import OJBENCH, open_problem
 from openk2.record import DataError
 
@@ -56,6 +61,12 @@ def test_every_problem_is_asked_in_both_languages_and_judged(folder: Path) -> No
             assert judged(scorer, samples[name], f"```{language}\n{wrong}\n```").value == 0
 
 
+def test_all_that_a_problem_needs_is_downloaded() -> None:
+    for name in ("NOI/loj-7/init.yml", "NOI/loj-7/7.in", "ICPC/a/data/1.out", "ICPC/a/check.cpp"):
+        # The hub's client matches patterns in this way.
+        assert any(fnmatch(name, pattern) for pattern in OJBENCH.source.files), name
+
+
 def test_tests_may_lie_in_an_archive(folder: Path) -> None:
     problem = folder / "ICPC/made_A"
     with zipfile.ZipFile(problem / "all.zip", "w") as archive:
@@ -67,8 +78,78 @@ def test_tests_may_lie_in_an_archive(folder: Path) -> None:
     assert judged(scorer_of(OJBENCH), sample, f"```python\n{PYTHON}\n```").value == 1
 
 
+# Right is any other way to write the sum; the answer file has one.
+OTHER_WAY = """
+#include "parts.h"
+int main(int, char** argv) {
+  std::ifstream in(argv[1]), out(argv[2]), answer(argv[3]);
+  long a, b, x, y, sum;
+  in >> a >> b;
+  answer >> sum;
+  if (!(out >> x >> y)) return 2;
+  return x + y == sum && sum == a + b ? 0 : 1;
+}
+"""
+SUM = "a, b = map(int, input().split())\nprint({})"
+
+
+def scored(folder: Path, code: str) -> Score:
+    sample = next(s for s in OJBENCH.read(folder) if s.id == "python/made_A")
+    return judged(scorer_of(OJBENCH), sample, f"```python\n{code}\n```")
+
+
+def test_a_published_checker_decides_in_the_sandbox(folder: Path) -> None:
+    problem = folder / "ICPC/made_A"
+    (problem / "check.cpp").write_text(OTHER_WAY)
+    (problem / "parts.h").write_text("#include <fstream>\n")
+    named = "checker: {name: bridged, args: {files: [check.cpp, parts.h], type: testlib}}"
+    (problem / "init.yml").write_text(CASES + named)
+    right = scored(folder, SUM.format("a + b - 1, 1"))
+    if right.explanation and "not found" in right.explanation:
+        pytest.skip(right.explanation)
+    assert right.value == 1, right.explanation
+    for wrong in ("a + b, 1", "a + b", "'x'"):
+        assert scored(folder, SUM.format(wrong)).value == 0, wrong
+    (problem / "check.cpp").write_text("no program")
+    score = scored(folder, SUM.format("a + b, 0"))
+    assert isinstance(score.value, float)
+    assert math.isnan(score.value)
+    assert "does not compile" in str(score.explanation)
+
+
 @pytest.mark.parametrize(
-    "more", ["checker: {name: bridged, args: {files: c.cpp}}", "interactive: {files: i.cpp}"]
+    ("wanted", "said", "right"),
+    [
+        (None, " 1 2\n\n3", True),
+        (None, "1 2 3\n", False),  # lines matter
+        ("identical", "1 2\n3\n", True),
+        ("identical", "1 2 \n3\n", False),
+        ("sorted", "3\n1 2\n", True),
+        ("sorted", "3\n2 1\n", False),
+        ("unordered", "2 1 3", True),
+        ("floats", "1.0000001 2\n3", True),
+        ("floats", "1.001 2\n3", False),
+        ({"name": "floats", "args": {"precision": 2}}, "1.001 2\n3", True),
+        ({"name": "floatsabs", "args": {"precision": 1}}, "1 2\n3.2", False),
+        ({"name": "floatsrel", "args": {"precision": 1}}, "1 2\n3.2", True),
+        ("floats", "nan 2\n3", False),
+        ("rstripped", "1 2  \n3\n", True),
+        ("rstripped", "1  2\n3\n", False),
+    ],
+)
+def test_a_checker_of_dmojs_own(wanted: Any, said: str, right: bool) -> None:
+    unused: Any = None
+    check = checker(unused, Path(), wanted)
+    assert check(Case("", "1 2\n3\n"), said) is right
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "checker: {name: bridged, args: {files: c.py}}",
+        "checker: check.py",
+        "interactive: {files: i.cpp}",
+    ],
 )
 def test_a_problem_with_a_judge_of_its_own_is_unscored(folder: Path, more: str) -> None:
     (folder / "ICPC/made_A/init.yml").write_text(CASES + more)

@@ -53,7 +53,10 @@ LIVEBENCH = {
     "spatial": "It is **7**.",
     "typos": "<solution>It is their house.</solution>",
     "cta": "Country Name",
+    "tablereformat": '```json\n[{"a": 1.0}]\n```',
     "summarize": "No comma.",
+    "LCB_generation": "```python\nprint(sum(map(int, input().split())))\n```",
+    "coding_completion": "```python\n    int, input().split())\nprint(a + b)\n```",
 }
 
 # task: (rows, right answer)
@@ -82,7 +85,7 @@ ROWS: dict[str, tuple[int, Answer]] = {
     "simpleqa:SIMPLEQA": (5, plain),
     "simpleqa:SIMPLEQA_BASE": (5, plain),
     "csimpleqa:CSIMPLEQA_BASE": (5, plain),
-    "livebench:LIVEBENCH": (6, lambda sample: LIVEBENCH[(sample.metadata or {})["task"]]),
+    "livebench:LIVEBENCH": (9, lambda sample: LIVEBENCH[(sample.metadata or {})["task"]]),
     "triviaqa:TRIVIAQA_BASE": (5, lambda sample: f" {target(sample).lower()}"),
     "ceval:CEVAL_BASE": (5, plain),
     "zebralogic:ZEBRALOGIC": (5, in_json),

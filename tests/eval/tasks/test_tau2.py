@@ -230,7 +230,7 @@ def test_without_the_package_one_line_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tau2_world, "PACKAGE", "no_such_package.tau2")
-    with pytest.raises(DataError, match="pip install 'inspect-evals"):
+    with pytest.raises(DataError, match="pip install 'openk2[tau2]'"):
         TAU2_RETAIL.read(write(tmp_path))
 
 

@@ -66,9 +66,7 @@ def package(module: str) -> ModuleType:
     try:
         return import_module(f"{PACKAGE}.{module}")
     except ModuleNotFoundError as error:
-        raise DataError(
-            f"tau2's tools need {error.name}: pip install 'inspect-evals>=0.28'"
-        ) from None
+        raise DataError(f"tau2's tools need {error.name}: pip install 'openk2[tau2]'") from None
 
 
 def found(folder: Path, stem: str) -> Path:

@@ -9,10 +9,15 @@ import re
 from openk2.eval.answers.scoring import GivenAnswer, Judge
 from openk2.eval.answers.text import half_width
 
+# One word; or a letter, alone on its line or before a word (A: CORRECT), as SimpleQA's own grader
+# is asked for; or Chinese SimpleQA's words, in brackets or alone on their line.
 _GRADE = re.compile(
-    r"\b(?:NOT[ _]ATTEMPTED|INCORRECT|CORRECT)\b|^[\s*]{0,4}([ABC])[\s*.]{0,4}$", re.M
+    r"\b(?P<word>NOT[ _]ATTEMPTED|INCORRECT|CORRECT)\b"
+    r"|^[\s*]{0,4}(?:(?i:grade|verdict|评级|评分)\s?:[\s*]{0,4})?(?P<letter>[ABC])[\s*.]{0,4}(?:$|:)"
+    r"|(?:【|^[\s*]{0,4})(?P<sign>正确|错误|未尝试)(?:】|[\s*。.]{0,4}$)",
+    re.M,
 )
-_LETTERS = {"A": 1.0, "B": 0.0, "C": 0.0}
+_RIGHT = ("CORRECT", "A", "正确")
 _YES_NO = re.compile(r"\b(YES|NO)\b", re.IGNORECASE)
 _CORRECT = re.compile(r"\bcorrect[*\s]{0,4}:[*\s]{0,4}(yes|no)\b", re.IGNORECASE)
 
@@ -98,13 +103,9 @@ def first_line(text: str) -> str:
 
 
 def fact_verdict(reply: str, asked: GivenAnswer | None = None) -> float | None:
-    """1 for CORRECT (or A), 0 for INCORRECT and NOT_ATTEMPTED (B, C): the last one named."""
+    """1 for CORRECT, A or 正确, 0 for the other grades: the last one named."""
     found = list(_GRADE.finditer(half_width(reply)))
-    if not found:
-        return None
-    if found[-1][1]:
-        return _LETTERS[found[-1][1]]
-    return float(found[-1].group() == "CORRECT")
+    return float(found[-1][found[-1].lastgroup or 0] in _RIGHT) if found else None
 
 
 def exam_verdict(reply: str, asked: GivenAnswer | None = None) -> float | None:

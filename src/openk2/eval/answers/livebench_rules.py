@@ -1,6 +1,6 @@
 """LiveBench's scoring rules by task (arXiv 2406.19314), for the tasks whose rule is plain.
 
-Left out: coding (needs the sandbox) and tablereformat (its rule is what pandas makes of a text).
+Elsewhere: coding (`tasks/livebench.py`) and tablereformat (`livebench_tables.py`).
 """
 
 import ast
@@ -140,7 +140,7 @@ def join(text: str, reference: str) -> float:
     if not ours or not right:
         return 0.0
     shared = sum(right.get(key) == value for key, value in ours.items())
-    return 2 * shared / (len(ours) + len(right))
+    return round(2 * shared / (len(ours) + len(right)), 2)
 
 
 def mapping(text: str) -> dict[str, str] | None:

@@ -70,6 +70,9 @@ def normalized(answer: str) -> str:
     """One spelling of a formula: tidy, without a nested box, a name before `=`, or loose spaces."""
     inner = last_boxed(answer)
     text = tidy(bare(inner if inner is not None else answer))
+    whole = _TEXT.fullmatch(text)
+    if whole and parse_number(whole[1]):  # \text{080}
+        text = whole[1].strip()
     head = _NAME.match(text)
     if head and text.count("=") + text.count(r"\in") <= 1 and not _equation(text):
         text = text[head.end() :]

@@ -68,6 +68,9 @@ _LAST = re.compile(
     rf"(?<![\w.])[-+]?\$?(?=[\d.])(?!\.\D){_DIGITS}(?:/\d{{1,9}})?(?:[eE][-+]?\d{{1,3}})?(?!\d|[ixynk](?![A-Za-z]))"
 )
 
+# 20 or 30, 650-750: two answers, or an expression that was not evaluated.
+_SEVERAL = re.compile(r"\d\s?(?:-|~|to|or|and|或|到|至)\s?[$€£]?\s?\d")
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -199,19 +202,26 @@ def _in_chinese(text: str) -> Quantity | None:
 
 
 def number_answer(text: str) -> str | None:
-    r"""The number that a text ends on: after `####`, in the last box, as announced, or the last."""
+    r"""The number that a text ends on: after `####`, in the last box, as announced, or the last.
+    None if it announces several."""
     text = answer_part(text)
     marked = text.rpartition("####")
     if marked[1]:
-        line = bare(marked[2].strip().split("\n", 1)[0])
-        return line if parse_number(line) else _last(line)
+        return _settled(bare(marked[2].strip().split("\n", 1)[0]))
     box = last_boxed(text)
     if box is not None:
         return box
     stated = announced(text)
-    if stated and parse_number(stated):
-        return stated
-    return (stated and _last(stated)) or _last(text)
+    if stated and (parse_number(stated) or _last(stated)):
+        return _settled(stated)
+    return _last(text)
+
+
+def _settled(line: str) -> str | None:
+    """The number of a line that announces an answer; after the last `=` there may be one only."""
+    if parse_number(line):
+        return line
+    return None if _SEVERAL.search(line.rpartition("=")[2]) else _last(line)
 
 
 def _last(text: str) -> str | None:

@@ -41,6 +41,8 @@ class Asked:
     def environment(self) -> dict[str, str]:
         """Variables by which litellm, which the harnesses use, finds the endpoint."""
         endpoint = {"OPENAI_API_KEY": self.key, "OPENAI_API_BASE": self.url}
+        # mini-swe-agent ends an attempt after its first answer from a model without a known price.
+        endpoint["MSWEA_COST_TRACKING"] = "ignore_errors"
         return {**os.environ, **endpoint, "OPENAI_BASE_URL": self.url}
 
 
@@ -86,6 +88,8 @@ def run_harness(harness: Harness, asked: Asked) -> float:
 
 
 _RUN = "openk2"
+_TEMPERATURE = 0.6
+_MAX_TOKENS = 8192  # a turn
 
 
 def _evaluate(dataset: str, predictions: str, asked: Asked) -> list[str]:
@@ -102,6 +106,13 @@ def swebench(subset: str, dataset: str, total: int) -> Callable[[Asked], list[li
             return [_evaluate(dataset, str(asked.predictions.resolve()), asked)]
         agent = ["mini-extra", "swebench", "--model", f"openai/{asked.model}", "--subset", subset]
         agent += ["--split", "test", "--workers", str(asked.workers), "--output", "patches"]
+        # With any --config its own file is no longer read unless it is named.
+        for setting in (
+            "swebench.yaml",
+            f"model.model_kwargs.temperature={_TEMPERATURE}",
+            f"model.model_kwargs.max_tokens={_MAX_TOKENS}",
+        ):
+            agent += ["--config", setting]
         agent += ["--slice", f"0:{total if asked.limit is None else asked.limit}"]
         return [agent, _evaluate(dataset, "patches/preds.json", asked)]
 
@@ -120,11 +131,16 @@ def judged_only(dataset: str, remedy: str) -> Callable[[Asked], list[list[str]]]
 
 
 def terminal_bench(agent: str) -> Callable[[Asked], list[list[str]]]:
-    """The command of TerminalBench's own harness."""
+    """The command of TerminalBench's own harness.
+
+    agent: one that runs outside the task's container. Those installed inside, such as
+    mini-swe-agent, get the key but not the endpoint's address: they would ask api.openai.com.
+    """
 
     def commands(asked: Asked) -> list[list[str]]:
         run = ["tb", "run", "--dataset", "terminal-bench-core==0.1.1", "--agent", agent]
         run += ["--model", f"openai/{asked.model}", "--n-concurrent", str(asked.workers)]
+        run += ["--agent-kwarg", f"temperature={_TEMPERATURE}"]
         run += ["--output-path", "runs", "--run-id", _RUN]
         return [run if asked.limit is None else [*run, "--n-tasks", str(asked.limit)]]
 
@@ -147,6 +163,7 @@ def accuracy(folder: Path) -> float:
 
 
 _SWEBENCH = "pip install swebench mini-swe-agent"
+_TERMINAL_BENCH = "pip install terminal-bench (Python 3.12 or later; its command tb is enough)"
 HARNESSES: Mapping[str, Harness] = {
     "swebench-agentless": Harness(
         "SWE-bench",
@@ -190,15 +207,15 @@ HARNESSES: Mapping[str, Harness] = {
     "terminalbench-inhouse": Harness(
         "TerminalBench",
         ("tb",),
-        "pip install terminal-bench",
-        terminal_bench("mini-swe-agent"),
+        _TERMINAL_BENCH,
+        terminal_bench("terminus-2"),
         accuracy,
-        "the report's own framework is not published; mini-swe-agent stands in",
+        "the report's own framework is not published; Terminus 2 stands in",
     ),
     "terminalbench-terminus": Harness(
         "TerminalBench",
         ("tb",),
-        "pip install terminal-bench",
+        _TERMINAL_BENCH,
         terminal_bench("terminus"),
         accuracy,
     ),

@@ -32,13 +32,13 @@ def run_cases(
     cases: Sequence[Case],
     *,
     limits: Limits = LIMITS,
-    same: Callable[[str, str], bool] | None = None,
+    check: Callable[[Case, str], bool] | None = None,
     pypy: bool = False,
 ) -> Judgement:
     """Run `program` once for each case and compare its output; the first that fails ends it.
 
-    same: how outputs are compared, by default `same_output`. pypy: run Python with it where it is
-    found; the verdict's details say which ran.
+    check: whether an output is right, by default by `same_output`. pypy: run Python with it where
+    it is found; the verdict's details say which ran.
     """
     lacking = missing(sandbox, language)
     if lacking:
@@ -59,7 +59,8 @@ def run_cases(
         if not finished.ok:
             return Judgement(False, f"test {number}: {reason_of(finished)}", details=details)
         said = finished.stdout.decode(errors="replace")
-        if finished.cut or not (same or same_output)(said, case.expected):
+        right = check(case, said) if check else same_output(said, case.expected)
+        if finished.cut or not right:
             return Judgement(False, f"test {number}: wrong answer", details=details)
     return Judgement(bool(cases), "" if cases else "no tests", details=details)
 
@@ -72,11 +73,6 @@ def same_output(said: str, expected: str) -> bool:
     return len(said_lines) == len(expected_lines) and all(
         map(_same_line, said_lines, expected_lines)
     )
-
-
-def same_tokens(said: str, expected: str) -> bool:
-    """Equal apart from white space: the standard checker of DMOJ."""
-    return said.split() == expected.split()
 
 
 def _same_line(said: str, expected: str) -> bool:

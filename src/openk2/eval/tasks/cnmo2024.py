@@ -1,4 +1,5 @@
-"""CNMO 2024: the 18 problems of the Chinese olympiad in LiveMathBench's English version of 202412.
+"""CNMO 2024: the 18 problems of the Chinese olympiad in LiveMathBench's English version of 202412,
+gated.
 
 Home: https://arxiv.org/abs/2412.13147.
 Prompt: the problem and a request for the answer in a box, zero-shot. Answer: the last box,
@@ -24,7 +25,7 @@ def read_samples(folder: Path) -> list[Sample]:
             input=boxed_question(record.text("question", "problem")),
             target=record.text("answer"),
         )
-        for number, record in enumerate(read(folder, "*CNMO_en*"), 1)
+        for number, record in enumerate(read(folder, "*CNMO_en*", "*CNMO_en*/*"), 1)
     ]
 
 
@@ -36,8 +37,10 @@ CNMO_2024 = Benchmark(
     source=DataHome(
         folder="cnmo2024",
         files=("*CNMO_en*",),
-        obtain="download opencompass/LiveMathBench from the Hugging Face hub into cnmo2024/",
+        obtain="accept the terms of opencompass/LiveMathBench on the Hugging Face hub, download it"
+        " into cnmo2024/",
         hub="opencompass/LiveMathBench",
+        gated=True,
     ),
     read=read_samples,
     scorer=by_rule(math_rule),

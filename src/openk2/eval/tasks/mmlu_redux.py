@@ -20,7 +20,8 @@ from openk2.record import DataError
 
 
 def subject_of(path: Path) -> str:
-    """The hub has a folder a subject, a local copy may have a file a subject."""
+    """The hub has a folder a subject (`anatomy/data-00000-of-00001.arrow`), a local copy may have a
+    file a subject."""
     named = path.parent.name if path.stem.startswith(("test", "data")) else path.stem
     return named.removesuffix("_test")
 
@@ -39,7 +40,7 @@ def read_samples(folder: Path, *, base: bool) -> list[Sample]:
     """Fields question, choices, answer (an index), error_type."""
     shots = development(folder) if base else {}
     samples = []
-    for path in find(folder, "*test*", "*.jsonl"):
+    for path in find(folder, "*test*", "data-*", "*.jsonl"):
         subject = subject_of(path)
         for number, record in enumerate(read_file(path)):
             if record.text("error_type") != "ok":

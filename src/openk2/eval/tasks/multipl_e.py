@@ -56,8 +56,9 @@ function, with its signature and everything that it needs, and neither tests nor
 def read(folder: Path) -> list[Sample]:
     """One sample for each problem and language; files of other languages are left out."""
     samples = []
-    for path in find(folder, "humaneval-*"):
-        published = re.match(r"humaneval-([a-z]+)", str(path.relative_to(folder)))
+    for path in find(folder, "humaneval-*", "humaneval-*/*"):
+        # A file or the hub's folder; `humaneval-cpp-keep` is an older variant of `humaneval-cpp`.
+        published = re.match(r"humaneval-([a-z]+)[./]", str(path.relative_to(folder)))
         if published and published[1] in _PUBLISHED:
             language = _PUBLISHED[published[1]]
             samples += [_sample(record, language) for record in read_file(path)]

@@ -285,7 +285,7 @@ def tau2(domain: DomainName) -> Benchmark:
                 f"domains/{domain}/*policy.*",
                 f"user_simulator/simulation_guidelines{users}.*",
             ),
-            obtain="pip install inspect-evals, or put data/tau2 of sierra-research/tau2-bench "
+            obtain="pip install 'openk2[tau2]', or put data/tau2 of sierra-research/tau2-bench "
             "into tau2/",
             package="inspect_evals.tau2:data",
         ),

@@ -2,8 +2,8 @@
 
 Home: https://github.com/laude-institute/terminal-bench. Two rows: with Terminus, the benchmark's
 own agent, and with an agent framework of the report's authors, which is not published; there
-mini-swe-agent stands in and the figure is not comparable. Version: terminal-bench-core 0.1.1, the
-one of the README's time. Metric: accuracy. Temperature 0.6, 8,192 tokens a turn.
+Terminus 2 stands in and the figure is not comparable. Version: terminal-bench-core 0.1.1, the one
+of the README's time. Metric: accuracy. Temperature 0.6; Terminus sets no output cap.
 
 They run in the benchmark's own harness, `eval/code/harness.py`, and refuse in one line without a
 container engine.

@@ -1,0 +1,166 @@
+"""A checkpoint as one GGUF file for llama.cpp, tensor by tensor, through the `gguf` package.
+
+That package (extra `gguf`) is imported when a file is written. Experts are written one by one into
+their stack, so that memory holds one published tensor.
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from openk2.chat import CHAT_TEMPLATE, Tokenizer, TokenizerError, byte_level_vocabulary
+from openk2.checkpoint.error import CheckpointError
+from openk2.checkpoint.gguf_layout import GgufTensor, flags, numbers, pieces
+from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
+
+GgufType = Literal["f32", "bf16", "q8_0"]
+ARCHITECTURE, PRE_TOKENIZER = "deepseek2", "kimi-k2"
+ALIGNMENT = 32
+NORMAL, CONTROL, UNUSED = 1, 3, 5  # kinds of tokens
+ROOM = 64 << 20
+
+
+def write_gguf(
+    source: Path | str,
+    file: Path | str,
+    weights: GgufType,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[int, list[str]]:
+    """Write a checkpoint and its tokenizer as `file`, whole or not at all.
+
+    Returns the file's bytes and the flags that llama.cpp needs to compute this network.
+
+    weights: of matrices; vectors and routers are float32, and rows that q8_0's blocks of 32 do not
+    divide stay bfloat16. Raises CheckpointError without the `gguf` package, a tokenizer, or room on
+    the disk, and for a network that llama.cpp would compute differently.
+    """
+    gguf, file = require_gguf(), Path(file)
+    checkpoint = open_checkpoint(Path(source))
+    try:
+        tokenizer = Tokenizer.load(checkpoint.folder)
+    except TokenizerError as error:
+        raise CheckpointError(str(error)) from error
+    plan = [(piece, type_of(gguf, piece, weights)) for piece in pieces(checkpoint.config)]
+    total = sum(size_of(gguf, piece, kind) for piece, kind in plan)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if (free := shutil.disk_usage(file.parent).free) < total + ROOM:
+        raise CheckpointError(
+            f"{file.parent} has {free:,} bytes free, the file needs {total + ROOM:,}: make room or "
+            "name a file on another disk"
+        )
+    writing = file.with_name(f".{file.name}.writing")
+    try:
+        writer = gguf.GGUFWriter(writing, ARCHITECTURE)
+        _describe(gguf, writer, checkpoint, tokenizer, weights)
+        for piece, kind in plan:
+            writer.add_tensor_info(
+                piece.name,
+                piece.shape,
+                np.dtype("float32"),
+                size_of(gguf, piece, kind),
+                raw_dtype=kind,
+            )
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        stream, done = writer.fout[0], 0
+        writer.write_padding(stream, stream.tell())
+        for piece, kind in plan:
+            for data in _encoded(gguf, checkpoint, piece, kind):
+                stream.write(data)
+                progress(done := done + len(data), total)
+            stream.write(bytes(-stream.tell() % ALIGNMENT))
+        stream.flush()
+        os.fsync(stream.fileno())
+        writer.close()
+        writing.replace(file)
+    except BaseException:
+        writing.unlink(missing_ok=True)
+        raise
+    return file.stat().st_size, flags(checkpoint.config)
+
+
+def require_gguf() -> ModuleType:
+    """The `gguf` package. Raises CheckpointError if it is not installed."""
+    try:
+        import gguf
+    except ImportError as error:
+        raise CheckpointError(
+            "GGUF files are written with the gguf package: pip install 'openk2[gguf]'"
+        ) from error
+    package: ModuleType = gguf
+    return package
+
+
+def type_of(gguf: ModuleType, piece: GgufTensor, weights: GgufType) -> Any:
+    """The package's name of the type in which a tensor is stored."""
+    kinds = gguf.GGMLQuantizationType
+    if piece.exact or weights == "f32":
+        return kinds.F32
+    whole = piece.shape[-1] % gguf.GGML_QUANT_SIZES[kinds.Q8_0][0] == 0
+    return kinds.Q8_0 if weights == "q8_0" and whole else kinds.BF16
+
+
+def size_of(gguf: ModuleType, piece: GgufTensor, kind: Any) -> int:
+    """Bytes of a tensor in the file."""
+    block, block_bytes = gguf.GGML_QUANT_SIZES[kind]
+    return int(torch.Size(piece.shape).numel() // block * block_bytes)
+
+
+def _encoded(gguf: ModuleType, checkpoint: StoredCheckpoint, piece: GgufTensor, kind: Any) -> Any:
+    """The bytes of a tensor's parts, one after the other."""
+    for published in piece.parts:
+        tensor = piece.shaped(checkpoint.tensor(published))
+        yield memoryview(_encode(gguf, tensor, kind)).cast("B")
+
+
+def _encode(gguf: ModuleType, tensor: Tensor, kind: Any) -> Any:
+    if kind == gguf.GGMLQuantizationType.BF16:
+        return tensor.to(torch.bfloat16).contiguous().view(torch.uint16).numpy()
+    return gguf.quants.quantize(tensor.float().contiguous().numpy(), kind)
+
+
+def _describe(
+    gguf: ModuleType,
+    writer: Any,
+    checkpoint: StoredCheckpoint,
+    tokenizer: Tokenizer,
+    weights: GgufType,
+) -> None:
+    """Everything of the file but tensors."""
+    writer.add_type(gguf.GGUFType.MODEL)
+    writer.add_name(checkpoint.folder.resolve().name)
+    types = gguf.LlamaFileType
+    named = {"f32": types.ALL_F32, "bf16": types.MOSTLY_BF16, "q8_0": types.MOSTLY_Q8_0}
+    writer.add_file_type(named[weights])
+    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    for key, value in numbers(checkpoint.config).items():
+        add = {bool: writer.add_bool, int: writer.add_uint32, float: writer.add_float32}
+        add.get(type(value), writer.add_string)(f"{ARCHITECTURE}.{key}", value)
+    tokens, merges = byte_level_vocabulary(tokenizer)
+    specials = {number: name for name, number in tokenizer.specials.items()}
+    count = checkpoint.config.vocab_size
+    listed = [*tokens, *(specials.get(i, f"[PAD{i}]") for i in range(len(tokens), count))]
+    kinds = [NORMAL] * len(tokens)
+    kinds += [CONTROL if i in specials else UNUSED for i in range(len(tokens), count)]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(PRE_TOKENIZER)
+    writer.add_token_list(listed)
+    writer.add_token_types(kinds)
+    writer.add_token_merges([" ".join(pair) for pair in merges])
+    writer.add_bos_token_id(tokenizer.specials["[BOS]"])
+    writer.add_eos_token_id(tokenizer.specials["[EOS]"])
+    writer.add_eot_token_id(tokenizer.specials["<|im_end|>"])
+    writer.add_pad_token_id(tokenizer.specials["[PAD]"])
+    writer.add_add_bos_token(False)
+    template = checkpoint.folder / "chat_template.jinja"
+    text = template.read_text(encoding="utf-8") if template.is_file() else CHAT_TEMPLATE
+    writer.add_chat_template(text)

@@ -1,0 +1,141 @@
+"""What is to be served: a preset's name, a config.json, or a checkpoint folder with its headers.
+
+A folder's safetensors headers are read here, without torch: engines' formats have dtypes that
+`checkpoint` does not compute, and only names and bytes are needed.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from openk2.architecture import ModelConfig
+from openk2.config import read_recipe
+from openk2.plan.serving.error import ServingError
+from openk2.plan.serving.formats import WeightFormat, find_format, read_format
+from openk2.plan.serving.network import ServedNetwork, read_json, read_network
+from openk2.plan.serving.weights import StoredMatrix, WeightPart, planned_parts, stored_parts
+
+PRESETS = Path(__file__).with_name("presets.toml")
+INDEX = "model.safetensors.index.json"
+MAX_HEADER = 100_000_000  # bytes; the safetensors library's own limit
+
+
+@dataclass(frozen=True)
+class ServedPreset:
+    """An entry of presets.toml."""
+
+    id: str
+    title: str
+    weights: str
+    max_position_embeddings: int
+    other: int = 0
+
+
+@dataclass(frozen=True)
+class ServedPresets:
+    """The tables of presets.toml."""
+
+    preset: tuple[ServedPreset, ...]
+
+
+@dataclass(frozen=True)
+class ServedSubject:
+    """title: in words. measured: whether bytes are of real headers. assumed: what is not known."""
+
+    title: str
+    network: ServedNetwork
+    form: WeightFormat
+    parts: tuple[WeightPart, ...]
+    measured: bool = False
+    assumed: tuple[str, ...] = ()
+
+    @property
+    def bytes(self) -> int:
+        """Of all weights."""
+        return sum(part.bytes for part in self.parts)
+
+
+def find_served(source: str, weights: str | None = None) -> ServedSubject:
+    """The network that `source` names. weights: another format than its own.
+
+    Raises ServingError.
+    """
+    presets = {preset.id: preset for preset in read_recipe(PRESETS, ServedPresets).preset}
+    if source in presets:
+        return preset_subject(presets[source], weights)
+    path = Path(source)
+    if not path.exists():
+        raise ServingError(
+            f"{source} is no file, folder or preset: the presets are {', '.join(presets)}"
+        )
+    return file_subject(path, weights)
+
+
+def preset_subject(preset: ServedPreset, weights: str | None) -> ServedSubject:
+    """The network of a preset."""
+    network = network_of(ModelConfig(max_position_embeddings=preset.max_position_embeddings))
+    form = find_format(weights or preset.weights)
+    parts = planned_parts(network, form)
+    if preset.other:
+        parts.append(WeightPart("other", -1, preset.other, 0, 0))
+    return ServedSubject(preset.title, network, form, tuple(parts))
+
+
+def network_of(config: ModelConfig) -> ServedNetwork:
+    """The sizes of a ModelConfig."""
+    return ServedNetwork(**{f.name: getattr(config, f.name) for f in fields(ServedNetwork)})
+
+
+def file_subject(path: Path, weights: str | None) -> ServedSubject:
+    """The network of a config.json or of a checkpoint folder."""
+    folder = path if path.is_dir() else path.parent
+    data = read_json(folder / "config.json" if path.is_dir() else path)
+    network = read_network(data)
+    text = data.get("text_config", data)
+    quantization = text.get("quantization_config") or data.get("quantization_config")
+    form = find_format(weights) if weights else read_format(quantization)
+    shards = shards_of(folder) if path.is_dir() and weights is None else []
+    if shards:
+        parts = stored_parts(read_matrices(shards), network)
+        return ServedSubject(str(path), network, form, tuple(parts), measured=True)
+    assumed = [f"weights of {form.name}, by its sizes: no headers were read"]
+    if data.get("vision_config"):
+        assumed.append("the vision tower is not counted: give the checkpoint's folder")
+    parts = planned_parts(network, form)
+    return ServedSubject(str(path), network, form, tuple(parts), assumed=tuple(assumed))
+
+
+def shards_of(folder: Path) -> list[Path]:
+    """The folder's safetensors files, those of its index if it has one. Raises ServingError."""
+    if not (folder / INDEX).exists():
+        return sorted(folder.glob("*.safetensors"))
+    names = read_json(folder / INDEX).get("weight_map")
+    if not isinstance(names, dict):
+        raise ServingError(f"{folder / INDEX} has no weight_map: copy it again")
+    shards = sorted({folder / Path(str(name)).name for name in names.values()})
+    missing = [shard.name for shard in shards if not shard.exists()]
+    if missing:
+        raise ServingError(
+            f"{folder} lacks {len(missing)} of {len(shards)} shards, {missing[0]} first: "
+            "copy them, or give its config.json to plan by sizes"
+        )
+    return shards
+
+
+def read_matrices(shards: list[Path]) -> Iterator[StoredMatrix]:
+    """Names and bytes of every tensor, from the shards' headers. Raises ServingError."""
+    for shard in shards:
+        with shard.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            if length > min(MAX_HEADER, os.fstat(stream.fileno()).st_size):
+                raise ServingError(f"{shard} is no safetensors file: copy it again")
+            text = stream.read(length)
+        try:
+            for name, entry in json.loads(text).items():
+                if name != "__metadata__":
+                    begin, end = entry["data_offsets"]
+                    yield StoredMatrix(name, int(end) - int(begin))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ServingError(f"{shard} has a broken header ({error!r}): copy it again") from error
