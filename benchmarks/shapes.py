@@ -37,14 +37,14 @@ SHAPES = {
         n_routed_experts=64,
         num_experts_per_tok=6,
     ),
-    # Moonlight-16B-A3B's widths; its queries come from the hidden state by one matrix.
+    # Moonlight-16B-A3B: queries come from the hidden state by one matrix.
     "moonlight": ModelConfig(
         **{**K2_HEADS, "max_position_embeddings": 8192},
         vocab_size=163840,
         hidden_size=2048,
         num_hidden_layers=27,
         num_attention_heads=16,
-        q_lora_rank=1536,
+        q_lora_rank=None,
         intermediate_size=11264,
         moe_intermediate_size=1408,
         n_routed_experts=64,

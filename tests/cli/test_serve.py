@@ -30,7 +30,7 @@ def open_local(model, **options):
     chat = ScriptedChat([f"I am {model}."] * 9)
     chat.stop_ids, chat.format = frozenset(), None
     tokenizer = Tokenizer([bytes([byte]) for byte in range(256)])
-    opened = {"chat": chat, "engine": engine, "tokenizer": tokenizer, "summary": "4 parameters"}
+    opened = {"chat": chat, "engine": engine, "tokenizer": tokenizer, "summary": None}
     yield SimpleNamespace(name="nano", **opened)
     print("closed", flush=True)
 
@@ -208,3 +208,12 @@ def test_a_broken_checkpoint_is_one_line(tmp_path):
     assert result.stderr.startswith("error: ")
     assert "config.json" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_model_that_was_opened_is_described_on_standard_error():
+    script = SCRIPT.replace("None}", "'nano: 4 parameters in int4 as stored (2 MiB)'}")
+    command = [sys.executable, "-c", script, "my-model", "--port", "0"]
+    with subprocess.Popen(command, stdout=-1, stderr=-1, text=True) as process:
+        assert "is ready at" in process.stdout.readline()
+        process.kill()
+        assert process.stderr.read() == "nano: 4 parameters in int4 as stored (2 MiB)\n"

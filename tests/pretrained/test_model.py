@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from openk2.chat import Tokenizer
+from openk2.checkpoint import load_model, save_model
 from openk2.engine import EngineError
 from openk2.generation import (
     ChatRequest,
@@ -17,7 +18,8 @@ from openk2.generation import (
     complete,
     complete_text,
 )
-from openk2.pretrained import LocalModelError, open_model
+from openk2.kernels import native
+from openk2.pretrained import LocalModelError, WeightForm, open_model
 from openk2.protocol import SamplingParams
 
 
@@ -119,3 +121,13 @@ def test_a_tokenizer_of_another_model_is_refused(folder: Path) -> None:
     Tokenizer([bytes([byte]) for byte in range(256)] + [b"ab"]).save(folder)
     with pytest.raises(LocalModelError, match=r"gives 513 ids, .* vocab_size 512"):
         open_model(folder)
+
+
+@pytest.mark.skipif(not native.available(), reason="needs the native kernels")
+def test_quantized_weights_stay_as_stored_unless_asked_otherwise(saved: Path, tmp_path: Path):
+    save_model(load_model(saved, dtype=torch.float32), tmp_path, weights="block-fp8")
+    shutil.copy(saved / "tiktoken.model", tmp_path)
+    with open_model(tmp_path) as stored, open_model(tmp_path, weights=WeightForm.plain) as plain:
+        assert "in block-fp8 as stored (0 MiB)" in stored.summary
+        assert "in float32 (0 MiB)" in plain.summary
+        assert stored.weights.bytes < plain.weights.bytes

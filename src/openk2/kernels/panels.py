@@ -22,7 +22,7 @@ VALUES_OF_STEP = {0: 1, 1: 2, E4M3: 4, INT4: 8}  # by the library's name of a ty
 
 
 @dataclass(frozen=True)
-class Layout:
+class PanelLayout:
     """How panels of k values are laid out: a type as the library names it; values to a multiplier,
     0 where there are none."""
 
@@ -38,20 +38,20 @@ class Layout:
         return steps + groups * PANEL * 2
 
 
-def layout_of(weight: Weight) -> Layout:
+def layout_of(weight: Weight) -> PanelLayout:
     """The layout of a weight [..., K] once packed.
 
     Raises TypeError or ValueError for one that the kernels cannot hold.
     """
     if isinstance(weight, Tensor):
-        return Layout(type_of(weight, "weight"), 0)
+        return PanelLayout(type_of(weight, "weight"), 0)
     check_quantized(weight)
     if isinstance(weight, Fp8Weight):
-        return Layout(E4M3, weight.block[1])
-    return Layout(INT4, weight.group)
+        return PanelLayout(E4M3, weight.block[1])
+    return PanelLayout(INT4, weight.group)
 
 
-def empty_panels(layout: Layout, count: int, columns: int, k: int, beside: bool) -> Tensor:
+def empty_panels(layout: PanelLayout, count: int, columns: int, k: int, beside: bool) -> Tensor:
     """Room for `count` packed weights [columns, k]: uint8 [count, panels, bytes].
 
     beside: a panel then has 16 columns of each of two weights.
