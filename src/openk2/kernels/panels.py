@@ -90,7 +90,7 @@ def pack_into(library: Library, weight: Weight, out: Tensor, beside: Weight | No
 def pack_quantized(
     library: Library, weight: Quantized, beside: Quantized | None, out: Tensor
 ) -> None:
-    """`pack_into` of a quantized weight; see there."""
+    """`pack_into` of a quantized weight [N, K], out uint8 [panels, bytes]; see there."""
     layout = layout_of(weight)
     parts = [contiguous(part) for part in parts_of(weight)]
     others = [] if beside is None else [contiguous(part) for part in parts_of(beside)]
@@ -110,7 +110,7 @@ def pack_quantized(
 
 
 def parts_of(weight: Quantized) -> tuple[Tensor, Tensor]:
-    """Values and multipliers, on the CPU. Raises TypeError for another device."""
+    """Values and multipliers of a weight [N, K]. Raises TypeError if they are not on the CPU."""
     values = weight.values if isinstance(weight, Fp8Weight) else weight.words
     if not (values.is_cpu and weight.multipliers.is_cpu):
         raise TypeError(f"the weight is on {values.device}: the kernels take the CPU's")
