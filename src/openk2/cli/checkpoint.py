@@ -35,7 +35,7 @@ from openk2.checkpoint import (
 app = typer.Typer(help="Verify, describe and convert checkpoints.", no_args_is_help=True)
 
 
-class WeightFormat(StrEnum):
+class ExportFormat(StrEnum):
     """How linears are stored; in int4 the routed experts, as K2-Thinking's."""
 
     BF16 = "bf16"
@@ -94,8 +94,8 @@ def export(
         Path, typer.Argument(help="Folder to write; a checkpoint there is replaced.")
     ],
     dtype: Annotated[
-        WeightFormat, typer.Option(help="How linears are stored.")
-    ] = WeightFormat.BF16,
+        ExportFormat, typer.Option(help="How linears are stored.")
+    ] = ExportFormat.BF16,
     model_type: Annotated[
         Name, typer.Option(help="Name in config.json; transformers loads deepseek_v3 only.")
     ] = Name.DEEPSEEK_V3,
