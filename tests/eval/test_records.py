@@ -18,7 +18,7 @@ LINES = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS)
     [
         ("some.jsonl", LINES.encode()),
         ("some.json", json.dumps(ROWS).encode()),
-        ("some.jsonl.gz", gzip.compress(LINES.encode())),
+        ("some.jsonl.gz", gzip.compress(LINES.encode(), mtime=0)),
         ("some.csv", "question,answer\n1+1,2\nOù?,là\n".encode()),
     ],
 )
@@ -49,7 +49,7 @@ def test_an_arrow_stream_is_read_and_its_descriptions_are_not(tmp_path: Path) ->
         ("a.jsonl", b"\xff\xfe", r"a\.jsonl: .*decode"),
         ("a.jsonl", b"\n", r"a\.jsonl: no rows"),
         ("a.jsonl.gz", b"{}", r"a\.jsonl\.gz: Not a gzipped file"),
-        ("a.jsonl.gz", gzip.compress(LINES.encode())[:-9], r"a\.jsonl\.gz: "),
+        ("a.jsonl.gz", gzip.compress(LINES.encode(), mtime=0)[:-9], r"a\.jsonl\.gz: "),
         ("a.csv", b"x,y\n1\n", r"a\.csv:2: 2 fields"),
         ("a.txt", b"{}", "no file matches"),
     ],
