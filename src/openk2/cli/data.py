@@ -206,6 +206,11 @@ def drills(
         Literal["train", "held_out"],
         typer.Option(help="held_out: names and values that train never has."),
     ] = "train",
+    choosing_share: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share in which a tool is chosen by its description."),
+    ] = 0.0,
+    tools: Annotated[int, typer.Option(min=2, help="Tools of a choice at most.")] = 6,
 ) -> None:
     """Write packed rows of copying drills, in which nothing but copying predicts what is learned.
 
@@ -223,7 +228,13 @@ def drills(
             "--max <= --length"
         )
     vocabulary = Tokenizer.load(tokenizer)
-    settings = Drills(seed, shortest, longest, plain_share, repeated_share, repeated_set, split)
+    try:
+        settings = Drills(
+            seed, shortest, longest, plain_share, repeated_share, repeated_set, split,
+            choosing=choosing_share, tools=tools,
+        )  # fmt: skip
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
     documents = settings.documents(vocabulary, count)
     packed = pack_whole(
         track(documents, "documents", total=count), length, vocabulary.special("[PAD]")
