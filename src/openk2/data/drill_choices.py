@@ -12,8 +12,32 @@ from openk2.data.drill_words import Words
 
 MOST_WORDS = 3
 FILLERS = (
-    "a all and can for from get I in is it me my new now of on please some the this to want with you"
-).split()
+    "a",
+    "all",
+    "and",
+    "can",
+    "for",
+    "from",
+    "get",
+    "I",
+    "in",
+    "is",
+    "it",
+    "me",
+    "my",
+    "new",
+    "now",
+    "of",
+    "on",
+    "please",
+    "some",
+    "the",
+    "this",
+    "to",
+    "want",
+    "with",
+    "you",
+)
 
 
 def choices(words: Words, tools: int, requests: int) -> Chat:
