@@ -44,6 +44,9 @@ def synthesize(
     api_share: Annotated[
         float, typer.Option(min=0, max=1, help="Share of conversations on those operations.")
     ] = 0.75,
+    dense_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Of these, those of many requests in a row.")
+    ] = 0.0,
     talk_share: Annotated[
         float,
         typer.Option(min=0.0, max=1.0, help="Of the conversations that call nothing."),
@@ -60,8 +63,9 @@ def synthesize(
 
     catalogue = None if apis is None else Catalogue.load(apis, split)
     rows = generate(
-        seed, count, split, talk_share=talk_share, catalogue=catalogue, api_share=api_share
-    )
+        seed, count, split, talk_share=talk_share, catalogue=catalogue, api_share=api_share,
+        dense_share=dense_share,
+    )  # fmt: skip
     write_jsonl(out, track(rows, "conversations", total=count))
 
 

@@ -3,7 +3,8 @@
 To call the right tool, the tokens of a tool's name must hold the words of its description, which
 K2's declarations put before the name; the place of the call must hold the words of the request; and
 a head must compare the two. Here names say nothing, a request has a tool's own words in another
-order, and both are thinned out with words that every text has. Several requests a conversation:
+order, and both are thinned out with words that every text has. Some names begin alike, as
+`get_invoice` and `get_user` do, so that the choice comes later. Several requests a conversation:
 declarations are long, and only the name in the call is learned.
 """
 
@@ -43,7 +44,11 @@ FILLERS = (
 def choices(words: Words, tools: int, requests: int) -> Chat:
     """`tools` declared tools, and so many `requests` for one of them, each followed by its call."""
     rng = words.rng
-    names = [words.name() for _ in range(tools)]
+    beginnings = [words.name() for _ in range(2)]
+    names = [
+        f"{beginnings[int(rng.integers(2))]}_{words.name()}" if rng.random() < 0.4 else words.name()
+        for _ in range(tools)
+    ]
     own = [[telling(words) for _ in range(1 + int(rng.integers(MOST_WORDS)))] for _ in names]
     share = float(rng.uniform(0, 0.6))
     declared = [
