@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from openk2.chat import Tokenizer, parse_output, train_tokenizer
-from openk2.data import Document
+from openk2.data import Document, Role
 from openk2.data.copying import repeated_ids
+from openk2.data.drill_choices import FILLERS, choices
 from openk2.data.drill_words import Words, letter_tokens
 from openk2.data.drills import Drills
 from openk2.synthesis import generate
@@ -105,3 +106,67 @@ def test_documents_depend_on_seed_and_index_alone(tokenizer: Tokenizer) -> None:
     )
     assert first == longer[:5]
     assert first != other
+
+
+def test_learned_tokens_have_the_role_of_their_place_in_the_call(tokenizer: Tokenizer) -> None:
+    begin, arguments, end = (
+        tokenizer.special(f"<|tool_call_{name}|>") for name in ("begin", "argument_begin", "end")
+    )
+    met: dict[int, int] = {}
+    for document in documents(tokenizer, 150, shortest=128, plain=0.0):
+        place = None
+        for token, role in zip(document.ids, document.learned, strict=True):
+            if tokenizer.is_special(token):
+                place = token
+            elif role:
+                allowed = {begin: {Role.NAME}, arguments: {Role.KEY, Role.VALUE}}
+                assert role in allowed.get(place, {Role.STRUCTURE})
+                met[role] = met.get(role, 0) + 1
+    assert min(met.get(role, 0) for role in Role if role) > 20
+    assert end not in met
+
+
+def test_a_choice_is_told_by_the_words_of_one_description(tokenizer: Tokenizer) -> None:
+    letters = letter_tokens(tokenizer)
+    chosen = []
+    for seed in range(60):
+        words = Words(np.random.default_rng(seed), letters, "train")
+        messages, tools = choices(words, 2 + seed % 5, 6)
+        own = {
+            tool["function"]["name"]: set(tool["function"]["description"].split()) - set(FILLERS)
+            for tool in tools
+        }
+        assert len(own) == 2 + seed % 5
+        asked = [m["content"] for m in messages if m["role"] == "user"]
+        calls = [m["tool_calls"][0] for m in messages if m["role"] == "assistant"]
+        for request, call in zip(asked, calls, strict=True):
+            said = set(request.split()) - set(FILLERS)
+            name = call["function"]["name"]
+            assert said == own[name] != set()
+            assert not any(said & theirs for other, theirs in own.items() if other != name)
+            chosen.append(list(own).index(name))
+    assert {0, 1, 2, 3, 4, 5} == set(chosen)
+
+
+def test_in_choices_names_alone_are_learned_and_documents_fit(tokenizer: Tokenizer) -> None:
+    made = documents(tokenizer, 40, choosing=1.0, longest=400, tools=5)
+    for document in made:
+        assert len(document.ids) <= 400
+        assert set(document.learned) == {Role.NOT_LEARNED, Role.NAME}
+
+
+def test_other_drills_do_not_depend_on_how_choices_are_made(tokenizer: Tokenizer) -> None:
+    plain, other = (documents(tokenizer, 20, tools=tools) for tools in (4, 9))
+    assert [document.ids for document in plain] == [document.ids for document in other]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"choosing": 0.5, "longest": 100}, "no room for choices"),
+        ({"tools": 1}, "tools is 1"),
+    ],
+)
+def test_choices_that_cannot_be_made_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Drills(**settings)

@@ -44,6 +44,9 @@ def synthesize(
     api_share: Annotated[
         float, typer.Option(min=0, max=1, help="Share of conversations on those operations.")
     ] = 0.75,
+    dense_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Of these, those of many requests in a row.")
+    ] = 0.0,
     talk_share: Annotated[
         float,
         typer.Option(min=0.0, max=1.0, help="Of the conversations that call nothing."),
@@ -60,8 +63,9 @@ def synthesize(
 
     catalogue = None if apis is None else Catalogue.load(apis, split)
     rows = generate(
-        seed, count, split, talk_share=talk_share, catalogue=catalogue, api_share=api_share
-    )
+        seed, count, split, talk_share=talk_share, catalogue=catalogue, api_share=api_share,
+        dense_share=dense_share,
+    )  # fmt: skip
     write_jsonl(out, track(rows, "conversations", total=count))
 
 
@@ -206,6 +210,11 @@ def drills(
         Literal["train", "held_out"],
         typer.Option(help="held_out: names and values that train never has."),
     ] = "train",
+    choosing_share: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share in which a tool is chosen by its description."),
+    ] = 0.0,
+    tools: Annotated[int, typer.Option(min=2, help="Tools of a choice at most.")] = 6,
 ) -> None:
     """Write packed rows of copying drills, in which nothing but copying predicts what is learned.
 
@@ -223,7 +232,13 @@ def drills(
             "--max <= --length"
         )
     vocabulary = Tokenizer.load(tokenizer)
-    settings = Drills(seed, shortest, longest, plain_share, repeated_share, repeated_set, split)
+    try:
+        settings = Drills(
+            seed, shortest, longest, plain_share, repeated_share, repeated_set, split,
+            choosing=choosing_share, tools=tools,
+        )  # fmt: skip
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
     documents = settings.documents(vocabulary, count)
     packed = pack_whole(
         track(documents, "documents", total=count), length, vocabulary.special("[PAD]")

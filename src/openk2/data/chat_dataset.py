@@ -17,7 +17,7 @@ _IN_CALLS: Mapping[str, Callable[[Sequence[bytes]], NDArray[np.uint8]]] = {
     "<|tool_call_begin|>": name_roles,
     "<|tool_call_argument_begin|>": argument_roles,
 }
-_NOTHING = PromptPiece("", control=False, learned=False)
+NO_PIECE = PromptPiece("", control=False, learned=False)
 
 
 def text_documents(texts: Iterable[str], tokenizer: Tokenizer) -> Iterator[Document]:
@@ -41,23 +41,21 @@ def chat_documents(
         )
         ids: list[int] = []
         roles: list[NDArray[np.uint8]] = []
-        for before, piece in pairwise([_NOTHING, *pieces]):
+        for before, piece in pairwise([NO_PIECE, *pieces]):
             new = encode_piece(tokenizer, piece)
             ids += new
-            roles.append(_roles(before, piece, new, tokenizer, learn_all))
+            learned = piece.learned or learn_all
+            roles.append(piece_roles(before, piece, new, tokenizer) * np.uint8(learned))
         yield Document(ids, np.concatenate(roles))
 
 
-def _roles(
-    before: PromptPiece,
-    piece: PromptPiece,
-    ids: Sequence[int],
-    tokenizer: Tokenizer,
-    learn_all: bool,
+def piece_roles(
+    before: PromptPiece, piece: PromptPiece, ids: Sequence[int], tokenizer: Tokenizer
 ) -> NDArray[np.uint8]:
-    """uint8, a role for each of the piece's ids."""
-    if not (piece.learned or learn_all):
-        return np.full(len(ids), Role.NOT_LEARNED, np.uint8)
+    """uint8, the role that each of the piece's ids has where it is learned; never NOT_LEARNED.
+
+    before: the piece before it, which tells whether this one is part of a call.
+    """
     if before.control and not piece.control and before.text in _IN_CALLS:
         return _IN_CALLS[before.text]([tokenizer.tokens[token_id] for token_id in ids])
     return np.full(len(ids), Role.STRUCTURE, np.uint8)

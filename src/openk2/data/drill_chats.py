@@ -109,6 +109,11 @@ def called(name: str, arguments: Mapping[str, str]) -> Message:
     return {"role": "assistant", "tool_calls": [request(name, 0, arguments)]}
 
 
+def called_again(name: str, number: int) -> Message:
+    """An assistant's turn with the conversation's call `number`, without arguments."""
+    return {"role": "assistant", "tool_calls": [request(name, number, {})]}
+
+
 def request(name: str, number: int, arguments: Mapping[str, str]) -> dict[str, Any]:
     """One call."""
     function = {"name": name, "arguments": json.dumps(arguments)}

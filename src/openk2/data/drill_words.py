@@ -52,6 +52,10 @@ class Words:
         """Of letters, in whatever case its ids have."""
         return self.fresh(lambda: self.pieces(1, 4))
 
+    def short(self) -> str:
+        """A word of one id or two."""
+        return self.fresh(lambda: self.pieces(1, 2))
+
     def value(self) -> str:
         """A word, a few, a number, or a code of both."""
         kind = int(self.rng.integers(6))

@@ -10,17 +10,22 @@ repeated set beside fresh rows is learned from sooner (arXiv 2410.07041).
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from openk2.chat import PromptPiece, Tokenizer, encode_piece, render
+from openk2.data.chat_dataset import NO_PIECE, piece_roles
 from openk2.data.copying import repeated_ids
 from openk2.data.drill_chats import KINDS
+from openk2.data.drill_choices import choices
 from openk2.data.drill_words import Split, Words, letter_tokens
 from openk2.data.packing import Document
 
 LARGEST_SIZE = 6
 PER_SIZE = 32  # tokens; a conversation of a size has hardly fewer
+SMALLEST_CHOICE = 192  # tokens; two tools and a request have hardly more
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,9 @@ class Drills:
 
     shortest, longest: tokens of a document, short ones as often as long ones. plain: share of
     repeated ids without markup, beside those that are too short for any. repeated: share of
-    documents that are one of the same `repeated_set`. split: whose names and values.
+    documents that are one of the same `repeated_set`. split: whose names and values. choosing:
+    share of documents in which a tool is chosen by its description (`drill_choices`), which are as
+    long as `longest` allows; tools: the most that these declare.
     """
 
     seed: int = 0
@@ -39,6 +46,8 @@ class Drills:
     repeated: float = 0.25
     repeated_set: int = 256
     split: Split = "train"
+    choosing: float = 0.0
+    tools: int = 6
 
     def __post_init__(self) -> None:
         if not 8 <= self.shortest <= self.longest:
@@ -46,6 +55,13 @@ class Drills:
                 f"documents of {self.shortest} to {self.longest} tokens: the shortest must be at "
                 "least 8 and at most the longest"
             )
+        if self.choosing and self.longest < SMALLEST_CHOICE:
+            raise ValueError(
+                f"documents of at most {self.longest} tokens have no room for choices among tools: "
+                f"make the longest {SMALLEST_CHOICE} or more"
+            )
+        if self.tools < 2:
+            raise ValueError(f"tools is {self.tools}: a choice needs 2 or more")
 
     def documents(self, tokenizer: Tokenizer, count: int) -> Iterator[Document]:
         """`count` documents; the i-th is a function of these settings and i."""
@@ -60,6 +76,8 @@ class Drills:
         self, tokenizer: Tokenizer, letters: list[str], rng: np.random.Generator
     ) -> Document:
         """A conversation if one fits into the length drawn, else repeated ids."""
+        if self.choosing and rng.random() < self.choosing:
+            return self.choice(tokenizer, letters, rng)
         length = int(self.shortest * ((self.longest + 1) / self.shortest) ** rng.random())
         if rng.random() >= self.plain:
             kind = KINDS[int(rng.integers(len(KINDS)))]
@@ -72,20 +90,35 @@ class Drills:
                     return conversation
         return repeated_ids(rng, len(tokenizer.tokens), length, self.split)
 
+    def choice(
+        self, tokenizer: Tokenizer, letters: list[str], rng: np.random.Generator
+    ) -> Document:
+        """Choices among up to `tools` tools, as many as fit."""
+        most = 2 + int(rng.integers(self.tools - 1))
+        while True:
+            messages, tools = choices(Words(rng, letters, self.split), most, 2 * most)
+            names = [tool["function"]["name"] for tool in tools]
+            pieces = render(messages, tools, generation_prompt=False)
+            conversation = encode_copied(pieces, names, tokenizer)
+            if len(conversation.ids) <= self.longest:
+                return conversation
+            most = max(most - 1, 2)
+
 
 def encode_copied(
     pieces: Sequence[PromptPiece], words: Sequence[str], tokenizer: Tokenizer
 ) -> Document:
     """A rendered conversation; of what the assistant writes the ids within `words` are learned.
 
-    Not learned is a word's first occurrence, which nothing predicts.
+    Each has the role of its place in the call. Not learned is a word's first occurrence, which
+    nothing predicts.
     """
     longest_first = "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
     known = re.compile(rf"(?<![\w-])(?:{longest_first})(?![\w-])".encode())
     met: set[bytes] = set()
     tokens: list[int] = []
-    learned: list[bool] = []
-    for piece in pieces:
+    learned: list[NDArray[np.uint8]] = []
+    for before, piece in pairwise([NO_PIECE, *pieces]):
         ids = encode_piece(tokenizer, piece)
         marks = np.zeros(len(piece.text.encode()), np.bool_)
         for word in known.finditer(b"" if piece.control else piece.text.encode()):
@@ -94,11 +127,12 @@ def encode_copied(
             met.add(word.group())
         tokens += ids
         sizes = [len(tokenizer.decode_bytes([token_id])) for token_id in ids]
-        learned += within(marks, sizes)
-    return Document(tokens, learned)
+        learned.append(piece_roles(before, piece, ids, tokenizer) * within(marks, sizes))
+    return Document(tokens, np.concatenate(learned))
 
 
-def within(marks: np.ndarray[tuple[int], np.dtype[np.bool_]], sizes: list[int]) -> list[bool]:
+def within(marks: NDArray[np.bool_], sizes: list[int]) -> NDArray[np.bool_]:
     """For tokens of so many bytes, one after the other: whether all bytes of each are marked."""
     ends = np.cumsum(sizes)
-    return [bool(marks[end - size : end].all()) for size, end in zip(sizes, ends, strict=True)]
+    spans = zip(sizes, ends, strict=True)
+    return np.array([marks[end - size : end].all() for size, end in spans], np.bool_)

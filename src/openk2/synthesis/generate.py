@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from openk2.synthesis import episodes as e
-from openk2.synthesis.apis import Catalogue
+from openk2.synthesis.apis import Catalogue, make_dense
 from openk2.synthesis.apis import make_conversation as make_api_conversation
 from openk2.synthesis.systems import draw_system
 from openk2.synthesis.tools import Tool, Vocabulary, draw_tool
@@ -48,6 +48,7 @@ def generate(
     talk_share: float = TALK_SHARE,
     catalogue: Catalogue | None = None,
     api_share: float = 0.75,
+    dense_share: float = 0.0,
 ) -> Iterator[Conversation]:
     """Yield conversations start, start + 1, ... (`count` of them, or without end).
 
@@ -57,13 +58,15 @@ def generate(
     that "train" never has, and asks for common facts in phrasings of its own.
 
     talk_share: of the conversations that call nothing. With a catalogue (of the same split) a share
-    `api_share` is about its operations, the rest as without one.
+    `api_share` is about its operations, the rest as without one; of these, a share `dense_share` is
+    one request after the other (`apis.make_dense`).
     """
     indices = itertools.count(start) if count is None else range(start, start + count)
     for index in indices:
         rng = Random(f"{seed}/{split}/{index}")
         if catalogue is not None and rng.random() < api_share:
-            yield make_api_conversation(rng, split, catalogue)
+            dense = dense_share > 0 and rng.random() < dense_share
+            yield (make_dense if dense else make_api_conversation)(rng, split, catalogue)
         else:
             yield make_conversation(rng, split, talk_share)
 
