@@ -9,6 +9,7 @@ import torch
 from typer.testing import CliRunner
 
 from openk2.cli.main import app
+from openk2.kernels import native
 
 CUDA = (
     "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.10 GiB of "
@@ -21,12 +22,14 @@ CPU = RuntimeError(
     "tried to allocate 9000 bytes. Error code 12 (Cannot allocate memory)"
 )
 
+LOADING = f"openk2.checkpoint.{'load_packed' if native.available() else 'load_model'}"
+
 
 @pytest.mark.parametrize(
     ("command", "place", "remedy"),
     [
         (["pretrain", "{recipe}", "--out", "made"], "openk2.train.loop.train_step", "micro_rows"),
-        (["serve", "--port", "0"], "openk2.checkpoint.load_model", "--cache-memory"),
+        (["serve", "--port", "0"], LOADING, "--cache-memory"),
         (["serve", "--port", "0"], "openk2.engine.Engine", "--cache-memory"),
         (["chat", "Hi"], "openk2.engine.Engine", "smaller model"),
         (["eval", "tools"], "openk2.engine.Engine", "smaller model"),
