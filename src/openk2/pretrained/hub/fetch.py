@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 from openk2.pretrained.error import LocalModelError
@@ -45,10 +46,12 @@ def fetch_model(name: HubName, admit: Admission | None = None) -> Path:
         return folder
     folder = _small_files(name, listing)
     shards = _shards(name, folder, listing)
-    if admit is not None and not all((folder / shard).exists() for shard in shards):
+    cached = all((folder / shard).exists() for shard in shards)
+    if admit is not None and not cached:
         admit(folder, listing.bytes_of(shards))
     check_disk(listing, shards)
-    with bytes_bar(f"downloading {name}") as progress:
+    bar = nullcontext(lambda *_: None) if cached else bytes_bar(f"downloading {name}")
+    with bar as progress:
         download_files(listing, shards, progress)
     if missing := missing_files(folder):
         raise LocalModelError(f"{name} has no {', no '.join(missing)}: openk2 cannot open it")
