@@ -42,6 +42,7 @@ def groups_of(proc: Path, cgroups: Path) -> Iterator[tuple[Path, tuple[str, ...]
 
     In a container the path may name folders of the host; those that are not there are passed over.
     """
+    limits: tuple[str, ...]
     for line in text_of(proc / "self" / "cgroup").splitlines():
         _, _, kinds_and_path = line.partition(":")
         kinds, _, path = kinds_and_path.partition(":")
