@@ -3,10 +3,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from openk2.checkpoint import load_model
+from openk2.checkpoint import available_memory, load_model
 from openk2.checkpoint.error import CheckpointError
 from openk2.pretrained import LocalModelError, open_model
 from openk2.pretrained.room import Room, packing_bytes
+from openk2.record import available_host_memory
 
 GIB = 1 << 30
 
@@ -71,6 +72,46 @@ def test_opening_says_what_does_not_fit(
         open_model(saved, cache_bytes=cache_bytes)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:1"])
+def test_a_gpu_has_what_its_driver_and_torchs_allocator_have_free(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """40 GiB free by the driver; of 10 that torch holds, 3 are in use."""
+    asked = []
+    answers = {"mem_get_info": (40 * GIB, 80 * GIB), "memory_reserved": 10 * GIB,
+               "memory_allocated": 3 * GIB}  # fmt: skip
+    for function, answer in answers.items():
+        monkeypatch.setattr(
+            torch.cuda, function, lambda device, answer=answer: asked.append(device) or answer
+        )
+    assert available_memory(name) == 47 * GIB
+    assert asked == [torch.device(name)] * 3
+
+
+def test_a_container_bounds_the_cache(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit of the control group reaches the cache's plan, and --cache-memory overrules it."""
+    used, limit = 100 << 20, 140 << 20
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "cgroup").write_text("0::/\n")
+    (tmp_path / "meminfo").write_text("MemAvailable: 99999999 kB\n")
+    for file, number in (("memory.max", limit), ("memory.current", used)):
+        (tmp_path / file).write_text(str(number))
+    monkeypatch.setattr(
+        "openk2.checkpoint.room.available_host_memory",
+        lambda: available_host_memory(tmp_path, tmp_path),
+    )
+    many = {"max_batch": 10_000}
+    with open_model(saved, **many) as local:
+        assert 0 < local.cache.bytes <= (limit - used) // 4
+        assert local.cache.bytes > (limit - used) // 5
+    with open_model(saved, cache_bytes=20 << 20, **many) as local:
+        assert (19 << 20) < local.cache.bytes <= 20 << 20
+    with pytest.raises(LocalModelError, match="lower the cache memory"):
+        open_model(saved, cache_bytes=41 << 20, **many)
 
 
 def test_a_size_that_was_asked_for_holds(saved: Path) -> None:

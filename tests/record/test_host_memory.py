@@ -46,6 +46,16 @@ def machine(folder: Path, group: str, files: dict[str, str]) -> tuple[Path, Path
             },
             600,
         ),
+        # Slowed down from 500 MiB on, killed at 900.
+        (
+            "0::/\n",
+            {
+                "memory.max": f"{900 * MIB}",
+                "memory.high": f"{500 * MIB}",
+                "memory.current": f"{100 * MIB}",
+            },
+            400,
+        ),
         # Version 1 in a container: the path is the host's, the files are at the root.
         (
             "12:cpu,cpuacct:/\n4:memory:/docker/abc\n0::/\n",

@@ -10,6 +10,7 @@ from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.export import export_checkpoint, export_model, export_tensors
 from openk2.checkpoint.format import Format, Weights
 from openk2.checkpoint.gguf_file import GgufType, write_gguf
+from openk2.checkpoint.index import Index, read_index
 from openk2.checkpoint.load import load_model, read_rows
 from openk2.checkpoint.names import PublishedTensor
 from openk2.checkpoint.packed import load_packed, stored_refusal
@@ -24,6 +25,7 @@ __all__ = [
     "Conversion",
     "Format",
     "GgufType",
+    "Index",
     "ModelTensors",
     "PublishedTensor",
     "StoredCheckpoint",
@@ -37,6 +39,7 @@ __all__ = [
     "load_model",
     "load_packed",
     "open_checkpoint",
+    "read_index",
     "read_rows",
     "resident_bytes",
     "save_model",

@@ -1,5 +1,6 @@
 """What a checkpoint is, proven: its headers always, its bytes when asked."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ class CheckpointInfo:
 
     bytes: of all tensors; bytes_by_dtype: the same by safetensors dtype name; tensors: stored ones,
     scales included. skipped: other tensors in the shards, by kind, which openk2 does not read.
-    contents_verified: every shard's SHA-256 is the one recorded in the index.
+    contents_verified: every shard's SHA-256 is the one that the index or the hub's cache records.
     """
 
     folder: Path
@@ -55,15 +56,21 @@ def verify_checkpoint(folder: Path | str, *, deep: bool = False) -> CheckpointIn
 
 def _check_contents(checkpoint: StoredCheckpoint) -> None:
     for shard in checkpoint.index.shards:
-        recorded = checkpoint.index.sha256.get(shard)
+        file = checkpoint.folder / shard
+        recorded = checkpoint.index.sha256.get(shard) or _blob_name(file)
         if recorded is None:
             raise CheckpointError(
                 f"{checkpoint.folder}: the index records no checksum of {shard}: only checkpoints "
-                "that openk2 wrote can be verified deeply"
+                "that openk2 wrote, and snapshots in the hub's cache, can be verified deeply"
             )
-        actual = sha256(checkpoint.folder / shard)
+        actual = sha256(file)
         if actual != recorded:
             raise CheckpointError(
-                f"{checkpoint.folder / shard} has SHA-256 {actual}, the index records {recorded}: "
-                "copy the shard again"
+                f"{file} has SHA-256 {actual}, {recorded} is recorded: copy the shard again"
             )
+
+
+def _blob_name(file: Path) -> str | None:
+    """The SHA-256 of a file in the hub's cache: there it is a link to a blob of that name."""
+    name = file.resolve().name
+    return name if file.is_symlink() and re.fullmatch(r"[0-9a-f]{64}", name) else None

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from openk2.chat import ContentDelta, RenderError
-from openk2.cli.opening import open_local
+from openk2.cli.opening import local_model, open_local
 from openk2.generation import (
     ChatAnswer,
     ChatEvent,
@@ -39,7 +39,8 @@ def chat(
     model: Annotated[
         str | None,
         typer.Option(
-            help=f"Folder or built-in name, {DEFAULT_MODEL} by default; with --url, a name there."
+            help="Folder, built-in name or ORGANISATION/NAME[@REVISION] on the hub, "
+            f"{DEFAULT_MODEL} by default; with --url, a name there."
         ),
     ] = None,
     url: Annotated[
@@ -109,7 +110,7 @@ def opened(model: str | None, url: str | None, api_key: str | None) -> Iterator[
         name = model or served_models(url, api_key=api_key)[0]
         yield HttpChat(url, name, api_key=api_key)
         return
-    with open_local(model or DEFAULT_MODEL) as local:
+    with open_local(local_model(model or DEFAULT_MODEL)) as local:
         yield local.chat
 
 

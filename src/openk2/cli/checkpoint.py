@@ -1,24 +1,12 @@
 """`openk2 checkpoint`: look at a checkpoint, write it in another format."""
 
 import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 
 from openk2.architecture import Int4, Quantization, count_parameters
 from openk2.chat import TOKENIZER_FILE, Tokenizer, TokenizerError
@@ -31,8 +19,15 @@ from openk2.checkpoint import (
     verify_checkpoint,
     write_gguf,
 )
+from openk2.cli.checkpoint_download import download
+from openk2.cli.opening import source_folder
+from openk2.pretrained import LocalModelError
+from openk2.record import bytes_bar
 
-app = typer.Typer(help="Verify, describe and convert checkpoints.", no_args_is_help=True)
+app = typer.Typer(help="Verify, describe, convert and download checkpoints.", no_args_is_help=True)
+app.command()(download)
+
+Source = Annotated[str, typer.Argument(help="Folder of the checkpoint, or its name on the hub.")]
 
 
 class ExportFormat(StrEnum):
@@ -62,7 +57,7 @@ class Name(StrEnum):
 
 @app.command()
 def info(
-    path: Annotated[Path, typer.Argument(help="Folder of the checkpoint.")],
+    path: Source,
     deep: Annotated[bool, typer.Option(help="Also compare every shard's checksum.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -74,10 +69,10 @@ def info(
       openk2 checkpoint info ./my-model --deep --json
     """
     try:
-        found = describe(verify_checkpoint(path, deep=deep))
-    except (CheckpointError, OSError, TokenizerError) as error:
+        found = describe(verify_checkpoint(source_folder(path), deep=deep))
+    except (CheckpointError, LocalModelError, OSError, TokenizerError) as error:
         if as_json:
-            typer.echo(json.dumps({"folder": str(path), "valid": False, "error": str(error)}))
+            typer.echo(json.dumps({"folder": path, "valid": False, "error": str(error)}))
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
     if as_json:
@@ -89,7 +84,7 @@ def info(
 
 @app.command()
 def export(
-    source: Annotated[Path, typer.Argument(help="Folder of the checkpoint to read.")],
+    source: Source,
     target: Annotated[
         Path, typer.Argument(help="Folder to write; a checkpoint there is replaced.")
     ],
@@ -115,13 +110,13 @@ def export(
         raise typer.Exit(1)
     try:
         export_checkpoint(
-            source,
+            source_folder(source),
             target,
             weights=dtype.value,
             model_type=model_type.value,
             max_shard_bytes=max_shard_bytes,
         )
-    except (CheckpointError, OSError) as error:
+    except (CheckpointError, LocalModelError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
     written = verify_checkpoint(target)
@@ -130,7 +125,7 @@ def export(
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(help="Folder of the checkpoint to read.")],
+    source: Source,
     target: Annotated[
         Path, typer.Argument(help="Folder to write, or file for GGUF; what is there is replaced.")
     ],
@@ -145,21 +140,23 @@ def convert(
     \b
     Examples:
       openk2 checkpoint convert ./Kimi-K2-Thinking ./for-training --format bf16
+      openk2 checkpoint convert moonshotai/Moonlight-16B-A3B ./moonlight-fp8 --format block-fp8
       openk2 checkpoint convert ./my-model ./my-model-int4 --format int4 --json
       openk2 checkpoint convert ./my-model ./my-model.gguf --format gguf-q8_0
     """
     try:
-        with _progress_bar(f"writing {target.name}") as progress:
+        folder = source_folder(source)
+        with bytes_bar(f"writing {target.name}") as progress:
             match form.value.removeprefix("gguf-"), form.value.startswith("gguf-"):
                 case ("bf16" | "q8_0") as weights, True:
-                    size, flags = write_gguf(source, target, weights, progress=progress)
+                    size, flags = write_gguf(folder, target, weights, progress=progress)
                     found: dict[str, Any] = {"file": str(target), "bytes": size, "flags": flags}
                 case ("bf16" | "block-fp8" | "int4") as stored, _:
                     done = convert_checkpoint(
-                        source, target, stored, max_shard_bytes=max_shard_bytes, progress=progress
+                        folder, target, stored, max_shard_bytes=max_shard_bytes, progress=progress
                     )
                     found = {**asdict(done), "folder": str(done.folder)}
-    except (CheckpointError, OSError) as error:
+    except (CheckpointError, LocalModelError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
     if as_json:
@@ -170,23 +167,6 @@ def convert(
             typer.echo(f"llama.cpp reads these from its command line only: {' '.join(flags)}")
     else:
         typer.echo(_conversion_text(done))
-
-
-@contextmanager
-def _progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error, where that is a terminal; takes bytes done and in all."""
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
-    )
-    with bar:
-        task = bar.add_task(text, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _conversion_text(done: Conversion) -> str:

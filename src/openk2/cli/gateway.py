@@ -10,10 +10,18 @@ from typing import NoReturn
 import typer
 
 from openk2.cli.serving import Served
-from openk2.pretrained import LocalModelError, assets_folder, built_in_names, read_stop_ids
+from openk2.pretrained import (
+    LocalModelError,
+    assets_folder,
+    built_in_names,
+    fetch_config,
+    hub_name,
+    read_stop_ids,
+)
 
 LOCAL_ONLY = {
     "model": "MODEL",
+    "revision": "--revision",
     "device": "--device",
     "max_batch": "--max-batch",
     "cache_memory": "--cache-memory",
@@ -117,9 +125,14 @@ def open_gateway(options: GatewayOptions) -> Iterator[Served]:
 
 
 def tokenizer_folder(path_or_name: str) -> Path:
-    """The folder or file of a tokenizer; a built-in model's name wins over a path."""
+    """The folder or file of a tokenizer: a built-in model's, a path, or downloaded from the hub.
+
+    Raises LocalModelError.
+    """
     if path_or_name in built_in_names():
         return assets_folder() / path_or_name
+    if (hub := hub_name(path_or_name)) is not None:
+        return fetch_config(hub)
     return Path(path_or_name).expanduser()
 
 

@@ -46,7 +46,9 @@ SUBCOMMANDS = {
     "verify": Subcommand("verify", "verify", "Check any OpenAI-compatible endpoint of Kimi K2."),
     "study": Subcommand("study", "study", "Small experiments on the report's claims."),
     "plan": Subcommand("plan", "app", "Plan what a machine can run, before it runs."),
-    "checkpoint": Subcommand("checkpoint", "app", "Verify, describe and convert checkpoints."),
+    "checkpoint": Subcommand(
+        "checkpoint", "app", "Verify, describe, convert and download checkpoints."
+    ),
 }
 
 

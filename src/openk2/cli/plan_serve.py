@@ -1,16 +1,18 @@
 """`openk2 plan serve`: will it fit, how, how fast and at what price?"""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+from openk2.pretrained import LocalModelError, fetch_config, hub_name
 from openk2.record import printable, write_file_atomically
 
 if TYPE_CHECKING:
-    from openk2.plan import ServingPlan
+    from openk2.plan import ServedSubject, ServingPlan
 
 NOTHING_FITS, ONLY_OFFLOADED = 3, 4
 CACHE_NUMBERS = {"bf16": 2, "fp8": 1}
@@ -21,7 +23,8 @@ def serve(
     model: Annotated[
         str,
         typer.Argument(
-            help="Checkpoint folder, config.json, or k2, k2-0905, k2-thinking, k2.5.",
+            help="Checkpoint folder, config.json, k2, k2-0905, k2-thinking, k2.5, or "
+            "ORGANISATION/NAME on the hub, of which only the config is downloaded.",
             show_default=False,
         ),
     ],
@@ -75,6 +78,7 @@ def serve(
       openk2 plan serve k2 --machine h200
       openk2 plan serve k2-thinking --machine h200 --gpus 8 --price 2.3 --html plan.html
       openk2 plan serve ./my-model --this-machine
+      openk2 plan serve deepseek-ai/DeepSeek-V3 --machine h100
 
     Exit status: 0 it fits on the GPUs, or in RAM if there are none; 1 wrong input; 3 nothing fits;
     4 it fits only with experts in RAM or on disk.
@@ -86,7 +90,6 @@ def serve(
         ServingWork,
         find_engine,
         find_node,
-        find_served,
         plan_serving,
         serving_page,
         this_node,
@@ -97,7 +100,7 @@ def serve(
             raise ServingError("give one of --machine NAME and --this-machine")
         if cache not in CACHE_NUMBERS:
             raise ServingError(f"--cache is {cache!r}: give bf16 or fp8")
-        subject = find_served(model, weights)
+        subject = find_subject(model, weights)
         node = this_node() if machine is None else find_node(machine)
         profile = find_engine(
             engine, utilization=utilization, batched_tokens=batched_tokens, sequences=sequences
@@ -113,12 +116,23 @@ def serve(
         plan = plan_serving(subject, node, profile, demand, counts, gpu_experts)
         if html is not None:
             write_file_atomically(html, serving_page(plan))
-    except (OSError, RecipeError, ServingError) as error:
+    except (LocalModelError, OSError, RecipeError, ServingError) as error:
         typer.echo(f"error: {printable(' '.join(str(error).split()))}", err=True)
         raise typer.Exit(1) from error
     show(plan, as_json)
     if not plan.at_home:
         raise typer.Exit(ONLY_OFFLOADED if plan.offloaded else NOTHING_FITS)
+
+
+def find_subject(source: str, weights: str | None) -> "ServedSubject":
+    """The network that the command's argument names. Raises LocalModelError, ServingError."""
+    from openk2.plan import find_served
+
+    hub = hub_name(source)
+    if hub is None:
+        return find_served(source, weights)
+    config = fetch_config(hub) / "config.json"
+    return replace(find_served(str(config), weights), title=str(hub))
 
 
 def read_gpus(text: str | None, node: int) -> list[int]:

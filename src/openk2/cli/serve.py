@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from openk2.cli.gateway import GatewayOptions, UpstreamMode, open_gateway
-from openk2.cli.opening import open_local
+from openk2.cli.opening import local_model, open_local
 from openk2.cli.serving import served_model
 from openk2.cli.size import read_size
 from openk2.pretrained import DEFAULT_MODEL, WeightForm
@@ -22,8 +22,15 @@ from openk2.pretrained import DEFAULT_MODEL, WeightForm
 def serve(
     context: typer.Context,
     model: Annotated[
-        str, typer.Argument(help="Folder of a checkpoint, or the name of a built-in model.")
+        str,
+        typer.Argument(
+            help="Folder of a checkpoint, built-in name, or ORGANISATION/NAME[@REVISION] "
+            "on the Hugging Face hub."
+        ),
     ] = DEFAULT_MODEL,
+    revision: Annotated[
+        str | None, typer.Option(help="Branch, tag or commit of a model of the hub.")
+    ] = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 is every network of this machine.")
     ] = "127.0.0.1",
@@ -94,7 +101,10 @@ def serve(
     ] = UpstreamMode.completions,
     tokenizer: Annotated[
         str | None,
-        typer.Option(help="Folder with the upstream model's tiktoken.model, or a built-in model."),
+        typer.Option(
+            help="Folder with the upstream model's tiktoken.model, a built-in model, or "
+            "ORGANISATION/NAME on the hub."
+        ),
     ] = None,
 ) -> None:
     """Serve a model over HTTP, as OpenAI's clients expect.
@@ -103,6 +113,7 @@ def serve(
     Examples:
       openk2 serve
       openk2 serve ./my-model --port 9000 --name my-model --alias default
+      openk2 serve moonshotai/Moonlight-16B-A3B-Instruct
       openk2 serve ./my-model --device cuda --cache-memory 40GiB
       openk2 serve --upstream http://gpu1:8000 --upstream-model k2 --tokenizer ./kimi-k2
       curl http://127.0.0.1:8000/v1/models
@@ -127,9 +138,10 @@ def serve(
     with listener, ThreadPoolExecutor(1) as loader:
         opening = None
         if not gateway.upstreams:
+            found = local_model(model, revision, device=device, weights=weights)
             opening = loader.submit(
                 open_local,
-                model,
+                found,
                 device=device,
                 context_length=context_length,
                 max_batch=max_batch,

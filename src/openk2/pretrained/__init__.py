@@ -1,18 +1,32 @@
-"""A checkpoint folder or a built-in name -> a running model, for commands and `openk2.load`.
+"""A folder, a built-in name or a model of the hub -> a running model, for commands and `load`.
 
 torch is imported when a model is opened, not before.
 """
 
 from openk2.pretrained.cache_plan import CachePlan, plan_cache
 from openk2.pretrained.error import LocalModelError
-from openk2.pretrained.folder import DEFAULT_MODEL, assets_folder, built_in_names, find_folder
+from openk2.pretrained.folder import (
+    DEFAULT_MODEL,
+    assets_folder,
+    built_in_names,
+    find_folder,
+    hub_name,
+)
 from openk2.pretrained.front import LoadedModel, load
-from openk2.pretrained.model import LocalModel, WeightForm, WeightMemory, open_model
+from openk2.pretrained.hub import HubName, fetch_config, fetch_model
+from openk2.pretrained.model import (
+    LocalModel,
+    WeightForm,
+    WeightMemory,
+    memory_check,
+    open_model,
+)
 from openk2.pretrained.stop_ids import read_stop_ids
 
 __all__ = [
     "DEFAULT_MODEL",
     "CachePlan",
+    "HubName",
     "LoadedModel",
     "LocalModel",
     "LocalModelError",
@@ -20,8 +34,12 @@ __all__ = [
     "WeightMemory",
     "assets_folder",
     "built_in_names",
+    "fetch_config",
+    "fetch_model",
     "find_folder",
+    "hub_name",
     "load",
+    "memory_check",
     "open_model",
     "plan_cache",
     "read_stop_ids",

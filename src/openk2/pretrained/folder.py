@@ -1,10 +1,11 @@
-"""Find a model's files: a folder that the user names, or a model that ships with the package."""
+"""Find a model's files: a folder, a model that ships with the package, or one of the hub."""
 
 import importlib.resources
 import os.path
 from pathlib import Path
 
 from openk2.pretrained.error import LocalModelError
+from openk2.pretrained.hub import Admission, HubName, fetch_model
 
 DEFAULT_MODEL = "openk2-nano"
 
@@ -14,10 +15,13 @@ def built_in_names(assets: Path | None = None) -> list[str]:
     return sorted(file.parent.name for file in (assets or assets_folder()).glob("*/config.json"))
 
 
-def find_folder(path_or_name: str | Path, assets: Path | None = None) -> Path:
-    """The checkpoint folder that a path or a built-in name means; a name wins over a path.
+def find_folder(
+    path_or_name: str | Path, assets: Path | None = None, *, admit: Admission | None = None
+) -> Path:
+    """The folder of a built-in name, of a path, or of a model of the hub; the first that there is.
 
-    Raises LocalModelError naming what was asked for and what there is.
+    A model of the hub (see `hub_name`) is downloaded unless the cache has it. admit: see
+    `fetch_model`. Raises LocalModelError naming what was asked for and what there is.
     """
     assets = assets or assets_folder()
     names = built_in_names(assets)
@@ -26,14 +30,27 @@ def find_folder(path_or_name: str | Path, assets: Path | None = None) -> Path:
     folder = Path(os.path.expanduser(path_or_name))  # Path's own fails on an unknown ~user
     if (folder / "config.json").is_file():
         return folder
+    if (name := hub_name(path_or_name)) is not None:
+        return fetch_model(name, admit)
     if not folder.exists():
         wrong = "does not exist"
     else:
         wrong = "holds no config.json" if folder.is_dir() else "is not a folder"
     raise LocalModelError(
-        f"{folder} {wrong}: give a folder with config.json, tiktoken.model and safetensors, "
-        f"or a built-in model ({', '.join(names) or 'this installation has none'})"
+        f"{folder} {wrong}: give a folder with config.json, tokenizer and safetensors, "
+        f"a built-in model ({', '.join(names) or 'this installation has none'}), "
+        "or a model of the hub as ORGANISATION/NAME"
     )
+
+
+def hub_name(path_or_name: str | Path) -> HubName | None:
+    """The model of the hub that a string means; None for what is a path or looks like one.
+
+    A Path is always a path, and so is a string that names something on this disk.
+    """
+    if isinstance(path_or_name, Path) or os.path.exists(path_or_name):
+        return None
+    return HubName.parse(path_or_name)
 
 
 def assets_folder() -> Path:

@@ -15,6 +15,7 @@ from openk2.pretrained.cache_plan import CachePlan, plan_cache
 from openk2.pretrained.chat_format import find_format
 from openk2.pretrained.error import LocalModelError
 from openk2.pretrained.folder import DEFAULT_MODEL, find_folder
+from openk2.pretrained.hub import Admission, folder_name
 from openk2.pretrained.room import Room, packing_bytes
 from openk2.pretrained.stop_ids import read_stop_ids
 
@@ -120,7 +121,8 @@ def open_model(
     Raises LocalModelError, one line, for a path or files that cannot be used, or memory that is
     not there: nothing has been read then.
     """
-    folder = find_folder(path_or_name)
+    admit = memory_check(str(path_or_name), device=device, dtype=dtype, weights=weights)
+    folder = find_folder(path_or_name, admit=admit)
     try:
         config = ModelConfig.read(folder)
         tokenizer = find_tokenizer(folder, config.vocab_size)
@@ -136,15 +138,12 @@ def open_model(
         load_model,
         load_packed,
         open_checkpoint,
-        stored_refusal,
     )
     from openk2.engine import Engine
-    from openk2.kernels import native
 
     device = usable_device(device)
-    dtype = dtype or default_dtype(folder, device)
-    packs = device.type == "cpu" and native.available()
-    stored = packs and weights is WeightForm.stored and stored_refusal(config) is None
+    dtype = dtype or default_dtype(folder_bytes(folder), device)
+    packs, stored = kernel_use(config, device, weights)
     memory = weight_memory(config, dtype, stored)
     needed = memory.bytes + (packing_bytes(config, dtype.itemsize) if packs else 0)
     room = Room(folder, needed, available_memory(device), device.type)
@@ -180,7 +179,7 @@ def open_model(
     chat = RenderedChat(tokenizer, engine, stop_ids, masks, chat_format)
     engine.start()
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    name = folder.resolve().name
+    name = folder_name(folder)
     return LocalModel(
         name,
         folder,
@@ -195,6 +194,17 @@ def open_model(
         memory,
         checkpoint.skipped,
     )
+
+
+def kernel_use(
+    config: ModelConfig, device: "torch.device", weights: WeightForm
+) -> tuple[bool, bool]:
+    """Whether weights are packed for the native kernels, and whether they stay as stored there."""
+    from openk2.checkpoint import stored_refusal
+    from openk2.kernels import native
+
+    packs = device.type == "cpu" and native.available()
+    return packs, packs and weights is WeightForm.stored and stored_refusal(config) is None
 
 
 def weight_memory(config: ModelConfig, dtype: "torch.dtype", stored: bool) -> WeightMemory:
@@ -222,10 +232,44 @@ def usable_device(name: "torch.device | str") -> "torch.device":
     return device
 
 
-def default_dtype(folder: Path, device: "torch.device") -> "torch.dtype":
+def default_dtype(file_bytes: int, device: "torch.device") -> "torch.dtype":
     """float32 on a CPU if the weight files hold less than FLOAT32_BYTES, else bfloat16."""
     import torch
 
-    stored = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-    small = device.type == "cpu" and stored < FLOAT32_BYTES
+    small = device.type == "cpu" and file_bytes < FLOAT32_BYTES
     return torch.float32 if small else torch.bfloat16
+
+
+def folder_bytes(folder: Path) -> int:
+    """Of the weight files."""
+    return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+
+
+def memory_check(
+    model: str,
+    *,
+    device: "torch.device | str" = "cpu",
+    dtype: "torch.dtype | None" = None,
+    weights: WeightForm = WeightForm.stored,
+) -> Admission:
+    """What to ask before a model of the hub is downloaded: will its weights fit the device?
+
+    model: what the user called it. The others as in `open_model`. What is returned takes the folder
+    with config.json and the bytes of the weight files, and raises LocalModelError.
+    """
+
+    def check(folder: Path, file_bytes: int) -> None:
+        from openk2.checkpoint import available_memory
+
+        try:
+            config = ModelConfig.read(folder)
+        except ConfigError as error:
+            raise LocalModelError(str(error)) from error
+        on = usable_device(device)
+        number = dtype or default_dtype(file_bytes, on)
+        packs, stored = kernel_use(config, on, weights)
+        memory = weight_memory(config, number, stored)
+        needed = memory.bytes + (packing_bytes(config, number.itemsize) if packs else 0)
+        Room(folder, needed, available_memory(on), on.type).check_download(model, memory.form)
+
+    return check

@@ -54,6 +54,21 @@ class Room:
             f"lower the cache memory (--cache-memory) to at most {self.available - self.weights:,}",
         )
 
+    def check_download(self, model: str, form: str) -> None:
+        """Raise LocalModelError if a model that is to be downloaded would not fit.
+
+        model: as the user called it. form: how its weights would be held.
+        """
+        if self.available is None or self.weights < self.available:
+            return
+        raise LocalModelError(
+            f"{model} needs {self.weights / 2**30:,.1f} GiB of memory ({form}), this machine's "
+            f"{self.device} has {self.available / 2**30:,.1f}: no weights were "
+            f"downloaded; `openk2 plan serve {model} --this-machine` says what would do, `openk2 "
+            f"checkpoint download {model}` downloads it all the same, `openk2 serve {model} "
+            "--memory SIZE` keeps experts on disk"
+        )
+
     def refuse(self, cache: int, remedy: str) -> None:
         """Raise LocalModelError with the three numbers."""
         raise LocalModelError(

@@ -9,6 +9,7 @@ from openk2.record.atomic import (
     write_file_atomically,
     write_folder_atomically,
 )
+from openk2.record.bytes_bar import bytes_bar
 from openk2.record.data_error import DataError
 from openk2.record.host_memory import available_host_memory
 from openk2.record.lock import hold_folder
@@ -26,6 +27,7 @@ __all__ = [
     "PlotError",
     "Table",
     "available_host_memory",
+    "bytes_bar",
     "describe_machine",
     "hold_folder",
     "printable",

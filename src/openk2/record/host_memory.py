@@ -26,33 +26,38 @@ def left_in_groups(proc: Path, cgroups: Path) -> Iterator[int]:
 
     The page cache counts as used there; what the kernel would drop first does not count here.
     """
-    for folder, limit, used, inactive in groups_of(proc, cgroups):
-        limits, uses = number_in(folder / limit), number_in(folder / used)
-        if limits is not None and uses is not None:
-            cached = fields_of(folder / "memory.stat").get(inactive, 0)
-            yield limits - max(0, uses - cached)
+    for folder, limits, used, inactive in groups_of(proc, cgroups):
+        uses = number_in(folder / used)
+        for limit in limits:
+            if (most := number_in(folder / limit)) is not None and uses is not None:
+                cached = fields_of(folder / "memory.stat").get(inactive, 0)
+                yield most - max(0, uses - cached)
 
 
-def groups_of(proc: Path, cgroups: Path) -> Iterator[tuple[Path, str, str, str]]:
-    """Folders of this process's memory groups, the innermost first, and the names of the files.
+def groups_of(proc: Path, cgroups: Path) -> Iterator[tuple[Path, tuple[str, ...], str, str]]:
+    """Folders of this process's memory groups, the innermost first, and the names of the files:
+    limits, use, and the field of memory.stat for page cache that the kernel drops first.
+
+    Above memory.high a process is not killed, but slowed down until it hardly runs.
 
     In a container the path may name folders of the host; those that are not there are passed over.
     """
+    limits: tuple[str, ...]
     for line in text_of(proc / "self" / "cgroup").splitlines():
         _, _, kinds_and_path = line.partition(":")
         kinds, _, path = kinds_and_path.partition(":")
         if kinds == "":
-            roots, files = [cgroups, cgroups / "unified"], ("memory.max", "memory.current")
-            inactive = "inactive_file"
+            roots, limits = [cgroups, cgroups / "unified"], ("memory.max", "memory.high")
+            used, inactive = "memory.current", "inactive_file"
         elif "memory" in kinds.split(","):
-            roots, files = [cgroups / "memory"], ("memory.limit_in_bytes", "memory.usage_in_bytes")
-            inactive = "total_inactive_file"
+            roots, limits = [cgroups / "memory"], ("memory.limit_in_bytes",)
+            used, inactive = "memory.usage_in_bytes", "total_inactive_file"
         else:
             continue
         inner = Path(path.lstrip("/"))
         for root in roots:
             for folder in (inner, *inner.parents):
-                yield root / folder, *files, inactive
+                yield root / folder, limits, used, inactive
 
 
 def fields_of(file: Path) -> dict[str, int]:
