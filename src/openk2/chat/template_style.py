@@ -12,6 +12,7 @@ from openk2.chat.checkpoint_template import CheckpointTemplate
 from openk2.chat.message_fields import RenderError
 from openk2.chat.prompt_style import THINK, Kept, PromptStyle, Thinking
 from openk2.chat.rendering import DEFAULT_SYSTEM_PROMPT, declare, render
+from openk2.chat.tool_namespaces import sorted_keys
 
 Messages = Sequence[Mapping[str, Any]]
 
@@ -114,8 +115,8 @@ def template_text(
 
 
 def variables(tools: Messages, style: PromptStyle, thinking: Thinking) -> dict[str, Any]:
-    """What a published template is given beside the messages."""
-    found: dict[str, Any] = {"tools": list(tools)} if tools else {}
+    """What the published tokenizer gives its template beside the messages."""
+    found: dict[str, Any] = {"tools": sorted_keys(list(tools))} if tools else {}
     written = declare(tools, style.tools) if tools else ""
     if style.tools == "namespaces" and written != declare(tools):
         found["tools_ts_str"] = written

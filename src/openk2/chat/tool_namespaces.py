@@ -41,18 +41,18 @@ def tool_namespaces(tools: Sequence[Mapping[str, Any]]) -> str:
     no such form: the published tokenizer then falls back on JSON.
     """
     functions = [
-        _function(_sorted(tool["function"])) for tool in tools if tool.get("type") == "function"
+        _function(sorted_keys(tool["function"])) for tool in tools if tool.get("type") == "function"
     ]
     if not functions:
         return ""
     return "# Tools\n\n## functions\nnamespace functions {\n" + "\n".join(functions) + "\n}\n"
 
 
-def _sorted(value: Any) -> Any:
+def sorted_keys(value: Any) -> Any:
     """The value with the keys of all its objects in order."""
     if isinstance(value, Mapping):
-        return {key: _sorted(value[key]) for key in sorted(value)}
-    return [_sorted(item) for item in value] if isinstance(value, list) else value
+        return {key: sorted_keys(value[key]) for key in sorted(value)}
+    return [sorted_keys(item) for item in value] if isinstance(value, list) else value
 
 
 def _function(function: Mapping[str, Any]) -> str:
