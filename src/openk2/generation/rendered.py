@@ -114,9 +114,18 @@ class RenderedChat:
         size, context_length = text_size(request.messages), self.token_generator.context_length
         refuse_too_long(size, self.tokenizer, context_length)
         if not request.is_continued:
-            return self.format.encode(request.messages, tools, thinking=thinking)
+            return self.encode(request.messages, tools, thinking)
         *before, begun = request.messages
         return self.format.encode(before, tools, thinking=thinking, begun=begun)
+
+    def encode(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]],
+        thinking: Thinking = DEFAULT_THINKING,
+    ) -> tuple[list[int], int]:
+        """The prompt's ids, and how many calls the history has."""
+        return self.format.encode(messages, tools, thinking=thinking)
 
     def sampling(self, request: ChatRequest, prompt_tokens: int) -> SamplingParams:
         """The request's sampling settings for a prompt of this length.

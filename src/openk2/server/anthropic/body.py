@@ -62,7 +62,7 @@ class OutputConfig(BaseModel):
     format: OutputFormat | None = None
 
 
-class Thinking(BaseModel):
+class ThinkingConfig(BaseModel):
     """`thinking`: whether to think and to show it; K2-Instruct does not think."""
 
     model_config = ConfigDict(extra="allow")
@@ -80,7 +80,7 @@ class PromptBody(BaseModel):
     system: System = None
     tools: list[MessageTool] | None = None
     tool_choice: MessageToolChoice | None = None
-    thinking: Thinking | None = None
+    thinking: ThinkingConfig | None = None
     output_config: OutputConfig | None = None
     output_format: OutputFormat | None = None
     context_management: dict[str, Any] | None = None
