@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openk2.chat import RenderError, Tokenizer, encode_chat, render
-from openk2.chat.rendering import ToolFormat
+from openk2.chat.prompt_style import ToolFormat
 
 DEFAULT_SYSTEM = (
     "<|im_system|>system<|im_middle|>"

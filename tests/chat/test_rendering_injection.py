@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from openk2.chat import Tokenizer, canonical_history, encode_chat, render
-from openk2.chat.rendering import ToolFormat
+from openk2.chat.prompt_style import ToolFormat
 
 
 def conversation(evil: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

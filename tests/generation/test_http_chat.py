@@ -101,6 +101,17 @@ def test_a_stream_is_read_the_same_however_its_bytes_are_cut(size):
     )
 
 
+def test_thoughts_are_read_under_either_name():
+    body = events(
+        delta({"reasoning_content": "h"}),
+        delta({"reasoning": "m"}),
+        delta({"content": "yes"}),
+        delta({}, finish_reason="stop", usage=USAGE),
+        "[DONE]",
+    )
+    assert ask([head("200 OK") + body]) == ChatAnswer("yes", (), "stop", 12, 5, reasoning="hm")
+
+
 def test_a_call_cut_by_the_limit_is_told_from_whole_ones_and_usage_is_read_from_the_last_chunk():
     body = events(
         call(0, '{"a"', id="functions.f:0", type="function"),

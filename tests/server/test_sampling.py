@@ -14,6 +14,9 @@ from openk2.server.anthropic.body import MessagesBody
 from openk2.server.errors import ApiError
 from openk2.server.openai.chat import ChatCompletionBody
 from openk2.server.openai.completions import CompletionBody
+from openk2.server.thoughts import ThoughtSigner
+
+SIGNER = ThoughtSigner()
 
 MESSAGES = [{"role": "user", "content": "hi"}]
 UNBOUNDED = {"seed": 7, "logit_bias": {5: -1.5}}  # settings that are not a number with bounds
@@ -66,16 +69,16 @@ def test_a_message_body_reads_a_setting_or_refuses_it(name):
     body = MessagesBody(model="m", max_tokens=5, messages=MESSAGES, **{name: in_json(name)})
     if name in MessagesBody.model_fields:
         scale = 0.6 if name == "temperature" else 1
-        assert getattr(body.generation(), name) == pytest.approx(some_value(name) * scale)
+        assert getattr(body.generation(SIGNER), name) == pytest.approx(some_value(name) * scale)
     else:
         with pytest.raises(ApiError, match=name):
-            body.generation()
+            body.generation(SIGNER)
 
 
 def test_a_message_body_allows_a_setting_that_is_off(name):
     off = getattr(Sampling(), name)
     body = MessagesBody(model="m", max_tokens=5, messages=MESSAGES, **{name: off})
-    assert body.generation().max_tokens == 5
+    assert body.generation(SIGNER).max_tokens == 5
 
 
 def test_the_http_client_sends_every_setting_that_is_set(name):

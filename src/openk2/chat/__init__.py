@@ -20,27 +20,31 @@ from openk2.chat.history import CanonicalHistory, canonical_history
 from openk2.chat.json_text import JsonState, advance_json
 from openk2.chat.json_tokenizer import JsonTokenizer
 from openk2.chat.markers import SPECIAL_MARKERS, Marker, SpeltMarkers
+from openk2.chat.message_fields import RenderError
 from openk2.chat.parsed import ParsedOutput, join_events, parse_output, parse_output_text
 from openk2.chat.parsing import OutputParser
 from openk2.chat.placing import tool_schemas
+from openk2.chat.prompt_style import INSTRUCT, THINK, THINK_END, PromptStyle, Thinking, ToolFormat
 from openk2.chat.rendering import (
     DEFAULT_SYSTEM_PROMPT,
     EncodedChat,
     PromptPiece,
-    RenderError,
-    ToolFormat,
     encode_chat,
     encode_piece,
     render,
 )
 from openk2.chat.template import CHAT_TEMPLATE
+from openk2.chat.template_style import style_of
 from openk2.chat.tokenizer import TOKENIZER_FILE, Tokenizer, TokenizerError
 from openk2.chat.training import train_tokenizer
 
 __all__ = [
     "CHAT_TEMPLATE",
     "DEFAULT_SYSTEM_PROMPT",
+    "INSTRUCT",
     "SPECIAL_MARKERS",
+    "THINK",
+    "THINK_END",
     "TOKENIZER_FILE",
     "CallArguments",
     "CallCounts",
@@ -57,9 +61,11 @@ __all__ = [
     "OutputParser",
     "ParsedOutput",
     "PromptPiece",
+    "PromptStyle",
     "ReasoningDelta",
     "RenderError",
     "SpeltMarkers",
+    "Thinking",
     "Tokenizer",
     "TokenizerError",
     "ToolCall",
@@ -81,6 +87,7 @@ __all__ = [
     "render",
     "require_tokenizers",
     "schema_problem",
+    "style_of",
     "tokenizer_config",
     "tool_schemas",
     "train_tokenizer",

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from openk2.chat.json_tokenizer import named_token, read_settings
-from openk2.chat.rendering import RenderError
+from openk2.chat.message_fields import RenderError
 from openk2.chat.tokenizer import Tokenizer
 
 TEMPLATE_FILE = "chat_template.jinja"
@@ -86,11 +86,17 @@ class CheckpointTemplate:
             "spell special tokens together with the checkpoint's template: rephrase them",
         )
 
-    def render(self, messages: list[Any], generation_prompt: bool) -> str:
-        """The template's text. Raises RenderError with the template's own complaint."""
+    def render(self, messages: list[Any], generation_prompt: bool, **arguments: Any) -> str:
+        """The template's text; arguments: more variables of it.
+
+        Raises RenderError with the template's own complaint.
+        """
         try:
             text: str = self._template.render(
-                messages=messages, add_generation_prompt=generation_prompt, **self._tokens
+                messages=messages,
+                add_generation_prompt=generation_prompt,
+                **self._tokens,
+                **arguments,
             )
         except Exception as error:  # whatever the checkpoint's template runs into
             reason = str(error).partition("\n")[0]
@@ -116,9 +122,21 @@ def compiled(source: str) -> Any:
         raise RenderError("chat_template", f"is no Jinja template: {error}") from error
 
 
-def to_json(value: Any, indent: int | None = None, **_settings: Any) -> str:
-    """JSON as published templates expect it: not escaped for HTML or ASCII."""
-    return json.dumps(value, ensure_ascii=False, indent=indent)
+def to_json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """JSON as published templates expect it: not escaped for HTML or, by default, ASCII."""
+    return json.dumps(
+        value,
+        ensure_ascii=ensure_ascii,
+        indent=indent,
+        separators=separators,
+        sort_keys=sort_keys,
+    )
 
 
 def complain(message: str) -> None:

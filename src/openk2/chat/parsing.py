@@ -49,6 +49,7 @@ class OutputParser:
     first_number: how many calls the conversation already has; ids count on from there.
     reasoning: whether spelt `<think>` and `</think>` count where the tokenizer has no such ids.
     spelt_calls: whether a call's marker counts that stands among ids as ordinary text.
+    in_reasoning: whether the prompt has opened the thought that the output goes on with.
 
     Feed a parser either ids or text, not both.
     """
@@ -63,10 +64,11 @@ class OutputParser:
         first_number: int = 0,
         reasoning: bool = False,
         spelt_calls: bool = True,
+        in_reasoning: bool = False,
     ) -> None:
         self._tokenizer = tokenizer
         placing = Placing(argument_names or {}, schemas or {})
-        self._turn = AssistantTurn(tools, placing, first_number)
+        self._turn = AssistantTurn(tools, placing, first_number, in_reasoning)
         self._think_markers = THINK_MARKERS if reasoning else {}
         # In ids only calls are looked for as text; `feed_text` exchanges this for all specials.
         if reasoning or not spelt_calls:
@@ -79,6 +81,12 @@ class OutputParser:
         self._held = ""  # text that may be the start of a marker
         self._doubt: Doubt | None = None
         self._broken_strings = 0
+        self._reasoning_tokens = 0
+
+    @property
+    def reasoning_tokens(self) -> int:
+        """How many ids so far are thoughts, the marker that ends one included."""
+        return self._reasoning_tokens
 
     @property
     def counts(self) -> CallCounts:
@@ -99,19 +107,24 @@ class OutputParser:
             raise ValueError("OutputParser has no tokenizer: give it one, or use feed_text")
         tokens = self._tokenizer.tokens
         run = bytearray()
+        since = 0  # ids since the last special one
         for token_id in ids:
             if self._turn.finished:
                 break
+            since += 1
             if 0 <= token_id < len(tokens):
                 run += tokens[token_id]
             elif self._tokenizer.is_special(token_id):
                 self._on_bytes(run)
                 run.clear()
                 self._flush()
+                self._reasoning_tokens += since * self._turn.in_reasoning
+                since = 0
                 name = self._tokenizer.decode([token_id])
                 self._turn.on_marker(SPECIAL_MARKERS.get(name, Marker.OTHER))
             else:
                 run += _REPLACEMENT
+        self._reasoning_tokens += since * self._turn.in_reasoning
         self._on_bytes(run)
         return self._take_events()
 

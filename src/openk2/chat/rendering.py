@@ -1,36 +1,40 @@
-"""Messages to a prompt, byte for byte as the published template of Kimi-K2-Instruct writes it.
+"""Messages to a prompt, byte for byte as the published templates of K2's family write it.
 
-The prompt is a list of pieces: markup, which becomes special ids, and ordinary text. So no text of
-a user, a tool or a name can act as markup. Report appendix B. Only `encode_chat` deals with token
-ids.
+`prompt_style` says how they differ; Kimi-K2-Instruct's is the default. The prompt is a list of
+pieces: markup, which becomes special ids, and ordinary text. So no text of a user, a tool or a name
+can act as markup. Report appendix B. Only `encode_chat` deals with token ids.
 """
 
 import json
-import reprlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from openk2.chat.message_fields import (
+    TURN_OPENERS,
+    RenderError,
+    calls_of,
+    content_of,
+    is_list,
+    optional_text,
+    required_text,
+    role_of,
+)
+from openk2.chat.prompt_style import (
+    INSTRUCT,
+    THINK,
+    THINK_END,
+    PromptStyle,
+    Thinking,
+    ToolFormat,
+    first_thought,
+)
 from openk2.chat.tokenizer import Tokenizer
+from openk2.chat.tool_namespaces import tool_namespaces
 from openk2.chat.typescript import typescript
 
-ToolFormat = Literal["json", "typescript"]
-
 DEFAULT_SYSTEM_PROMPT = "You are Kimi, an AI assistant created by Moonshot AI."
-TURN_OPENERS: Mapping[str, str] = {
-    "system": "<|im_system|>",
-    "user": "<|im_user|>",
-    "assistant": "<|im_assistant|>",
-    "tool": "<|im_system|>",
-}
-
-
-class RenderError(ValueError):
-    """A message or tool that cannot be rendered. param: where, such as "messages[2].content"."""
-
-    def __init__(self, param: str, problem: str) -> None:
-        super().__init__(f"{param} {problem}")
-        self.param = param
+DEFAULT_THINKING = Thinking()
 
 
 @dataclass(frozen=True)
@@ -59,30 +63,39 @@ def render(
     tools: Sequence[Mapping[str, Any]] | None = None,
     *,
     generation_prompt: bool = True,
-    tool_format: ToolFormat = "json",
+    tool_format: ToolFormat | None = None,
+    style: PromptStyle = INSTRUCT,
+    thinking: Thinking = DEFAULT_THINKING,
+    begun: Mapping[str, Any] | None = None,
 ) -> list[PromptPiece]:
     """The prompt of a conversation.
 
     messages, tools: as in OpenAI's chat completions. The default system prompt comes first if the
-    first message is not a system message. generation_prompt: end with the assistant's header.
-    tool_format: "json", as in the published template, or the report's shorter TypeScript.
+    first message is not a system message. generation_prompt: end where the assistant goes on.
+    tool_format: None, the style's own, or the report's shorter "typescript". begun: an assistant
+    message that the answer goes on from, its thought closed.
     Raises RenderError naming the first message or tool that cannot be rendered.
     """
-    if not _is_list(messages) or not messages:
+    if not is_list(messages) or not messages:
         raise RenderError("messages", "must be a list of at least one message")
     pieces: list[PromptPiece] = []
     if tools:
-        pieces += _turn("system", "tool_declare", _text(declare(tools, tool_format)))
+        declared = declare(tools, tool_format or style.tools)
+        pieces += _turn("system", "tool_declare", _text(declared))
+    first = first_thought(messages, style, thinking)
     for index, message in enumerate(messages):
         where = f"messages[{index}]"
-        role = _role(message, where)
-        if index == 0 and role != "system":
-            # The published template has a newline after this turn only.
-            pieces += _turn("system", "system", _text(DEFAULT_SYSTEM_PROMPT)) + _text("\n")
-        name = _optional_text(message, "name", where) or role
-        pieces += _turn(role, name, _body(role, message, where))
+        role = role_of(message, where)
+        if index == 0 and role != "system" and style.default_system:
+            pieces += _turn("system", "system", _text(DEFAULT_SYSTEM_PROMPT))
+            # K2-Instruct's template has a newline after this turn only.
+            pieces += _text("\n") if style.newline else []
+        name = optional_text(message, "name", where) or role
+        thought = _thought(message, where, style, index >= first) if role == "assistant" else []
+        pieces += _turn(role, name, thought + _body(role, message, where))
     if generation_prompt:
         pieces += _header("assistant", "assistant")
+        pieces += _opening(style, thinking) if begun is None else _begun(begun, style, messages)
     return pieces
 
 
@@ -92,14 +105,25 @@ def encode_chat(
     tools: Sequence[Mapping[str, Any]] | None = None,
     *,
     generation_prompt: bool = True,
-    tool_format: ToolFormat = "json",
+    tool_format: ToolFormat | None = None,
+    style: PromptStyle = INSTRUCT,
+    thinking: Thinking = DEFAULT_THINKING,
+    begun: Mapping[str, Any] | None = None,
 ) -> EncodedChat:
     """The ids of `render`'s prompt, and which of them the assistant writes.
 
     Raises RenderError as `render` does.
     """
     encoded = EncodedChat([], [])
-    pieces = render(messages, tools, generation_prompt=generation_prompt, tool_format=tool_format)
+    pieces = render(
+        messages,
+        tools,
+        generation_prompt=generation_prompt,
+        tool_format=tool_format,
+        style=style,
+        thinking=thinking,
+        begun=begun,
+    )
     for piece in pieces:
         ids = encode_piece(tokenizer, piece)
         encoded.token_ids.extend(ids)
@@ -115,9 +139,10 @@ def encode_piece(tokenizer: Tokenizer, piece: PromptPiece) -> list[int]:
 def declare(tools: Sequence[Mapping[str, Any]], tool_format: ToolFormat = "json") -> str:
     """The tool declaration. JSON is compact, with sorted keys, and not escaped to ASCII.
 
+    tool_format: "typescript" is the report's; "namespaces" is that of K2.5 and later.
     Raises RenderError if tools is not a list of OpenAI tools or JSON cannot express them.
     """
-    if not _is_list(tools):
+    if not is_list(tools):
         raise RenderError("tools", f"must be a list, not {type(tools).__name__}")
     for index, tool in enumerate(tools):
         function = tool.get("function") if isinstance(tool, Mapping) else None
@@ -127,9 +152,20 @@ def declare(tools: Sequence[Mapping[str, Any]], tool_format: ToolFormat = "json"
     try:
         if tool_format == "typescript":
             return typescript([tool["function"] for tool in tools])
+        if tool_format == "namespaces" and (written := _namespaces(tools)):
+            return written
         return json.dumps(list(tools), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     except (TypeError, ValueError, RecursionError) as error:
         raise RenderError("tools", f"cannot be written as JSON: {error}") from error
+
+
+def _namespaces(tools: Sequence[Mapping[str, Any]]) -> str:
+    """The declaration of K2.5 and later; empty, as in the published tokenizer, for tools that it
+    cannot express: these models then get JSON."""
+    try:
+        return tool_namespaces(tools)
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        return ""
 
 
 def _turn(role: str, name: str, body: list[PromptPiece]) -> list[PromptPiece]:
@@ -141,14 +177,46 @@ def _header(role: str, name: str) -> list[PromptPiece]:
 
 
 def _body(role: str, message: Mapping[str, Any], where: str) -> list[PromptPiece]:
-    content = _content(message.get("content"), f"{where}.content")
+    content = content_of(message.get("content"), f"{where}.content")
     if role == "tool":
-        call_id = _required_text(message, "tool_call_id", where)
+        call_id = required_text(message, "tool_call_id", where)
         return _text(f"## Return of {call_id}\n{content}")
     if role == "assistant":
-        calls = list(_calls(message.get("tool_calls"), f"{where}.tool_calls"))
+        calls = list(calls_of(message.get("tool_calls"), f"{where}.tool_calls"))
         return _text(content, learned=True) + _call_section(calls)
     return _text(content)
+
+
+def _thought(
+    message: Mapping[str, Any], where: str, style: PromptStyle, kept: bool
+) -> list[PromptPiece]:
+    """The thought before an assistant's content, empty if it is not kept."""
+    if not style.thinks:
+        return []
+    found = [field for field in style.fields if message.get(field) is not None]
+    text = optional_text(message, found[0], where) if found and kept else ""
+    return [
+        # Where the prompt opens the thought, the assistant does not write that.
+        _control(THINK, learned=kept and not style.opens),
+        *_text(text or "", learned=True),
+        _control(THINK_END, learned=kept),
+    ]
+
+
+def _opening(style: PromptStyle, thinking: Thinking) -> list[PromptPiece]:
+    """What follows the header of a turn to generate."""
+    if not style.opens:
+        return []
+    off = thinking.enabled is False
+    return [_control(THINK), *([_control(THINK_END)] if off else [])]
+
+
+def _begun(
+    message: Mapping[str, Any], style: PromptStyle, before: Sequence[Any]
+) -> list[PromptPiece]:
+    """The beginning of a turn to go on with."""
+    where = f"messages[{len(before)}]"
+    return _thought(message, where, style, True) + _body("assistant", message, where)
 
 
 def _call_section(calls: list[tuple[str, str]]) -> list[PromptPiece]:
@@ -173,81 +241,3 @@ def _control(name: str, learned: bool = False) -> PromptPiece:
 
 def _text(text: str, learned: bool = False) -> list[PromptPiece]:
     return [PromptPiece(text, control=False, learned=learned)] if text else []
-
-
-def _role(message: Mapping[str, Any], where: str) -> str:
-    if not isinstance(message, Mapping):
-        raise RenderError(where, f"must be an object, not {type(message).__name__}")
-    role = message.get("role")
-    if not isinstance(role, str) or role not in TURN_OPENERS:
-        shown = reprlib.repr(role)
-        raise RenderError(f"{where}.role", f"is {shown}: it must be one of {list(TURN_OPENERS)}")
-    return role
-
-
-def _content(content: Any, where: str) -> str:
-    """The content as one string: a list's text parts are joined, None is empty."""
-    if content is None:
-        return ""
-    if isinstance(content, str):
-        return content
-    if not _is_list(content):
-        raise RenderError(where, f"must be a string or a list, not {type(content).__name__}")
-    return "".join(_part(part, f"{where}[{index}]") for index, part in enumerate(content))
-
-
-def _part(part: Any, where: str) -> str:
-    if not isinstance(part, Mapping):
-        raise RenderError(where, f"must be an object, not {type(part).__name__}")
-    if part.get("type") != "text":
-        kind = reprlib.repr(part.get("type"))
-        raise RenderError(where, f"has type {kind}: only text parts are supported")
-    return _required_text(part, "text", where, empty=True)
-
-
-def _calls(calls: Any, where: str) -> Iterator[tuple[str, str]]:
-    """(id, arguments) of each of an assistant's tool calls."""
-    if calls is None:
-        return
-    if not _is_list(calls):
-        raise RenderError(where, f"must be a list, not {type(calls).__name__}")
-    for index, call in enumerate(calls):
-        place = f"{where}[{index}]"
-        if not isinstance(call, Mapping):
-            raise RenderError(place, f"must be an object, not {type(call).__name__}")
-        call_id = _required_text(call, "id", place)
-        function = call.get("function")
-        if not isinstance(function, Mapping):
-            raise RenderError(f"{place}.function", "must be an object with name and arguments")
-        yield call_id, _arguments(function.get("arguments"), f"{place}.function.arguments")
-
-
-def _arguments(arguments: Any, where: str) -> str:
-    """A string verbatim, valid JSON or not; an object as JSON with default separators."""
-    if isinstance(arguments, str):
-        return arguments
-    if not isinstance(arguments, Mapping):
-        raise RenderError(where, f"must be a string or an object, not {type(arguments).__name__}")
-    try:
-        return json.dumps(arguments, ensure_ascii=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise RenderError(where, f"cannot be written as JSON: {error}") from error
-
-
-def _required_text(message: Mapping[str, Any], key: str, where: str, *, empty: bool = False) -> str:
-    value = message.get(key)
-    if not isinstance(value, str) or not (value or empty):
-        kind = "a string" if empty else "a non-empty string"
-        raise RenderError(f"{where}.{key}", f"is {reprlib.repr(value)}: it must be {kind}")
-    return value
-
-
-def _optional_text(message: Mapping[str, Any], key: str, where: str) -> str | None:
-    value = message.get(key)
-    if value is not None and not isinstance(value, str):
-        raise RenderError(f"{where}.{key}", f"must be a string, not {type(value).__name__}")
-    return value
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str | bytes)

@@ -34,7 +34,7 @@ class _State(Enum):
 
 
 class AssistantTurn:
-    """Reads a turn; tools, first_number and `counts` as in `OutputParser`.
+    """Reads a turn; tools, first_number, in_reasoning and `counts` as in `OutputParser`.
 
     events: those that are certain; the caller empties the list.
     finished: whether the turn has ended; nothing may follow.
@@ -45,6 +45,7 @@ class AssistantTurn:
         tools: Collection[str],
         placing: Placing,
         first_number: int,
+        in_reasoning: bool = False,
     ) -> None:
         self.counts = CallCounts()
         self.events: list[OutputEvent] = []
@@ -52,7 +53,7 @@ class AssistantTurn:
         self._tools = frozenset(tools)
         self._placing = placing
         self._numbers = CallNumbers(first_number)
-        self._state = _State.CONTENT
+        self._state = _State.REASONING if in_reasoning else _State.CONTENT
         self._blank: list[str] | None = None  # white space since a marker; None after other text
         self._id_text: list[str] = []
         self._call = OpenCall()
@@ -62,6 +63,11 @@ class AssistantTurn:
     def json_state(self) -> JsonState | None:
         """The JSON state of the arguments so far; None outside arguments."""
         return self._call.json_state if self._state is _State.ARGUMENTS else None
+
+    @property
+    def in_reasoning(self) -> bool:
+        """Whether text that comes next is a thought."""
+        return self._state is _State.REASONING and not self.finished
 
     @property
     def has_whole_arguments(self) -> bool:

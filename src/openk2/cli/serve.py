@@ -54,6 +54,15 @@ def serve(
     api_key_file: Annotated[
         Path | None, typer.Option(help="File with such keys, one a line.", dir_okay=False)
     ] = None,
+    thinking_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="OPENK2_THINKING_KEY_FILE",
+            help="File with the key that signs thoughts for Anthropic's clients, 16 bytes or more. "
+            "Default: a new key at each start, so that earlier thoughts no longer verify.",
+            dir_okay=False,
+        ),
+    ] = None,
     drain_seconds: Annotated[
         float,
         typer.Option(
@@ -122,6 +131,7 @@ def serve(
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     keys = [*checked_keys(api_key or ()), *keys_of_file(api_key_file)]
+    thinking_key = key_to_sign(thinking_key_file)
     gateway = GatewayOptions(
         upstream or (), upstream_model, upstream_key, upstream_mode, tokenizer, context_length
     )
@@ -165,6 +175,7 @@ def serve(
                 engine_stats=served.engine_stats,
                 healthy=served.healthy,
                 loopback=loopback,
+                thinking_key=thinking_key,
             )
             shown = f"[{host}]" if ":" in host else host
             url = f"http://{shown}:{listener.getsockname()[1]}/v1"
@@ -228,3 +239,21 @@ def fail_to_listen(host: str, port: int, error: OSError) -> NoReturn:
         reason = error.strerror or str(error)
     typer.echo(f"error: cannot listen on {host}:{port}: {reason}", err=True)
     raise typer.Exit(1) from error
+
+
+def key_to_sign(file: Path | None) -> bytes | None:
+    """The file's bytes, without white space around them; None without a file. A file that is bad or
+    too short is a usage error."""
+    if file is None:
+        return None
+    from openk2.server import MIN_KEY_BYTES
+
+    try:
+        key = file.read_bytes().strip()
+    except OSError as error:
+        message = f"{file} cannot be read: {error.strerror or error}"
+        raise typer.BadParameter(message, param_hint="--thinking-key-file") from error
+    if len(key) < MIN_KEY_BYTES:
+        message = f"{file} has {len(key)} bytes: a key needs {MIN_KEY_BYTES} or more"
+        raise typer.BadParameter(message, param_hint="--thinking-key-file")
+    return key

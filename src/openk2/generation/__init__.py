@@ -51,6 +51,7 @@ from openk2.generation.request_error import ContextLengthError, RequestError
 from openk2.generation.scores import ScoredToken, TokensScored
 from openk2.generation.scripted import ScriptedChat
 from openk2.generation.settings import GenerationSettings
+from openk2.generation.thinking import ThinkingFields, ThinkingPlan
 from openk2.generation.token_stream import token_chunks
 
 __all__ = [
@@ -86,6 +87,8 @@ __all__ = [
     "ScoredToken",
     "ScriptedChat",
     "TemplateFormat",
+    "ThinkingFields",
+    "ThinkingPlan",
     "TokensScored",
     "ToolChoice",
     "api_root",

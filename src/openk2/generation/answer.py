@@ -21,7 +21,7 @@ class ChatAnswer:
 
     cut_call: the call in which max_tokens ended the answer, its arguments as far as they came.
 
-    reasoning: what a model that thinks wrote before its answer.
+    reasoning, reasoning_tokens: what a model that thinks wrote before its answer.
     scores: of the raw tokens (`TokensScored`), the stop token excepted, if they were asked for.
     cached_tokens, stop_string: as in `ChatFinish`.
     """
@@ -36,6 +36,7 @@ class ChatAnswer:
     scores: tuple[ScoredToken, ...] = ()
     reasoning: str = ""
     cut_call: ToolCall | None = None
+    reasoning_tokens: int = 0
 
     def message(self) -> dict[str, Any]:
         """The answer as an OpenAI assistant message; of one that was not cut, fit for a history."""
@@ -83,6 +84,7 @@ async def complete(generator: ChatGenerator, request: ChatRequest) -> ChatAnswer
                         tuple(scores),
                         output.reasoning,
                         output.cut_call if event.reason == "length" else None,
+                        event.reasoning_tokens,
                     )
                 case _:
                     said.append(event)

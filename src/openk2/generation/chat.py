@@ -8,6 +8,7 @@ from openk2.chat import CallCounts, OutputEvent
 from openk2.generation.request_error import RequestError
 from openk2.generation.scores import TokensScored
 from openk2.generation.settings import GenerationSettings
+from openk2.generation.thinking import ThinkingFields
 from openk2.protocol import TokenMask
 
 ChatFinishReason = Literal["stop", "length", "tool_calls"]
@@ -47,6 +48,7 @@ class ChatRequest(GenerationSettings):
     is_continued: the last message, the assistant's text, is the beginning of the answer; the events
         are what follows it.
     max_tokens: output tokens at most; None is what the context leaves.
+    thinking: whether to think, as the client put it; a model that does not think ignores it.
 
     Raises RequestError, with the field in OpenAI's words, for two tools of one name and for a
     tool_choice that no tool answers to.
@@ -59,14 +61,15 @@ class ChatRequest(GenerationSettings):
     response_format: JsonFormat | None = None
     max_tokens: int | None = None
     is_continued: bool = False
+    thinking: ThinkingFields = field(default_factory=ThinkingFields)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         names = tool_names(self.tools)
         for index, name in enumerate(names):
             if name in names[:index]:
-                field = f"tools[{index}].function.name"
-                raise RequestError(f"{field} is {name!r}, which is declared twice", field)
+                place = f"tools[{index}].function.name"
+                raise RequestError(f"{place} is {name!r}, which is declared twice", place)
         choice = self.tool_choice
         if choice == "required" and not names:
             message = 'tool_choice is "required", but there are no tools: declare one'
@@ -83,15 +86,15 @@ class ChatRequest(GenerationSettings):
         if last.get("tool_calls"):
             raise RequestError(f"{place} has tool_calls: only a text can be continued", place)
         if not isinstance(last.get("content"), str) or not last["content"]:
-            field = f"{place}.content"
-            raise RequestError(f"{field} must be a text, not empty, to be continued", field)
-        for field, holds in {
+            place = f"{place}.content"
+            raise RequestError(f"{place} must be a text, not empty, to be continued", place)
+        for name, holds in {
             "response_format": self.response_format is not None,
             "tool_choice": self.tool_choice not in ("auto", "none"),
         }.items():
             if holds:
-                message = f"{field} cannot be kept when {place} begins the answer: leave one out"
-                raise RequestError(message, field)
+                message = f"{name} cannot be kept when {place} begins the answer: leave one out"
+                raise RequestError(message, name)
 
 
 def tool_names(tools: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -108,6 +111,7 @@ class ChatFinish:
     cached_tokens: how many of the prompt's tokens were not computed anew.
     stop_string: the one that ended the answer; its tokens count.
     calls: counts of the calls the model began; zero for answers of a remote chat endpoint.
+    reasoning_tokens: how many of completion_tokens are thoughts.
     """
 
     reason: ChatFinishReason
@@ -116,6 +120,7 @@ class ChatFinish:
     cached_tokens: int = 0
     stop_string: str | None = None
     calls: CallCounts = field(default_factory=CallCounts)
+    reasoning_tokens: int = 0
 
 
 @dataclass(frozen=True)

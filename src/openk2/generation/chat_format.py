@@ -10,20 +10,25 @@ from typing import Any, Protocol
 
 from openk2.chat import (
     CHAT_TEMPLATE,
+    INSTRUCT,
     CallCounts,
     CheckpointTemplate,
     ContentDelta,
     OutputEvent,
     OutputParser,
+    PromptStyle,
     RenderError,
+    Thinking,
     Tokenizer,
     canonical_history,
     encode_chat,
     tool_schemas,
 )
 from openk2.generation.request_error import RequestError
+from openk2.generation.thinking import ThinkingFields, ThinkingPlan, plan_thinking
 
 Messages = Sequence[Mapping[str, Any]]
+DEFAULT_THINKING = Thinking()
 
 
 class AnswerParser(Protocol):
@@ -37,6 +42,11 @@ class AnswerParser(Protocol):
     @property
     def completed_calls(self) -> int:
         """How many calls are whole."""
+        ...
+
+    @property
+    def reasoning_tokens(self) -> int:
+        """How many ids so far are thoughts."""
         ...
 
     def feed(self, ids: Iterable[int]) -> list[OutputEvent]:
@@ -56,39 +66,99 @@ class ChatFormat(Protocol):
         """The same as a Jinja template."""
         ...
 
+    @property
+    def thinks(self) -> bool:
+        """Whether an answer may begin with a thought."""
+        ...
+
+    def plan(self, fields: ThinkingFields) -> ThinkingPlan:
+        """What the model makes of a request's thinking. Raises RequestError."""
+        ...
+
+    def opens(self, thinking: Thinking) -> bool:
+        """Whether a prompt ends inside a thought."""
+        ...
+
     def encode(
-        self, messages: Messages, tools: Messages, *, generation_prompt: bool = True
+        self,
+        messages: Messages,
+        tools: Messages,
+        *,
+        generation_prompt: bool = True,
+        thinking: Thinking = DEFAULT_THINKING,
+        begun: Mapping[str, Any] | None = None,
     ) -> tuple[list[int], int]:
         """The prompt's ids, and how many calls the history has. Raises RenderError, RequestError.
 
-        generation_prompt: end with the assistant's header.
+        generation_prompt: end where the assistant goes on. begun: an assistant message that it
+        goes on with.
         """
         ...
 
-    def parser(self, tools: Messages, first_number: int) -> AnswerParser:
+    def parser(
+        self, tools: Messages, first_number: int, *, in_reasoning: bool = False
+    ) -> AnswerParser:
         """A fresh parser of one answer. first_number: how many calls the history has."""
         ...
 
 
 class K2Format:
-    """K2's sections and calls."""
+    """K2's sections and calls, and thoughts where its style has them.
 
-    template = CHAT_TEMPLATE
+    style: of the checkpoint's prompts. template: the same as a Jinja template.
+    """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        style: PromptStyle = INSTRUCT,
+        template: str = CHAT_TEMPLATE,
+    ) -> None:
+        self._tokenizer, self.style, self._template = tokenizer, style, template
+
+    @property
+    def template(self) -> str:
+        """See `ChatFormat.template`."""
+        return self._template
+
+    @property
+    def thinks(self) -> bool:
+        """See `ChatFormat.thinks`."""
+        return self.style.thinks
+
+    def plan(self, fields: ThinkingFields) -> ThinkingPlan:
+        """See `ChatFormat.plan`."""
+        return plan_thinking(self.style, fields)
+
+    def opens(self, thinking: Thinking) -> bool:
+        """See `ChatFormat.opens`."""
+        return self.style.opens and thinking.enabled is not False
 
     def encode(
-        self, messages: Messages, tools: Messages, *, generation_prompt: bool = True
+        self,
+        messages: Messages,
+        tools: Messages,
+        *,
+        generation_prompt: bool = True,
+        thinking: Thinking = DEFAULT_THINKING,
+        begun: Mapping[str, Any] | None = None,
     ) -> tuple[list[int], int]:
         """See `ChatFormat.encode`."""
         history = canonical_history(messages)
         encoded = encode_chat(
-            self._tokenizer, history.messages, tools, generation_prompt=generation_prompt
+            self._tokenizer,
+            history.messages,
+            tools,
+            generation_prompt=generation_prompt,
+            style=self.style,
+            thinking=thinking,
+            begun=begun,
         )
         return encoded.token_ids, history.call_count
 
-    def parser(self, tools: Messages, first_number: int) -> OutputParser:
+    def parser(
+        self, tools: Messages, first_number: int, *, in_reasoning: bool = False
+    ) -> OutputParser:
         """See `ChatFormat.parser`."""
         schemas = tool_schemas(tools)
         # A marker is an id that the mask let through; text that spells one is text.
@@ -98,11 +168,14 @@ class K2Format:
             schemas=schemas,
             first_number=first_number,
             spelt_calls=False,
+            in_reasoning=in_reasoning,
         )
 
 
 class TemplateFormat:
     """A checkpoint's own template; None: it has none, and every conversation is refused."""
+
+    thinks = False
 
     def __init__(self, tokenizer: Tokenizer, template: CheckpointTemplate | None) -> None:
         self._tokenizer, self._template = tokenizer, template
@@ -112,8 +185,22 @@ class TemplateFormat:
         """The checkpoint's Jinja text."""
         return "" if self._template is None else self._template.source
 
+    def plan(self, fields: ThinkingFields) -> ThinkingPlan:
+        """See `ChatFormat.plan`; the fields are ignored, since thoughts are text of the answer."""
+        return ThinkingPlan()
+
+    def opens(self, thinking: Thinking) -> bool:
+        """See `ChatFormat.opens`."""
+        return False
+
     def encode(
-        self, messages: Messages, tools: Messages, *, generation_prompt: bool = True
+        self,
+        messages: Messages,
+        tools: Messages,
+        *,
+        generation_prompt: bool = True,
+        thinking: Thinking = DEFAULT_THINKING,
+        begun: Mapping[str, Any] | None = None,
     ) -> tuple[list[int], int]:
         """See `ChatFormat.encode`; tools are refused, since their calls could not be read."""
         if tools:
@@ -124,9 +211,12 @@ class TemplateFormat:
                 "messages", "need a chat template, which this checkpoint lacks: use /v1/completions"
             )
         joined = [joined_content(message, number) for number, message in enumerate(messages)]
-        return self._template.encode(joined, generation_prompt=generation_prompt), 0
+        ids = self._template.encode(joined, generation_prompt=generation_prompt)
+        return ids + (self._tokenizer.encode(begun["content"]) if begun else []), 0
 
-    def parser(self, tools: Messages, first_number: int) -> "PlainAnswer":
+    def parser(
+        self, tools: Messages, first_number: int, *, in_reasoning: bool = False
+    ) -> "PlainAnswer":
         """See `ChatFormat.parser`."""
         return PlainAnswer(self._tokenizer)
 
@@ -136,6 +226,7 @@ class PlainAnswer:
 
     counts = CallCounts()
     completed_calls = 0
+    reasoning_tokens = 0
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer

@@ -83,6 +83,7 @@ class ChatReader:
             self._cached_tokens,
             self._stops.matched,
             self._parser.counts,
+            self._parser.reasoning_tokens,
         )
 
 

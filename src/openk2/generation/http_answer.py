@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from openk2.chat import CallArguments, CallEnd, CallStart, ContentDelta, OutputEvent
+from openk2.chat import CallArguments, CallEnd, CallStart, ContentDelta, OutputEvent, ReasoningDelta
 from openk2.generation.chat import ChatEvent, ChatFinish, ChatFinishReason
 from openk2.generation.endpoint import EndpointError, error_message
 from openk2.generation.http_reading import AnswerBounds, data_objects
@@ -43,6 +43,9 @@ async def answer_events(
                     has_scores = True
                     yield TokensScored(scores)
                 delta = choice.get("delta") or {}
+                # `reasoning` is vLLM's newer name for the same.
+                if thought := delta.get("reasoning_content") or delta.get("reasoning"):
+                    yield ReasoningDelta(text_of(thought))
                 if delta.get("content"):
                     yield ContentDelta(text_of(delta["content"]))
                 for call in delta.get("tool_calls") or ():

@@ -7,6 +7,7 @@ from openk2.chat import Tokenizer, tokenizer_config
 from openk2.generation.chat_format import ChatFormat, K2Format
 from openk2.generation.encoding import EncodingThreads, refuse_too_long, text_size
 from openk2.generation.request_error import RequestError
+from openk2.generation.thinking import ThinkingFields
 
 T = TypeVar("T")
 
@@ -44,14 +45,18 @@ class PromptCoder:
         tools: Sequence[Mapping[str, Any]] = (),
         *,
         generation_prompt: bool = True,
+        thinking: ThinkingFields | None = None,
     ) -> list[int]:
         """Ids of a conversation as `RenderedChat` renders it.
 
-        generation_prompt: end with the assistant's header. Raises openk2.chat.RenderError,
-        and ContextLengthError as `encode_text`.
+        generation_prompt: end where the assistant goes on. Raises openk2.chat.RenderError,
+        RequestError for `thinking`, and ContextLengthError as `encode_text`.
         """
         refuse_too_long(text_size(messages), self.tokenizer, self.context_length)
-        ids, _ = self.format.encode(messages, tools, generation_prompt=generation_prompt)
+        plan = self.format.plan(thinking or ThinkingFields())
+        ids, _ = self.format.encode(
+            messages, tools, generation_prompt=generation_prompt, thinking=plan.thinking
+        )
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:

@@ -7,12 +7,13 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any
 
-from openk2.chat import Tokenizer
+from openk2.chat import Thinking, Tokenizer
 from openk2.generation.chat import ChatEvent, ChatRequest, OutputMasks, PromptRead
-from openk2.generation.chat_format import ChatFormat, K2Format
+from openk2.generation.chat_format import DEFAULT_THINKING, ChatFormat, K2Format
 from openk2.generation.chat_reader import ChatReader
 from openk2.generation.encoding import EncodingThreads, refuse_too_long, text_size
 from openk2.generation.request_error import ContextLengthError, RequestError
+from openk2.generation.thought_mask import ThoughtMask
 from openk2.generation.token_stream import token_chunks
 from openk2.protocol import SamplingParams, TokenGenerator, TokenMask
 
@@ -55,10 +56,14 @@ class RenderedChat:
         # tools, so the model is not invited to call and a call it makes anyway is ignored.
         tools = () if request.tool_choice == "none" else request.tools
         # Off the event loop: encoding a prompt of 100,000 tokens takes a good part of a second.
-        prompt, call_count = await self._threads.run(self.prompt, request, tools)
+        plan = self.format.plan(request.thinking)
+        prompt, call_count = await self._threads.run(self.prompt, request, tools, plan.thinking)
         params = self.sampling(request, len(prompt))
+        in_reasoning = self.format.opens(plan.thinking) and not request.is_continued
         mask = await self.mask(request, params.max_tokens, call_count)
-        parser = self.format.parser(tools, call_count)
+        if self.format.thinks:
+            mask = self.after_thought(mask, plan.budget, in_reasoning, request)
+        parser = self.format.parser(tools, call_count, in_reasoning=in_reasoning)
         reader = ChatReader(self.tokenizer, parser, request.stop, len(prompt))
         async with aclosing(token_chunks(self.token_generator, prompt, params, mask)) as chunks:
             has_begun = False
@@ -84,8 +89,23 @@ class RenderedChat:
         make = partial(self.masks.mask, request, max_tokens=max_tokens, first_number=first_number)
         return await asyncio.get_running_loop().run_in_executor(self._mask_threads, make)
 
+    def after_thought(
+        self, answer: TokenMask | None, budget: int | None, in_reasoning: bool, request: ChatRequest
+    ) -> TokenMask | None:
+        """The mask of an answer after its thought. Raises RequestError for a budget if there are
+        no masks to enforce it."""
+        if budget is not None and self.masks is None:
+            name = "thinking.budget_tokens"
+            raise RequestError(f"{name} cannot be enforced here: leave it out", name)
+        if request.is_continued or (answer is None and budget is None):
+            return answer
+        return ThoughtMask(self.tokenizer, answer, in_reasoning=in_reasoning, budget=budget)
+
     def prompt(
-        self, request: ChatRequest, tools: Sequence[Mapping[str, Any]]
+        self,
+        request: ChatRequest,
+        tools: Sequence[Mapping[str, Any]],
+        thinking: Thinking = DEFAULT_THINKING,
     ) -> tuple[list[int], int]:
         """The request's prompt, up to where the answer goes on, and the history's calls.
 
@@ -94,15 +114,18 @@ class RenderedChat:
         size, context_length = text_size(request.messages), self.token_generator.context_length
         refuse_too_long(size, self.tokenizer, context_length)
         if not request.is_continued:
-            return self.encode(request.messages, tools)
-        token_ids, call_count = self.encode(request.messages[:-1], tools)
-        return token_ids + self.tokenizer.encode(request.messages[-1]["content"]), call_count
+            return self.encode(request.messages, tools, thinking)
+        *before, begun = request.messages
+        return self.format.encode(before, tools, thinking=thinking, begun=begun)
 
     def encode(
-        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]],
+        thinking: Thinking = DEFAULT_THINKING,
     ) -> tuple[list[int], int]:
         """The prompt's ids, and how many calls the history has."""
-        return self.format.encode(messages, tools)
+        return self.format.encode(messages, tools, thinking=thinking)
 
     def sampling(self, request: ChatRequest, prompt_tokens: int) -> SamplingParams:
         """The request's sampling settings for a prompt of this length.

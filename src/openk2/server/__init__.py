@@ -2,5 +2,6 @@
 
 from openk2.server.app import create_app
 from openk2.server.run import run_app
+from openk2.server.thoughts import MIN_KEY_BYTES
 
-__all__ = ["create_app", "run_app"]
+__all__ = ["MIN_KEY_BYTES", "create_app", "run_app"]

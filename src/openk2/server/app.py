@@ -18,6 +18,7 @@ from openk2.server.openai.completions import completion_routes
 from openk2.server.openai.tokenization import token_routes
 from openk2.server.refusals import refused_routes
 from openk2.server.served import ServedNames, model_routes
+from openk2.server.thoughts import ThoughtSigner
 
 
 def create_app(
@@ -32,6 +33,7 @@ def create_app(
     healthy: Callable[[], bool] = lambda: True,
     loopback: bool = False,
     max_body_bytes: int = MAX_BODY_BYTES,
+    thinking_key: bytes | None = None,
 ) -> FastAPI:
     """The server's application.
 
@@ -44,22 +46,24 @@ def create_app(
     loopback: the server is for this machine only, so web pages of other hosts are refused, and
         host names that are not this machine's.
     max_body_bytes: larger requests get a 413.
+    thinking_key: signs the thoughts of Anthropic's messages; a random one ends with the process.
     """
     app = FastAPI(title="openk2", docs_url=None, redoc_url=None)
     registry = CollectorRegistry()
     if engine_stats is not None:
         registry.register(EngineGauges(engine_stats))
     context_length = None if coder is None else coder.context_length
+    signer = ThoughtSigner(thinking_key)
     meter, names = Meter(registry), ServedNames(model, aliases, context_length)
     app.include_router(model_routes(names))
     app.include_router(chat_routes(MeteredChat(chat, meter), names))
-    app.include_router(message_routes(MeteredChat(chat, meter), names))
+    app.include_router(message_routes(MeteredChat(chat, meter), names, signer))
     app.include_router(refused_routes())
     if completion is not None:
         app.include_router(completion_routes(MeteredCompletion(completion, meter), names))
     if coder is not None:
         app.include_router(token_routes(coder, names))
-        app.include_router(count_routes(coder, names))
+        app.include_router(count_routes(coder, names, signer))
     app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
     if api_keys:
         app.add_middleware(KeyGuard, keys=api_keys)

@@ -1,9 +1,10 @@
 """Known endpoints and fields that are not supported: they are refused by name.
 
 A field is listed because it would change an answer, with its neutral values, which change nothing;
-null always is one. Unknown fields are ignored, since clients send many, and so are those for models
-that think (`reasoning_effort`, `thinking`), for the length of an answer (`verbosity`) and for the
-host's own use (`store`, `service_tier`): a model that does not think answers as it would anyway.
+null always is one. Unknown fields are ignored, since clients send many, and so are those for the
+length of an answer (`verbosity`) and for the host's own use (`store`, `service_tier`). What is said
+about thinking (`thinking`, `reasoning_effort`) goes to the model's chat format: one that does not
+think ignores it.
 """
 
 import reprlib
@@ -12,6 +13,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
+from openk2.generation import ThinkingFields
 from openk2.server.errors import ApiError
 
 # OpenAI's endpoints that clients try here, and what to do instead.
@@ -88,19 +90,25 @@ def refuse_unsupported(fields: Mapping[str, Any] | None, neutral: Neutral) -> No
             raise unsupported(name, value)
 
 
-# Arguments of published templates of the K2 family that change nothing in K2-Instruct's prompts.
+# Arguments of published templates of the K2 family; the model's chat format obeys them.
 TEMPLATE_ARGUMENTS = ("thinking", "enable_thinking", "preserve_thinking", "reasoning_effort")
 
 
-def check_template_arguments(arguments: Any) -> None:
-    """Raise ApiError 400 for a `chat_template_kwargs` that could change the prompt."""
+def thinking_fields(fields: Mapping[str, Any] | None) -> ThinkingFields:
+    """What an OpenAI body says about thinking.
+
+    Raises ApiError 400 for a `chat_template_kwargs` with other arguments.
+    """
+    given = fields or {}
+    arguments = given.get("chat_template_kwargs")
     if arguments is None:
-        return
+        arguments = {}
     if not isinstance(arguments, Mapping):
         raise invalid("chat_template_kwargs", "must be an object")
     for name, value in arguments.items():
         if name not in TEMPLATE_ARGUMENTS:
             raise unsupported(f"chat_template_kwargs.{name}", value)
+    return ThinkingFields(given.get("thinking"), given.get("reasoning_effort"), arguments)
 
 
 def unsupported(name: str, value: Any) -> ApiError:

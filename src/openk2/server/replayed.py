@@ -26,9 +26,9 @@ def answered(messages: Sequence[Any]) -> int:
 def readable(messages: Sequence[Any]) -> list[Any]:
     """OpenAI's messages with text in the place of what cannot be read.
 
-    An assistant's refusals become text and its thoughts are dropped, as K2-Instruct's template has
-    no place for them. Other parts become a note: in a tool's result always, since an agent cannot
-    take it back; in a user's message once it has been answered.
+    An assistant's refusals become text, and its thoughts `reasoning_content`, which the prompts of
+    models without thoughts leave out. Other parts become a note: in a tool's result always, since
+    an agent cannot take it back; in a user's message once it has been answered.
     """
     seen = answered(messages)
     return [readable_message(message, index < seen) for index, message in enumerate(messages)]
@@ -40,6 +40,8 @@ def readable_message(message: Any, is_answered: bool) -> Any:
         return message
     role, content = message.get("role"), message.get("content")
     refusal = message.get("refusal")
+    if role == "assistant":
+        message = with_thought(message)
     if role == "assistant" and not content and isinstance(refusal, str) and refusal:
         return {**message, "content": refusal}
     if not isinstance(content, list):
@@ -51,6 +53,26 @@ def readable_message(message: Any, is_answered: bool) -> Any:
     else:
         return message
     return {**message, "content": parts}
+
+
+def with_thought(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An assistant's message with its thought in `reasoning_content`, wherever its client put it:
+    there, in `reasoning` (vLLM's newer name), or in parts of the content."""
+    if message.get("reasoning_content") is not None:
+        return message
+    thought = message.get("reasoning")
+    content = message.get("content")
+    if thought is None and isinstance(content, list):
+        parts = [part for part in content if isinstance(part, Mapping)]
+        texts = [thought_text(part) for part in parts if part.get("type") in THOUGHTS]
+        thought = "".join(texts) or None
+    return message if thought is None else {**message, "reasoning_content": thought}
+
+
+def thought_text(part: Mapping[str, Any]) -> str:
+    """The text of a part that is a thought."""
+    found = (part.get(name) for name in ("thinking", "text", "reasoning_content", "reasoning"))
+    return next((text for text in found if isinstance(text, str)), "")
 
 
 def spoken_part(part: Any) -> Any:

@@ -61,7 +61,7 @@ def answer(tokenizer, ids, rng):
     chat = RenderedChat(tokenizer, Cut(ids, rng), tokenizer.stop_ids)
     request = ChatRequest(BODY["messages"], TOOLS, stop=("STOP",))
     head = {"id": "msg_1", "model": MODEL}
-    return message_events(chat.stream(request), head, show_thinking=False)
+    return message_events(chat.stream(request), head, None)
 
 
 def read_events(sent):

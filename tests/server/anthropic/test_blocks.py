@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 from openk2.chat import canonical_history
 from openk2.server.anthropic.blocks import chat_messages
 from openk2.server.anthropic.ids import tool_use_id
+from openk2.server.thoughts import ThoughtSigner
+
+SIGNER = ThoughtSigner(b"k" * 16)
 
 
 def text(said, **more):
@@ -89,7 +92,23 @@ CACHED = {"cache_control": {"type": "ephemeral"}}
     ],
 )  # fmt: skip
 def test_messages_become_the_turns_that_k2_knows(messages, expected):
-    assert chat_messages(None, messages) == expected
+    assert chat_messages(None, messages, SIGNER) == expected
+
+
+def thought(said: str, by: ThoughtSigner = SIGNER) -> dict:
+    return {"type": "thinking", "thinking": said, "signature": by.sign(said)}
+
+
+def test_thoughts_that_this_server_signed_come_back_and_no_others():
+    own = assistant(thought("a"), thought("b\n"), text("so"), use("x"))
+    later = assistant(thought("c"), text("and"))
+    (turn,) = chat_messages(None, [own, later], SIGNER)
+    assert (turn["reasoning_content"], turn["content"]) == ("ab\n\n\nc", "so\n\nand")
+    foreign = thought("a", ThoughtSigner(b"o" * 16))
+    altered = {**thought("a"), "thinking": "A"}
+    for block in (foreign, altered, {**thought("a"), "signature": 5}, {"type": "thinking"}):
+        (turn,) = chat_messages(None, [assistant(block, text("so"))], SIGNER)
+        assert turn == {"role": "assistant", "content": "so"}
 
 
 HEADER = text("x-anthropic-billing-header: cc_version=2; cch=1a2b3;")
@@ -110,7 +129,7 @@ HEADER = text("x-anthropic-billing-header: cc_version=2; cch=1a2b3;")
     ],
 )  # fmt: skip
 def test_the_system_prompt_is_its_blocks_without_billing_headers(system, expected):
-    turns = chat_messages(system, [user(text("q"))])
+    turns = chat_messages(system, [user(text("q"))], SIGNER)
     assert turns == [*({"role": "system", "content": one} for one in expected), said("q")]
 
 
@@ -122,7 +141,7 @@ def test_echoed_ids_are_decoded_and_foreign_ones_renamed():
         assistant(use("toolu_01A", "f"), use("toolu_01B", "g")),
         user(result("toolu_01B", "b"), result("toolu_01A", "a")),
     ]
-    turns = chat_messages(None, messages)
+    turns = chat_messages(None, messages, SIGNER)
     assert turns[0]["tool_calls"][0]["id"] == turns[1]["tool_call_id"] == k2
     renamed = [turn for turn in canonical_history(turns).messages if turn["role"] == "tool"]
     expected = [(k2, "noon"), ("functions.g:2", "b"), ("functions.f:1", "a")]
@@ -146,7 +165,7 @@ def test_each_result_reaches_its_call_however_clients_split_and_order_them(data,
     split = [user(*blocks[a:b]) for a, b in itertools.pairwise(cuts)]
     one_each = data.draw(st.booleans())
     asked = [assistant(one) for one in uses] if one_each else [assistant(*uses)]
-    turns = canonical_history(chat_messages(None, [*asked, *split])).messages
+    turns = canonical_history(chat_messages(None, [*asked, *split], SIGNER)).messages
     asked_for = [json.loads(one["function"]["arguments"]) for one in turns[0]["tool_calls"]]
     assert asked_for == [{"n": n} for n in numbers]
     answers = [(t["tool_call_id"], t["content"]) for t in turns[1 : 1 + calls]]

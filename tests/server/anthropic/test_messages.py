@@ -10,6 +10,7 @@ import pytest
 from anthropic import AsyncAnthropic
 
 from openk2.protocol import SamplingParams
+from openk2.server.thoughts import ThoughtSigner
 
 MODEL = "openk2-test"
 MESSAGES = [{"role": "user", "content": "hi"}]
@@ -323,9 +324,11 @@ def test_thoughts_are_shown_to_whom_asks_for_thinking(run_server, wanted):
                 yield event
             yield ChatFinish("stop", 3, 3)
 
-    with run_server(Thinker()) as url:
+    key = b"k" * 16
+    with run_server(Thinker(), thinking_key=key) as url:
         content = post(url, thinking=wanted).json()["content"]
-    thought = {"type": "thinking", "thinking": "hm", "signature": ""}
+    signature = ThoughtSigner(key).sign("hm")
+    thought = {"type": "thinking", "thinking": "hm", "signature": signature}
     text = {"type": "text", "text": "yes"}
     assert content == ([thought, text] if wanted else [text])
 

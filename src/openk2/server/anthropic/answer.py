@@ -12,16 +12,17 @@ from openk2.chat import CallArguments, CallEnd, CallStart, ContentDelta, Reasoni
 from openk2.generation import ChatEvent, ChatFinish, PromptRead
 from openk2.server.anthropic.ids import tool_use_id
 from openk2.server.stream import data_event
+from openk2.server.thoughts import ThoughtSigner
 
 Event = dict[str, Any]
 _LAST_NUMBER = re.compile(r"-?\d[-+.\deE]*$")
 
 
 async def message_events(
-    events: AsyncGenerator[ChatEvent, None], head: dict[str, Any], *, show_thinking: bool
+    events: AsyncGenerator[ChatEvent, None], head: dict[str, Any], signer: ThoughtSigner | None
 ) -> AsyncGenerator[Event, None]:
-    """The events of an answer. head: the message's id and model."""
-    writer = MessageWriter(head, show_thinking=show_thinking)
+    """The events of an answer. head: the message's id and model. signer: None hides thoughts."""
+    writer = MessageWriter(head, signer)
     async with aclosing(events):
         async for event in events:
             for written in writer.write(event):
@@ -34,9 +35,10 @@ async def message_events(
 class MessageWriter:
     """Chat events -> the events of one streamed message, one block open at a time."""
 
-    def __init__(self, head: dict[str, Any], *, show_thinking: bool) -> None:
+    def __init__(self, head: dict[str, Any], signer: ThoughtSigner | None) -> None:
         self.head = head
-        self.show_thinking = show_thinking
+        self.signer = signer
+        self.thought: list[str] = []  # of the block that is open
         self.started = False
         self.open: str | None = None  # the type of the block that is open
         self.index = -1  # of the last block
@@ -51,8 +53,9 @@ class MessageWriter:
             case ContentDelta():
                 yield from self.within({"type": "text", "text": ""})
                 yield self.delta("text_delta", "text", event.text)
-            case ReasoningDelta() if self.show_thinking:
+            case ReasoningDelta() if self.signer is not None:
                 yield from self.within({"type": "thinking", "thinking": "", "signature": ""})
+                self.thought.append(event.text)
                 yield self.delta("thinking_delta", "thinking", event.text)
             case CallStart():
                 named = {"id": tool_use_id(event.id), "name": event.name}
@@ -98,6 +101,10 @@ class MessageWriter:
 
     def end(self) -> Iterator[Event]:
         """End the open block; a call that was cut off is ended by the finish."""
+        if self.open == "thinking" and self.signer is not None:
+            signature = self.signer.sign("".join(self.thought))
+            yield self.delta("signature_delta", "signature", signature)
+        self.thought = []
         if self.open is not None:
             self.open = None
             yield {"type": "content_block_stop", "index": self.index}
@@ -152,6 +159,9 @@ async def whole_message(events: AsyncGenerator[Event, None]) -> dict[str, Any]:
                     pieces = []
                 case "content_block_delta":
                     delta = event["delta"]
+                    if delta["type"] == "signature_delta":
+                        message["content"][-1]["signature"] = delta["signature"]
+                        continue
                     pieces.append(delta[next(field for field in delta if field != "type")])
                 case "content_block_stop":
                     fill(message["content"][-1], "".join(pieces))

@@ -5,6 +5,7 @@ message are joined as they are. Tool results come before the text that was sent 
 """
 
 import json
+import logging
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
@@ -13,6 +14,9 @@ from typing import Any
 from openk2.server.anthropic.ids import call_id_of
 from openk2.server.refusals import invalid
 from openk2.server.replayed import answered, note
+from openk2.server.thoughts import ThoughtSigner
+
+logger = logging.getLogger(__name__)
 
 ContentBlock = Mapping[str, Any]
 # A block and its place in the body, such as messages[0].content.
@@ -24,8 +28,13 @@ ROLES = ("user", "assistant", "system")
 BILLING_HEADER = "x-anthropic-billing-header:"
 
 
-def chat_messages(system: Any, messages: Sequence[ContentBlock]) -> list[dict[str, Any]]:
-    """The conversation. Raises ApiError 400 with the place of what cannot be understood."""
+def chat_messages(
+    system: Any, messages: Sequence[ContentBlock], signer: ThoughtSigner
+) -> list[dict[str, Any]]:
+    """The conversation. Raises ApiError 400 with the place of what cannot be understood.
+
+    signer: verifies thoughts; those that do not verify are dropped.
+    """
     instructions = [] if system is None else [read_blocks(system, "system")]
     turns = system_turns(instructions)
     placed = [(f"messages[{index}]", message) for index, message in enumerate(messages)]
@@ -37,7 +46,7 @@ def chat_messages(system: Any, messages: Sequence[ContentBlock]) -> list[dict[st
             case "user":
                 turns += user_turns(contents, is_answered=group[-1][0] in seen)
             case "assistant":
-                turns += assistant_turns(contents)
+                turns += assistant_turns(contents, signer)
             case _:
                 turns += system_turns(contents)
     return turns
@@ -114,25 +123,47 @@ def tool_turn(place: str, block: ContentBlock) -> dict[str, Any]:
     return {"role": "tool", "tool_call_id": call_id, "content": text}
 
 
-def assistant_turns(contents: Sequence[list[Placed]]) -> list[dict[str, Any]]:
-    """One turn of text and calls; none if there is neither. Thinking blocks are dropped."""
+def assistant_turns(
+    contents: Sequence[list[Placed]], signer: ThoughtSigner
+) -> list[dict[str, Any]]:
+    """One turn of text and calls; none if there is neither.
+
+    Its thoughts are `reasoning_content`. Those that do not verify, and redacted ones, which this
+    server never sends, are dropped.
+    """
     texts: list[str] = []
+    thoughts: list[str] = []
     calls: list[dict[str, Any]] = []
     for blocks in contents:
-        text = ""
+        text = thought = ""
         for place, block in blocks:
             match block.get("type"):
                 case "tool_use":
                     calls.append(call(place, block))
-                case "thinking" | "redacted_thinking":
+                case "thinking":
+                    thought += verified(block, signer)
+                case "redacted_thinking":
                     pass
                 case _:
                     text += read_text(place, block, "an assistant message", "tool_use", "thinking")
         texts.append(text)
-    said = joined(texts)
+        thoughts.append(thought)
+    said, thought = joined(texts), joined(thoughts)
     if not said and not calls:
         return []
-    return [{"role": "assistant", "content": said, **({"tool_calls": calls} if calls else {})}]
+    turn: dict[str, Any] = {"role": "assistant", "content": said}
+    if thought:
+        turn["reasoning_content"] = thought
+    return [{**turn, **({"tool_calls": calls} if calls else {})}]
+
+
+def verified(block: ContentBlock, signer: ThoughtSigner) -> str:
+    """The thought of a block; empty unless this server's model wrote it."""
+    thought = block.get("thinking")
+    if not isinstance(thought, str) or not signer.verifies(thought, block.get("signature")):
+        logger.info("dropped a thought whose signature does not verify")
+        return ""
+    return thought
 
 
 def call(place: str, block: ContentBlock) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from openk2.generation import ChatRequest, JsonFormat, RequestError
+from openk2.generation import ChatRequest, JsonFormat, RequestError, ThinkingFields
 from openk2.protocol import SAMPLING_SETTINGS, Sampling
 from openk2.server.anthropic.blocks import chat_messages
 from openk2.server.anthropic.errors import message_error
@@ -17,6 +17,7 @@ from openk2.server.anthropic.tools import (
 from openk2.server.errors import ApiError
 from openk2.server.openai.fields import Stops
 from openk2.server.refusals import Neutral, invalid, refuse_unsupported, unsupported
+from openk2.server.thoughts import ThoughtSigner
 
 # Kimi-K2's README: real_temperature = request_temperature * 0.6, so that 1.0, the default of this
 # interface, becomes the recommended temperature.
@@ -61,8 +62,8 @@ class OutputConfig(BaseModel):
     format: OutputFormat | None = None
 
 
-class Thinking(BaseModel):
-    """`thinking`: whether reasoning is shown; K2-Instruct does not reason."""
+class ThinkingConfig(BaseModel):
+    """`thinking`: whether to think and to show it; K2-Instruct does not think."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -79,18 +80,21 @@ class PromptBody(BaseModel):
     system: System = None
     tools: list[MessageTool] | None = None
     tool_choice: MessageToolChoice | None = None
-    thinking: Thinking | None = None
+    thinking: ThinkingConfig | None = None
     output_config: OutputConfig | None = None
     output_format: OutputFormat | None = None
     context_management: dict[str, Any] | None = None
     thread: dict[str, Any] | None = None
 
-    def request(self, **settings: Any) -> ChatRequest:
-        """The request. Raises ApiError 400 naming a field that is not supported."""
+    def request(self, signer: ThoughtSigner, **settings: Any) -> ChatRequest:
+        """The request. signer: verifies thoughts.
+
+        Raises ApiError 400 naming a field that is not supported.
+        """
         refuse_unsupported(self.model_extra, MESSAGES_NEUTRAL)
         self.refuse_thread()
         self.refuse_edits()
-        messages = chat_messages(self.system, self.messages)
+        messages = chat_messages(self.system, self.messages, signer)
         # Only a text can be continued; a last turn of thoughts alone is no turn at all.
         begun = self.ends_with_the_assistant and messages[-1]["role"] == "assistant"
         single = self.tool_choice is not None and self.tool_choice.disable_parallel_tool_use
@@ -102,10 +106,21 @@ class PromptBody(BaseModel):
                 parallel_tool_calls=not single,
                 response_format=self.json_format(),
                 is_continued=begun and bool(settings),
+                thinking=self.thinking_fields(),
                 **settings,
             )
         except RequestError as error:
             raise message_error(error) from error
+
+    def thinking_fields(self) -> ThinkingFields:
+        """Whether to think. Without `thinking`, or with it disabled, nobody reads thoughts."""
+        asked = None if self.thinking is None else self.thinking.model_dump(exclude_unset=True)
+        return ThinkingFields(asked, hidden=not self.show_thinking)
+
+    @property
+    def show_thinking(self) -> bool:
+        """Whether the client wants to see reasoning."""
+        return self.thinking is not None and self.thinking.type != "disabled"
 
     def refuse_thread(self) -> None:
         """Raise for a conversation that the server would have to store.
@@ -151,10 +166,11 @@ class MessagesBody(PromptBody):
     stop_sequences: Stops | None = None
     stream: bool | None = None
 
-    def generation(self) -> ChatRequest:
-        """The request. Raises ApiError 400 naming a field that is not supported."""
+    def generation(self, signer: ThoughtSigner) -> ChatRequest:
+        """See `request`, with the settings that the client chose."""
         refuse_unsupported(self.model_extra, SAMPLING_NEUTRAL)
         return self.request(
+            signer,
             max_tokens=self.max_tokens,
             stop=tuple(self.stop_sequences or ()),
             **self.settings(),
@@ -170,11 +186,6 @@ class MessagesBody(PromptBody):
         temperature = 1.0 if self.temperature is None else self.temperature
         given["temperature"] = temperature * TEMPERATURE_SCALE
         return {name: value for name, value in given.items() if value is not None}
-
-    @property
-    def show_thinking(self) -> bool:
-        """Whether the client wants to see reasoning."""
-        return self.thinking is not None and self.thinking.type != "disabled"
 
 
 # Anthropic's interface has three of the sampling settings; the others are refused unless off.

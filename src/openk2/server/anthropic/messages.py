@@ -6,7 +6,7 @@ import uuid
 from fastapi import APIRouter, Request, Response
 
 from openk2.chat import RenderError
-from openk2.generation import ChatGenerator, PromptCoder
+from openk2.generation import ChatGenerator, PromptCoder, RequestError
 from openk2.server.anthropic.answer import message_events, sent_events, whole_message
 from openk2.server.anthropic.body import MessagesBody, PromptBody
 from openk2.server.anthropic.errors import in_their_words, message_error, message_error_event
@@ -14,18 +14,19 @@ from openk2.server.bounded_route import BoundedRoute
 from openk2.server.errors import MESSAGE_ANSWERS, MESSAGES_PATH
 from openk2.server.served import ServedNames
 from openk2.server.stream import CLIENT_LEFT, STREAMABLE, EventStream, unless_client_leaves
+from openk2.server.thoughts import ThoughtSigner
 
 
-def message_routes(chat: ChatGenerator, names: ServedNames) -> APIRouter:
-    """The route of messages for one model."""
+def message_routes(chat: ChatGenerator, names: ServedNames, signer: ThoughtSigner) -> APIRouter:
+    """The route of messages for one model. signer: of its thoughts."""
     router = APIRouter(route_class=BoundedRoute)
 
     @router.post(MESSAGES_PATH, responses=STREAMABLE | MESSAGE_ANSWERS)
     async def messages(body: MessagesBody, request: Request) -> Response:
         names.check(body.model)
-        answer = in_their_words(chat.stream(body.generation()))
+        answer = in_their_words(chat.stream(body.generation(signer)))
         head = {"id": f"msg_{uuid.uuid4().hex}", "model": body.model}
-        events = message_events(answer, head, show_thinking=body.show_thinking)
+        events = message_events(answer, head, signer if body.show_thinking else None)
         if body.stream:
             return EventStream(sent_events(events), message_error_event)
         message = await unless_client_leaves(request.receive, whole_message(events))
@@ -37,26 +38,29 @@ def message_routes(chat: ChatGenerator, names: ServedNames) -> APIRouter:
     return router
 
 
-def count_routes(coder: PromptCoder, names: ServedNames) -> APIRouter:
+def count_routes(coder: PromptCoder, names: ServedNames, signer: ThoughtSigner) -> APIRouter:
     """The route that counts the tokens of a prompt."""
     router = APIRouter(route_class=BoundedRoute)
 
     @router.post(f"{MESSAGES_PATH}/count_tokens", responses=MESSAGE_ANSWERS)
     async def count_tokens(body: PromptBody) -> dict[str, int]:
         names.check(body.model)
-        return {"input_tokens": await coder.run(count, body, coder)}
+        return {"input_tokens": await coder.run(count, body, coder, signer)}
 
     return router
 
 
-def count(body: PromptBody, coder: PromptCoder) -> int:
+def count(body: PromptBody, coder: PromptCoder, signer: ThoughtSigner) -> int:
     """The prompt's size; a final assistant message counts as part of the history."""
-    request = body.request()
+    request = body.request(signer)
     tools = () if request.tool_choice == "none" else request.tools
     try:
         ids = coder.encode_chat(
-            request.messages, tools, generation_prompt=not body.ends_with_the_assistant
+            request.messages,
+            tools,
+            generation_prompt=not body.ends_with_the_assistant,
+            thinking=request.thinking,
         )
-    except RenderError as error:
+    except (RenderError, RequestError) as error:
         raise message_error(error) from error
     return len(ids)

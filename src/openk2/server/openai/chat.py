@@ -25,9 +25,9 @@ from openk2.server.openai.tools import (
 )
 from openk2.server.refusals import (
     CHAT_NEUTRAL,
-    check_template_arguments,
     invalid,
     refuse_unsupported,
+    thinking_fields,
     unsupported,
 )
 from openk2.server.replayed import readable
@@ -82,6 +82,7 @@ MESSAGE_SCHEMA = {
                 "role": {"const": "assistant"},
                 "content": TEXT_SCHEMA,
                 "name": NAME_SCHEMA,
+                "reasoning_content": NAME_SCHEMA,
                 "tool_calls": {
                     "anyOf": [{"type": "array", "items": CALL_SCHEMA}, {"type": "null"}]
                 },
@@ -120,7 +121,7 @@ class ChatCompletionBody(GenerationFields):
         """A request for each choice. Raises ApiError 400 naming a field that is not supported,
         and what `ChatRequest` raises."""
         refuse_unsupported(self.model_extra, CHAT_NEUTRAL)
-        check_template_arguments((self.model_extra or {}).get("chat_template_kwargs"))
+        thinking = thinking_fields(self.model_extra)
         self.refuse_in_messages()
         limits = [n for n in (self.max_tokens, self.max_completion_tokens) if n is not None]
         request = ChatRequest(
@@ -130,6 +131,7 @@ class ChatCompletionBody(GenerationFields):
             parallel_tool_calls=self.parallel_tool_calls is not False,
             response_format=read_response_format(self.response_format),
             is_continued=self.is_continued(),
+            thinking=thinking,
             max_tokens=min(limits, default=None),
             logprobs=self.checked_logprobs(),
             **self.settings(),

@@ -10,14 +10,14 @@ from openk2.server.bounded_route import BoundedRoute
 from openk2.server.errors import ANSWERS
 from openk2.server.openai.chat import ChatMessage, as_rendered
 from openk2.server.openai.tools import FunctionTool
-from openk2.server.refusals import Neutral, invalid, refuse_unsupported
+from openk2.server.refusals import Neutral, invalid, refuse_unsupported, thinking_fields
+from openk2.server.replayed import readable
 from openk2.server.served import ServedNames
 
 IDS_SCHEMA = {"type": "array", "items": {"type": "integer"}}
 TOKENIZE_NEUTRAL: Neutral = {
     "continue_final_message": (False,),
     "chat_template": (),
-    "chat_template_kwargs": ({},),
 }
 
 
@@ -96,12 +96,14 @@ def check_ids(ids: Any, most: int) -> None:
 def encode(body: TokenizeBody, coder: PromptCoder) -> list[int]:
     """The ids of the prompt. Raises ApiError 400 unless there is either a prompt or messages."""
     refuse_unsupported(body.model_extra, TOKENIZE_NEUTRAL)
+    thinking = thinking_fields(body.model_extra)
     if (body.prompt is None) == (body.messages is None):
         raise invalid("prompt", "and messages: give one of them")
     if body.messages is None:
         return coder.encode_text(body.prompt or "")
     return coder.encode_chat(
-        [as_rendered(message) for message in body.messages],
+        readable([as_rendered(message) for message in body.messages]),
         [tool.model_dump(exclude_unset=True) for tool in body.tools or ()],
         generation_prompt=body.add_generation_prompt is not False,
+        thinking=thinking,
     )

@@ -1,0 +1,156 @@
+"""What a request says about thinking, and what a model of a given style makes of it.
+
+A model that does not think ignores all of it, as its template does. One that thinks obeys a field
+or refuses it by name.
+"""
+
+import reprlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from openk2.chat import PromptStyle, Thinking
+from openk2.generation.request_error import RequestError
+
+TYPES = {"enabled": True, "adaptive": True, "disabled": False}
+# Names of published templates for the same switch; the second is other families'.
+SWITCHES = ("thinking", "enable_thinking")
+
+
+@dataclass(frozen=True)
+class ThinkingFields:
+    """The fields as the client sent them; None is "not sent".
+
+    thinking: {"type": "enabled" | "adaptive" | "disabled", "budget_tokens": N, "keep": "all"}.
+    reasoning_effort: "none" is without thinking; K2's models have no other levels.
+    template: `chat_template_kwargs`: thinking, enable_thinking, preserve_thinking and
+        reasoning_effort.
+    hidden: no one reads the thoughts, so a model that can answer without them does.
+    """
+
+    thinking: Any = None
+    reasoning_effort: Any = None
+    template: Mapping[str, Any] = field(default_factory=dict)
+    hidden: bool = False
+
+
+@dataclass(frozen=True)
+class ThinkingPlan:
+    """What is rendered, and how many tokens of thought there may be at most."""
+
+    thinking: Thinking = field(default_factory=Thinking)
+    budget: int | None = None
+
+
+def plan_thinking(style: PromptStyle, fields: ThinkingFields) -> ThinkingPlan:
+    """The plan of a request. Raises RequestError naming the field that the model cannot obey."""
+    if not style.thinks:
+        return ThinkingPlan()
+    asked = asked_thinking(fields)
+    enabled = agreed(switches(fields, asked))
+    if enabled is False and not style.stops:
+        name = next(n for n, value in switches(fields, asked).items() if value is False)
+        raise refused(name, "this model always thinks")
+    if enabled is None and fields.hidden and style.stops:
+        enabled = False
+    keep = agreed(keeps(fields, asked))
+    if keep is not None and not kept_so(style, keep, enabled):
+        name = next(iter(keeps(fields, asked)))
+        raise refused(name, keep_problem(style, keep))
+    return ThinkingPlan(Thinking(enabled, keep), budget_of(asked) if enabled is not False else None)
+
+
+def asked_thinking(fields: ThinkingFields) -> Mapping[str, Any]:
+    """The `thinking` object, empty if there is none. Raises RequestError for another value."""
+    asked = fields.thinking
+    if asked is None:
+        return {}
+    kind = asked.get("type") if isinstance(asked, Mapping) else None
+    if not isinstance(asked, Mapping) or not isinstance(kind, str) or kind not in TYPES:
+        shown = reprlib.repr(asked)
+        raise RequestError(
+            f"thinking is {shown}: its type must be one of {list(TYPES)}", "thinking"
+        )
+    return asked
+
+
+def switches(fields: ThinkingFields, asked: Mapping[str, Any]) -> dict[str, bool]:
+    """Everything that switches thinking on or off, by the field's name. Raises RequestError."""
+    found = {"thinking": TYPES[asked["type"]]} if asked else {}
+    for name in SWITCHES:
+        if (value := flag(fields.template, name)) is not None:
+            found[f"chat_template_kwargs.{name}"] = value
+    efforts = {
+        "reasoning_effort": fields.reasoning_effort,
+        "chat_template_kwargs.reasoning_effort": fields.template.get("reasoning_effort"),
+    }
+    for name, effort in efforts.items():
+        if effort == "none":
+            found[name] = False
+        elif effort is not None:
+            raise refused(name, f"this model has no level of effort {reprlib.repr(effort)}")
+    return found
+
+
+def keeps(fields: ThinkingFields, asked: Mapping[str, Any]) -> dict[str, bool]:
+    """Everything that says whether earlier thoughts stay, by the field's name."""
+    found: dict[str, bool] = {}
+    keep = asked.get("keep")
+    if keep not in (None, "all"):
+        raise RequestError(
+            f'thinking.keep is {reprlib.repr(keep)}: it must be "all"', "thinking.keep"
+        )
+    if keep == "all":
+        found["thinking.keep"] = True
+    if (value := flag(fields.template, "preserve_thinking")) is not None:
+        found["chat_template_kwargs.preserve_thinking"] = value
+    return found
+
+
+def kept_so(style: PromptStyle, keep: bool, enabled: bool | None) -> bool:
+    """Whether the model's prompts can keep earlier thoughts so."""
+    if style.kept == "choice":
+        # No template was published for keeping thoughts while not thinking.
+        return not keep or enabled is not False
+    return keep == (style.kept == "all")
+
+
+def keep_problem(style: PromptStyle, keep: bool) -> str:
+    """Why they cannot."""
+    if style.kept == "choice":
+        return "this model keeps earlier thoughts only while it thinks"
+    return f"this model {'never keeps' if keep else 'always keeps'} the thoughts of earlier turns"
+
+
+def agreed(values: Mapping[str, bool]) -> bool | None:
+    """What the fields say together; None if there are none. Raises RequestError if they differ."""
+    if len(set(values.values())) > 1:
+        first, says = next(iter(values.items()))
+        second = next(name for name, value in values.items() if value != says)
+        raise RequestError(f"{second} contradicts {first}: send one of them", second)
+    return next(iter(values.values()), None)
+
+
+def budget_of(asked: Mapping[str, Any]) -> int | None:
+    """`thinking.budget_tokens`. Raises RequestError for what is no positive number."""
+    budget = asked.get("budget_tokens")
+    if budget is None:
+        return None
+    if type(budget) is not int or budget < 1:
+        name = "thinking.budget_tokens"
+        raise RequestError(f"{name} is {reprlib.repr(budget)}: it must be a positive number", name)
+    return budget
+
+
+def flag(values: Mapping[str, Any], name: str) -> bool | None:
+    """A template variable that is true, false or absent. Raises RequestError for another value."""
+    value = values.get(name)
+    if value is not None and not isinstance(value, bool):
+        place = f"chat_template_kwargs.{name}"
+        raise RequestError(f"{place} is {reprlib.repr(value)}: it must be true or false", place)
+    return value
+
+
+def refused(name: str, problem: str) -> RequestError:
+    """The refusal of a field that this model cannot obey."""
+    return RequestError(f"{name} cannot be obeyed: {problem}; leave it out", name)
