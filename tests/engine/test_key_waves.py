@@ -31,7 +31,7 @@ CHUNKS = st.lists(st.tuples(st.integers(0, 40), st.integers(1, 9)), min_size=1, 
 
 
 def requests(chunks: list[tuple[int, int]], seed: int) -> tuple[list[ScheduledChunk], int]:
-    """Chunks of (computed, new) tokens with pages in a drawn order, and how many pages there are."""
+    """Chunks of (computed, new) tokens, their pages in a drawn order, and how many there are."""
     counts = [-(-(computed + new) // PAGE) for computed, new in chunks]
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randperm(sum(counts) + 2, generator=generator).tolist()

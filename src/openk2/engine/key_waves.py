@@ -16,10 +16,10 @@ from openk2.engine.scheduler import ScheduledChunk
 from openk2.kernels import HIDDEN, Wave
 
 # A wave has at most so many products (of tokens, heads and keys) and latent values, unless a single
-# page of every request has more. Softmax makes 64 MiB of the products, in float32; the latents take
-# as much in bfloat16.
-PRODUCTS = 1 << 24
-LATENT_VALUES = 1 << 25
+# page of every request has more. The softmax of the products takes 128 MiB, in float32; latents
+# take as much in bfloat16.
+PRODUCTS = 1 << 25
+LATENT_VALUES = 1 << 26
 
 
 @dataclass(frozen=True)

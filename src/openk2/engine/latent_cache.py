@@ -1,7 +1,7 @@
 """Latents of many sequences in pages of one size (PagedAttention, arXiv 2309.06180, for MLA).
 
-`LatentPages` is the memory. `AttendedPages` (native kernels) and `WavedPages` (torch, any device) are
-one step's view of it, which the model uses as its `AttendingCache`. MLA stores one vector of
+`LatentPages` is the memory. `AttendedPages` (native kernels) and `WavedPages` (torch, any device)
+are one step's view of it, which the model uses as its `AttendingCache`. MLA stores one vector of
 latent_dim numbers a token and layer, for all heads together.
 """
 

@@ -42,7 +42,9 @@ def waved_input(
     parts = [tokens, places, slots, *(wave.pages for group in planned for wave in group.waves)]
     numbers = torch.tensor([number for part in parts for number in part])
     device = memory.latents.device
-    ids, positions, stored, *pages = numbers.to(device).split([len(part) for part in parts])
+    ids, positions, stored, *pages = numbers.to(device, non_blocking=True).split(
+        [len(part) for part in parts]
+    )
     groups = []
     for group in planned:
         own, pages = pages[: len(group.waves)], pages[len(group.waves) :]

@@ -20,6 +20,7 @@ from openk2.model.attention import LatentAttention
 from openk2.model.cache import AttendingCache
 from openk2.model.experts import Experts, MixtureOfExperts, SwiGLU
 from openk2.model.norm import RMSNorm
+from openk2.model.routing import scores_of
 
 
 class Layer(Protocol):
@@ -42,11 +43,14 @@ def serve_layers(
     rows = x.flatten(0, 1)
     cos, sin = (part.flatten(0, 1) for part in rotation)
     turns = rotation_matrices(cos, sin).to(x.dtype)
+    numbers: Tensor | None = None
     for layer in layers:
         add_attention(layer.self_attn, layer.input_layernorm(rows), turns, cache, rows)
         normed = layer.post_attention_layernorm(rows)
         if isinstance(layer.mlp, MixtureOfExperts):
-            add_mixture(layer.mlp, normed, rows)
+            if numbers is None:
+                numbers = torch.arange(layer.mlp.experts.count, device=x.device)
+            add_mixture(layer.mlp, normed, numbers, rows)
         else:
             add_swiglu(layer.mlp, normed, rows)
     return rows.view_as(x)
@@ -94,31 +98,41 @@ def add_attention(
     total.addmm_(values.flatten(1), attention.o_proj.weight.mT)
 
 
-def add_mixture(mixture: MixtureOfExperts, x: Tensor, total: Tensor) -> None:
-    """Add routed and shared experts of normalised x [N, hidden] to `total` [N, hidden]."""
-    weights, chosen = mixture.gate(x)
-    add_experts(mixture.experts, x, weights, chosen, total)
+def add_mixture(mixture: MixtureOfExperts, x: Tensor, numbers: Tensor, total: Tensor) -> None:
+    """Add routed and shared experts of normalised x [N, hidden] to `total` [N, hidden].
+
+    numbers: int64 [E], 0 to E - 1.
+    """
+    router = mixture.gate
+    weights, chosen = router.choose(scores_of(router_logits(x, router.weight), router.config))
+    routed = chosen_experts(mixture.experts, x, chosen, numbers)
+    # One product weighs a token's experts, sums them in float32 and adds them.
+    factor = router.config.routed_scaling_factor
+    total[:, None].baddbmm_(weights[:, None].to(x.dtype), routed, alpha=factor)
     if mixture.shared_experts is not None:
         add_swiglu(mixture.shared_experts, x, total)
 
 
-def add_experts(
-    experts: Experts, x: Tensor, weights: Tensor, chosen: Tensor, total: Tensor
-) -> None:
-    """Add each token's chosen experts to `total` [N, hidden]; see `Experts.forward`.
+def router_logits(x: Tensor, weight: Tensor) -> Tensor:
+    """x [N, hidden], weight [E, hidden] -> float32 [N, E], products not rounded."""
+    if x.dtype == weight.dtype == torch.bfloat16 and not x.is_cpu:
+        return torch.mm(x, weight.mT, out_dtype=torch.float32)  # which no CPU has
+    return F.linear(x.float(), weight.float())
 
-    The weights are rounded to the dtype of x; the sum over a token's experts is float32.
+
+def chosen_experts(experts: Experts, x: Tensor, chosen: Tensor, numbers: Tensor) -> Tensor:
+    """What each of a token's experts, chosen int64 [N, K], makes of x: [N, K, hidden], unweighed.
+
+    numbers: as in `add_mixture`.
     """
     choices = chosen.shape[1]
     ordered, order = chosen.flatten().sort(stable=True)
-    numbers = torch.arange(experts.count, device=x.device)
     ends = torch.searchsorted(ordered, numbers, right=True, out_int32=True)
     rows = x.index_select(0, order // choices)
     gate = grouped_product(rows, experts.gate_proj, ends)
     up = grouped_product(rows, experts.up_proj, ends)
     down = grouped_product(F.silu(gate).mul_(up), experts.down_proj, ends)
-    routed = torch.empty_like(down).index_copy_(0, order, down).unflatten(0, (-1, choices))
-    total[:, None].baddbmm_(weights[:, None].to(x.dtype), routed)
+    return torch.empty_like(down).index_copy_(0, order, down).unflatten(0, (-1, choices))
 
 
 def add_swiglu(mlp: SwiGLU, x: Tensor, total: Tensor) -> None:
