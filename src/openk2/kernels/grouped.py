@@ -38,9 +38,9 @@ def has_grouped_kernel(rows: Tensor, stack: Tensor) -> bool:
 
 
 def grouped_loop(rows: Tensor, stack: Tensor, ends: Tensor) -> Tensor:
-    """`grouped_product`, one product after the other; the host waits for `ends`."""
-    starts, result = 0, rows.new_empty(len(rows), stack.shape[1])
+    """`grouped_product` [M, out], one product after the other; the host waits for `ends` [E]."""
+    start, result = 0, rows.new_empty(len(rows), stack.shape[1])
     for matrix, end in zip(stack, ends.tolist(), strict=True):
-        result[starts:end] = F.linear(rows[starts:end], matrix)
-        starts = end
+        result[start:end] = F.linear(rows[start:end], matrix)
+        start = end
     return result
