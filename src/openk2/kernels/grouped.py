@@ -10,6 +10,9 @@ from torch import Tensor
 
 # A row of either operand must begin at a multiple of this in a GPU's grouped product.
 ALIGNMENT = 16  # bytes
+# The generations of GPUs that torch 2.13 has a grouped kernel for (Hopper, Blackwell). On others
+# `grouped_mm` is a loop too, after copying the groups' ends to the host.
+WITH_KERNEL = (9, 10)
 
 
 def grouped_product(rows: Tensor, stack: Tensor, ends: Tensor) -> Tensor:
@@ -26,15 +29,15 @@ def grouped_product(rows: Tensor, stack: Tensor, ends: Tensor) -> Tensor:
 def has_grouped_kernel(rows: Tensor, stack: Tensor) -> bool:
     """Whether `grouped_mm` takes rows [M, in] and stack [E, out, in] as they are.
 
-    A CPU takes every dtype (a loop in C++). A GPU takes bfloat16 with aligned rows, from compute
-    capability 8.0; for others the loop runs, and the host waits for `ends` at every product.
+    A CPU takes every dtype (torch has a loop in C++). A GPU WITH_KERNEL takes bfloat16 with aligned
+    rows. Elsewhere the loop runs, and the host waits for `ends` at every product.
     """
     if rows.is_cpu:
         return True
     aligned = all(size * rows.element_size() % ALIGNMENT == 0 for size in stack.shape[1:])
     if rows.dtype != torch.bfloat16 or not aligned:
         return False
-    return not rows.is_cuda or torch.cuda.get_device_capability(rows.device) >= (8, 0)
+    return not rows.is_cuda or torch.cuda.get_device_capability(rows.device)[0] in WITH_KERNEL
 
 
 def grouped_loop(rows: Tensor, stack: Tensor, ends: Tensor) -> Tensor:
