@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from openk2.architecture import ModelConfig
-from openk2.engine.latent_cache import LatentPages, PagedLatentCache
-from openk2.model import ContiguousCache
+from openk2.engine.latent_cache import LatentPages
 
 CONFIG = ModelConfig(
     num_hidden_layers=2,
@@ -14,39 +13,6 @@ CONFIG = ModelConfig(
     n_routed_experts=2,
     num_experts_per_tok=1,
 )
-
-
-def test_pages_return_what_a_contiguous_cache_returns() -> None:
-    """Two sequences, their pages interleaved and out of order, grown across page boundaries."""
-    memory = LatentPages(CONFIG, pages=7, page_size=3, dtype=torch.float32)
-    twin = ContiguousCache(CONFIG, batch=2, max_length=9)
-    tables = torch.tensor([[5, 0, 3], [1, 6, 2]])
-    stored = [0, 2]
-    random = torch.Generator().manual_seed(0)
-    for new in (4, 1, 1, 1):
-        positions = torch.tensor([[n + i for i in range(new)] for n in stored])
-        length = max(stored) + new
-        pages = tables[:, : -(-length // 3)]
-        cache = PagedLatentCache(memory, pages, positions, length)
-        for layer in range(2):
-            latents = torch.randn(2, new, CONFIG.latent_dim, generator=random)
-            got = cache.extend(layer, latents, positions)
-            expected = twin.extend(layer, latents, positions)
-            for row, count in enumerate(stored):
-                # Sequence 1 starts at position 2: what is before was never stored.
-                first = 0 if row == 0 else 2
-                assert torch.equal(
-                    got[row, first : count + new], expected[row, first : count + new]
-                )
-        stored = [n + new for n in stored]
-
-
-def test_positions_that_the_cache_was_not_made_for_are_refused() -> None:
-    memory = LatentPages(CONFIG, pages=2, page_size=3, dtype=torch.float32)
-    positions = torch.tensor([[0]])
-    cache = PagedLatentCache(memory, torch.tensor([[1]]), positions, 1)
-    with pytest.raises(ValueError, match="only the positions"):
-        cache.extend(0, torch.zeros(1, 1, CONFIG.latent_dim), torch.tensor([[1]]))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

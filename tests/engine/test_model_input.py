@@ -1,11 +1,14 @@
 import torch
 
+from openk2.engine.key_waves import WaveSizes, in_groups
 from openk2.engine.latent_cache import LatentPages
-from openk2.engine.model_input import group_by_length, padded_input
+from openk2.engine.model_input import waved_input
 from openk2.engine.request import Request
 from openk2.engine.scheduler import ScheduledChunk
 from openk2.protocol import SamplingParams
 from tiny import TINY
+
+SIZES = WaveSizes(TINY.num_attention_heads, TINY.latent_dim, 2, torch.float32)
 
 
 def holding(prompt: tuple[int, ...], pages: list[int], *output: int) -> Request:
@@ -14,27 +17,30 @@ def holding(prompt: tuple[int, ...], pages: list[int], *output: int) -> Request:
     return request
 
 
-def test_a_chunk_feeds_its_part_of_the_prompt_and_a_decode_the_last_tokens() -> None:
+def test_a_step_feeds_parts_of_prompts_and_the_last_tokens_of_outputs() -> None:
     memory = LatentPages(TINY, pages=8, page_size=2, dtype=torch.float32)
-    long = holding((5, 6, 7, 8), [4, 1, 0, 7])
-    long.num_computed_tokens = 1
-    chunk = padded_input([ScheduledChunk(long, 2)], memory)
-    assert chunk.tokens.tolist() == [[6, 7]]
-    assert chunk.positions.tolist() == [[1, 2]]
-    assert chunk.cache.slots.tolist() == [9, 2]
+    prompt = holding((5, 6, 7, 8), [4, 1])
+    prompt.num_computed_tokens = 1
+    long = holding((1, 2, 3), [0, 7], 4)
     long.num_computed_tokens = 3
     short = holding((2,), [3], 9)
     short.num_computed_tokens = 1
-    decode = padded_input([ScheduledChunk(long, 1), ScheduledChunk(short, 1)], memory)
-    assert decode.tokens.tolist() == [[8], [9]]
-    assert decode.positions.tolist() == [[3], [1]]
-    assert decode.cache.slots.tolist() == [3, 7]
-    assert decode.cache.length == 4
-
-
-def test_a_step_is_grouped_by_how_many_tokens_a_request_feeds() -> None:
-    chunks = [ScheduledChunk(holding((1, 2, 3), [0]), count) for count in (1, 3, 1)]
-    assert group_by_length(chunks) == [[chunks[0], chunks[2]], [chunks[1]]]
+    chunks = in_groups(
+        [ScheduledChunk(short, 1), ScheduledChunk(prompt, 2), ScheduledChunk(long, 1)]
+    )
+    fed = waved_input(chunks, memory, SIZES)
+    assert fed.tokens.flatten().tolist() == [4, 9, 6, 7]
+    assert fed.positions.flatten().tolist() == [3, 1, 1, 2]
+    assert fed.cache.slots.tolist() == [15, 7, 9, 2]
+    decoding, reading = fed.cache.groups
+    assert (decoding.queries, decoding.runs) == (slice(0, 2), 2)
+    # The short request's second page is its first again: no query sees it.
+    [wave] = decoding.waves
+    assert wave.pages.tolist() == [0, 7, 3, 3]
+    assert (wave.hidden < 0).tolist() == [[[False] * 4], [[False, False, True, True]]]
+    [wave] = reading.waves
+    assert wave.pages.tolist() == [4, 1]
+    assert (wave.hidden < 0).tolist() == [[[False, False, True, True], [False] * 3 + [True]]]
 
 
 def test_a_request_whose_latents_were_dropped_feeds_everything_again() -> None:

@@ -1,18 +1,20 @@
 """Latents of many sequences in pages of one size (PagedAttention, arXiv 2309.06180, for MLA).
 
-`LatentPages` is the memory. `PagedLatentCache` and `AttendedPages` are one pass's view of it, which
-the model uses as its `LatentCache` or `AttendingCache`. MLA stores one vector of latent_dim numbers
-a token and layer, for all heads together.
+`LatentPages` is the memory. `AttendedPages` (native kernels) and `WavedPages` (torch, any device)
+are one step's view of it, which the model uses as its `AttendingCache`. MLA stores one vector of
+latent_dim numbers a token and layer, for all heads together.
 """
 
 import math
 import mmap
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from openk2.architecture import ModelConfig
-from openk2.kernels import latent_attention
+from openk2.engine.key_waves import QueryGroup
+from openk2.kernels import latent_attention, wave_attention
 
 
 class LatentPages:
@@ -37,56 +39,15 @@ class LatentPages:
         self.page_size = page_size
         # Views, made once: a slice costs a microsecond, and a step would make two a layer.
         self.by_token = list(self.latents.flatten(1, 2))
-        self.by_page = list(self.latents.flatten(2, 3))
-        self._gathered = self.latents.new_empty(0, page_size * config.latent_dim)
 
-    def gather(self, layer: int, pages: Tensor) -> Tensor:
-        """Copy one layer's `pages` int64 [N] to [N, page_size * latent_dim], in the cache's dtype.
-
-        Valid until the next call, which reuses the memory: allocating 40 MB at every layer of a
-        step takes five times as long as filling them.
-        """
-        if len(self._gathered) < len(pages):
-            self._gathered = self._gathered.new_empty(len(pages), self._gathered.shape[1])
-        out = self._gathered[: len(pages)]
-        return torch.index_select(self.by_page[layer], 0, pages, out=out)
+    def store(self, layer: int, slots: Tensor, latents: Tensor) -> None:
+        """Store `latents` [N, 1, latent_dim] of one layer at `slots` int64 [N]."""
+        by_token = self.by_token[layer]
+        by_token.index_copy_(0, slots, latents.flatten(0, 1).to(by_token.dtype))
 
     def clear(self, pages: list[int]) -> None:
         """Zero these pages in every layer; the request before may have left NaN in them."""
         self.latents[:, pages] = 0
-
-
-class PagedLatentCache:
-    """The `model.LatentCache` of B sequences in one pass.
-
-    memory: the pages.
-    page_table: int64 [B, P], the pages of each sequence in order; a row that needs fewer than P
-        pages is padded with any page. P * page_size is at least `length`.
-    positions: int64 [B, T], the new tokens' positions: the tensor that the model is called with.
-    length: the largest position plus one.
-    """
-
-    def __init__(
-        self, memory: LatentPages, page_table: Tensor, positions: Tensor, length: int
-    ) -> None:
-        size = memory.page_size
-        self.memory, self.positions, self.length = memory, positions, length
-        self.slots = (page_table.gather(1, positions // size) * size + positions % size).flatten()
-        self.pages = page_table.flatten()
-        self.shape = (page_table.shape[0], page_table.shape[1] * size, -1)
-
-    def extend(self, layer: int, latents: Tensor, positions: Tensor) -> Tensor:
-        """See `LatentCache.extend`. latents: [B, T, latent_dim].
-
-        Returns [B, length, latent_dim] in the cache's dtype, valid until the next call. Raises
-        ValueError for positions that the cache was not made for.
-        """
-        if positions is not self.positions:
-            raise ValueError("a PagedLatentCache serves only the positions it was made for")
-        by_token = self.memory.by_token[layer]
-        by_token.index_copy_(0, self.slots, latents.flatten(0, 1).to(by_token.dtype))
-        gathered: Tensor = self.memory.gather(layer, self.pages).view(self.shape)
-        return gathered[:, : self.length]
 
 
 class AttendedPages:
@@ -108,8 +69,7 @@ class AttendedPages:
 
     def store(self, layer: int, latents: Tensor) -> None:
         """See `AttendingCache.store`. latents: [N, 1, latent_dim]."""
-        by_token = self.memory.by_token[layer]
-        by_token.index_copy_(0, self.slots, latents.flatten(0, 1).to(by_token.dtype))
+        self.memory.store(layer, self.slots, latents)
 
     def attend(self, layer: int, query: Tensor, scale: float, rank: int) -> Tensor:
         """See `AttendingCache.attend`."""
@@ -117,6 +77,32 @@ class AttendedPages:
         return latent_attention(
             query, pages, self.page_table, self.sequence, self.lengths, scale, rank
         )
+
+
+class WavedPages:
+    """The `model.AttendingCache` of the N tokens of one step on any device, by `wave_attention`.
+
+    slots: int64 [N], each token's place among all places of the pages. groups: of all N tokens.
+    """
+
+    def __init__(self, memory: LatentPages, slots: Tensor, groups: Sequence[QueryGroup]) -> None:
+        self.memory, self.slots, self.groups = memory, slots, groups
+
+    def store(self, layer: int, latents: Tensor) -> None:
+        """See `AttendingCache.store`. latents: [N, 1, latent_dim]."""
+        self.memory.store(layer, self.slots, latents)
+
+    def attend(self, layer: int, query: Tensor, scale: float, rank: int) -> Tensor:
+        """See `AttendingCache.attend`."""
+        pages = self.memory.latents[layer]
+        heads, width = query.shape[1:]
+        parts = [
+            wave_attention(
+                query[group.queries].view(group.runs, -1, width), pages, group.waves, scale, rank
+            ).view(-1, heads, rank)
+            for group in self.groups
+        ]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def zeros_on_demand(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:

@@ -1,54 +1,59 @@
 """`ModelInput`: the tensors of one forward pass."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from openk2.engine.latent_cache import AttendedPages, LatentPages, PagedLatentCache
+from openk2.engine.key_waves import WaveSizes, on_device, plan_waves
+from openk2.engine.latent_cache import AttendedPages, LatentPages, WavedPages
 from openk2.engine.scheduler import ScheduledChunk
 
 
 @dataclass(frozen=True)
 class ModelInput:
-    """tokens, positions: int64 [B, T], T tokens of each of B requests; or [N, 1], all N tokens of
-    a step one after the other, for a model that attends over pages."""
+    """tokens, positions: int64 [N, 1], all N tokens of a step one after the other."""
 
     tokens: Tensor
     positions: Tensor
-    cache: PagedLatentCache | AttendedPages
+    cache: AttendedPages | WavedPages
 
 
-def group_by_length(step: Sequence[ScheduledChunk]) -> list[list[ScheduledChunk]]:
-    """Split a step into passes of equally many tokens a request; all decoding requests are one."""
-    groups: defaultdict[int, list[ScheduledChunk]] = defaultdict(list)
-    for chunk in step:
-        groups[chunk.num_tokens].append(chunk)
-    return list(groups.values())
+def waved_input(
+    chunks: Sequence[ScheduledChunk], memory: LatentPages, sizes: WaveSizes
+) -> ModelInput:
+    """The input of one pass over chunks in the order of `in_groups`, for plain weights.
 
-
-def padded_input(chunks: Sequence[ScheduledChunk], memory: LatentPages) -> ModelInput:
-    """The input [B, T] of one pass over chunks of T tokens each; their pages are allocated.
-
-    Built from Python ints every time: 15 us a step for 32 requests of 500 tokens, less than it
-    would cost to keep such tensors right while requests come and go.
+    Everything that the device must know goes there as one tensor: a step makes one copy, and the
+    host waits for nothing.
     """
-    device, count = memory.latents.device, chunks[0].num_tokens
-    requests = [chunk.request for chunk in chunks]
-    pending = [r.tokens[r.num_computed_tokens : r.num_computed_tokens + count] for r in requests]
-    starts = torch.tensor([[r.num_computed_tokens] for r in requests], device=device)
-    positions = starts + torch.arange(count, device=device)
-    length = max(r.num_computed_tokens for r in requests) + count
-    width = -(-length // memory.page_size)
-    tables = [padded(r.page_table[:width], width) for r in requests]
-    cache = PagedLatentCache(memory, torch.tensor(tables, device=device), positions, length)
-    return ModelInput(torch.tensor(pending, device=device), positions, cache)
+    tokens: list[int] = []
+    places: list[int] = []
+    slots: list[int] = []
+    size = memory.page_size
+    for chunk in chunks:
+        request, start = chunk.request, chunk.request.num_computed_tokens
+        here = range(start, start + chunk.num_tokens)
+        tokens += request.tokens[start : here.stop]
+        places += here
+        slots += [request.page_table[place // size] * size + place % size for place in here]
+    planned = plan_waves(chunks, sizes)
+    parts = [tokens, places, slots, *(wave.pages for group in planned for wave in group.waves)]
+    numbers = torch.tensor([number for part in parts for number in part])
+    device = memory.latents.device
+    ids, positions, stored, *pages = numbers.to(device, non_blocking=True).split(
+        [len(part) for part in parts]
+    )
+    groups = []
+    for group in planned:
+        own, pages = pages[: len(group.waves)], pages[len(group.waves) :]
+        groups.append(on_device(group, own, positions, sizes))
+    return ModelInput(ids[:, None], positions[:, None], WavedPages(memory, stored, groups))
 
 
 def flat_input(chunks: Sequence[ScheduledChunk], memory: LatentPages) -> ModelInput:
-    """The input [N, 1] of one pass over all N tokens of a step."""
+    """The input of one pass over all tokens of a step, for a packed model."""
     device = memory.latents.device
     tokens: list[int] = []
     places: list[int] = []
@@ -71,5 +76,5 @@ def flat_input(chunks: Sequence[ScheduledChunk], memory: LatentPages) -> ModelIn
 
 
 def padded(page_table: list[int], width: int) -> list[int]:
-    """The page table, padded to `width` with its first page; attention masks what it holds."""
+    """The page table, padded to `width` with its first page, which no length reaches."""
     return page_table + page_table[:1] * (width - len(page_table))

@@ -1,7 +1,7 @@
-"""`StepRunner`: one step's forward passes, and a sampled token for each request due one.
+"""`StepRunner`: one step's forward pass, and a sampled token for each request due one.
 
 A failure ends as few requests as it can: what one row's logits, latents, settings or mask do ends
-that row; what the model raises ends the requests of that pass. Rows that failed stay in the batch
+that row; what the model raises ends the requests of that step. Rows that failed stay in the batch
 until it is sampled, so the others have the bits that they would have had.
 """
 
@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from openk2.engine.key_waves import WaveSizes, in_groups
 from openk2.engine.latent_cache import LatentPages
 from openk2.engine.masks import FilledMasks, MaskError, MaskFiller, accept, apply_masks
-from openk2.engine.model_input import flat_input, group_by_length, padded_input
+from openk2.engine.model_input import ModelInput, flat_input, waved_input
 from openk2.engine.request import Request
 from openk2.engine.sampler import choose, hopeless_rows, penalize, penalizes, score
 from openk2.engine.scheduler import ScheduledChunk
@@ -28,7 +29,7 @@ class NotFiniteError(ArithmeticError):
 
 
 class PassError(RuntimeError):
-    """The model failed in a forward pass, and with it every request of that pass."""
+    """The model failed in a step's forward pass, and with it every request of that step."""
 
 
 class StepRunner:
@@ -37,28 +38,33 @@ class StepRunner:
     def __init__(self, model: K2Model, memory: LatentPages) -> None:
         self._model, self._memory = model, memory
         self._masks = MaskFiller(model.config.vocab_size)
+        config, dtype = model.config, model.model.embed_tokens.weight.dtype
+        self._sizes = WaveSizes(
+            config.num_attention_heads, config.latent_dim, memory.page_size, dtype
+        )
 
     def run(self, step: Sequence[ScheduledChunk]) -> dict[Request, RequestOutput]:
         """The output of each request whose last pending token the step computes, or its error.
 
         A request whose chunk is not its last is there only if it failed. MaskError, NotFiniteError
-        and others: of this request; PassError: of all requests of its pass.
+        and others: of this request; PassError: of all requests of the step.
         """
-        outputs: dict[Request, RequestOutput] = {}
-        for chunks in [step] if self._model.packed else group_by_length(step):
-            try:
-                outputs.update(self._pass(chunks))
-            except Exception as cause:
-                error = PassError(f"a step failed: {type(cause).__name__}: {cause}")
-                error.__cause__ = cause
-                outputs.update((chunk.request, error) for chunk in chunks)
-        return outputs
+        try:
+            return self._pass(step if self._model.packed else in_groups(step))
+        except Exception as cause:
+            error = PassError(f"a step failed: {type(cause).__name__}: {cause}")
+            error.__cause__ = cause
+            return {chunk.request: error for chunk in step}
+
+    def _input(self, chunks: Sequence[ScheduledChunk]) -> ModelInput:
+        if self._model.packed:
+            return flat_input(chunks, self._memory)
+        return waved_input(chunks, self._memory, self._sizes)
 
     def _pass(self, chunks: Sequence[ScheduledChunk]) -> dict[Request, RequestOutput]:
         requests = [chunk.request for chunk in chunks if chunk.is_last]
         filling = self._masks.begin([request.mask for request in requests])
-        make_input = flat_input if self._model.packed else padded_input
-        fed = make_input(chunks, self._memory)
+        fed = self._input(chunks)
         hidden = self._model(fed.tokens, positions=fed.positions, cache=fed.cache).flatten(0, 1)
         by_chunk = hidden.split([chunk.num_tokens for chunk in chunks])
         failed = not_finite(chunks, hidden)

@@ -7,6 +7,7 @@ from openk2.kernels import native
 from openk2.kernels.attention import latent_attention
 from openk2.kernels.block_fp8 import FP8_BLOCK, dequantize, quantize
 from openk2.kernels.experts import PackedExperts
+from openk2.kernels.grouped import grouped_product
 from openk2.kernels.heads import PackedHeads
 from openk2.kernels.int4 import (
     INT4_GROUP,
@@ -36,9 +37,11 @@ from openk2.kernels.routing import route
 from openk2.kernels.squares import squared_error
 from openk2.kernels.swiglu import PackedSwiGLU
 from openk2.kernels.tile_fp8 import dequantize_tiles, quantize_tiles
+from openk2.kernels.wave_attention import HIDDEN, Wave, wave_attention
 
 __all__ = [
     "FP8_BLOCK",
+    "HIDDEN",
     "INT4_GROUP",
     "Fp8Weight",
     "Int4Weight",
@@ -47,11 +50,13 @@ __all__ = [
     "PackedLinear",
     "PackedSwiGLU",
     "Quantized",
+    "Wave",
     "Weight",
     "dequantize",
     "dequantize_int4",
     "dequantize_tiles",
     "form_of",
+    "grouped_product",
     "iterate_newton_schulz",
     "latent_attention",
     "native",
@@ -68,4 +73,5 @@ __all__ = [
     "route",
     "squared_error",
     "unpack_int4",
+    "wave_attention",
 ]

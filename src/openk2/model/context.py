@@ -42,7 +42,7 @@ class CachedKeys:
 
 @dataclass(frozen=True)
 class KeysInCache:
-    """The cache computes attention itself, and decides what is visible; the model is packed."""
+    """The cache computes attention itself, and decides what is visible."""
 
     cache: AttendingCache
 

@@ -84,20 +84,27 @@ class Router(nn.Module):
 
         see: takes the scores [N, experts] and returns the scores to continue with.
         """
-        config, bias = self.config, self.e_score_correction_bias
+        config = self.config
         if self.packed is not None:
+            bias = self.e_score_correction_bias
             bias = None if bias is None else bias.float()
             return route_packed(self.packed(x.float()), bias, config)
         with torch.autocast(x.device.type, enabled=False):
             scores = scores_of(F.linear(x.float(), self.weight.float()), config)
         if see is not None:
             scores = see(scores)
-        ranked = ranking(scores, bias, config)
+        weights, chosen = self.choose(scores)
+        return weights * config.routed_scaling_factor, chosen
+
+    def choose(self, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """scores float32 [N, experts] -> unscaled weights float32 [N, K], experts int64 [N, K]."""
+        config = self.config
+        ranked = ranking(scores, self.e_score_correction_bias, config)
         chosen = ranked.topk(config.num_experts_per_tok, dim=-1, sorted=False).indices
         weights = scores.gather(-1, chosen)
         if config.norm_topk_prob:
             weights = weights / (weights.sum(-1, keepdim=True) + 1e-20)
-        return weights * config.routed_scaling_factor, chosen
+        return weights, chosen
 
 
 class Experts(nn.Module):

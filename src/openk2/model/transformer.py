@@ -9,12 +9,13 @@ from openk2.architecture import ModelConfig
 from openk2.model.activations import Activations, Keeping
 from openk2.model.attention import LatentAttention
 from openk2.model.cache import AttendingCache, LatentCache
-from openk2.model.context import LayerContext, layer_context
+from openk2.model.context import KeysInCache, LayerContext, layer_context
 from openk2.model.experts import Experts, MixtureOfExperts, Router, SwiGLU
 from openk2.model.initial import initialise
 from openk2.model.linear import Linear, WeightReader, own_weights
 from openk2.model.norm import RMSNorm
 from openk2.model.observation import Observation
+from openk2.model.plain_serving import serve_layers
 
 
 class DecoderLayer(nn.Module):
@@ -112,11 +113,6 @@ class K2Model(nn.Module):
                 module.pack(below(name, read))
         return self
 
-    def require_packed(self) -> None:
-        """Raise ValueError unless the model is packed, as an `AttendingCache` needs."""
-        if not self.packed:
-            raise ValueError("this cache attends by itself: call pack() on the model first")
-
     @torch.no_grad()
     def initialize(self, seed: int) -> "K2Model":
         """Draw every matrix from normal(0, initializer_range), norms 1, bias 0; return self.
@@ -144,12 +140,10 @@ class K2Model(nn.Module):
             document a row). Padding has a negative segment and is not observed.
         positions int64 [B, T]: each token's position in its sequence (default 0..T-1). Required
             with a cache.
-        cache: keys of positions up to the token's own are visible; see `LatentCache`. An
-            `AttendingCache` needs a packed model, else ValueError.
+        cache: keys of positions up to the token's own are visible; see `LatentCache`. Over an
+            `AttendingCache` nothing is saved for a backward pass.
         observation: records max logits and expert load.
         """
-        if isinstance(cache, AttendingCache):
-            self.require_packed()
         x = self.model.embed_tokens(tokens)
         context = layer_context(
             self.config,
@@ -159,7 +153,11 @@ class K2Model(nn.Module):
             cache=cache,
             observation=observation,
         )
-        hidden: Tensor = self.model.norm(through_layers(self.model.layers, x, context))
+        if isinstance(context.keys, KeysInCache) and not self.packed:
+            x = serve_layers(self.decoder_layers, x, context.rotation, context.keys.cache)
+        else:
+            x = through_layers(self.model.layers, x, context)
+        hidden: Tensor = self.model.norm(x)
         return hidden
 
 
