@@ -16,8 +16,10 @@ from openk2.checkpoint import (
     export_checkpoint,
     verify_checkpoint,
 )
+from openk2.cli.checkpoint_synthesize import synthesize
 
 app = typer.Typer(help="Verify, describe and convert checkpoints.", no_args_is_help=True)
+app.command()(synthesize)
 
 
 class WeightFormat(StrEnum):

@@ -6,6 +6,7 @@ On a CPU they run in the C++ library of `native`, where there is one, and in tor
 from openk2.kernels import native
 from openk2.kernels.attention import latent_attention
 from openk2.kernels.block_fp8 import FP8_BLOCK, dequantize, quantize
+from openk2.kernels.expert_slots import ABSENT, ExpertForm, ExpertSlots
 from openk2.kernels.experts import PackedExperts
 from openk2.kernels.heads import PackedHeads
 from openk2.kernels.int4 import (
@@ -38,8 +39,11 @@ from openk2.kernels.swiglu import PackedSwiGLU
 from openk2.kernels.tile_fp8 import dequantize_tiles, quantize_tiles
 
 __all__ = [
+    "ABSENT",
     "FP8_BLOCK",
     "INT4_GROUP",
+    "ExpertForm",
+    "ExpertSlots",
     "Fp8Weight",
     "Int4Weight",
     "PackedExperts",
