@@ -111,7 +111,8 @@ def test_neither_slots_nor_guesses_nor_ways_of_reading_change_a_bit(
 def test_a_slab_for_all_reads_each_expert_once_at_most(folder: Path) -> None:
     model, store = streamed(folder, slots=48)
     answers(model, PROMPTS, PROMPTS)
-    assert store.stats().reads <= 48
+    stats = store.stats()
+    assert stats.reads - stats.wrong <= 48
     store.close()
 
 
@@ -141,9 +142,9 @@ def test_a_cut_shard_ends_the_requests_that_need_it_and_no_others(tmp_path: Path
     prompts = [[token] for token in range(30, 60)]
     expected = [answers(load_packed(path), [prompt], tokens=1)[0][0] for prompt in prompts]
     model, store = streamed(path, threads=2)
-    shard = sorted(path.glob("*.safetensors"))[2]
+    shard = sorted(path.glob("*.safetensors"))[3]
     whole = shard.read_bytes()
-    shard.write_bytes(whole[: len(whole) // 2])
+    shard.write_bytes(whole[:-10])  # of one expert
     found = [answers(model, [prompt], tokens=1)[0][0] for prompt in prompts]
     wrong = [each for each in found if isinstance(each, str)]
     assert wrong and all(each.startswith(f"{shard} ends inside ") for each in wrong)
@@ -162,7 +163,7 @@ def test_a_row_of_a_batch_fails_alone(tmp_path: Path) -> None:
     prompts = [[token] for token in range(30, 38)]
     expected = answers(load_packed(path), prompts, tokens=1)[0]
     model, store = streamed(path, threads=2)
-    shard = sorted(path.glob("*.safetensors"))[2]
+    shard = sorted(path.glob("*.safetensors"))[3]
     data = bytearray(shard.read_bytes())
     data[len(data) // 2] = 0x7F  # NaN in e4m3
     shard.write_bytes(data)

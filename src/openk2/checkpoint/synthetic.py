@@ -30,6 +30,10 @@ from openk2.record import write_folder_atomically
 # 46 and 50. OLMoE is flatter: half of its 64 experts have 75 %
 # (github.com/JustVugg/colibri/issues/864).
 ROUTER_EXPONENT = 0.95
+# The embedding has RMS 1, and what layers add to it is small, as in trained networks: otherwise a
+# layer's choices could not be guessed from the hidden state before it, as they can be there.
+ADDING = (".o_proj.weight", ".down_proj.weight")
+ADDED_SHARE = 0.05
 CALIBRATION_ROWS = 512
 CALIBRATION_ROUNDS = 200
 Progress = Callable[[int, int], None]
@@ -84,7 +88,8 @@ class SyntheticTensors:
         self.config = config
         self._seed, self._form, self._told = seed, form, told
         self._done = 0
-        self._table = quantiles(config.initializer_range)
+        deviation = config.initializer_range
+        self._tables = {each: quantiles(each) for each in (1.0, deviation, deviation * ADDED_SHARE)}
         self._biases: Tensor | None = None
 
     def tensor(self, published: PublishedTensor) -> Tensor:
@@ -96,8 +101,13 @@ class SyntheticTensors:
         if len(published.shape) == 1:  # a norm
             return torch.ones(published.shape, dtype=torch.bfloat16)
         picks = np.frombuffer(self._random(published).bytes(math.prod(published.shape)), np.uint8)
-        values = torch.from_numpy(self._table[picks])
+        values = torch.from_numpy(self._tables[self._deviation(published.name)][picks])
         return values.view(torch.bfloat16).view(published.shape)
+
+    def _deviation(self, name: str) -> float:
+        if name == "model.embed_tokens.weight":
+            return 1.0
+        return self.config.initializer_range * (ADDED_SHARE if name.endswith(ADDING) else 1.0)
 
     def _random(self, published: PublishedTensor) -> np.random.Generator:
         name = hashlib.sha256(f"{self._seed} {published.name}".encode()).digest()

@@ -14,6 +14,14 @@ from openk2.checkpoint import CheckpointError
 from openk2.streaming.ranges import ALIGNMENT, FileRange
 
 
+# Read by one call; between two, a guess that has turned out wrong is given up.
+PIECE_BYTES = 4 << 20
+
+
+class AbandonedError(Exception):
+    """A read that nobody wants any more was given up."""
+
+
 class FileReads(StrEnum):
     """direct: O_DIRECT where the file system has it. cached: through the page cache. mapped: the
     plain twin that others use, a mapping whose pages come one fault at a time."""
@@ -32,17 +40,22 @@ class ShardFiles:
         self._maps: dict[Path, mmap.mmap] = {}
         self._lock = Lock()
 
-    def read(self, wanted: FileRange, buffer: Tensor) -> Tensor:
+    def read(
+        self, wanted: FileRange, buffer: Tensor, proceed: Callable[[int], bool] = lambda size: True
+    ) -> Tensor:
         """The range's bytes, uint8 [bytes there are]: in `buffer` uint8, aligned, or of a mapping.
 
-        The last block may be cut by the file's end. Raises CheckpointError for a file that ends
+        The last block may be cut by the file's end. proceed: asked before each piece, with its
+        bytes; if it says no, AbandonedError is raised. Raises CheckpointError for a file that ends
         inside a tensor, or that the disk cannot read.
         """
         try:
             if self.how is FileReads.mapped:
+                proceed(wanted.bytes)
                 found = self._mapped(wanted)
             else:
-                count = self._fill(wanted, memoryview(buffer.numpy())[: wanted.bytes])
+                rest = memoryview(buffer.numpy())[: wanted.bytes]
+                count = self._fill(wanted, rest, proceed)
                 found = buffer[:count]
         except OSError as error:
             raise CheckpointError(
@@ -62,11 +75,14 @@ class ShardFiles:
             self._open.clear()
             self._maps.clear()
 
-    def _fill(self, wanted: FileRange, rest: memoryview) -> int:
+    def _fill(self, wanted: FileRange, rest: memoryview, proceed: Callable[[int], bool]) -> int:
         """Read until the range or the file ends; bytes read."""
         descriptor, done = self._descriptor(wanted.file), 0
         while done < len(rest):
-            count = os.preadv(descriptor, [rest[done:]], wanted.begin + done)
+            piece = rest[done : done + PIECE_BYTES]
+            if not proceed(len(piece)):
+                raise AbandonedError
+            count = os.preadv(descriptor, [piece], wanted.begin + done)
             done += count
             if count % ALIGNMENT or not count:  # the file's end: the next read would not be aligned
                 break

@@ -1,6 +1,6 @@
 """`ExpertReader`: one routed expert's matrices, as stored, from its shards into a given buffer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -67,16 +67,18 @@ class ExpertReader:
         """Of a buffer that any expert fits."""
         return max(bytes_of(self.ranges(*key)) for key in self._matrices)
 
-    def read(self, layer: int, expert: int, buffer: Tensor) -> tuple[Triple, int]:
-        """Gate, up [inner, hidden] and down [hidden, inner], and how many bytes were read.
+    def read(
+        self, layer: int, expert: int, buffer: Tensor, proceed: Callable[[int], bool]
+    ) -> Triple:
+        """Gate, up [inner, hidden] and down [hidden, inner].
 
-        buffer: uint8, aligned, of buffer_bytes; the matrices may lie in it. Raises CheckpointError
-        for what cannot be read or is damaged.
+        buffer: uint8, aligned, of buffer_bytes; the matrices may lie in it. proceed: see
+        `ShardFiles.read`. Raises CheckpointError for what cannot be read or is damaged.
         """
         staged: dict[str, StoredTensor] = {}
         used = 0
         for each in self.ranges(layer, expert):
-            held = self._files.read(each, buffer[used : used + each.bytes])
+            held = self._files.read(each, buffer[used : used + each.bytes], proceed)
             for tensor in each.tensors:
                 begin = tensor.begin - each.begin
                 part = held[begin : begin + tensor.spec.bytes]
@@ -91,7 +93,7 @@ class ExpertReader:
         }
         own = replace(self._checkpoint, tensors={ours: staged[its] for ours, its in names.items()})
         gate, up, down = (self._weight(own, matrices[name]) for name in PROJECTIONS)
-        return (gate, up, down), used
+        return gate, up, down
 
     def _weight(self, staged: StoredCheckpoint, published: PublishedTensor) -> Weight:
         try:

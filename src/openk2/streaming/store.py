@@ -12,6 +12,7 @@ import heapq
 import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from threading import Condition, Thread
 from time import perf_counter
 
@@ -19,6 +20,7 @@ import torch
 
 from openk2.checkpoint import CheckpointError
 from openk2.kernels import ExpertSlots
+from openk2.streaming.direct_file import AbandonedError
 from openk2.streaming.policy import AgedFrequency
 from openk2.streaming.reader import ExpertReader
 
@@ -46,6 +48,10 @@ class StreamingStats:
     read_seconds: float = 0.0
     waited_seconds: float = 0.0
     failures: int = 0
+
+    def counts(self) -> dict[str, float]:
+        """All of them, by the names of the server's metrics."""
+        return {f"expert_{name}": value for name, value in vars(self).items()}
 
     @property
     def hit_rate(self) -> float:
@@ -92,6 +98,7 @@ class ExpertStore:
         self._needed: dict[Key, int] = {}  # of the step at hand, with the number of their tokens
         self._expected: dict[int, set[Key]] = {}  # by layer
         self._unused: set[Key] = set()  # read for a guess, not asked for yet
+        self._abandoned: set[Key] = set()  # being read for a guess that was wrong
         self._errors: dict[Key, CheckpointError] = {}
         self._stats = StreamingStats()
         self._order = 0  # of guesses
@@ -129,6 +136,9 @@ class ExpertStore:
             self._needed = {self._key(layer, each): counts[each] for each in sorted(counts)}
             for key in guesses - self._needed.keys():
                 self._wanted.pop(key, None)
+                if key in self._reading:
+                    self._abandoned.add(key)
+            self._abandoned -= self._needed.keys()
             hits = guessed = late = 0
             for key, times in self._needed.items():
                 self._policy.use(key, times)
@@ -214,26 +224,45 @@ class ExpertStore:
         while (task := self._next_task()) is not None:
             key, slot = task
             error: CheckpointError | None = None
-            count = 0
+            abandoned = False
             layer, expert = divmod(key, self._experts)
+            proceed = partial(self._proceed, key)
             try:
-                triple, count = self._reader.read(layer, expert, buffer)
+                triple = self._reader.read(layer, expert, buffer, proceed)
                 self.slots.pack(slot, triple)
                 del triple
+            except AbandonedError:
+                abandoned = True
             except CheckpointError as failed:
                 error = failed
             except Exception as failed:  # the kernels do not know names; the request must end
                 error = CheckpointError(f"{self._reader.name(layer, expert)}: {failed}")
                 error.__cause__ = failed
             with self._change:
-                self._finish(key, slot, count, error)
+                self._finish(key, slot, abandoned, error)
 
-    def _finish(self, key: Key, slot: int, count: int, error: CheckpointError | None) -> None:
+    def _proceed(self, key: Key, size: int) -> bool:
+        """Whether a read is still wanted; asked by its thread before each piece of size bytes."""
+        with self._change:
+            wanted = key not in self._abandoned
+            if wanted:
+                self._count(bytes_read=size)
+            return wanted
+
+    def _finish(
+        self, key: Key, slot: int, abandoned: bool, error: CheckpointError | None
+    ) -> None:
+        """A read has ended."""
         self._reading.discard(key)
+        self._abandoned.discard(key)
         self._under_way -= 1
         busy = 0.0 if self._under_way else perf_counter() - self._since
-        self._count(reads=1, bytes_read=count, read_seconds=busy, failures=error is not None)
-        if error is None:
+        self._count(reads=1, read_seconds=busy, failures=error is not None)
+        if abandoned:
+            self._unused.discard(key)
+            self._count(wrong=1)
+            self._free.append(slot)
+        elif error is None:
             self._slot_of[key] = slot
         else:
             self._free.append(slot)
