@@ -160,6 +160,8 @@ def skewing_biases(config: ModelConfig) -> Tensor:
         found = (scores + biases).topk(chosen).indices.flatten().bincount(minlength=experts)
         share = (found.double() / CALIBRATION_ROWS).clamp(min=floor)
         step = 0.1 / (1 + number / 50)
-        biases += (step * (wanted.clamp(min=floor).logit() - share.clamp(max=0.999).logit())).float()
+        biases += (
+            step * (wanted.clamp(min=floor).logit() - share.clamp(max=0.999).logit())
+        ).float()
         biases -= biases.mean()
     return biases

@@ -26,7 +26,9 @@ class WeightFormat(StrEnum):
 
 
 def synthesize(
-    target: Annotated[Path, typer.Argument(help="Folder to write; a checkpoint there is replaced.")],
+    target: Annotated[
+        Path, typer.Argument(help="Folder to write; a checkpoint there is replaced.")
+    ],
     config: Annotated[
         str, typer.Option(help="k2, or a config.json (or its folder) of the same architecture.")
     ] = K2,

@@ -45,6 +45,7 @@ SUBCOMMANDS = {
     "eval": Subcommand("eval", "app", "Measure a model.", SMALLER),
     "verify": Subcommand("verify", "verify", "Check any OpenAI-compatible endpoint of Kimi K2."),
     "study": Subcommand("study", "study", "Small experiments on the report's claims."),
+    "plan": Subcommand("plan", "app", "Plan what a machine can run, before it runs."),
     "checkpoint": Subcommand("checkpoint", "app", "Verify, describe and convert checkpoints."),
 }
 

@@ -22,7 +22,6 @@ from openk2.model.observation import Observation
 from openk2.model.routing import ranking, route_packed, scores_of
 
 
-
 class StreamedLayer(Protocol):
     """What computes a layer's routed experts where their weights are elsewhere."""
 

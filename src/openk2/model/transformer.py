@@ -61,7 +61,6 @@ class DecoderLayer(nn.Module):
                 x = x + self.mlp(normed)
         return x
 
-
     def expect(self, x: Tensor) -> None:
         """x [B, T, hidden]: the residual stream a layer earlier. It changes little on the way, so
         this layer's router chooses mostly the same experts from it."""

@@ -43,9 +43,7 @@ def plan_memory(
             "left: lower --memory"
         )
     try:
-        bare = plan_streaming(
-            config, memory, 0, dtype=dtype, stored=stored, max_batch=max_batch
-        )
+        bare = plan_streaming(config, memory, 0, dtype=dtype, stored=stored, max_batch=max_batch)
         left = memory - bare.resident - bare.working
         cache = plan_cache(
             config,

@@ -2,7 +2,9 @@
 
 import mmap
 import os
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from enum import StrEnum
 from pathlib import Path
 from threading import Lock
@@ -16,6 +18,8 @@ from openk2.streaming.ranges import ALIGNMENT, FileRange
 
 # Read by one call; between two, a guess that has turned out wrong is given up.
 PIECE_BYTES = 4 << 20
+PIECES_AHEAD = 6  # of one range under way
+PIECE_THREADS = 16  # of all ranges
 
 
 class AbandonedError(Exception):
@@ -39,6 +43,7 @@ class ShardFiles:
         self._open: dict[Path, int] = {}
         self._maps: dict[Path, mmap.mmap] = {}
         self._lock = Lock()
+        self._pool = ThreadPoolExecutor(PIECE_THREADS, "openk2-pieces")
 
     def read(
         self, wanted: FileRange, buffer: Tensor, proceed: Callable[[int], bool] = lambda size: True
@@ -59,9 +64,11 @@ class ShardFiles:
                 found = buffer[:count]
         except OSError as error:
             raise CheckpointError(
-                f"{wanted.file}: {error.strerror or error} while {wanted.tensors[0].spec.name} was "
-                "read: check the disk"
+                f"{wanted.file}: {error.strerror or error} at bytes {wanted.begin:,} to "
+                f"{wanted.end:,}: check the disk"
             ) from error
+        if not wanted.tensors:
+            return found
         last = max(wanted.tensors, key=lambda each: each.begin)
         if wanted.begin + len(found) < last.begin + last.spec.bytes:
             raise CheckpointError(f"{wanted.file} ends inside {last.spec.name}: copy it again")
@@ -73,20 +80,24 @@ class ShardFiles:
             for descriptor in self._open.values():
                 os.close(descriptor)
             self._open.clear()
+            self._pool.shutdown()
             self._maps.clear()
 
     def _fill(self, wanted: FileRange, rest: memoryview, proceed: Callable[[int], bool]) -> int:
-        """Read until the range or the file ends; bytes read."""
+        """Read until the range or the file ends, several pieces at a time; bytes read."""
         descriptor, done = self._descriptor(wanted.file), 0
-        while done < len(rest):
-            piece = rest[done : done + PIECE_BYTES]
-            if not proceed(len(piece)):
-                raise AbandonedError
-            count = os.preadv(descriptor, [piece], wanted.begin + done)
-            done += count
-            if count % ALIGNMENT or not count:  # the file's end: the next read would not be aligned
-                break
-        return done
+        waiting: deque[Future[int]] = deque()
+        try:
+            for at in range(0, len(rest), PIECE_BYTES):
+                piece = rest[at : at + PIECE_BYTES]
+                if not proceed(len(piece)):
+                    raise AbandonedError
+                waiting.append(self._pool.submit(read_piece, descriptor, piece, wanted.begin + at))
+                if len(waiting) >= PIECES_AHEAD:
+                    done += waiting.popleft().result()
+            return done + sum(future.result() for future in waiting)
+        finally:
+            wait(waiting)  # the buffer is the caller's again
 
     def _descriptor(self, file: Path) -> int:
         with self._lock:
@@ -116,10 +127,23 @@ class ShardFiles:
             if wanted.file not in self._maps:
                 with wanted.file.open("rb") as stream:
                     self._maps[wanted.file] = mmap.mmap(
-                        stream.fileno(), 0, access=mmap.ACCESS_COPY  # torch wants a writable one
+                        stream.fileno(),
+                        0,
+                        access=mmap.ACCESS_COPY,  # torch wants a writable one
                     )
             pages = self._maps[wanted.file]
         # Pages past the end of a file that was cut since would kill the process, not raise.
         there = min(len(pages), wanted.file.stat().st_size)
         whole = torch.frombuffer(pages, dtype=torch.uint8)
         return whole[wanted.begin : min(wanted.end, there)]
+
+
+def read_piece(descriptor: int, piece: memoryview, begin: int) -> int:
+    """Fill `piece` from byte `begin` of a file, or up to the file's end; bytes read."""
+    done = 0
+    while done < len(piece):
+        count = os.preadv(descriptor, [piece[done:]], begin + done)
+        done += count
+        if count % ALIGNMENT or not count:  # the file's end: the next read would not be aligned
+            break
+    return done

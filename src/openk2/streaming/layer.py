@@ -52,4 +52,3 @@ def counts_of(chosen: Tensor) -> dict[int, int]:
     """How many rows of chosen int64 [N, K] chose each expert, by number, ascending."""
     experts, counts = chosen.unique(return_counts=True)
     return dict(zip(experts.tolist(), counts.tolist(), strict=True))
-

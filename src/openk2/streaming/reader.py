@@ -99,7 +99,9 @@ class ExpertReader:
         try:
             return weight_of(staged, published, self._dtype, self._stored)
         except (TypeError, ValueError) as error:
-            raise CheckpointError(f"{self.file_of(published)}: {published.name}: {error}") from error
+            raise CheckpointError(
+                f"{self.file_of(published)}: {published.name}: {error}"
+            ) from error
 
     def file_of(self, published: PublishedTensor) -> str:
         """The shard that holds a matrix."""

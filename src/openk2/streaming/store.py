@@ -164,7 +164,9 @@ class ExpertStore:
                 self._enqueue(key, GUESSED)
             self._change.notify_all()
 
-    def ready(self, layer: int) -> Iterator[tuple[dict[int, int], dict[int, CheckpointError], bool]]:
+    def ready(
+        self, layer: int
+    ) -> Iterator[tuple[dict[int, int], dict[int, CheckpointError], bool]]:
         """The requested experts in the order of their numbers, as they become ready.
 
         Yields the slots of some experts, which hold until the next is asked for, the errors of those
@@ -249,9 +251,7 @@ class ExpertStore:
                 self._count(bytes_read=size)
             return wanted
 
-    def _finish(
-        self, key: Key, slot: int, abandoned: bool, error: CheckpointError | None
-    ) -> None:
+    def _finish(self, key: Key, slot: int, abandoned: bool, error: CheckpointError | None) -> None:
         """A read has ended."""
         self._reading.discard(key)
         self._abandoned.discard(key)

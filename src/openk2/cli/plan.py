@@ -1,0 +1,13 @@
+"""`openk2 plan`: whether and how something can run, before it runs."""
+
+import typer
+
+from openk2.cli.plan_disk import disk
+
+app = typer.Typer(help="Plan what a machine can run, before it runs.", no_args_is_help=True)
+app.command()(disk)
+
+
+@app.callback()
+def plan() -> None:
+    """Plan what a machine can run, before it runs."""
