@@ -12,14 +12,23 @@ from openk2.checkpoint.format import Format, Weights
 from openk2.checkpoint.gguf_file import GgufType, write_gguf
 from openk2.checkpoint.index import Index, read_index
 from openk2.checkpoint.load import load_model, read_rows
-from openk2.checkpoint.names import PublishedTensor
-from openk2.checkpoint.packed import load_packed, stored_refusal
-from openk2.checkpoint.room import available_memory, resident_bytes, stored_bytes
+from openk2.checkpoint.names import PublishedTensor, published_tensors
+from openk2.checkpoint.packed import load_packed, stored_refusal, weight_of
+from openk2.checkpoint.room import available_memory, held_bytes, resident_bytes, stored_bytes
+from openk2.checkpoint.safetensors_file import DTYPES, StoredTensor, TensorSpec
 from openk2.checkpoint.save import ModelTensors, TensorSource, save_model, write_tensors
 from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
+from openk2.checkpoint.synthetic import (
+    ROUTER_EXPONENT,
+    SyntheticTensors,
+    expert_shares,
+    synthesize_checkpoint,
+)
 from openk2.checkpoint.verify import CheckpointInfo, verify_checkpoint
 
 __all__ = [
+    "DTYPES",
+    "ROUTER_EXPONENT",
     "CheckpointError",
     "CheckpointInfo",
     "Conversion",
@@ -29,23 +38,31 @@ __all__ = [
     "ModelTensors",
     "PublishedTensor",
     "StoredCheckpoint",
+    "StoredTensor",
+    "SyntheticTensors",
     "TensorSource",
+    "TensorSpec",
     "Weights",
     "available_memory",
     "convert_checkpoint",
+    "expert_shares",
     "export_checkpoint",
     "export_model",
     "export_tensors",
+    "held_bytes",
     "load_model",
     "load_packed",
     "open_checkpoint",
+    "published_tensors",
     "read_index",
     "read_rows",
     "resident_bytes",
     "save_model",
     "stored_bytes",
     "stored_refusal",
+    "synthesize_checkpoint",
     "verify_checkpoint",
+    "weight_of",
     "write_gguf",
     "write_tensors",
 ]

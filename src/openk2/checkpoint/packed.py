@@ -13,10 +13,10 @@ from torch import Tensor
 from openk2.architecture import Int4, ModelConfig
 from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.load import read_rows
-from openk2.checkpoint.names import published_tensors
+from openk2.checkpoint.names import PublishedTensor, published_tensors
 from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
 from openk2.kernels import Fp8Weight, Int4Weight, Weight, reads_blocks
-from openk2.model import K2Model
+from openk2.model import K2Model, RoutedExperts
 
 
 def stored_refusal(config: ModelConfig) -> str | None:
@@ -35,13 +35,15 @@ def load_packed(
     *,
     dtype: torch.dtype = torch.bfloat16,
     stored: bool = True,
+    routed: RoutedExperts | None = None,
 ) -> K2Model:
     """Read a checkpoint into a new model that is packed for serving on the CPU.
 
     folder: the checkpoint's, or one that `open_checkpoint` has checked.
     dtype: of what is not quantized, and in which the model computes. stored: quantized weights stay
     as they are; otherwise they are dequantized to dtype. The result is that of `load_model` and
-    `pack`. Raises CheckpointError, also if `stored_refusal` has something to say.
+    `pack`. routed: makes what computes a layer's routed experts, whose weights are then not read.
+    Raises CheckpointError, also if `stored_refusal` has something to say.
     """
     checkpoint = folder if isinstance(folder, StoredCheckpoint) else open_checkpoint(Path(folder))
     if stored and (reason := stored_refusal(checkpoint.config)):
@@ -49,6 +51,8 @@ def load_packed(
     with torch.device("meta"):
         model = K2Model(replace(checkpoint.config, quantization=None)).to(dtype)
     reader = TensorReader(checkpoint, dtype, stored)
+    if routed is not None:
+        reader.read |= model.stream(routed)
     try:
         model.pack(reader)
     except (TypeError, ValueError) as error:  # the kernels do not know names
@@ -88,8 +92,17 @@ class TensorReader:
         published = self._published[name, expert]
         self.read.add(name)
         self.last = published.name
-        if self.stored and published.stays_stored(self.checkpoint.config.quantization):
-            return self.checkpoint.weight(published)
-        weight: Tensor = torch.empty(published.shape, dtype=self.dtype)
-        self.checkpoint.read_into(published, weight)
-        return weight
+        return weight_of(self.checkpoint, published, self.dtype, self.stored)
+
+
+def weight_of(
+    checkpoint: StoredCheckpoint, published: PublishedTensor, dtype: torch.dtype, stored: bool
+) -> Weight:
+    """A published matrix as it is stored, if `stored` and the kernels read that, or in dtype."""
+    if stored and published.stays_stored(checkpoint.config.quantization):
+        return checkpoint.weight(published)
+    if checkpoint.form_of(published) is None:
+        return checkpoint.tensor(published).to(dtype)
+    weight: Tensor = torch.empty(published.shape, dtype=dtype)
+    checkpoint.read_into(published, weight)
+    return weight

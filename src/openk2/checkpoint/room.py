@@ -9,7 +9,12 @@ import math
 import torch
 
 from openk2.architecture import ModelConfig, count_parameters
-from openk2.checkpoint.names import PLAIN_DTYPES, SHAPE_SUFFIX, published_tensors
+from openk2.checkpoint.names import (
+    PLAIN_DTYPES,
+    SHAPE_SUFFIX,
+    PublishedTensor,
+    published_tensors,
+)
 from openk2.record import available_host_memory
 
 
@@ -33,12 +38,14 @@ def resident_bytes(config: ModelConfig, dtype: torch.dtype) -> int:
 def stored_bytes(config: ModelConfig, dtype: torch.dtype) -> int:
     """Bytes of a whole network whose weights stay as they are stored, the others in `dtype`, as
     `load_packed` makes it."""
-    total = 0
-    for published in published_tensors(config):
-        if published.stays_stored(config.quantization):
-            specs = published.specs(config.quantization, PLAIN_DTYPES[0])
-            total += sum(spec.bytes for spec in specs if not spec.name.endswith(SHAPE_SUFFIX))
-        else:
-            itemsize = 4 if published.is_router_bias else dtype.itemsize
-            total += math.prod(published.shape) * itemsize
-    return total
+    return sum(held_bytes(config, published, dtype) for published in published_tensors(config))
+
+
+def held_bytes(
+    config: ModelConfig, published: PublishedTensor, dtype: torch.dtype, stored: bool = True
+) -> int:
+    """Bytes of one tensor in memory: as it is stored, where `stored` and that can be, or in dtype."""
+    if stored and published.stays_stored(config.quantization):
+        specs = published.specs(config.quantization, PLAIN_DTYPES[0])
+        return sum(spec.bytes for spec in specs if not spec.name.endswith(SHAPE_SUFFIX))
+    return math.prod(published.shape) * (4 if published.is_router_bias else dtype.itemsize)

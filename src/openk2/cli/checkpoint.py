@@ -20,22 +20,18 @@ from openk2.checkpoint import (
     write_gguf,
 )
 from openk2.cli.checkpoint_download import download
+from openk2.cli.checkpoint_synthesize import StoredForm, synthesize
 from openk2.cli.opening import source_folder
 from openk2.pretrained import LocalModelError
 from openk2.record import bytes_bar
 
-app = typer.Typer(help="Verify, describe, convert and download checkpoints.", no_args_is_help=True)
+app = typer.Typer(
+    help="Verify, describe, convert, download and make up checkpoints.", no_args_is_help=True
+)
 app.command()(download)
+app.command()(synthesize)
 
 Source = Annotated[str, typer.Argument(help="Folder of the checkpoint, or its name on the hub.")]
-
-
-class ExportFormat(StrEnum):
-    """How linears are stored; in int4 the routed experts, as K2-Thinking's."""
-
-    BF16 = "bf16"
-    BLOCK_FP8 = "block-fp8"
-    INT4 = "int4"
 
 
 class ConvertFormat(StrEnum):
@@ -88,9 +84,7 @@ def export(
     target: Annotated[
         Path, typer.Argument(help="Folder to write; a checkpoint there is replaced.")
     ],
-    dtype: Annotated[
-        ExportFormat, typer.Option(help="How linears are stored.")
-    ] = ExportFormat.BF16,
+    dtype: Annotated[StoredForm, typer.Option(help="How linears are stored.")] = StoredForm.BF16,
     model_type: Annotated[
         Name, typer.Option(help="Name in config.json; transformers loads deepseek_v3 only.")
     ] = Name.DEEPSEEK_V3,

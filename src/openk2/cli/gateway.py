@@ -25,6 +25,7 @@ LOCAL_ONLY = {
     "device": "--device",
     "max_batch": "--max-batch",
     "cache_memory": "--cache-memory",
+    "memory": "--memory",
 }
 UPSTREAM_ONLY = {
     "upstream_model": "--upstream-model",

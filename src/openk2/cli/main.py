@@ -47,7 +47,7 @@ SUBCOMMANDS = {
     "study": Subcommand("study", "study", "Small experiments on the report's claims."),
     "plan": Subcommand("plan", "app", "Plan what a machine can run, before it runs."),
     "checkpoint": Subcommand(
-        "checkpoint", "app", "Verify, describe, convert and download checkpoints."
+        "checkpoint", "app", "Verify, describe, convert, download and make up checkpoints."
     ),
 }
 

@@ -27,11 +27,14 @@ def open_local(model: str | Path, **options: Any) -> LocalModel:
         raise typer.Exit(1) from error
 
 
-def local_model(model: str, revision: str | None = None, **options: Any) -> str | Path:
+def local_model(
+    model: str, revision: str | None = None, memory: int | None = None, **options: Any
+) -> str | Path:
     """What `open_local` is to open: a model of the hub is downloaded here, in the main thread,
     where Ctrl-C ends it, if it fits this machine.
 
-    options: of `memory_check`. An error is one line and exit status 1.
+    memory: of `open_model`: with it a model larger than memory fits. options: of `memory_check`.
+    An error is one line and exit status 1.
     """
     try:
         hub = hub_name(model)
@@ -42,7 +45,8 @@ def local_model(model: str, revision: str | None = None, **options: Any) -> str 
         require_device(options.get("device", "cpu"))
         hub = hub.at(revision)
         say_hub(hub)
-        return find_folder(str(hub), admit=memory_check(str(hub), **options))
+        admit = None if memory is not None else memory_check(str(hub), **options)
+        return find_folder(str(hub), admit=admit)
     except (LocalModelError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error

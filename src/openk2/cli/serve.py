@@ -87,6 +87,15 @@ def serve(
             "leave of a CPU's memory, four fifths of a GPU's.",
         ),
     ] = None,
+    memory: Annotated[
+        int | None,
+        typer.Option(
+            parser=read_size,
+            metavar="SIZE",
+            help="Memory for everything, as in 20GiB, for a model that is larger: routed experts "
+            "are read from its files when a token needs them. See `openk2 plan disk`.",
+        ),
+    ] = None,
     weights: Annotated[
         WeightForm,
         typer.Option(
@@ -124,6 +133,7 @@ def serve(
       openk2 serve ./my-model --port 9000 --name my-model --alias default
       openk2 serve moonshotai/Moonlight-16B-A3B-Instruct
       openk2 serve ./my-model --device cuda --cache-memory 40GiB
+      openk2 serve ./larger-than-memory --memory 20GiB
       openk2 serve --upstream http://gpu1:8000 --upstream-model k2 --tokenizer ./kimi-k2
       curl http://127.0.0.1:8000/v1/models
 
@@ -148,7 +158,7 @@ def serve(
     with listener, ThreadPoolExecutor(1) as loader:
         opening = None
         if not gateway.upstreams:
-            found = local_model(model, revision, device=device, weights=weights)
+            found = local_model(model, revision, memory, device=device, weights=weights)
             opening = loader.submit(
                 open_local,
                 found,
@@ -157,6 +167,7 @@ def serve(
                 max_batch=max_batch,
                 cache_bytes=cache_memory,
                 weights=weights,
+                memory=memory,
             )
         # While the thread imports torch.
         from openk2.server import create_app, run_app

@@ -38,6 +38,7 @@ def served_model(opened: "LocalModel") -> Iterator[Served]:
             lambda: {
                 **asdict(engine.stats()),
                 **(local.masks.stats() if local.masks is not None else {}),
+                **(local.experts.stats().counts() if local.experts is not None else {}),
             },
             lambda: engine.running,
             local.summary,

@@ -65,9 +65,10 @@ class StepRunner:
         requests = [chunk.request for chunk in chunks if chunk.is_last]
         filling = self._masks.begin([request.mask for request in requests])
         fed = self._input(chunks)
+        self._model.row_errors.clear()
         hidden = self._model(fed.tokens, positions=fed.positions, cache=fed.cache).flatten(0, 1)
         by_chunk = hidden.split([chunk.num_tokens for chunk in chunks])
-        failed = not_finite(chunks, hidden)
+        failed = {**not_finite(chunks, hidden), **without_result(chunks, self._model.row_errors)}
         for chunk, rows in zip(chunks, by_chunk, strict=True):
             if chunk.request.scores_prompt and chunk.request not in failed:
                 try:
@@ -154,6 +155,22 @@ def not_finite(chunks: Sequence[ScheduledChunk], hidden: Tensor) -> dict[Request
         for chunk, rows in zip(chunks, by_chunk, strict=True)
         if not bool(rows.all())
     }
+
+
+def without_result(
+    chunks: Sequence[ScheduledChunk], row_errors: dict[int, Exception]
+) -> dict[Request, Exception]:
+    """The requests with a token whose row the model could not compute, and why; the rows' errors
+    are taken out."""
+    failed: dict[Request, Exception] = {}
+    first = 0
+    for chunk in chunks if row_errors else ():
+        rows = range(first, first + chunk.num_tokens)
+        if error := next((row_errors[row] for row in rows if row in row_errors), None):
+            failed[chunk.request] = error
+        first += chunk.num_tokens
+    row_errors.clear()
+    return failed
 
 
 def penalized(requests: Sequence[Request], logits: Tensor, errors: dict[int, Exception]) -> Tensor:

@@ -6,6 +6,7 @@ On a CPU they run in the C++ library of `native`, where there is one, and in tor
 from openk2.kernels import native
 from openk2.kernels.attention import latent_attention
 from openk2.kernels.block_fp8 import FP8_BLOCK, dequantize, quantize
+from openk2.kernels.expert_slots import ABSENT, ExpertForm, ExpertSlots
 from openk2.kernels.experts import PackedExperts
 from openk2.kernels.grouped import grouped_product
 from openk2.kernels.heads import PackedHeads
@@ -40,9 +41,12 @@ from openk2.kernels.tile_fp8 import dequantize_tiles, quantize_tiles
 from openk2.kernels.wave_attention import HIDDEN, Wave, wave_attention
 
 __all__ = [
+    "ABSENT",
     "FP8_BLOCK",
     "HIDDEN",
     "INT4_GROUP",
+    "ExpertForm",
+    "ExpertSlots",
     "Fp8Weight",
     "Int4Weight",
     "PackedExperts",

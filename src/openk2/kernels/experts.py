@@ -56,20 +56,7 @@ class PackedExperts:
         )
 
     def _checked(self, triple: Triple) -> Triple:
-        gate, up, down = triple
-        inner, hidden = self.inner, self.hidden
-        shapes = tuple(tuple(weight.shape) for weight in triple)
-        if shapes != ((inner, hidden), (inner, hidden), (hidden, inner)):
-            raise ValueError(
-                f"gate {list(gate.shape)}, up {list(up.shape)} and down {list(down.shape)} are not "
-                "[inner, hidden], the same, and [hidden, inner], as the first expert's gate has it"
-            )
-        forms = [form_of(weight) for weight in triple]
-        if set(forms) != {self._form}:
-            raise TypeError(
-                f"gate, up, down are {', '.join(forms)}, the first is {self._form}: one dtype"
-            )
-        return triple
+        return check_triple(triple, self.hidden, self.inner, self._form)
 
     @classmethod
     def pack(
@@ -107,7 +94,7 @@ class PackedExperts:
         x is float32 or bfloat16, the result in out_dtype (default: x's) or in `out`. Raises
         IndexError for a choice that is no expert's number, ValueError for other shapes.
         """
-        self._check(x, weights, chosen)
+        check_choices(x, weights, chosen, self.hidden)
         if self._library is None:
             return keep(experts_twin(x, weights, chosen, self._triples, out_dtype), out)
         weights, chosen = weights.contiguous(), chosen.contiguous()
@@ -125,19 +112,6 @@ class PackedExperts:
         if self._library is None:
             return keep(swiglu_twin(x, *self._triples[0]).to(out_dtype or x.dtype), out)
         return self._run(x, None, None, 1, out_dtype, out)[0]
-
-    def _check(self, x: Tensor, weights: Tensor, chosen: Tensor) -> None:
-        if weights.shape != chosen.shape or weights.dim() != 2 or len(weights) != len(x):
-            raise ValueError(
-                f"x is {list(x.shape)}, weights {list(weights.shape)}, chosen {list(chosen.shape)}:"
-                f" [M, {self.hidden}], [M, K] and [M, K] are wanted"
-            )
-        if weights.dtype != torch.float32 or chosen.dtype != torch.int64:
-            raise TypeError(
-                f"weights are {weights.dtype}, chosen {chosen.dtype}: float32 and int64 are wanted"
-            )
-        if not x.device == weights.device == chosen.device:
-            raise TypeError(f"x, weights, chosen: {x.device}, {weights.device}, {chosen.device}")
 
     def _run(
         self,
@@ -168,8 +142,46 @@ class PackedExperts:
             type_of(out, "out"),
             x.shape[0],
             choices,
+            0,
+            0,
         )
         return out, self._library.experts(self._record, call)
+
+
+def check_triple(triple: Triple, hidden: int, inner: int, form: str) -> Triple:
+    """The triple: gate, up [inner, hidden] and down [hidden, inner] in one `form_of`.
+
+    Raises ValueError for other shapes, TypeError for other forms.
+    """
+    gate, up, down = triple
+    shapes = tuple(tuple(weight.shape) for weight in triple)
+    if shapes != ((inner, hidden), (inner, hidden), (hidden, inner)):
+        raise ValueError(
+            f"gate {list(gate.shape)}, up {list(up.shape)} and down {list(down.shape)} are not "
+            "[inner, hidden], the same, and [hidden, inner], as the first expert's gate has it"
+        )
+    forms = [form_of(weight) for weight in triple]
+    if set(forms) != {form}:
+        raise TypeError(f"gate, up, down are {', '.join(forms)}, the first is {form}: one dtype")
+    return triple
+
+
+def check_choices(x: Tensor, weights: Tensor, chosen: Tensor, hidden: int) -> None:
+    """Raise for what is not x [M, hidden], weights float32 [M, K] and chosen int64 [M, K].
+
+    ValueError: shapes. TypeError: dtypes, or several devices.
+    """
+    if weights.shape != chosen.shape or weights.dim() != 2 or len(weights) != len(x):
+        raise ValueError(
+            f"x is {list(x.shape)}, weights {list(weights.shape)}, chosen {list(chosen.shape)}:"
+            f" [M, {hidden}], [M, K] and [M, K] are wanted"
+        )
+    if weights.dtype != torch.float32 or chosen.dtype != torch.int64:
+        raise TypeError(
+            f"weights are {weights.dtype}, chosen {chosen.dtype}: float32 and int64 are wanted"
+        )
+    if not x.device == weights.device == chosen.device:
+        raise TypeError(f"x, weights, chosen: {x.device}, {weights.device}, {chosen.device}")
 
 
 def experts_twin(

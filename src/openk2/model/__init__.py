@@ -17,7 +17,15 @@ from openk2.model.context import (
 from openk2.model.copying_start import Circuit, CopyingStart
 from openk2.model.core_attention import AttentionWeights, CoreAttention, Weigh
 from openk2.model.dispatch import Arrived, Dispatch, unmoved
-from openk2.model.experts import Experts, MixtureOfExperts, Router, SwiGLU, permute
+from openk2.model.experts import (
+    Experts,
+    MixtureOfExperts,
+    RoutedExperts,
+    Router,
+    StreamedLayer,
+    SwiGLU,
+    permute,
+)
 from openk2.model.initial import initialise
 from openk2.model.linear import Linear
 from openk2.model.norm import RMSNorm
@@ -50,8 +58,10 @@ __all__ = [
     "Observation",
     "OwnKeys",
     "RMSNorm",
+    "RoutedExperts",
     "Router",
     "Span",
+    "StreamedLayer",
     "SwiGLU",
     "Weigh",
     "causal_mask",

@@ -7,7 +7,7 @@ experts in memory and split on disk by `checkpoint`.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,24 @@ from openk2.model.linear import WeightReader, forgotten, own_weights
 from openk2.model.observation import Observation
 from openk2.model.routing import ranking, route_packed, scores_of
 
+
+class StreamedLayer(Protocol):
+    """What computes a layer's routed experts where their weights are elsewhere."""
+
+    def request(self, chosen: Tensor) -> None:
+        """chosen int64 [N, K]: what the next call asks for. Returns at once; reading begins."""
+        ...
+
+    def __call__(self, x: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:
+        """See `Experts.forward`; the bits are those of `PackedExperts`. Waits for what is read."""
+        ...
+
+    def expect(self, chosen: Tensor) -> None:
+        """chosen int64 [N, K]: a guess at what will be requested."""
+        ...
+
+
+RoutedExperts = Callable[[int], StreamedLayer]
 PROJECTIONS = ("gate_proj", "up_proj", "down_proj")
 
 
@@ -121,12 +139,17 @@ class Experts(nn.Module):
         self.gate_proj = nn.Parameter(torch.empty(count, inner, hidden))
         self.up_proj = nn.Parameter(torch.empty(count, inner, hidden))
         self.down_proj = nn.Parameter(torch.empty(count, hidden, inner))
-        self.packed: PackedExperts | None = None
+        self.packed: PackedExperts | StreamedLayer | None = None
         self.dispatch: Dispatch = here
         self.activations = Activations()
 
     def pack(self, read: WeightReader | None = None) -> None:
-        """Pack the stacks for serving, expert by expert (see `Linear.pack`); they are dropped."""
+        """Pack the stacks for serving, expert by expert (see `Linear.pack`); they are dropped.
+
+        Experts that `stream` was called on stay as they are.
+        """
+        if self.packed is not None:
+            return
         read = read or own_weights(self)
 
         def triple(expert: int) -> tuple[Weight, Weight, Weight]:
@@ -134,6 +157,12 @@ class Experts(nn.Module):
             return gate, up, down
 
         self.packed = PackedExperts.gather(self.count, triple)
+        for name in PROJECTIONS:
+            setattr(self, name, forgotten(getattr(self, name)))
+
+    def stream(self, streamed: StreamedLayer) -> None:
+        """Have `streamed` compute these experts, for serving; the stacks are dropped."""
+        self.packed = streamed
         for name in PROJECTIONS:
             setattr(self, name, forgotten(getattr(self, name)))
 
@@ -186,8 +215,13 @@ class MixtureOfExperts(nn.Module):
         inner = config.moe_intermediate_size * config.n_shared_experts
         self.shared_experts = SwiGLU(config.hidden_size, inner) if inner else None
 
-    def forward(self, x: Tensor, observation: Observation | None = None) -> Tensor:
-        """x [B, T, hidden] -> [B, T, hidden]."""
+    def forward(
+        self,
+        x: Tensor,
+        observation: Observation | None = None,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> Tensor:
+        """x [B, T, hidden] -> [B, T, hidden]. meanwhile: is called once the experts are chosen."""
         rows = x.flatten(0, 1)
         if observation is None:
             weights, chosen = self.gate(rows)
@@ -195,8 +229,26 @@ class MixtureOfExperts(nn.Module):
             see = partial(observation.see_scores, self.layer, sequences=len(x))
             weights, chosen = self.gate(rows, see)
             observation.see_load(self.layer, chosen)
+        if (streamed := self.streamed) is not None:
+            streamed.request(chosen)
+        if meanwhile is not None:
+            meanwhile()
+        # Shared experts first: those that are streamed arrive while these are computed.
+        shared = None if self.shared_experts is None else self.shared_experts(x)
         routed: Tensor = self.experts(rows, weights, chosen).view_as(x)
-        return routed if self.shared_experts is None else routed + self.shared_experts(x)
+        return routed if shared is None else routed + shared
+
+    @property
+    def streamed(self) -> StreamedLayer | None:
+        """What computes the routed experts if their weights are not in memory."""
+        packed = self.experts.packed
+        return None if packed is None or isinstance(packed, PackedExperts) else packed
+
+    def expect(self, normed: Tensor) -> None:
+        """Tell streamed experts which of them a guess at this layer's input, [B, T, hidden], asks
+        for."""
+        if (streamed := self.streamed) is not None:
+            streamed.expect(self.gate(normed.flatten(0, 1))[1])
 
 
 class Permute(torch.autograd.Function):

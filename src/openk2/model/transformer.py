@@ -1,6 +1,7 @@
 """`K2Model`: embedding, decoder layers, final norm, head. Report section 2.3."""
 
 from collections.abc import Iterable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from openk2.model.activations import Activations, Keeping
 from openk2.model.attention import LatentAttention
 from openk2.model.cache import AttendingCache, LatentCache
 from openk2.model.context import KeysInCache, LayerContext, layer_context
-from openk2.model.experts import Experts, MixtureOfExperts, Router, SwiGLU
+from openk2.model.experts import Experts, MixtureOfExperts, RoutedExperts, Router, SwiGLU
 from openk2.model.initial import initialise
 from openk2.model.linear import Linear, WeightReader, own_weights
 from openk2.model.norm import RMSNorm
@@ -33,6 +34,12 @@ class DecoderLayer(nn.Module):
             else SwiGLU(config.hidden_size, config.intermediate_size)
         )
 
+        self._next: DecoderLayer | None = None
+
+    def look_ahead(self, following: "DecoderLayer") -> None:
+        """From now on, tell the next layer's streamed experts early what they may be asked for."""
+        object.__setattr__(self, "_next", following)  # not a submodule
+
     def keep(self, keeping: Keeping) -> None:
         """Save activations for the backward pass as `keeping` says, from now on."""
         activations = Activations(keeping)
@@ -46,11 +53,20 @@ class DecoderLayer(nn.Module):
             normed = self.input_layernorm(x)
             x = x + self.self_attn(normed, context)
             normed = self.post_attention_layernorm(x)
+            meanwhile = None if self._next is None else partial(self._next.expect, x)
             if isinstance(self.mlp, MixtureOfExperts):
-                x = x + self.mlp(normed, context.observation)
+                x = x + self.mlp(normed, context.observation, meanwhile)
             else:
+                if meanwhile is not None:
+                    meanwhile()
                 x = x + self.mlp(normed)
         return x
+
+    def expect(self, x: Tensor) -> None:
+        """x [B, T, hidden]: the residual stream a layer earlier. It changes little on the way, so
+        this layer's router chooses mostly the same experts from it."""
+        if isinstance(self.mlp, MixtureOfExperts):
+            self.mlp.expect(self.post_attention_layernorm(x))
 
 
 class Decoder(nn.Module):
@@ -75,6 +91,9 @@ class K2Model(nn.Module):
         self.config = config
         self.model = Decoder(config)
         self.lm_head = Linear(config.hidden_size, config.vocab_size)
+        # Why a token of the last forward pass has no result, by its number in [B * T]: streamed
+        # experts that could not be read. The caller takes them out.
+        self.row_errors: dict[int, Exception] = {}
         self.tie()
 
     def tie(self) -> None:
@@ -112,6 +131,20 @@ class K2Model(nn.Module):
             elif isinstance(module, Linear | SwiGLU | Router | Experts | LatentAttention):
                 module.pack(below(name, read))
         return self
+
+    def stream(self, routed: RoutedExperts) -> set[str]:
+        """Have `routed`, called with a layer's number, make what computes its experts; to be called
+        before `pack`. Returns the names of the parameters that are then not needed."""
+        names = set()
+        layers = self.decoder_layers
+        for number, layer in enumerate(layers):
+            if isinstance(layer.mlp, MixtureOfExperts):
+                layer.mlp.experts.stream(routed(number))
+                prefix = f"model.layers.{number}.mlp.experts."
+                names |= {prefix + name for name, _ in layer.mlp.experts.named_parameters()}
+                if number:
+                    layers[number - 1].look_ahead(layer)
+        return names
 
     @torch.no_grad()
     def initialize(self, seed: int) -> "K2Model":

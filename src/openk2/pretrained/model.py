@@ -1,5 +1,6 @@
 """`open_model`: from a path or a name to a running engine and chat."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -18,11 +19,16 @@ from openk2.pretrained.folder import DEFAULT_MODEL, find_folder
 from openk2.pretrained.hub import Admission, folder_name
 from openk2.pretrained.room import Room, packing_bytes
 from openk2.pretrained.stop_ids import read_stop_ids
+from openk2.pretrained.streamed import plan_memory
 
 if TYPE_CHECKING:
     import torch
 
     from openk2.engine import Engine
+    from openk2.streaming import ExpertStore
+
+
+log = logging.getLogger(__name__)
 
 
 class WeightForm(StrEnum):
@@ -55,6 +61,7 @@ class LocalModel:
 
     name: the folder's or the built-in's. cache: how the latent cache was sized. masks: None where
     the checkpoint's format is not K2's. skipped: tensors of its files that are not read, by kind.
+    experts: what streams the routed experts, where they are not all in memory.
     """
 
     name: str
@@ -69,6 +76,7 @@ class LocalModel:
     masks: ChatMasks | None
     weights: WeightMemory
     skipped: Mapping[str, int] = field(default_factory=dict)
+    experts: "ExpertStore | None" = None
 
     @property
     def summary(self) -> str:
@@ -85,6 +93,8 @@ class LocalModel:
     def close(self) -> None:
         """Stop the engine; requests in flight get an EngineError."""
         self.engine.stop()
+        if self.experts is not None:
+            self.experts.close()
         self.chat.close()
 
     def __enter__(self) -> "LocalModel":
@@ -108,6 +118,7 @@ def open_model(
     dtype: "torch.dtype | None" = None,
     device: "torch.device | str" = "cpu",
     weights: WeightForm = WeightForm.stored,
+    memory: int | None = None,
 ) -> LocalModel:
     """Read a checkpoint folder or a built-in model and start its engine.
 
@@ -118,10 +129,15 @@ def open_model(
     dtype: of weights and cache (default: float32 for small models on a CPU, bfloat16 otherwise).
     weights: whether quantized weights stay as they are stored, where the native kernels read them
         (on a CPU), or are dequantized to dtype.
+    memory: bytes for everything. What does not stay in memory is a routed expert and is read from
+        the checkpoint when a token needs it (docs/design/streaming.md). Default: all weights are
+        in memory.
     Raises LocalModelError, one line, for a path or files that cannot be used, or memory that is
     not there: nothing has been read then.
     """
-    admit = memory_check(str(path_or_name), device=device, dtype=dtype, weights=weights)
+    admit = None
+    if memory is None:
+        admit = memory_check(str(path_or_name), device=device, dtype=dtype, weights=weights)
     folder = find_folder(path_or_name, admit=admit)
     try:
         config = ModelConfig.read(folder)
@@ -140,30 +156,52 @@ def open_model(
         open_checkpoint,
     )
     from openk2.engine import Engine
+    from openk2.streaming import load_streamed
 
     device = usable_device(device)
     dtype = dtype or default_dtype(folder_bytes(folder), device)
     packs, stored = kernel_use(config, device, weights)
-    memory = weight_memory(config, dtype, stored)
-    needed = memory.bytes + (packing_bytes(config, dtype.itemsize) if packs else 0)
-    room = Room(folder, needed, available_memory(device), device.type)
-    cache = plan_cache(
-        config,
-        value_bytes=dtype.itemsize,
-        budget_bytes=room.cache_budget() if cache_bytes is None else cache_bytes,
-        max_batch=max_batch,
-        context_length=context_length,
-    )
-    room.check(cache.bytes)
+    held, slots, experts = weight_memory(config, dtype, stored), 0, None
+    if memory is None:
+        needed = held.bytes + (packing_bytes(config, dtype.itemsize) if packs else 0)
+        room = Room(folder, needed, available_memory(device), device.type)
+        cache = plan_cache(
+            config,
+            value_bytes=dtype.itemsize,
+            budget_bytes=room.cache_budget() if cache_bytes is None else cache_bytes,
+            max_batch=max_batch,
+            context_length=context_length,
+        )
+        room.check(cache.bytes)
+    else:
+        if not packs:
+            raise LocalModelError(f"{folder}: --memory needs a CPU and the native kernels: see log")
+        cache, budget = plan_memory(
+            folder,
+            config,
+            memory,
+            dtype=dtype,
+            stored=stored,
+            max_batch=max_batch,
+            available=available_memory(device),
+            cache_bytes=cache_bytes,
+            context_length=context_length,
+        )
+        slots = budget.slots
+        part = f"{slots} of {budget.experts} experts in memory"
+        held = WeightMemory(f"{held.form}, {part}", budget.resident + budget.slab)
     try:
         checkpoint = open_checkpoint(folder)
-        model = (
-            load_packed(checkpoint, dtype=dtype, stored=stored)
-            if packs
-            else load_model(checkpoint, dtype=dtype, device=device)
-        ).eval()
+        if memory is not None:
+            model, experts = load_streamed(
+                checkpoint, slots=slots, dtype=dtype, stored=stored, tell=log.warning
+            )
+        elif packs:
+            model = load_packed(checkpoint, dtype=dtype, stored=stored)
+        else:
+            model = load_model(checkpoint, dtype=dtype, device=device)
         engine = Engine(
-            model,
+            model.eval(),
             pages=cache.pages,
             page_size=cache.page_size,
             max_batch=max_batch,
@@ -191,8 +229,9 @@ def open_model(
         parameters,
         dtype,
         masks,
-        memory,
+        held,
         checkpoint.skipped,
+        experts,
     )
 
 

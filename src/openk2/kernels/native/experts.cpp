@@ -31,9 +31,14 @@ struct Call {
   int64_t y_row;
   int32_t y_type;
   int64_t rows, choices;
+  const int64_t* slots;  // [count]: where in `first` and `second` an expert lies; below 0: its
+                         // choices are left out; null: at its own number
+  const float* before;   // [rows, hidden], added ahead of all terms; null: nothing. May be y.
 };
 
 namespace {
+
+int64_t slot_of(const Call& call, int64_t expert) { return call.slots ? call.slots[expert] : expert; }
 
 // Rows that meet one expert together: slots `first` to `first + rows` of the sorted choices.
 struct Group {
@@ -54,12 +59,13 @@ bool sort_choices(const Experts& experts, const Call& call, Sorted& sorted) {
   for (int64_t i = 0; i < total; i++) {
     const int64_t expert = expert_of(i);
     if (expert < 0 || expert >= experts.count) return false;
-    starts[static_cast<size_t>(expert) + 1]++;
+    if (slot_of(call, expert) >= 0) starts[static_cast<size_t>(expert) + 1]++;
   }
   for (size_t e = 0; e < static_cast<size_t>(experts.count); e++) starts[e + 1] += starts[e];
-  sorted.slots.resize(static_cast<size_t>(total));
+  sorted.slots.resize(static_cast<size_t>(starts.back()));
   std::vector<int64_t> next(starts.begin(), starts.end() - 1);
   for (int64_t i = 0; i < total; i++) {
+    if (slot_of(call, expert_of(i)) < 0) continue;
     sorted.slots[static_cast<size_t>(next[static_cast<size_t>(expert_of(i))]++)] = i;
   }
   for (int64_t e = 0; e < experts.count; e++) {
@@ -102,7 +108,8 @@ void first_products(const Experts& experts, const Call& call, const Sorted& sort
     const int64_t first = cuts.first(cut), some = cuts.first(cut + 1) - first;
     float* c = reinterpret_cast<float*>(workspace(1, group.rows * some * STEP_BYTES));
     kernels.product(kind, packed, group.rows,
-                    experts.first + (group.expert * panels + first) * panel_bytes, some,
+                    experts.first +
+                        (slot_of(call, group.expert) * panels + first) * panel_bytes, some,
                     experts.hidden, experts.group, c);
     char* out = inner + kernels.packed_bytes(kind, group.first, experts.inner);
     for (int64_t r = 0; r < group.rows; r++) {
@@ -127,11 +134,17 @@ void second_products(const Experts& experts, const Call& call, const Sorted& sor
     const int64_t first = cuts.first(cut), some = cuts.first(cut + 1) - first;
     const int64_t width = some * PANEL;
     float* total = reinterpret_cast<float*>(workspace(0, call.rows * width * 4));
+    const int64_t columns = std::min(width, experts.hidden - first * PANEL);
     std::fill_n(total, call.rows * width, 0.0f);
+    for (int64_t r = 0; call.before && r < call.rows; r++) {
+      std::copy_n(call.before + r * experts.hidden + first * PANEL, columns, total + r * width);
+    }
     float* c = reinterpret_cast<float*>(workspace(1, sorted.most_rows * width * 4));
     for (const Group& group : sorted.groups) {
       kernels.product(kind, inner + kernels.packed_bytes(kind, group.first, experts.inner),
-                      group.rows, experts.second + (group.expert * panels + first) * panel_bytes,
+                      group.rows,
+                      experts.second +
+                          (slot_of(call, group.expert) * panels + first) * panel_bytes,
                       some, experts.inner, experts.group, c);
       for (int64_t r = 0; r < group.rows; r++) {
         const int64_t slot = sorted.slots[static_cast<size_t>(group.first + r)];
@@ -140,7 +153,6 @@ void second_products(const Experts& experts, const Call& call, const Sorted& sor
                              total + slot / call.choices * width);
       }
     }
-    const int64_t columns = std::min(width, experts.hidden - first * PANEL);
     for (int64_t r = 0; r < call.rows; r++) {
       kernels.store(total + r * width, columns, call.y_type,
                     call.y + (r * call.y_row + first * PANEL) * bytes_of(call.y_type));

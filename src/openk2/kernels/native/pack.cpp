@@ -3,6 +3,10 @@
 #include <atomic>
 #include <cstring>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include "interface.h"
 #include "pool.h"
 
@@ -14,10 +18,39 @@ constexpr int HALF = PANEL / 2;
 // Steps that are written together: their lines stay in the cache while column follows column.
 constexpr int64_t TOGETHER = 64;
 
+// The first of the steps of 16 rows that fill whole vectors of four; returns where they end.
+inline int64_t pack_fours(const char* first, int64_t row_stride, int64_t start, int64_t end,
+                          char* out) {
+#ifdef __SSE2__
+  for (; start + 4 <= end; start += 4, out += 4 * STEP_BYTES) {
+    for (int column = 0; column < HALF; column += 4) {
+      const char* from = first + column * row_stride + start * 4;
+      __m128i rows[4];
+      for (int r = 0; r < 4; r++) {
+        rows[r] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + r * row_stride));
+      }
+      const __m128i a = _mm_unpacklo_epi32(rows[0], rows[1]), b = _mm_unpacklo_epi32(rows[2], rows[3]);
+      const __m128i c = _mm_unpackhi_epi32(rows[0], rows[1]), d = _mm_unpackhi_epi32(rows[2], rows[3]);
+      const __m128i steps[4] = {_mm_unpacklo_epi64(a, b), _mm_unpackhi_epi64(a, b),
+                                _mm_unpacklo_epi64(c, d), _mm_unpackhi_epi64(c, d)};
+      for (int s = 0; s < 4; s++) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(out + s * STEP_BYTES + column * 4), steps[s]);
+      }
+    }
+  }
+#endif
+  return start;
+}
+
 // Half a panel: 16 columns, which are rows of the weight, `rows` of them there, from `first` on.
 // Steps `start` to `end`, whose values are `row_bytes` of the row altogether.
 void pack_half(const char* first, int64_t row_stride, int64_t rows, int64_t row_bytes,
                int64_t start, int64_t end, char* out) {
+  if (rows >= HALF) {
+    const int64_t fours = pack_fours(first, row_stride, start, std::min(end, row_bytes / 4), out);
+    out += (fours - start) * STEP_BYTES;
+    start = fours;
+  }
   for (int64_t from = start; from < end; from += TOGETHER) {
     const int64_t to = std::min(end, from + TOGETHER), whole = std::min(to, row_bytes / 4);
     for (int64_t column = 0; column < HALF; column++) {

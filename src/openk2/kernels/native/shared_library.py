@@ -35,7 +35,7 @@ class NativeError(RuntimeError):
 # The C structures of the same names, in the processor's own alignment.
 LINEAR = Struct("@PPqqqii")
 EXPERTS = Struct("@PPPqqqii")
-EXPERTS_CALL = Struct("@PqiPPPqiqq")
+EXPERTS_CALL = Struct("@PqiPPPqiqqPP")
 ATTENTION = Struct("@PPqqPqqqqPqqqPPPqqqqfiii")
 NEWTON_SCHULZ = Struct("@PPqqqPPq")
 
