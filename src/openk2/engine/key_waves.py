@@ -82,7 +82,8 @@ def in_groups(step: Sequence[ScheduledChunk]) -> list[ScheduledChunk]:
 
 def plan_waves(chunks: Sequence[ScheduledChunk], sizes: WaveSizes) -> list[PlannedGroup]:
     """The groups of chunks that `in_groups` has ordered; their pages are allocated."""
-    groups, first = [], 0
+    groups: list[PlannedGroup] = []
+    first = 0
     for tokens, members in groupby(chunks, key=lambda chunk: chunk.num_tokens):
         group = list(members)
         waves = waves_of(group, tokens, sizes)
@@ -95,7 +96,8 @@ def waves_of(group: list[ScheduledChunk], tokens: int, sizes: WaveSizes) -> list
     """All keys of a group's requests, wave by wave."""
     size = sizes.page_size
     needed = [-(-(c.request.num_computed_tokens + tokens) // size) for c in group]
-    waves, page = [], 0
+    waves: list[PlannedWave] = []
+    page = 0
     while page < needed[0]:
         runs = sum(pages > page for pages in needed)
         width = min(sizes.pages(runs, tokens), needed[0] - page)

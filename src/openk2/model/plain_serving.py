@@ -132,7 +132,8 @@ def chosen_experts(experts: Experts, x: Tensor, chosen: Tensor, numbers: Tensor)
     gate = grouped_product(rows, experts.gate_proj, ends)
     up = grouped_product(rows, experts.up_proj, ends)
     down = grouped_product(F.silu(gate).mul_(up), experts.down_proj, ends)
-    return torch.empty_like(down).index_copy_(0, order, down).unflatten(0, (-1, choices))
+    routed: Tensor = torch.empty_like(down).index_copy_(0, order, down)
+    return routed.view(-1, choices, routed.shape[1])
 
 
 def add_swiglu(mlp: SwiGLU, x: Tensor, total: Tensor) -> None:
