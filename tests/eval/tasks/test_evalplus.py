@@ -115,12 +115,12 @@ def test_the_reference_solution_is_not_the_answer(folder: Path) -> None:
 
 
 def test_a_recursive_reference_calls_itself(tmp_path: Path) -> None:
-    solution = "def total(n):\n    return n + total(n - 1) if n else 0\n"
-    row = {"task_id": "Mbpp/1", "prompt": "Sum.", "entry_point": "total", "atol": 0}
-    row |= {"canonical_solution": solution, "base_input": [[1]], "plus_input": [[2]]}
-    write(tmp_path / "MbppPlus.jsonl", [row])
+    prompt, body = "def total(n):\n", "    return n + total(n - 1) if n else 0\n"
+    row = {"task_id": "HumanEval/1", "prompt": prompt, "entry_point": "total", "atol": 0}
+    row |= {"canonical_solution": body, "base_input": [[1]], "plus_input": [[2]]}
+    write(tmp_path / "HumanEvalPlus.jsonl", [row])
     (sample,) = EVALPLUS_BASE.read(tmp_path)
     scorer = scorer_of(EVALPLUS_BASE)
     # total(1) is 1: a reference that called this answer for total(0) would find 2 as well.
-    assert judged(scorer, sample, "def total(n):\n    return n + 1 if n else 1\n").value == 0
-    assert judged(scorer, sample, solution).value == 1
+    assert judged(scorer, sample, "    return n + 1 if n else 1\n").value == 0
+    assert judged(scorer, sample, body).value == 1

@@ -18,7 +18,7 @@ from openk2.eval.benchmark import Benchmark
 from openk2.record import DataError
 
 sys.path.append(str(Path(__file__).parent))
-import published
+import published_sets
 
 # Of inspect_ai's own call of tenacity.
 pytestmark = pytest.mark.filterwarnings("ignore:The 'initial' parameter:DeprecationWarning")
@@ -112,7 +112,7 @@ def benchmark(name: str) -> Benchmark:
 def written(name: str, data: Path) -> Path:
     """The row's folder below `data`, with made-up files."""
     folder = data / benchmark(name).source.folder
-    getattr(published, name.partition(":")[0])(folder)
+    getattr(published_sets, name.partition(":")[0])(folder)
     return folder
 
 
@@ -214,7 +214,7 @@ def test_a_puzzle_with_its_solution_hidden_says_where_it_is(tmp_path: Path) -> N
         "puzzle": "b",
         "solution": {"header": ["House", "Pet"], "rows": [["___"] * 2]},
     }
-    published.jsonl(tmp_path / "grid_mode.jsonl", [hidden])
+    published_sets.jsonl(tmp_path / "grid_mode.jsonl", [hidden])
     with pytest.raises(DataError, match="ZebraLogicBench-private"):
         benchmark("zebralogic:ZEBRALOGIC").read(tmp_path)
 
