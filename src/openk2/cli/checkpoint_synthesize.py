@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from openk2.architecture import ConfigError, ModelConfig
 from openk2.chat import Tokenizer, TokenizerError
 from openk2.cli.bytes_bar import bytes_bar

@@ -15,7 +15,6 @@ from torch import Tensor
 from openk2.checkpoint import CheckpointError
 from openk2.streaming.ranges import ALIGNMENT, FileRange
 
-
 # Read by one call; between two, a guess that has turned out wrong is given up.
 PIECE_BYTES = 4 << 20
 PIECES_AHEAD = 6  # of one range under way

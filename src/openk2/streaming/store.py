@@ -169,8 +169,8 @@ class ExpertStore:
     ) -> Iterator[tuple[dict[int, int], dict[int, CheckpointError], bool]]:
         """The requested experts in the order of their numbers, as they become ready.
 
-        Yields the slots of some experts, which hold until the next is asked for, the errors of those
-        that could not be read, and whether these were the last.
+        Yields the slots of some experts, which hold until the next is asked for, the errors of
+        those that could not be read, and whether these were the last.
         """
         waiting = list(self._needed)
         while waiting:
