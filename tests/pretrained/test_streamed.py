@@ -57,7 +57,7 @@ def test_a_served_model_streams_with_the_same_tokens(folder: Path) -> None:
     with open_model(folder, memory=1 << 30) as model:
         assert tokens(model) == expected
         assert model.experts is not None
-        assert model.experts.stats().requests == model.experts.stats().reads > 0
+        assert 0 < model.experts.stats().reads <= 16 + model.experts.stats().wrong
         assert "16 of 16 experts in memory" in model.summary
 
 
