@@ -30,7 +30,7 @@ def test_it_is_a_checkpoint_and_a_function_of_its_seed(tmp_path: Path, weights: 
             CONFIG, tmp_path / name, weights, seed=seed, progress=lambda *at: seen.append(at)
         )
         assert verify_checkpoint(tmp_path / name, deep=True).bytes == written
-    shards = [open_checkpoint(tmp_path / name).index.checksums for name in ("a", "again", "b")]
+    shards = [open_checkpoint(tmp_path / name).index.sha256 for name in ("a", "again", "b")]
     assert shards[0] == shards[1] != shards[2]
     assert seen == sorted(seen[: len(seen) // 3]) * 3
 
