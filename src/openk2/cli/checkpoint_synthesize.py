@@ -18,7 +18,7 @@ NO_TOKENIZER = "none"
 TOKENIZER_FILES = ("tiktoken.model", "tokenizer_config.json", "chat_template.jinja")
 
 
-class WeightFormat(StrEnum):
+class SyntheticFormat(StrEnum):
     """How linears are stored; in int4 the routed experts only, as K2-Thinking's."""
 
     BF16 = "bf16"
@@ -37,8 +37,8 @@ def synthesize(
         int | None, typer.Option(min=1, help="Layers to write, the dense ones first; default: all.")
     ] = None,
     weights: Annotated[
-        WeightFormat, typer.Option("--format", help="How linears are stored.")
-    ] = WeightFormat.BLOCK_FP8,
+        SyntheticFormat, typer.Option("--format", help="How linears are stored.")
+    ] = SyntheticFormat.BLOCK_FP8,
     tokenizer: Annotated[
         str,
         typer.Option(
