@@ -76,7 +76,7 @@ class ExpertReader:
     ) -> Triple:
         """Gate, up [inner, hidden] and down [hidden, inner].
 
-        buffer: uint8, aligned, of buffer_bytes; the matrices may lie in it. proceed: see
+        buffer: uint8 [buffer_bytes], aligned; the matrices may lie in it. proceed: see
         `ShardFiles.read`. Raises CheckpointError for what cannot be read or is damaged.
         """
         staged: dict[str, StoredTensor] = {}
