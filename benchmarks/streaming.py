@@ -79,10 +79,11 @@ def run(task: Task, way: str) -> dict[str, float]:
     store.close()
     raw = (before + after) / 2
     hit = got["hits"] / got["requests"]
+    compute = measure_compute(config, torch.bfloat16, True)
     predicted = predict(
         config,
         disk=raw,
-        compute=measure_compute(config, torch.bfloat16, True),
+        compute=compute,
         hit_rate=(got["hits"] + got["late"] / 2) / got["requests"] if way == "streamed" else hit,
     )
     return {
@@ -97,6 +98,7 @@ def run(task: Task, way: str) -> dict[str, float]:
         "waited_a_token": got["waited_seconds"] / task.tokens,
         "read_seconds_a_token": got["read_seconds"] / task.tokens,
         "rate_while_reading": got["bytes_read"] / max(1e-9, got["read_seconds"]),
+        "compute_rate": compute,
         "disk_before": before,
         "disk_after": after,
         "predicted_seconds": 1 / predicted.tokens_per_second,

@@ -44,7 +44,7 @@ def stored_bytes(config: ModelConfig, dtype: torch.dtype) -> int:
 def held_bytes(
     config: ModelConfig, published: PublishedTensor, dtype: torch.dtype, stored: bool = True
 ) -> int:
-    """Bytes of one tensor in memory: as it is stored, where `stored` and that can be, or in dtype."""
+    """Bytes of one tensor in memory: as it is stored, if `stored` and possible, or in dtype."""
     if stored and published.stays_stored(config.quantization):
         specs = published.specs(config.quantization, PLAIN_DTYPES[0])
         return sum(spec.bytes for spec in specs if not spec.name.endswith(SHAPE_SUFFIX))

@@ -93,7 +93,7 @@ class SyntheticTensors:
         self._biases: Tensor | None = None
 
     def tensor(self, published: PublishedTensor) -> Tensor:
-        """See `TensorSource.tensor`."""
+        """See `TensorSource.tensor`; in the published shape."""
         self._told(self._done)
         self._done += sum(spec.bytes for spec in self._form.specs(published))
         if published.is_router_bias:

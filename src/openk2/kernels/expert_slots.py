@@ -80,7 +80,7 @@ class ExpertSlots:
     def pack(self, slot: int, triple: Triple) -> None:
         """Pack gate, up [inner, hidden] and down [hidden, inner] into a slot.
 
-        The weights may be dropped after. Raises as `PackedExperts.pack`; the slot is then of no use.
+        The weights may be dropped then. Raises as `PackedExperts.pack`; the slot is useless after.
         """
         gate, up, down = check_triple(triple, self.form.hidden, self.form.inner, self._kind)
         if self._library is None:
@@ -106,8 +106,8 @@ class ExpertSlots:
     ) -> Tensor:
         """x [M, hidden], weights float32 [M, K], chosen int64 [M, K] -> out [M, hidden], filled.
 
-        slots int64 [experts]: where each expert lies, or ABSENT. before float32 [M, hidden]: sums so
-        far, which the terms are added to; may be out. Errors: see `PackedExperts.__call__`.
+        slots int64 [experts]: where each expert lies, or ABSENT. before float32 [M, hidden]: sums
+        so far, which the terms are added to; may be out. Errors: `PackedExperts.__call__`.
         """
         check_choices(x, weights, chosen, self.form.hidden)
         if self._library is None:

@@ -58,7 +58,7 @@ class ShardFiles:
                 proceed(wanted.bytes)
                 found = self._mapped(wanted)
             else:
-                rest = memoryview(buffer.numpy())[: wanted.bytes]
+                rest = buffer.numpy().data[: wanted.bytes]
                 count = self._fill(wanted, rest, proceed)
                 found = buffer[:count]
         except OSError as error:

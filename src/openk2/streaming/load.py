@@ -58,10 +58,11 @@ def load_streamed(
 def expert_form(config: ModelConfig, dtype: torch.dtype, stored: bool) -> ExpertForm:
     """What a packed expert of this config is like."""
     sample: Weight = torch.empty(1, 1, dtype=dtype)
-    if stored and isinstance(config.quantization, Int4):
-        words = torch.zeros(1, config.quantization.group // 8, dtype=torch.int32)
+    form = config.quantization if stored else None
+    if isinstance(form, Int4):
+        words = torch.zeros(1, form.group // 8, dtype=torch.int32)
         sample = Int4Weight(words, torch.zeros(1, 1, dtype=torch.bfloat16))
-    elif stored and config.quantization is not None:
+    elif form is not None:
         values = torch.zeros(1, 1, dtype=torch.float8_e4m3fn)
-        sample = Fp8Weight(values, torch.zeros(1, 1), config.quantization)
+        sample = Fp8Weight(values, torch.zeros(1, 1), form)
     return ExpertForm(config.hidden_size, config.moe_intermediate_size, sample)

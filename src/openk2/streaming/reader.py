@@ -57,6 +57,10 @@ class ExpertReader:
                 layer, name = place_of(published)
                 self._matrices.setdefault((layer, published.expert), {})[name] = published
 
+    def close(self) -> None:
+        """Close the shards; no read may be under way."""
+        self._files.close()
+
     def ranges(self, layer: int, expert: int) -> list[FileRange]:
         """What is read for an expert."""
         matrices = self._matrices[layer, expert]
@@ -72,7 +76,7 @@ class ExpertReader:
     ) -> Triple:
         """Gate, up [inner, hidden] and down [hidden, inner].
 
-        buffer: uint8, aligned, of buffer_bytes; the matrices may lie in it. proceed: see
+        buffer: uint8 [buffer_bytes], aligned; the matrices may lie in it. proceed: see
         `ShardFiles.read`. Raises CheckpointError for what cannot be read or is damaged.
         """
         staged: dict[str, StoredTensor] = {}
@@ -82,7 +86,9 @@ class ExpertReader:
             for tensor in each.tensors:
                 begin = tensor.begin - each.begin
                 part = held[begin : begin + tensor.spec.bytes]
-                staged[tensor.spec.name] = StagedTensor(*vars(tensor).values(), part)
+                staged[tensor.spec.name] = StagedTensor(
+                    tensor.spec, tensor.file, tensor.begin, part
+                )
             used += each.bytes
         matrices = self._matrices[layer, expert]
         names = {

@@ -118,12 +118,13 @@ class ExpertStore:
             return self._stats
 
     def close(self) -> None:
-        """End the threads, after the reads that are under way."""
+        """End the threads, after the reads that are under way, and close the shards."""
         with self._change:
             self._closed = True
             self._change.notify_all()
         for thread in self._threads:
             thread.join()
+        self._reader.close()
 
     def request(self, layer: int, counts: dict[int, int], tokens: int) -> None:
         """Begin to read what a step needs of a layer. counts: tokens that chose each expert."""
@@ -169,8 +170,8 @@ class ExpertStore:
     ) -> Iterator[tuple[dict[int, int], dict[int, CheckpointError], bool]]:
         """The requested experts in the order of their numbers, as they become ready.
 
-        Yields the slots of some experts, which hold until the next is asked for, the errors of those
-        that could not be read, and whether these were the last.
+        Yields the slots of some experts, which hold until the next is asked for, the errors of
+        those that could not be read, and whether these were the last.
         """
         waiting = list(self._needed)
         while waiting:
