@@ -29,6 +29,7 @@ def stacks(seed: int) -> list[Stack]:
     return [Stack((6, 10), *(numbers(count) for _ in range(3))) for count in (1, 3)]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore")
 def test_a_compiled_update_gives_the_same_numbers_in_one_graph() -> None:
