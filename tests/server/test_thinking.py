@@ -1,4 +1,4 @@
-"""Models that think behind both interfaces: what clients get, send back and may ask for."""
+"""Models that think, over both interfaces: what clients get, send back and may ask for."""
 
 import json
 from contextlib import ExitStack

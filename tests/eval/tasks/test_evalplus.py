@@ -1,4 +1,4 @@
-"""EvalPlus from its published formats: original tests and plus tests are told apart."""
+"""EvalPlus from its published formats: original tests and plus tests are kept apart."""
 
 import gzip
 import json

@@ -33,7 +33,7 @@ CUT: frozenset[Kind] = frozenset(
 )
 PLAIN: frozenset[Kind] = frozenset(("embedding", "head", "norms", "router"))  # never quantized
 NORMS = ("input_layernorm", "post_attention_layernorm", "q_a_layernorm", "kv_a_layernorm", "norm")
-# What the last module of a tensor's name says; experts are told by the modules around it.
+# What the last module of a tensor's name says; experts are known by the modules around it.
 MODULES: dict[str, Kind] = {
     **dict.fromkeys(NORMS, "norms"),
     "embed_tokens": "embedding",
