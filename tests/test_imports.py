@@ -16,6 +16,7 @@ MAY_IMPORT_TORCH = {
     "plan",
     "train",
     "engine",
+    "streaming",
     "parallel",
     "data",
     "checkpoint",
