@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from shapes import SHAPES as MEASURED
 from torch import Tensor
 
 from openk2.architecture import ModelConfig
@@ -45,22 +46,7 @@ SHAPES = {
         n_routed_experts=8,
         num_experts_per_tok=2,
     ),
-    "moonlight": ModelConfig(
-        vocab_size=163_840,
-        hidden_size=2048,
-        num_hidden_layers=27,
-        num_attention_heads=16,
-        q_lora_rank=None,
-        kv_lora_rank=512,
-        qk_nope_head_dim=128,
-        qk_rope_head_dim=64,
-        v_head_dim=128,
-        intermediate_size=11_264,
-        moe_intermediate_size=1408,
-        n_routed_experts=64,
-        num_experts_per_tok=6,
-        n_shared_experts=2,
-    ),
+    "moonlight": MEASURED["moonlight"],
     # Layers of the real widths; 34 GB of routed experts a layer leave room for one or two.
     "k2": ModelConfig(num_hidden_layers=2),
 }

@@ -139,7 +139,7 @@ def fewest_gpus(name: str, form: Weights, machine: str) -> str:
 def page(text: str) -> str:
     """The page with its tables as the code has them now."""
     for name, table in (("sizes", sizes), ("caches", caches), ("machines", machines)):
-        marks = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        marks = re.compile(rf"(<!-- {name} -->\n\n).*?(\n<!-- end -->)", re.DOTALL)
         markdown = table().markdown()
         text, count = marks.subn(lambda found, new=markdown: found[1] + new + found[2], text)
         if count != 1:

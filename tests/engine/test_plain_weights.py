@@ -20,27 +20,12 @@ from openk2.engine.request import Request
 from openk2.engine.scheduler import ScheduledChunk
 from openk2.model import K2Model
 from openk2.protocol import SamplingParams
+from published import published_config
 from tiny import KINDS
 from transformers_twin import random_model
 
 K2 = ModelConfig(num_hidden_layers=2)  # the real widths; one dense layer and one with experts
-MOONLIGHT = ModelConfig(
-    vocab_size=163_840,
-    hidden_size=2048,
-    num_hidden_layers=27,
-    num_attention_heads=16,
-    q_lora_rank=None,
-    kv_lora_rank=512,
-    qk_nope_head_dim=128,
-    qk_rope_head_dim=64,
-    v_head_dim=128,
-    intermediate_size=11_264,
-    moe_intermediate_size=1408,
-    n_routed_experts=64,
-    num_experts_per_tok=6,
-    n_shared_experts=2,
-    first_k_dense_replace=1,
-)
+MOONLIGHT = ModelConfig.from_dict(published_config("Moonlight-16B-A3B"))
 PAGE = 64
 
 

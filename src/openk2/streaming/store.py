@@ -58,13 +58,6 @@ class StreamingStats:
         """Share of the experts asked for that were in memory."""
         return self.hits / max(1, self.requests)
 
-    @property
-    def overlapped(self) -> float:
-        """Share of the reading time in which something was computed too."""
-        if not self.read_seconds:
-            return 0.0
-        return 1 - min(1.0, self.waited_seconds / self.read_seconds)
-
 
 class ExpertStore:
     """Serves one engine thread; reads with `threads` of its own until `close`."""
