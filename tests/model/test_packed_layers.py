@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from openk2.architecture import Int4, ModelConfig, Quantization
+from openk2.architecture import Int4, Quantization
 from openk2.engine.latent_cache import AttendedPages, LatentPages
 from openk2.kernels import Fp8Weight, Int4Weight, PackedStack, Weight, native, quantize
 from openk2.kernels import quantize_int4 as to_int4
@@ -122,7 +122,9 @@ def test_parts_that_do_not_fit_each_other_are_refused() -> None:
     config = KINDS[ONE_CALL[0]]
     layer = packed_layer(random_model(config, 6).pack().decoder_layers[0])
     wider = packed_layer(
-        random_model(replace(config, hidden_size=2 * config.hidden_size), 6).pack().decoder_layers[0]
+        random_model(replace(config, hidden_size=2 * config.hidden_size), 6)
+        .pack()
+        .decoder_layers[0]
     )
     assert layer is not None
     assert wider is not None

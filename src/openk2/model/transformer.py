@@ -97,7 +97,7 @@ class K2Model(nn.Module):
         # experts that could not be read. The caller takes them out.
         self.row_errors: dict[int, Exception] = {}
         self._stack: list[PackedStack | None] = []  # once it is made
-        self.register_load_state_dict_post_hook(forget_stack)
+        self.register_load_state_dict_post_hook(forget_stack)  # type: ignore[no-untyped-call]
         self.tie()
 
     def tie(self) -> None:
