@@ -76,17 +76,16 @@ def read_rows(checkpoint: StoredCheckpoint, held: Mapping[str, tuple[Tensor, int
         of the first; of a stack of experts, [n, out, in], a row is an expert.
     Of a matrix whose rows are not all here the whole is read for a moment. Raises CheckpointError.
     """
-    with checkpoint.reading_ahead() as source:
-        for published in published_tensors(source.config):
-            if published.parameter not in held:
-                continue
-            rows, first = held[published.parameter]
-            if published.expert is not None:
-                if 0 <= published.expert - first < len(rows):
-                    source.read_into(published, rows[published.expert - first])
-            elif len(rows) == published.shape[0]:
-                source.read_into(published, rows)
-            else:
-                whole = rows.new_empty(published.shape)
-                source.read_into(published, whole)
-                rows.copy_(whole[first : first + len(rows)])
+    for published in published_tensors(checkpoint.config):
+        if published.parameter not in held:
+            continue
+        rows, first = held[published.parameter]
+        if published.expert is not None:
+            if 0 <= published.expert - first < len(rows):
+                checkpoint.read_into(published, rows[published.expert - first])
+        elif len(rows) == published.shape[0]:
+            checkpoint.read_into(published, rows)
+        else:
+            whole = rows.new_empty(published.shape)
+            checkpoint.read_into(published, whole)
+            rows.copy_(whole[first : first + len(rows)])

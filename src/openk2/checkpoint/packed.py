@@ -4,7 +4,6 @@ Weights stay as they are stored, in block-fp8 or int4, or are dequantized one by
 to the packed model and, for a moment, its largest tensor (of experts, one expert's matrices).
 """
 
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -51,15 +50,13 @@ def load_packed(
         raise CheckpointError(f"{checkpoint.folder}: its weights cannot stay as stored: {reason}")
     with torch.device("meta"):
         model = K2Model(replace(checkpoint.config, quantization=None)).to(dtype)
-    # What follows a tensor in its shard are experts, which a streamed model does not read now.
-    with checkpoint.reading_ahead() if routed is None else nullcontext(checkpoint) as source:
-        reader = TensorReader(source, dtype, stored)
-        if routed is not None:
-            reader.read |= model.stream(routed)
-        try:
-            model.pack(reader)
-        except (TypeError, ValueError) as error:  # the kernels do not know names
-            raise CheckpointError(f"{checkpoint.folder}: {reader.last}: {error}") from error
+    reader = TensorReader(checkpoint, dtype, stored)
+    if routed is not None:
+        reader.read |= model.stream(routed)
+    try:
+        model.pack(reader)
+    except (TypeError, ValueError) as error:  # the kernels do not know names
+        raise CheckpointError(f"{checkpoint.folder}: {reader.last}: {error}") from error
     buffers = {name for name, _ in model.named_buffers()}
     rest = {
         name: torch.empty(tensor.shape, dtype=torch.float32 if name in buffers else dtype)

@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from openk2.checkpoint.error import CheckpointError
-from openk2.checkpoint.read_ahead import ReadAhead
 
 MAX_HEADER_BYTES = 100_000_000  # the library's own limit
 DTYPES = {
@@ -70,17 +69,13 @@ class StoredTensor:
         self.read_into(tensor, first)
         return tensor.view(self.spec.shape) if count == rows else tensor
 
-    def place(self, out: Tensor, first: int) -> int:
-        """Where in the file the rows begin that `read_into` reads."""
-        return self.begin + first * (out.nbytes // len(out) if out.ndim and len(out) else 0)
-
     def read_into(self, out: Tensor, first: int = 0) -> None:
         """Fill `out` with the rows from `first` on.
 
         out: rows of the stored shape and dtype, contiguous, on the CPU.
         """
         with self.file.open("rb", buffering=0) as file:
-            file.seek(self.place(out, first))
+            file.seek(self.begin + first * (out.nbytes // len(out) if out.ndim and len(out) else 0))
             rest = tensor_bytes(out)
             while rest:
                 count = file.readinto(rest)
@@ -89,18 +84,6 @@ class StoredTensor:
                         f"{self.file} ends inside {self.spec.name}: copy the shard again"
                     )
                 rest = rest[count:]
-
-
-@dataclass(frozen=True)
-class AheadTensor(StoredTensor):
-    """A tensor among many that are read in order: reading it has the disk read what follows."""
-
-    ahead: ReadAhead
-
-    def read_into(self, out: Tensor, first: int = 0) -> None:
-        """See `StoredTensor.read_into`."""
-        super().read_into(out, first)
-        self.ahead.after(self.file, self.spec.dtype, self.place(out, first) + out.nbytes)
 
 
 def tensor_bytes(tensor: Tensor) -> memoryview:

@@ -5,9 +5,8 @@ in the shape and dtype it must have, and that nothing else is. Only headers and 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -29,14 +28,7 @@ from openk2.checkpoint.names import (
     skipped_kind,
     text_name,
 )
-from openk2.checkpoint.read_ahead import ReadAhead
-from openk2.checkpoint.safetensors_file import (
-    DTYPES,
-    AheadTensor,
-    StoredTensor,
-    TensorSpec,
-    read_header,
-)
+from openk2.checkpoint.safetensors_file import DTYPES, StoredTensor, TensorSpec, read_header
 from openk2.kernels import Fp8Weight, Int4Weight, Quantized, dequantize, dequantize_int4
 from openk2.record import settled_folder
 
@@ -53,18 +45,6 @@ class StoredCheckpoint:
     index: Index
     tensors: Mapping[str, StoredTensor]
     skipped: Mapping[str, int] = field(default_factory=dict)
-
-    @contextmanager
-    def reading_ahead(self) -> Iterator["StoredCheckpoint"]:
-        """The same checkpoint for reading most of it in order: see `ReadAhead`."""
-        with ReadAhead() as ahead:
-            yield replace(
-                self,
-                tensors={
-                    name: AheadTensor(each.spec, each.file, each.begin, ahead)
-                    for name, each in self.tensors.items()
-                },
-            )
 
     def tensor(self, published: PublishedTensor) -> Tensor:
         """A new CPU tensor in the published shape; its stored dtype, or dequantized to float32."""
