@@ -13,6 +13,7 @@ from openk2.streaming.disk import (
     Prediction,
     files_to_read,
     measure_compute,
+    measure_packing,
     measure_disk,
     predict,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "files_to_read",
     "load_streamed",
     "measure_compute",
+    "measure_packing",
     "measure_disk",
     "moe_layers",
     "plan_streaming",
