@@ -13,8 +13,8 @@ from openk2.streaming.disk import (
     Prediction,
     files_to_read,
     measure_compute,
-    measure_packing,
     measure_disk,
+    measure_packing,
     predict,
 )
 from openk2.streaming.load import expert_form, load_streamed
@@ -36,8 +36,8 @@ __all__ = [
     "files_to_read",
     "load_streamed",
     "measure_compute",
-    "measure_packing",
     "measure_disk",
+    "measure_packing",
     "moe_layers",
     "plan_streaming",
     "predict",
