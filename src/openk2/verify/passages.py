@@ -44,6 +44,11 @@ def passage(seed: str, characters: int) -> str:
     return "".join(written)
 
 
+def opening(seed: str, characters: int) -> str:
+    """At most `characters` of a passage, to be continued: it ends after a word."""
+    return passage(seed, characters)[:characters].rpartition(" ")[0]
+
+
 def code(seed: str) -> str:
     """Six digits, no two the same."""
     return "".join(Random(seed).sample("123456789", 6))

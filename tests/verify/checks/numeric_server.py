@@ -70,19 +70,21 @@ def copying_model(config: ModelConfig) -> K2Model:
     for buffer in model.buffers():
         buffer.zero_()
     model.lm_head.weight.copy_(0.32 * model.model.embed_tokens.weight)
-    return model.eval()
+    return model.eval().pack()
 
 
 class Served:
     """The model's engine, and what stands between it and the server.
 
-    tokens: the generator that chat and completions read; engine unless a fault replaces it.
+    chat_tokens, raw_tokens: what chat and completions read: the engine, unless a fault replaces it.
     """
 
     def __init__(self, tokenizer: Tokenizer, model: K2Model) -> None:
         self.tokenizer, self.model = tokenizer, model
         self.engine = self.new_engine()
-        self.tokens: TokenGenerator = self.engine
+        self.chat_tokens: TokenGenerator = self.engine
+        self.raw_tokens: TokenGenerator = self.engine
+        self.raw = RawCompletion
         self.format = K2Format(tokenizer)
 
     def new_engine(self) -> Engine:
@@ -97,9 +99,9 @@ class Served:
     def app(self):
         stops = self.tokenizer.stop_ids
         return create_app(
-            RenderedChat(self.tokenizer, self.tokens, stops, None, self.format),
+            RenderedChat(self.tokenizer, self.chat_tokens, stops, None, self.format),
             model=NAME,
-            completion=RawCompletion(self.tokenizer, self.tokens, stops),
+            completion=self.raw(self.tokenizer, self.raw_tokens, stops),
             coder=PromptCoder(self.tokenizer, CONTEXT, self.format),
         )
 

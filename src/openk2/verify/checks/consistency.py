@@ -8,39 +8,39 @@ from collections.abc import Sequence
 
 from openk2.verify.differences import FEWEST, Difference, difference, joined
 from openk2.verify.outcome import CheckOutcome, measured, skipped
-from openk2.verify.passages import passage
+from openk2.verify.passages import opening
 from openk2.verify.wire.probe import NotOfferedError, Probe, all_of
 from openk2.verify.wire.scorer import Scored, answered, complete, complete_together
 from openk2.verify.wire.scores import Scores
 
-REPEATS = 3
+# Of the prompt, and of the prompt with an answer: a balancer that takes turns reaches as many
+# replicas. Both odd, so that two replicas change places.
+READ, ANSWERED = 9, 3
 TARGETS = 3
-OUTPUT = 24
+MOST_PROMPTS = 6
+OUTPUT = 16
 # Where an answer is continued from a part of itself, in tokens.
-CUTS = (1, 2, 4, 6, 8, 11, 14, 17, 20, 22)
+CUTS = (1, 2, 4, 6, 8, 10, 12, 14)
 
 
 async def repeatable(probe: Probe) -> CheckOutcome:
     """One prompt, asked again and again with nothing beside it, has one set of scores."""
-    prompt = passage(f"{probe.seed}/repeat", 300)
+    prompt = opening(f"{probe.seed}/repeat", 300)
     echo = await offers_echo(probe)
-    runs = []
-    for _ in range(REPEATS):
-        # With echo the prompt is computed; without it, it may come from the prefix cache.
-        runs += [await scored_alone(probe, prompt, echo), await scored_alone(probe, prompt, False)]
-    apart = [
-        joined([difference(runs[0].prompt, run.prompt), difference(runs[0].output, run.output)])
-        for run in runs[1:]
-    ]
-    if (everything := joined(apart)).tokens < FEWEST:
-        return too_few(everything)
+    # With echo the prompt is computed; without it, it may come from the prefix cache.
+    read = [await scored_alone(probe, prompt, True, 1) for _ in range(READ if echo else 0)]
+    runs = [await scored_alone(probe, prompt, False) for _ in range(ANSWERED if echo else READ)]
+    apart = [difference(read[0].prompt, run.prompt) for run in read[1:]]
+    apart += [difference(runs[0].output, run.output) for run in runs[1:]]
+    if joined(apart).tokens < FEWEST:
+        return too_few(joined(apart))
     found = max(apart, key=lambda one: (one.exceeds(probe.tolerance), one.mean))
     wrong = sum(one.exceeds(probe.tolerance) for one in apart)
-    faults = [f"{wrong} of {len(apart)} repeats differ from the first run: {found}"]
+    faults = [f"{wrong} of {len(apart)} repeats differ from the first: {found}"]
     return measured(
         found.mean,
         probe.tolerance,
-        what=f"{len(runs)} runs of one prompt differ by {found}",
+        what=f"{len(read) + len(runs)} runs of one prompt differ by {found}",
         cause="One replica or rank behind the endpoint computes something else (its experts, its "
         "weights), or the prefix cache returns wrong pages: ask the replicas one by one",
         faults=faults if wrong else (),
@@ -49,42 +49,49 @@ async def repeatable(probe: Probe) -> CheckOutcome:
 
 
 async def batch(probe: Probe) -> CheckOutcome:
-    """A prompt has the same scores alone and among others."""
-    texts = [passage(f"{probe.seed}/batch/{number}", 200) for number in range(probe.batch)]
+    """A prompt and its answer have the same scores alone and among others."""
+    texts = [opening(f"{probe.seed}/batch/{number}", 200) for number in range(probe.batch)]
     step = max((probe.batch - 1) // (TARGETS - 1), 1)
     targets = sorted({min(number * step, probe.batch - 1) for number in range(TARGETS)})
     echo = await offers_echo(probe)
-    alone = [await scored_alone(probe, texts[target], echo, OUTPUT) for target in targets]
+    alone = [await scored_alone(probe, texts[target], echo) for target in targets]
     together = await scored_together(probe, texts, echo)
-    found = joined(
-        [
-            difference(one.prompt + one.output, together[target])
-            for one, target in zip(alone, targets, strict=True)
-        ]
-    )
-    if found.tokens < FEWEST:
-        return too_few(found)
-    faults = [f"in a batch of {probe.batch} the scores differ from those alone: {found}"]
+    pairs = [
+        (one, together[target][: len(one.prompt)], together[target][len(one.prompt) :])
+        for one, target in zip(alone, targets, strict=True)
+    ]
+    read = joined([difference(one.prompt, prompt) for one, prompt, _ in pairs])
+    answers = joined([difference(one.output, output) for one, _, output in pairs])
+    if read.tokens + answers.tokens < FEWEST:
+        return too_few(joined([read, answers]))
+    # Apart, so that a fault of decoding is not diluted by the prompts.
+    found = max(read, answers, key=lambda one: (one.exceeds(probe.tolerance), one.mean))
+    where = "prompts" if found is read else "answers"
+    faults = [f"in a batch of {probe.batch} the scores of {where} differ from those alone: {found}"]
     return measured(
         found.mean,
         probe.tolerance,
-        what=f"alone and in a batch of {probe.batch} the scores differ by {found} "
-        f"over {found.tokens} tokens",
+        what=f"alone and in a batch of {probe.batch} the scores of {where} differ by {found}",
         cause="A sum over experts or ranks is wrong in larger batches (expert parallelism, a "
         "kernel or CUDA graph that is chosen by size): compare with each of them switched off",
         faults=faults if found.exceeds(probe.tolerance) else (),
-        measures=figures(found),
+        measures=figures(joined([read, answers])),
     )
 
 
 async def prefill_decode(probe: Probe) -> CheckOutcome:
     """Tokens have the same scores when they are generated and when they are read as a prompt."""
-    prompts = [passage(f"{probe.seed}/decode/{number}", 200) for number in range(TARGETS)]
-    generated = [await complete(probe, prompt, max_tokens=OUTPUT) for prompt in prompts]
     echo = await offers_echo(probe)
     way = "read again as a prompt" if echo else "computed again from parts of the answer"
     again = read_again if echo else continue_again
-    found = joined([await again(probe, *pair) for pair in zip(prompts, generated, strict=True)])
+    apart: list[Difference] = []
+    # An answer may end at once, or be split into other tokens when it is read.
+    for number in range(MOST_PROMPTS):
+        prompt = opening(f"{probe.seed}/decode/{number}", 200)
+        apart.append(await again(probe, prompt, await complete(probe, prompt, max_tokens=OUTPUT)))
+        if joined(apart).tokens >= 2 * OUTPUT:
+            break
+    found = joined(apart)
     if found.tokens < FEWEST:
         return too_few(found)
     faults = [f"generated tokens that are {way} have other scores: {found}"]
@@ -130,7 +137,7 @@ async def offers_echo(probe: Probe) -> bool:
 
 
 async def scored_alone(
-    probe: Probe, prompt: str, echo: bool, max_tokens: int = OUTPUT // 2
+    probe: Probe, prompt: str, echo: bool, max_tokens: int = OUTPUT
 ) -> Scored:
     """A greedy continuation with its scores, and with echo those of the prompt."""
     if echo:
@@ -144,7 +151,7 @@ async def scored_together(probe: Probe, prompts: Sequence[str], echo: bool) -> l
     try:
         return await complete_together(probe, prompts, max_tokens=OUTPUT, echo=echo)
     except NotOfferedError:
-        asked = (scored_alone(probe, prompt, echo, OUTPUT) for prompt in prompts)
+        asked = (scored_alone(probe, prompt, echo) for prompt in prompts)
         return [one.prompt + one.output for one in await all_of(asked)]
 
 

@@ -24,7 +24,7 @@ SHORTEST = 128
 # Tokens left free for the end of a prompt and its answer, and for a text that is denser than the
 # one by which sizes were measured.
 RESERVE = 64
-ROOM = 0.95
+ROOM = 0.9
 PASSAGE = 240
 # Of the tokens that the text should have. Ours is homogeneous; a cut takes more than this.
 COUNTED = 0.9
@@ -49,11 +49,11 @@ class Span:
 
 async def span(probe: Probe) -> Span:
     """How long prompts can be here. Raises NotOfferedError without usage."""
-    text = passage(f"{probe.seed}/width", 800)
-    part = text[:200]
+    text = passage(f"{probe.seed}/width", 500)
+    part = text[:100]
     short, long = [await probe.prompt_tokens([user(one)]) for one in (part, text)]
     if long <= short:
-        raise NotOfferedError(f"600 characters add {long - short} tokens to a prompt")
+        raise NotOfferedError(f"{len(text) - len(part)} characters add {long - short} tokens to a prompt")
     width = (len(text) - len(part)) / (long - short)
     told = await told_context(probe)
     return Span(min(probe.context, told or probe.context), told, width)
@@ -72,15 +72,16 @@ async def told_context(probe: Probe) -> int | None:
 
 def text_of(seed: str, tokens: int, width: float) -> str:
     """About this many tokens of sentences."""
-    return passage(seed, max(int(tokens * width), 1))
+    characters = max(int(tokens * width), 1)
+    return passage(seed, characters)[:characters]
 
 
 async def depth(probe: Probe) -> CheckOutcome:
     """A passage is as likely after a long text as after a short one that ends the same way."""
     size = await span(probe)
     end = passage(f"{probe.seed}/depth/end", PASSAGE)
-    filler = text_of(f"{probe.seed}/depth", int(ROOM * (size.tokens - RESERVE)), size.width)
-    filler = filler[: max(int(ROOM * (size.tokens - RESERVE) * size.width) - PASSAGE, 0)]
+    room = int(ROOM * (size.tokens - RESERVE) - len(end) / size.width)
+    filler = text_of(f"{probe.seed}/depth", room, size.width)
     places, likely = [], []
     for tokens in ladder(size.tokens):
         before = filler[-int(tokens * size.width) :] if tokens < size.tokens else filler
@@ -111,7 +112,7 @@ async def depth(probe: Probe) -> CheckOutcome:
 
 def ladder(most: int) -> list[int]:
     """Tokens before the passage: doubling, then as many as fit."""
-    steps, tokens = [], SHORTEST
+    steps, tokens = [], SHORTEST // 2
     while tokens < most / 2:
         steps.append(tokens)
         tokens *= 2
@@ -155,14 +156,14 @@ def hidden(seed: str, which: str, tokens: int, width: float) -> tuple[str, str]:
     which: prompts that differ in it alone differ in the code alone.
     """
     name, number = vault(seed), code(f"{seed}/{which}")
-    filler = text_of(f"{seed}/filler", max(tokens - RESERVE, 8), width)
+    filler = text_of(f"{seed}/filler", tokens, width)
     return f"Vault {name}: {number}. {filler}Vault {name}: {number}", number
 
 
 async def by_scores(probe: Probe, size: Span) -> CheckOutcome:
     """With scores of prompts: by what the head does to them. Raises NotOfferedError without."""
     seed = f"{probe.seed}/long"
-    long = int(ROOM * size.tokens)
+    long = int(ROOM * (size.tokens - RESERVE))
     short = min(SHORTEST, long // 2)
     faults: list[str] = []
     near = await recalled(probe, seed, short, size)
@@ -172,7 +173,7 @@ async def by_scores(probe: Probe, size: Span) -> CheckOutcome:
         faults = [f"a prompt of about {long:,} tokens of {size.tokens:,} fails: {fault}"]
         return judged(1, faults, passed="", remedy=CUT)
     counted = far.scored.prompt_tokens
-    expected = long - RESERVE
+    expected = long
     if counted < COUNTED * expected:
         faults.append(f"a prompt of about {expected:,} tokens is counted as {counted:,}")
     missing = sum(one.logprob is None for one in far.scored.prompt[1:])
@@ -250,7 +251,7 @@ async def by_answers(probe: Probe, size: Span) -> CheckOutcome:
 async def names_code(probe: Probe, seed: str, tokens: int, place: float, width: float) -> bool:
     """Whether the answer names the code that lies at this place of a text, 0 for its head."""
     name, number = vault(seed), code(f"{seed}/a")
-    text = text_of(f"{seed}/filler", tokens - RESERVE, width)
+    text = text_of(f"{seed}/filler", tokens, width)
     at = text.find(". ", int(place * len(text))) + 2 if place else 0
     told = f"The code of vault {name} is {number}. "
     question = f"\n\nWhat is the code of vault {name}? Answer with the code only."

@@ -24,6 +24,8 @@ from openk2.verify.wire.scores import Scores
 # Nats a token. int4 against bf16 stays below 0.05, fp8 below 0.02; an expert that is missing or
 # another rope makes several tenths.
 DIVERGED = 0.1
+# Texts whose divergence stays below this agree, beyond doubt.
+CLEAR = DIVERGED / 4
 # Two engines, so twice what one may differ from itself.
 SIDES = 2.0
 PASSAGES = 4
@@ -40,15 +42,14 @@ class Compared:
 
     @property
     def start(self) -> int | None:
-        """The place from which every window differs, None if the last one does not."""
-        start = None
-        for first in range(0, len(self.kl), WINDOW):
-            window = self.kl[first : first + WINDOW]
-            if len(window) < WINDOW // 2:
-                break  # too few for a mean
-            wrong = sum(window) / len(window) > DIVERGED
-            start = (first if start is None else start) if wrong else None
-        return start
+        """The place up to which the windows agree and from which all differ; None without one."""
+        windows = [self.kl[first : first + WINDOW] for first in range(0, len(self.kl), WINDOW)]
+        means = [mean(window) for window in windows if len(window) >= WINDOW // 2]
+        wrong = [value > DIVERGED for value in means]
+        first = wrong.index(True) if any(wrong) else 0
+        if first and all(wrong[first:]) and max(means[:first]) < CLEAR:
+            return first * WINDOW
+        return None
 
 
 async def reference(probe: Probe) -> CheckOutcome:
@@ -69,6 +70,7 @@ async def reference(probe: Probe) -> CheckOutcome:
     kl = sum(places) / max(len(places), 1)
     bound = SIDES * probe.tolerance
     wrong = [one for one in everything if differs(one, bound)]
+    wrong.sort(key=lambda one: one.start is None)  # what says where first
     figures = {"kl": kl, "mean": found.mean, "worst": found.worst, "tokens": float(found.tokens)}
     return measured(
         max((mean(one.kl) for one in everything), default=0.0),
@@ -85,7 +87,7 @@ async def raw_texts(probe: Probe, other: Probe) -> list[Compared]:
     try:
         size = await span(probe)
         texts = [passage(f"{probe.seed}/reference/{number}", 400) for number in range(PASSAGES)]
-        texts.append(text_of(f"{probe.seed}/reference", int(ROOM * size.tokens) - 1, size.width))
+        texts.append(text_of(f"{probe.seed}/reference", int(ROOM * size.tokens), size.width))
         return [
             compared(
                 (await complete(probe, text, echo=True)).prompt,
@@ -139,7 +141,7 @@ def cause(raw: list[Compared], chat: list[Compared], bound: float) -> str:
             "Right at first and wrong from a position on: rope scaling is wrong or the context is "
             "cut; compare rope_scaling of config.json with what the engine logs"
         )
-    if raw and not any(differs(one, bound) for one in raw) and chat:
+    if raw and not any(differs(one, bound) for one in raw):
         return "Raw text agrees and chat does not: another template, or a system prompt is added"
     return (
         "Wrong from the start: an expert missing or doubled (expert parallelism), other weights "

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from openk2.verify.cases import user
 from openk2.verify.outcome import CheckOutcome, judged, skipped
-from openk2.verify.passages import SMALL_QUESTIONS, passage
+from openk2.verify.passages import SMALL_QUESTIONS, opening, passage
 from openk2.verify.wire.endpoint import EndpointFault
 from openk2.verify.wire.probe import NotOfferedError, Probe, accepted, all_of
 from openk2.verify.wire.scorer import Scored, chat_scored, complete
@@ -20,6 +20,7 @@ CHOICE_BOUND = 0.2
 # characters. The argmax of a row of NaN is 0.
 TOKEN_0 = "!"
 RUN = 8
+LENGTH = 48
 NAN_CAUSE = (
     "NaN or infinity reached the logits: look for an overflow in float16 or fp8 scales, a kernel "
     "that reads memory nobody wrote, or damaged weights"
@@ -31,7 +32,7 @@ async def logprob_range(probe: Probe) -> CheckOutcome:
     faults: list[str] = []
     reasons: list[str] = []
     places = 0
-    text = passage(f"{probe.seed}/range", 200)
+    text = opening(f"{probe.seed}/range", 200)
     asked = (
         ("chat", chat_scored(probe, [user(SMALL_QUESTIONS[0])], max_tokens=16)),
         ("completions", complete(probe, text, max_tokens=16)),
@@ -95,7 +96,7 @@ def choice_faults(output: Scores) -> Iterator[str]:
 
 async def nan_signs(probe: Probe) -> CheckOutcome:
     """No runs of "!!!!", no tokens without text, no loops in every answer."""
-    long = passage(f"{probe.seed}/signs", 900)
+    long = passage(f"{probe.seed}/signs", 600)
     prompts = (*SMALL_QUESTIONS, f"{long}\n\nSummarise this in one sentence.")
     answers = await all_of(sign_answer(probe, prompt) for prompt in prompts)
     faults = [
@@ -104,6 +105,8 @@ async def nan_signs(probe: Probe) -> CheckOutcome:
         if said
     ]
     texts = [text for _, text in answers]
+    if not any(texts) and not faults:
+        return skipped("no prompt was answered with text; other checks say why")
     looping = [loops(text) for text in texts]
     if not faults and sum(looping) > len(texts) / 2:
         return await judge_loops(probe, prompts, looping)
@@ -118,7 +121,10 @@ async def nan_signs(probe: Probe) -> CheckOutcome:
 async def sign_answer(probe: Probe, prompt: str) -> tuple[str | None, str]:
     """What is wrong with an answer, and its text, thoughts included."""
     try:
-        body = accepted(await probe.raw([user(prompt)], max_tokens=64)).json()
+        response = await probe.raw([user(prompt)], max_tokens=LENGTH)
+        if response.status < 500 and response.status != 200:
+            return None, ""  # refused, so nothing was computed; other checks judge refusals
+        body = accepted(response).json()
     except EndpointFault as fault:
         return f"gets no answer: {fault}", ""
     choice = body["choices"][0]
@@ -128,7 +134,7 @@ async def sign_answer(probe: Probe, prompt: str) -> tuple[str | None, str]:
     if found := re.search(re.escape(TOKEN_0) + f"{{{RUN},}}", text):
         return f"is answered with {len(found[0])} times token 0: {text[:40]!r}", text
     if not text and not message.get("tool_calls") and choice.get("finish_reason") == "length":
-        return "is answered with 64 tokens and no text", text
+        return f"is answered with {LENGTH} tokens and no text", text
     return None, text
 
 
