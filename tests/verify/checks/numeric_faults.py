@@ -219,12 +219,12 @@ def rope_scaled_twice_when_long(served):
 
 @contextmanager
 def slow_pairs_not_interpolated_when_long(served):
-    """The rope of a model whose slow pairs were interpolated by 4, the factor ignored from 256
+    """The rope of a model whose slow pairs were interpolated by 32, the factor ignored from 256
     tokens on; for a model whose own frequencies are taken for the interpolated ones."""
 
     def wrong(config, frequencies, positions):
-        fast = torch.arange(len(frequencies)) < len(frequencies) // 8
-        ignored = torch.where(fast, frequencies, 4 * frequencies)
+        fast = torch.arange(len(frequencies)) < len(frequencies) // 4
+        ignored = torch.where(fast, frequencies, 32 * frequencies)
         right, other = (rotation(config, some, positions) for some in (frequencies, ignored))
         return beyond(positions, right, other, 256)
 

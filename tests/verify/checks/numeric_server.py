@@ -5,12 +5,7 @@ prompt again and that its rope matters, without training; and a rope scaled by Y
 of 128 tokens.
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
-
 import torch
-from torch import Tensor
 
 from openk2.architecture import ModelConfig, Yarn
 from openk2.chat import Tokenizer, train_tokenizer
@@ -20,7 +15,7 @@ from openk2.model import K2Model
 from openk2.model.copying_start import CopyingStart
 from openk2.model.experts import Experts
 from openk2.model.initial import initialise
-from openk2.protocol import SamplingParams, TokenChunk, TokenGenerator, TokenLogprobs, TokenMask
+from openk2.protocol import TokenGenerator
 from openk2.server import create_app
 from openk2.verify.passages import passage
 

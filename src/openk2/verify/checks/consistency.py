@@ -136,9 +136,7 @@ async def offers_echo(probe: Probe) -> bool:
         return False
 
 
-async def scored_alone(
-    probe: Probe, prompt: str, echo: bool, max_tokens: int = OUTPUT
-) -> Scored:
+async def scored_alone(probe: Probe, prompt: str, echo: bool, max_tokens: int = OUTPUT) -> Scored:
     """A greedy continuation with its scores, and with echo those of the prompt."""
     if echo:
         return await complete(probe, prompt, max_tokens=max_tokens, echo=True)

@@ -13,9 +13,9 @@ from openk2.verify.wire.reply import read_whole
 from openk2.verify.wire.scorer import Scored, complete
 from openk2.verify.wire.scores import Scores
 
-# More context makes a text likelier. Where it becomes half a nat a token less likely, positions
-# are wrong; correct models lose at most a tenth.
-FALL = 0.5
+# More context makes a text likelier or leaves it as it is: openk2-nano and the copying model of the
+# tests lose nothing, with any seed. Rounding moves a mean over fifty tokens by some hundredths.
+FALL = 0.3
 # A model that finds the code again gives each of its tokens this much more than a wrong code.
 RECALLED = 0.5
 # A code that is found again in a short prompt must be found in a long one by this share at least.
@@ -53,7 +53,9 @@ async def span(probe: Probe) -> Span:
     part = text[:100]
     short, long = [await probe.prompt_tokens([user(one)]) for one in (part, text)]
     if long <= short:
-        raise NotOfferedError(f"{len(text) - len(part)} characters add {long - short} tokens to a prompt")
+        raise NotOfferedError(
+            f"{len(text) - len(part)} characters add {long - short} tokens to a prompt"
+        )
     width = (len(text) - len(part)) / (long - short)
     told = await told_context(probe)
     return Span(min(probe.context, told or probe.context), told, width)
@@ -77,7 +79,10 @@ def text_of(seed: str, tokens: int, width: float) -> str:
 
 
 async def depth(probe: Probe) -> CheckOutcome:
-    """A passage is as likely after a long text as after a short one that ends the same way."""
+    """A passage is as likely after a long text as after a shorter one that ends the same way.
+
+    A fall is measured from the likeliest before, since a longer text makes it likelier at first.
+    """
     size = await span(probe)
     end = passage(f"{probe.seed}/depth/end", PASSAGE)
     room = int(ROOM * (size.tokens - RESERVE) - len(end) / size.width)
@@ -88,7 +93,8 @@ async def depth(probe: Probe) -> CheckOutcome:
         scored = await complete(probe, before + end, echo=True)
         places.append(scored.prompt_tokens)
         likely.append(last_values(scored.prompt, len(end)))
-    falls = [fall(likely[0], values) for values in likely]
+    gains = [-fall(likely[0], values) for values in likely]
+    falls = [max(gains[: number + 1]) - gain for number, gain in enumerate(gains)]
     found = max(falls)
     wrong = [number for number, value in enumerate(falls) if value > FALL]
     faults = []
@@ -185,7 +191,7 @@ async def by_scores(probe: Probe, size: Span) -> CheckOutcome:
             f"a code in the head adds {near.gain:.2f} nats a token to itself in {short} tokens and "
             f"{far.gain:.2f} in {counted:,}"
         )
-    if not faults and near.gain < RECALLED and far.moved == 0:
+    if not faults and near.gain < RECALLED and near.moved > 0 == far.moved:
         faults.append(f"the head of {counted:,} tokens changes nothing at all at their end")
     if not faults and near.gain < RECALLED and far.moved <= await noise(probe, seed, long, size):
         return skipped(

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterator
+from functools import partial
 
 from openk2.verify.cases import user
 from openk2.verify.outcome import CheckOutcome, judged, skipped
@@ -34,13 +35,13 @@ async def logprob_range(probe: Probe) -> CheckOutcome:
     places = 0
     text = opening(f"{probe.seed}/range", 200)
     asked = (
-        ("chat", chat_scored(probe, [user(SMALL_QUESTIONS[0])], max_tokens=16)),
-        ("completions", complete(probe, text, max_tokens=16)),
-        ("a scored prompt", complete(probe, text, echo=True)),
+        ("chat", partial(chat_scored, probe, [user(SMALL_QUESTIONS[0])], max_tokens=16)),
+        ("completions", partial(complete, probe, text, max_tokens=16)),
+        ("a scored prompt", partial(complete, probe, text, echo=True)),
     )
     for where, request in asked:
         try:
-            scored = await request
+            scored = await request()
         except NotOfferedError as error:
             reasons.append(str(error))
         except EndpointFault as fault:
