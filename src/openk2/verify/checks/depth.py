@@ -99,10 +99,10 @@ async def depth(probe: Probe) -> CheckOutcome:
     wrong = [number for number, value in enumerate(falls) if value > FALL]
     faults = []
     if wrong:
-        before, first = places[wrong[0] - 1], places[wrong[0]]
+        last_right, first_wrong = places[wrong[0] - 1], places[wrong[0]]
         faults = [
             f"log-probability falls by {found:.2f} nats a token from a position between "
-            f"{before:,} and {first:,} on"
+            f"{last_right:,} and {first_wrong:,} on"
         ]
     return measured(
         found,
