@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 import torch
 
@@ -66,7 +67,7 @@ def report(copier, run_app):
         options = {"seed": seed, "context": CONTEXT, "tolerance": OURS, **options}
 
         async def run(url: str) -> Report:
-            async with Endpoint(url) as endpoint, Endpoint(copier.reference) as other:
+            async with reached(url) as endpoint, reached(copier.reference) as other:
                 right = Probe(other, NAME, **options) if reference else None
                 probe = Probe(endpoint, NAME, reference=right, **options)
                 return await verify_endpoint(probe, checks)
@@ -78,6 +79,11 @@ def report(copier, run_app):
             served.close()
 
     return make
+
+
+def reached(url: str) -> Endpoint:
+    """Without the certificates of the web, which take longer to read than a check to run."""
+    return Endpoint(url, transport=httpx.AsyncHTTPTransport(verify=False))
 
 
 def failed(report: Report) -> dict[str, str]:
@@ -135,7 +141,7 @@ def test_an_ignored_factor_shows_in_a_trained_model_without_a_reference(local, r
     [depth] = [check for check in NUMERICS if check.name == "depth"]
 
     async def run(url: str, seed: int) -> CheckOutcome:
-        async with Endpoint(url) as endpoint:
+        async with reached(url) as endpoint:
             [found] = (await verify_endpoint(Probe(endpoint, NAME, seed), [depth])).results
             return found.outcome
 
