@@ -24,7 +24,7 @@ FEWEST = 8
 
 
 @dataclass(frozen=True)
-class Difference:
+class ScoreDifference:
     """tokens: how many were compared. mean: |difference|, nats a token. worst: of a likely token,
     nats; at: its place. parted: where the texts part, after which nothing is compared."""
 
@@ -44,7 +44,7 @@ class Difference:
 
 def difference(
     first: Sequence[TokenScore], second: Sequence[TokenScore], *, chosen: bool = True
-) -> Difference:
+) -> ScoreDifference:
     """Compare token by token, up to the first that is not the same.
 
     chosen: both sides chose their tokens, so that the first that is not the same is compared too,
@@ -69,7 +69,7 @@ def difference(
             break
     mean = sum(found) / len(found) if found else 0.0
     worst, at = max(likely)
-    return Difference(len(found), mean, worst, at, parted)
+    return ScoreDifference(len(found), mean, worst, at, parted)
 
 
 def said_of(token: str, other: TokenScore) -> float | None:
@@ -78,14 +78,14 @@ def said_of(token: str, other: TokenScore) -> float | None:
     return other.top.get(token, min(listed, default=None))
 
 
-def joined(differences: Sequence[Difference]) -> Difference:
+def joined(differences: Sequence[ScoreDifference]) -> ScoreDifference:
     """All of them as one; `at` and `parted` are of the worst."""
     if not differences:
-        return Difference(0, 0.0, 0.0, 0)
+        return ScoreDifference(0, 0.0, 0.0, 0)
     tokens = sum(one.tokens for one in differences)
     mean = sum(one.mean * one.tokens for one in differences) / max(tokens, 1)
     worst = max(differences, key=lambda one: one.worst)
-    return Difference(tokens, mean, worst.worst, worst.at, worst.parted)
+    return ScoreDifference(tokens, mean, worst.worst, worst.at, worst.parted)
 
 
 def divergence(first: Sequence[TokenScore], second: Sequence[TokenScore]) -> list[float]:

@@ -346,7 +346,7 @@ ALONE = {
     second_template: ({"prompt-count"}, "a second template", TEMPLATE),
     second_template_uncounted: ({"chat-equals-raw"}, "a second template", ("prompt-count",)),
     bos_twice: ({"prompt-count"}, "2 tokens too many: BOS", ("chat-equals-raw",)),
-    bos_in_raw_prompts: ({"prompt-count"}, "raw prompt", ("chat-equals-raw",)),
+    bos_in_raw_prompts: ({"prompt-count"}, "raw prompts have 1 tokens", ("chat-equals-raw",)),
     system_prompt_injected: ({"prompt-count"}, "a system prompt", ("chat-equals-raw",)),
 }
 WITH_A_REFERENCE = {

@@ -11,6 +11,7 @@ from openk2.verify.checks import (
     ending,
     errors,
     ids,
+    long_context,
     loops,
     messages,
     prompt_size,
@@ -83,7 +84,7 @@ NUMERICS = (
     Check(
         "chat-equals-raw", "the counted prompt is given", prompt_size.chat_equals_raw, alone=True
     ),
-    Check("long-context", "all of a long prompt is read", depth.long_context, alone=True),
+    Check("long-context", "all of a long prompt is read", long_context.long_context, alone=True),
     Check("depth", "and as well as a short one", depth.depth, alone=True),
     Check("reference", "the scores of a reference", reference.reference, alone=True),
 )

@@ -6,7 +6,7 @@ that.
 
 from collections.abc import Sequence
 
-from openk2.verify.differences import FEWEST, Difference, difference, joined
+from openk2.verify.differences import FEWEST, ScoreDifference, difference, joined
 from openk2.verify.outcome import CheckOutcome, measured, skipped
 from openk2.verify.passages import opening
 from openk2.verify.wire.probe import NotOfferedError, Probe, all_of
@@ -84,7 +84,7 @@ async def prefill_decode(probe: Probe) -> CheckOutcome:
     echo = await offers_echo(probe)
     way = "read again as a prompt" if echo else "computed again from parts of the answer"
     again = read_again if echo else continue_again
-    apart: list[Difference] = []
+    apart: list[ScoreDifference] = []
     # An answer may end at once, or be split into other tokens when it is read.
     for number in range(MOST_PROMPTS):
         prompt = opening(f"{probe.seed}/decode/{number}", 200)
@@ -106,17 +106,17 @@ async def prefill_decode(probe: Probe) -> CheckOutcome:
     )
 
 
-async def read_again(probe: Probe, prompt: str, generated: Scored) -> Difference:
+async def read_again(probe: Probe, prompt: str, generated: Scored) -> ScoreDifference:
     """The generated tokens against their scores as a prompt, as far as the text becomes the same
     tokens."""
     again = await complete(probe, prompt + generated.text, echo=True)
     return difference(generated.output, again.prompt[generated.prompt_tokens :], chosen=False)
 
 
-async def continue_again(probe: Probe, prompt: str, generated: Scored) -> Difference:
+async def continue_again(probe: Probe, prompt: str, generated: Scored) -> ScoreDifference:
     """The same where prompts get no scores: the first token after a part of the answer, which
     prefill computes, against the token of the answer."""
-    apart: list[Difference] = []
+    apart: list[ScoreDifference] = []
     for cut in CUTS:
         begun = "".join(one.token for one in generated.output[:cut])
         if cut >= len(generated.output) or not generated.text.startswith(begun):
@@ -153,12 +153,12 @@ async def scored_together(probe: Probe, prompts: Sequence[str], echo: bool) -> l
         return [one.prompt + one.output for one in await all_of(asked)]
 
 
-def figures(found: Difference) -> dict[str, float]:
+def figures(found: ScoreDifference) -> dict[str, float]:
     """For --json."""
     return {"tokens": found.tokens, "mean": found.mean, "worst": found.worst}
 
 
-def too_few(found: Difference) -> CheckOutcome:
+def too_few(found: ScoreDifference) -> CheckOutcome:
     """Nothing was compared; why, another check says."""
     reason = f"only {found.tokens} tokens with usable scores could be compared"
     return skipped(f"{reason}, {FEWEST} are needed; logprob-range says what is wrong with others")

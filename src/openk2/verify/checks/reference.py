@@ -7,10 +7,10 @@ missing or doubled, wrong weights, a rope that is wrong from the first position 
 from dataclasses import dataclass
 
 from openk2.verify.cases import user
-from openk2.verify.checks.depth import ROOM, span, text_of
+from openk2.verify.checks.prompt_room import prompt_room, text_of, told_context
 from openk2.verify.differences import (
     FEWEST,
-    Difference,
+    ScoreDifference,
     difference,
     divergence,
     joined,
@@ -34,10 +34,10 @@ TOLD = 12
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedScores:
     """One text: how far the two scorings lie apart, and KL at each place."""
 
-    apart: Difference
+    apart: ScoreDifference
     kl: tuple[float, ...]
 
     @property
@@ -82,12 +82,16 @@ async def reference(probe: Probe) -> CheckOutcome:
     )
 
 
-async def raw_texts(probe: Probe, other: Probe) -> list[Compared]:
+async def raw_texts(probe: Probe, other: Probe) -> list[ComparedScores]:
     """Short passages and a long one, scored as prompts; empty where a side does not score them."""
     try:
-        size = await span(probe)
+        size = await prompt_room(probe)
+        most = min(
+            size.longest,
+            int(size.longest * (await told_context(other) or size.tokens) / size.tokens),
+        )
         texts = [passage(f"{probe.seed}/reference/{number}", 400) for number in range(PASSAGES)]
-        texts.append(text_of(f"{probe.seed}/reference", int(ROOM * size.tokens), size.width))
+        texts.append(text_of(f"{probe.seed}/reference", most, size.width))
         return [
             compared(
                 (await complete(probe, text, echo=True)).prompt,
@@ -100,7 +104,7 @@ async def raw_texts(probe: Probe, other: Probe) -> list[Compared]:
         return []
 
 
-async def chat_answers(probe: Probe, other: Probe) -> list[Compared]:
+async def chat_answers(probe: Probe, other: Probe) -> list[ComparedScores]:
     """Greedy answers, up to where their texts part; none where a side gives no scores."""
     try:
         pairs = [
@@ -115,26 +119,26 @@ async def chat_answers(probe: Probe, other: Probe) -> list[Compared]:
     return [compared(mine, theirs, chosen=True) for mine, theirs in pairs]
 
 
-def compared(mine: Scores, theirs: Scores, *, chosen: bool) -> Compared:
+def compared(mine: Scores, theirs: Scores, *, chosen: bool) -> ComparedScores:
     """One text's two scorings. After the texts part, nothing is comparable."""
     apart = difference(theirs, mine, chosen=chosen)
     same = len(theirs) if apart.parted is None else apart.parted + chosen
-    return Compared(apart, tuple(divergence(theirs[:same], mine[:same])))
+    return ComparedScores(apart, tuple(divergence(theirs[:same], mine[:same])))
 
 
-def differs(one: Compared, bound: float) -> bool:
+def differs(one: ComparedScores, bound: float) -> bool:
     """Whether a text's scores lie further apart than two correct engines."""
     return one.apart.exceeds(bound) or mean(one.kl) > DIVERGED or one.start is not None
 
 
-def told(one: Compared) -> str:
+def told(one: ComparedScores) -> str:
     """Where and how far a text's scores lie apart."""
     start = one.start
     where = f"from token {start:,} on " if start else ""
     return f"{where}the scores differ by {one.apart}, KL {mean(one.kl):.3f}"
 
 
-def cause(raw: list[Compared], chat: list[Compared], bound: float) -> str:
+def cause(raw: list[ComparedScores], chat: list[ComparedScores], bound: float) -> str:
     """What is likely, and what to do."""
     if any(differs(one, bound) and one.start for one in raw):
         return (
