@@ -13,10 +13,11 @@ from openk2.verify.wire.probe import NotOfferedError, Probe, accepted
 from openk2.verify.wire.reply import read_whole
 from openk2.verify.wire.scorer import Scored, complete
 
-# A model that finds the code again gives each of its tokens this much more than a wrong code.
-RECALLED = 0.5
+# A model that finds the code again gives each of its tokens this much more than a wrong code. Weak
+# models that have a little of it (openk2-nano: 0.5) lose it in a long prompt by themselves.
+RECALLED = 2.0
 # A code that is found again in a short prompt must be found in a long one by this share at least.
-KEPT = 0.2
+KEPT = 0.1
 SHORTEST = 128
 # Of the tokens that the text should have, which is known to some percent; a cut takes more.
 COUNTED = 0.8
