@@ -13,6 +13,7 @@ from openk2.model.rope import inverse_frequencies, rotation
 from verify.checks.numeric_server import EXPERT, ORIGINAL
 
 
+@contextmanager
 def expert_weighs(served, factor, where):
     """The contribution of one expert times `factor` in steps where `where(rows)` is true."""
     right = served.experts.forward
@@ -22,7 +23,10 @@ def expert_weighs(served, factor, where):
             weights = torch.where(chosen == EXPERT, weights * factor, weights)
         return right(x, weights, chosen)
 
-    return mock.patch.object(served.experts, "forward", wrong)
+    # One call for all layers would not come by here.
+    without_stack = mock.patch.object(type(served.model), "stack", None)
+    with without_stack, mock.patch.object(served.experts, "forward", wrong):
+        yield
 
 
 @contextmanager

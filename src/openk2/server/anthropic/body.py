@@ -24,7 +24,6 @@ from openk2.server.thoughts import ThoughtSigner
 # interface, becomes the recommended temperature.
 TEMPERATURE_SCALE = 0.6
 # What this interface means without the field; the other levels go to the model's chat format.
-DEFAULT_EFFORT = "high"
 MESSAGES_NEUTRAL: Neutral = {
     "compaction": (),
     "container": (),
@@ -58,7 +57,8 @@ class OutputFormat(BaseModel):
 
 
 class OutputConfig(BaseModel):
-    """`output_config`. effort: how much a model that thinks should."""
+    """`output_config`. effort: a hint, which no model of the family has levels for; agents send it
+    unasked, so every level is taken and changes nothing."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -119,10 +119,8 @@ class PromptBody(BaseModel):
         """Whether to think, and which earlier thoughts stay. Without `thinking`, or with it
         disabled, nobody reads thoughts."""
         asked = None if self.thinking is None else self.thinking.model_dump(exclude_unset=True)
-        effort = None if self.output_config is None else self.output_config.effort
         return ThinkingFields(
             asked,
-            reasoning_effort=None if effort == DEFAULT_EFFORT else effort,
             hidden=not self.show_thinking,
             uncleared=uncleared_turns(self.context_management),
         )
