@@ -12,6 +12,7 @@ first half, when every connection has been through its first answers.
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import statistics
@@ -69,27 +70,39 @@ async def engine(pace: float) -> None:
     card = json.dumps({"data": [{"id": "k2", "max_model_len": 100_000}]}).encode()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        if head.startswith(b"GET"):
-            writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: ")
-            writer.write(b"%d\r\n\r\n" % len(card) + card)
-            writer.close()
-            return
-        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
-        count = json.loads(await reader.readexactly(length))["max_tokens"]
+        # Connections are kept, as vLLM keeps them.
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                if head.startswith(b"GET"):
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: ")
+                    writer.write(b"%d\r\n\r\n" % len(card) + card)
+                    continue
+                length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+                asked = json.loads(await reader.readexactly(length))
+                await stream(writer, asked["max_tokens"])
+                if b"connection: close" in head.lower():
+                    break
+        writer.close()
+
+    async def stream(writer: asyncio.StreamWriter, count: int) -> None:
         began = time.perf_counter()
-        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         for number in range(count):
             await asyncio.sleep(began + pace * (number + 1) - time.perf_counter())
             chunk = chunks[number % len(chunks)]
             chunk["choices"][0]["finish_reason"] = "length" if number == count - 1 else None
-            writer.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
-        writer.write(b"data: [DONE]\n\n")
-        writer.close()
+            writer.write(http_chunk(b"data: " + json.dumps(chunk).encode() + b"\n\n"))
+            await writer.drain()
+        writer.write(http_chunk(b"data: [DONE]\n\n") + http_chunk(b""))
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0, backlog=1000)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
+
+
+def http_chunk(data: bytes) -> bytes:
+    """A piece of a chunked body; an empty one ends it."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 @dataclass(frozen=True)
@@ -104,13 +117,15 @@ class Timing:
 async def ask(port: int, path: str, body: dict) -> Timing:
     """One streamed answer, read from the socket: a client library would cost more than both."""
     data = json.dumps({**body, "model": "k2", "stream": True, "temperature": 0}).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
     head += f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
     began = time.perf_counter()
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
     writer.write(head.encode() + data)
     times, text, reason = [], "", None
     async for line in reader:
+        if line.startswith(b"data: [DONE]"):
+            break
         if not line.startswith(b"data: {"):
             continue
         now = time.perf_counter() - began

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
@@ -15,9 +15,15 @@ from openk2.pretrained import (
     assets_folder,
     built_in_names,
     fetch_config,
+    find_format,
     hub_name,
     read_stop_ids,
 )
+
+if TYPE_CHECKING:
+    from openk2.chat import Tokenizer
+    from openk2.gateway import UpstreamTokens
+    from openk2.generation import ChatFormat, PromptCoder
 
 LOCAL_ONLY = {
     "model": "MODEL",
@@ -82,47 +88,81 @@ def open_gateway(options: GatewayOptions) -> Iterator[Served]:
     An error is one line and exit status 1. If --context-length is given, upstreams may be down at
     the start; they are used once a probe succeeds.
     """
-    from openk2.chat import Tokenizer, TokenizerError
-    from openk2.gateway import GuidedMasks, Upstream, UpstreamChat, UpstreamPool, UpstreamTokens
-    from openk2.generation import EndpointError, PromptCoder, RawCompletion, RenderedChat
-    from openk2.grammar import ChatMasks
+    from openk2.chat import RenderError, TokenizerError
+    from openk2.gateway import Upstream, UpstreamChat, UpstreamPool, UpstreamTokens
+    from openk2.generation import EndpointError
 
     assert options.model is not None
     try:
         pool = UpstreamPool(
             [Upstream(url, options.model, api_key=options.key) for url in options.upstreams]
         )
-        folder = None if options.tokenizer is None else tokenizer_folder(options.tokenizer)
-        tokenizer = None if folder is None else Tokenizer.load(folder)
-        stop_ids = frozenset() if not (folder and tokenizer) else read_stop_ids(folder, tokenizer)
-    except (EndpointError, TokenizerError, LocalModelError, OSError) as error:
+        prompts = None if options.tokenizer is None else Prompts.read(options.tokenizer)
+    except (EndpointError, TokenizerError, RenderError, LocalModelError, OSError) as error:
         fail(str(error))
     pool.probe()
     context_length = options.context_length or pool.context_length
-    if tokenizer is not None and context_length is None:
+    if prompts is not None and context_length is None:
         reasons = "; ".join(f"{one.url}: {one.reason}" for one in pool.upstreams if one.reason)
         fail(f"no upstream says how long its context is ({reasons}): give --context-length")
+    served = Served(
+        options.model,
+        UpstreamChat(pool),
+        engine_stats=pool.stats,
+        healthy=lambda: pool.healthy,
+        running=pool.connected,
+    )
     with pool:
-        if tokenizer is None or context_length is None:
-            yield Served(
-                options.model,
-                UpstreamChat(pool),
-                engine_stats=pool.stats,
-                healthy=lambda: pool.healthy,
+        if prompts is None or context_length is None:
+            yield served
+        elif options.mode is UpstreamMode.chat:
+            yield replace(served, coder=prompts.coder(context_length))
+        else:
+            yield replace(
+                served,
+                coder=prompts.coder(context_length),
+                **prompts.generators(UpstreamTokens(pool, prompts.tokenizer, context_length)),
             )
-            return
-        tokens = UpstreamTokens(pool, tokenizer, context_length)
-        masks = GuidedMasks(ChatMasks(tokenizer), tokenizer)
-        completions = options.mode is UpstreamMode.completions
-        rendered = RenderedChat(tokenizer, tokens, stop_ids, masks)
-        yield Served(
-            options.model,
-            rendered if completions else UpstreamChat(pool),
-            RawCompletion(tokenizer, tokens, stop_ids) if completions else None,
-            PromptCoder(tokenizer, context_length),
-            pool.stats,
-            lambda: pool.healthy,
-        )
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """How the upstreams' model is prompted: its tokenizer, the format of its folder and the ids
+    that end its answers."""
+
+    tokenizer: "Tokenizer"
+    format: "ChatFormat"
+    stop_ids: frozenset[int]
+
+    @classmethod
+    def read(cls, path_or_name: str) -> "Prompts":
+        """Raises LocalModelError, TokenizerError, RenderError, OSError."""
+        from openk2.chat import named_tokenizer
+
+        path = tokenizer_folder(path_or_name)
+        folder = path if path.is_dir() else path.parent
+        tokenizer = named_tokenizer(path)
+        return cls(tokenizer, find_format(folder, tokenizer), read_stop_ids(folder, tokenizer))
+
+    def coder(self, context_length: int) -> "PromptCoder":
+        """Counts the tokens of prompts."""
+        from openk2.generation import PromptCoder
+
+        return PromptCoder(self.tokenizer, context_length, self.format)
+
+    def generators(self, tokens: "UpstreamTokens") -> dict[str, Any]:
+        """The `chat` and `completion` of `Served`."""
+        from openk2.gateway import GuidedMasks
+        from openk2.generation import K2Format, RawCompletion, RenderedChat
+        from openk2.grammar import ChatMasks
+
+        masks = None
+        if isinstance(self.format, K2Format):
+            masks = GuidedMasks(ChatMasks(self.tokenizer), self.tokenizer)
+        return {
+            "chat": RenderedChat(self.tokenizer, tokens, self.stop_ids, masks, self.format),
+            "completion": RawCompletion(self.tokenizer, tokens, self.stop_ids),
+        }
 
 
 def tokenizer_folder(path_or_name: str) -> Path:

@@ -187,6 +187,7 @@ def serve(
                 healthy=served.healthy,
                 loopback=loopback,
                 thinking_key=thinking_key,
+                running=served.running,
             )
             shown = f"[{host}]" if ":" in host else host
             url = f"http://{shown}:{listener.getsockname()[1]}/v1"

@@ -33,7 +33,7 @@ class UpstreamChat:
     def __init__(self, pool: UpstreamPool) -> None:
         self.pool = pool
         self._chats = {
-            upstream: HttpChat(upstream.url, upstream.model, api_key=upstream.api_key)
+            upstream: HttpChat(upstream.url, upstream.model, connections=upstream.connections)
             for upstream in pool.upstreams
         }
 

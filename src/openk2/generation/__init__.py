@@ -27,6 +27,7 @@ from openk2.generation.completion import (
     CompletionRequest,
     complete_text,
 )
+from openk2.generation.connections import Connections
 from openk2.generation.endpoint import (
     BUSY_STATUSES,
     EndpointError,
@@ -40,6 +41,7 @@ from openk2.generation.http_reading import (
     UNREADABLE,
     AnswerBounds,
     data_objects,
+    json_headers,
     read_body,
     served_models,
 )
@@ -71,6 +73,7 @@ __all__ = [
     "CompletionEvent",
     "CompletionGenerator",
     "CompletionRequest",
+    "Connections",
     "ContextLengthError",
     "EndpointError",
     "GenerationSettings",

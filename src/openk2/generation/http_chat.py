@@ -8,12 +8,13 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from openk2.generation.chat import ChatEvent, ChatRequest
-from openk2.generation.endpoint import EndpointError, api_root, credentials
+from openk2.generation.connections import Connections
+from openk2.generation.endpoint import EndpointError, api_root
 from openk2.generation.http_answer import answer_events
 from openk2.generation.http_reading import (
-    UNCOMPRESSED,
     UNREADABLE,
     AnswerBounds,
+    json_headers,
     raise_for_error,
 )
 from openk2.generation.http_request import request_body
@@ -23,25 +24,22 @@ class HttpChat:
     """One model of one server.
 
     base_url: with or without the final /v1. api_key: sent as a bearer token. timeout: seconds
-    until the server sends its next bytes.
+    until the server sends its next bytes. connections: to this server, if somebody keeps them.
     """
 
     def __init__(
-        self, base_url: str, model: str, *, api_key: str | None = None, timeout: float = 600.0
+        self,
+        base_url: str,
+        model: str,
+        *,
+        api_key: str | None = None,
+        timeout: float = 600.0,
+        connections: Connections | None = None,
     ) -> None:
-        import httpx
-
         self.base_url = api_root(base_url)
         self.model = model
-        self.headers = {
-            "Content-Type": "application/json",
-            **UNCOMPRESSED,
-            **credentials(api_key),
-        }
         self.timeout = timeout
-        # A client per request keeps this object free of any event loop; the certificates, which
-        # are what makes a client slow to build, are read once.
-        self.certificates = httpx.create_ssl_context()
+        self.connections = connections or Connections(json_headers(api_key), timeout)
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """See `ChatGenerator.stream`. Raises EndpointError, and EngineBusyError for 429 and 503."""
@@ -51,12 +49,7 @@ class HttpChat:
         # ASCII: a lone surrogate in a message has no other way to be sent.
         body = json.dumps(request_body(self.model, request)).encode()
         try:
-            async with (
-                httpx.AsyncClient(
-                    verify=self.certificates, timeout=self.timeout, headers=self.headers
-                ) as client,
-                client.stream("POST", url, content=body) as response,
-            ):
+            async with self.connections.post(url, body) as response:
                 await raise_for_error(response)
                 scored = request.logprobs is not None
                 bounds = AnswerBounds.of(request.max_tokens, self.timeout)
