@@ -1,11 +1,11 @@
 """`openk2 serve --upstream`: engines that others run, as the backend of our server."""
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -22,8 +22,14 @@ from openk2.pretrained import (
 
 if TYPE_CHECKING:
     from openk2.chat import Tokenizer
-    from openk2.gateway import UpstreamTokens
-    from openk2.generation import ChatFormat, PromptCoder
+    from openk2.gateway import ThoughtMemory, UpstreamPool, UpstreamTokens
+    from openk2.generation import (
+        ChatFormat,
+        ChatGenerator,
+        PromptCoder,
+        RawCompletion,
+        RenderedChat,
+    )
 
 LOCAL_ONLY = {
     "model": "MODEL",
@@ -38,7 +44,21 @@ UPSTREAM_ONLY = {
     "upstream_key": "--upstream-key",
     "upstream_mode": "--upstream-mode",
     "tokenizer": "--tokenizer",
+    "host_kind": "--host-kind",
+    "repair": "--repair",
+    "state": "--state",
+    "state_size": "--state-size",
+    "state_hours": "--state-hours",
 }
+
+
+class HostName(StrEnum):
+    """The kinds of hosts; `gateway/hosts` has a file for each."""
+
+    moonshot = "moonshot"
+    vllm = "vllm"
+    sglang = "sglang"
+    fireworks = "fireworks"
 
 
 class UpstreamMode(StrEnum):
@@ -53,7 +73,9 @@ class GatewayOptions:
     """Options of the command.
 
     upstreams: URLs. model: the upstreams' name for it. key: their API key. tokenizer: a folder or
-    a built-in model; None only in the mode "chat".
+    a built-in model; None only in the mode "chat". host_kind: of the upstreams, None to find out.
+    repair: whether histories are repaired. state: file of what is remembered for that, at most
+    state_size bytes for state_hours; None is this process's memory.
     """
 
     upstreams: Sequence[str]
@@ -62,6 +84,11 @@ class GatewayOptions:
     mode: UpstreamMode
     tokenizer: str | None
     context_length: int | None
+    host_kind: str | None = None
+    repair: bool = True
+    state: Path | None = None
+    state_size: int | None = None
+    state_hours: float = 24.0
 
     def check(self, given: Collection[str]) -> None:
         """Raise a usage error for options that do not fit together. given: on the command line."""
@@ -79,6 +106,13 @@ class GatewayOptions:
         if self.tokenizer is None and self.mode is UpstreamMode.completions:
             message = "is missing: the folder of the model's tokenizer (tiktoken.model)"
             raise typer.BadParameter(message, param_hint="--tokenizer")
+        if "host_kind" in given and self.mode is not UpstreamMode.chat:
+            message = "has no effect without --upstream-mode chat: leave it out"
+            raise typer.BadParameter(message, param_hint="--host-kind")
+        for option in ("state", "state_size", "state_hours"):
+            if option in given and not self.repair:
+                message = "has no effect with --no-repair: leave it out"
+                raise typer.BadParameter(message, param_hint=UPSTREAM_ONLY[option])
 
 
 @contextmanager
@@ -89,7 +123,7 @@ def open_gateway(options: GatewayOptions) -> Iterator[Served]:
     the start; they are used once a probe succeeds.
     """
     from openk2.chat import RenderError, TokenizerError
-    from openk2.gateway import Upstream, UpstreamChat, UpstreamPool, UpstreamTokens
+    from openk2.gateway import StateError, Upstream, UpstreamPool
     from openk2.generation import EndpointError
 
     assert options.model is not None
@@ -98,31 +132,72 @@ def open_gateway(options: GatewayOptions) -> Iterator[Served]:
             [Upstream(url, options.model, api_key=options.key) for url in options.upstreams]
         )
         prompts = None if options.tokenizer is None else Prompts.read(options.tokenizer)
-    except (EndpointError, TokenizerError, RenderError, LocalModelError, OSError) as error:
+        memory = open_memory(options)
+    except (
+        EndpointError,
+        TokenizerError,
+        RenderError,
+        LocalModelError,
+        StateError,
+        OSError,
+    ) as error:
         fail(str(error))
-    pool.probe()
-    context_length = options.context_length or pool.context_length
-    if prompts is not None and context_length is None:
-        reasons = "; ".join(f"{one.url}: {one.reason}" for one in pool.upstreams if one.reason)
-        fail(f"no upstream says how long its context is ({reasons}): give --context-length")
-    served = Served(
+    with closing(memory) if memory is not None else nullcontext():
+        pool.probe()
+        context_length = options.context_length or pool.context_length
+        if prompts is not None and context_length is None:
+            reasons = "; ".join(f"{one.url}: {one.reason}" for one in pool.upstreams if one.reason)
+            fail(f"no upstream says how long its context is ({reasons}): give --context-length")
+        with pool:
+            yield served_upstreams(options, pool, prompts, context_length, memory)
+
+
+def open_memory(options: GatewayOptions) -> "ThoughtMemory | None":
+    """What histories are repaired from; None if they are not. Raises StateError."""
+    from openk2.gateway import MOST_BYTES, ThoughtMemory
+
+    if not options.repair:
+        return None
+    most = MOST_BYTES if options.state_size is None else options.state_size
+    return ThoughtMemory(options.state, most, options.state_hours * 3600)
+
+
+def served_upstreams(
+    options: GatewayOptions,
+    pool: "UpstreamPool",
+    prompts: "Prompts | None",
+    context_length: int | None,
+    memory: "ThoughtMemory | None",
+) -> Served:
+    """The pool's answers, in either mode, with repaired histories if there is a memory."""
+    from openk2.gateway import RepairedChat, UpstreamChat, UpstreamTokens
+
+    assert options.model is not None
+    coder, completion = None, None
+    chat: ChatGenerator
+    stats = [pool.stats]
+    if prompts is not None and context_length is not None:
+        coder = prompts.coder(context_length)
+    if prompts is not None and context_length is not None and options.mode is not UpstreamMode.chat:
+        tokens = UpstreamTokens(pool, prompts.tokenizer, context_length)
+        chat, completion = prompts.chat(tokens), prompts.completion(tokens)
+        repairs = prompts.format.thinks  # the others have no thoughts to lose
+    else:
+        chat = UpstreamChat(pool, host_kind=options.host_kind, repairs=options.repair)
+        stats.append(chat.stats)
+        repairs = True
+    if memory is not None and repairs:
+        chat = RepairedChat(chat, memory)
+        stats.append(chat.stats)
+    return Served(
         options.model,
-        UpstreamChat(pool),
-        engine_stats=pool.stats,
-        healthy=lambda: pool.healthy,
+        chat,
+        completion,
+        coder,
+        lambda: {name: value for read in stats for name, value in read().items()},
+        lambda: pool.healthy,
         running=pool.connected,
     )
-    with pool:
-        if prompts is None or context_length is None:
-            yield served
-        elif options.mode is UpstreamMode.chat:
-            yield replace(served, coder=prompts.coder(context_length))
-        else:
-            yield replace(
-                served,
-                coder=prompts.coder(context_length),
-                **prompts.generators(UpstreamTokens(pool, prompts.tokenizer, context_length)),
-            )
 
 
 @dataclass(frozen=True)
@@ -150,19 +225,22 @@ class Prompts:
 
         return PromptCoder(self.tokenizer, context_length, self.format)
 
-    def generators(self, tokens: "UpstreamTokens") -> dict[str, Any]:
-        """The `chat` and `completion` of `Served`."""
+    def chat(self, tokens: "UpstreamTokens") -> "RenderedChat":
+        """Answers over the upstreams' completions."""
         from openk2.gateway import GuidedMasks
-        from openk2.generation import K2Format, RawCompletion, RenderedChat
+        from openk2.generation import K2Format, RenderedChat
         from openk2.grammar import ChatMasks
 
         masks = None
         if isinstance(self.format, K2Format):
             masks = GuidedMasks(ChatMasks(self.tokenizer), self.tokenizer)
-        return {
-            "chat": RenderedChat(self.tokenizer, tokens, self.stop_ids, masks, self.format),
-            "completion": RawCompletion(self.tokenizer, tokens, self.stop_ids),
-        }
+        return RenderedChat(self.tokenizer, tokens, self.stop_ids, masks, self.format)
+
+    def completion(self, tokens: "UpstreamTokens") -> "RawCompletion":
+        """Raw completions by the upstreams."""
+        from openk2.generation import RawCompletion
+
+        return RawCompletion(self.tokenizer, tokens, self.stop_ids)
 
 
 def tokenizer_folder(path_or_name: str) -> Path:

@@ -23,8 +23,8 @@ IDLE_SECONDS = 30.0
 class Connections:
     """POST requests to one server.
 
-    certificates: read once, for other clients too. headers: of every request. timeout: seconds until the server sends its next bytes. connect:
-    seconds to connect; None is the same.
+    headers: of every request. timeout: seconds until the server sends its next bytes. connect:
+    seconds to connect; None is the same. certificates: read once, for other clients too.
     """
 
     def __init__(
@@ -55,7 +55,9 @@ class Connections:
         Raises httpx.HTTPError, httpx.InvalidURL.
         """
         async with AsyncExitStack() as stack:
-            client = self._kept or await stack.enter_async_context(self._client())
+            client = self._kept
+            if client is None:
+                client = await stack.enter_async_context(self._client())
             response = await sent(client, url, content)
             stack.push_async_callback(response.aclose)
             yield response

@@ -4,8 +4,9 @@ httpx is imported where it is used; `http_reading` says why.
 """
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from typing import Any
 
 from openk2.generation.chat import ChatEvent, ChatRequest
 from openk2.generation.connections import Connections
@@ -41,13 +42,18 @@ class HttpChat:
         self.timeout = timeout
         self.connections = connections or Connections(json_headers(api_key), timeout)
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
-        """See `ChatGenerator.stream`. Raises EndpointError, and EngineBusyError for 429 and 503."""
+    async def stream(
+        self, request: ChatRequest, fields: Mapping[str, Any] | None = None
+    ) -> AsyncGenerator[ChatEvent, None]:
+        """See `ChatGenerator.stream`. fields: further ones of the body.
+
+        Raises EndpointError, and EngineBusyError for 429 and 503.
+        """
         import httpx
 
         url = f"{self.base_url}/chat/completions"
         # ASCII: a lone surrogate in a message has no other way to be sent.
-        body = json.dumps(request_body(self.model, request)).encode()
+        body = json.dumps({**request_body(self.model, request), **(fields or {})}).encode()
         try:
             async with self.connections.post(url, body) as response:
                 await raise_for_error(response)
