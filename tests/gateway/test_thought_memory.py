@@ -96,7 +96,7 @@ def test_a_locked_file_costs_a_moment_once_and_this_process_still_remembers(
             assert time.monotonic() - began < 3
             locker.rollback()
             assert memory.failures >= 1
-            memory._rests_until = time.monotonic() - 1
+            memory._rests_until = memory._late_until = 0.0
             await memory.keep("a", [key("later")], "later")
         with closing(ThoughtMemory(path)) as again:
             assert await again.find([[key("later")]]) == ["later"]
@@ -106,6 +106,29 @@ def test_a_locked_file_costs_a_moment_once_and_this_process_still_remembers(
     assert len(said) == 2
     assert "cannot be used now: database is locked" in said[0]
     assert "can be used again" in said[1]
+
+
+def test_a_disk_that_hangs_costs_a_moment_and_its_queue_does_not_grow(
+    tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(module, "WAIT_SECONDS", 0.05)
+    hangs = threading.Event()
+
+    async def run() -> None:
+        with closing(ThoughtMemory(tmp_path / "state")) as memory:
+            memory._thread.submit(hangs.wait)
+            try:
+                for number in range(200):
+                    assert await memory.keep("a", [key(number)], f"{number}")
+                    assert await memory.find([[key(number)], [key(-1)]]) == [f"{number}", None]
+                assert memory._thread._work_queue.qsize() <= 2
+                assert memory.failures == 1
+            finally:
+                hangs.set()
+
+    began = time.monotonic()
+    asyncio.run(run())
+    assert time.monotonic() - began < 5
 
 
 def test_a_full_disk_keeps_what_was_written_and_answers_go_on(tmp_path, quick) -> None:

@@ -52,6 +52,7 @@ class Host:
         self._shown: str | None = None
         self._shown_until = 0.0
         self._logged: str | None = None
+        self._left_out = 0
 
     @property
     def kind_name(self) -> str:
@@ -110,9 +111,10 @@ class Host:
         tools = most_useful(request, kind.most_tools)
         left_out = len(request.tools) - len(tools)
         self.counts["tools_left_out"] += left_out
-        logger.warning(
-            "upstream %s takes %d tools: %d were left out", self.upstream.url, len(tools), left_out
-        )
+        if left_out != self._left_out:  # not with every turn of an agent
+            self._left_out = left_out
+            url = self.upstream.url
+            logger.warning("upstream %s takes %d tools: %d left out", url, len(tools), left_out)
         return tools
 
     def learn(self, error: str) -> bool:
@@ -137,11 +139,22 @@ def most_useful(request: ChatRequest, most: int) -> list[Mapping[str, Any]]:
     choice = request.tool_choice
     wanted = [choice.name] if isinstance(choice, NamedTool) else []
     for message in reversed(request.messages):
-        for call in message.get("tool_calls") or ():
-            wanted.append(call["function"]["name"])
+        wanted += called_names(message)
     order = {name: place for place, name in enumerate(dict.fromkeys([*wanted, *names]))}
     chosen = set(sorted(names, key=lambda name: order[name])[:most])
     return [tool for tool, name in zip(request.tools, names, strict=True) if name in chosen]
+
+
+def called_names(message: Mapping[str, Any]) -> list[str]:
+    """The tools that a turn calls; what is no call is reported by the host."""
+    calls = message.get("tool_calls")
+    functions = [
+        call.get("function")
+        for call in (calls if isinstance(calls, list | tuple) else ())
+        if isinstance(call, Mapping)
+    ]
+    names = [one.get("name") for one in functions if isinstance(one, Mapping)]
+    return [name for name in names if isinstance(name, str)]
 
 
 def thinking_body(kind: HostKind, request: ChatRequest, asked: bool | None) -> dict[str, Any]:

@@ -50,7 +50,8 @@ class ThoughtMemory:
         self._path = path
         # One thread, since a connection is used from one at a time.
         self._thread = ThreadPoolExecutor(1, "openk2-state")
-        self._rests_until = 0.0
+        self._rests_until = self._late_until = 0.0
+        self._is_failing = False
         self.failures = 0
 
     def close(self) -> None:
@@ -88,13 +89,18 @@ class ThoughtMemory:
 
     async def _with_file(self, work: Callable[[], T]) -> T | None:
         """The work's result; None if the file cannot be used now."""
+        if time.monotonic() < max(self._rests_until, self._late_until):
+            return None
         loop = asyncio.get_running_loop()
+        # Shielded: a thread cannot be cancelled, and what is late is written all the same.
+        task = asyncio.shield(loop.run_in_executor(self._thread, self._guarded, work))
         try:
-            # Shielded: a thread cannot be cancelled, and its result is not needed.
-            task = asyncio.shield(loop.run_in_executor(self._thread, self._guarded, work))
             return await asyncio.wait_for(task, WAIT_SECONDS)
         except TimeoutError:
-            self._failed("it takes longer than a second")
+            # Nothing is added to the queue for a while: a disk that hangs must not fill it.
+            if time.monotonic() >= self._late_until:
+                self._late_until = time.monotonic() + REST_SECONDS
+                self._failed("it is slow")
             return None
 
     def _guarded(self, work: Callable[[], T]) -> T | None:
@@ -102,24 +108,25 @@ class ThoughtMemory:
             return None
         try:
             result = work()
-        except (sqlite3.Error, OSError, UnicodeError) as error:
+        except (sqlite3.Error, OSError) as error:
+            self._rests_until = time.monotonic() + REST_SECONDS
             self._failed(str(error))
             return None
-        if self._rests_until:
+        if self._is_failing:
             logger.warning("the state file %s can be used again", self._path)
-            self._rests_until = 0.0
+            self._is_failing = False
         return result
 
     def _failed(self, reason: str) -> None:
         self.failures += 1
-        if not self._rests_until:
+        if not self._is_failing:
             logger.warning(
-                "the state file %s cannot be used now: %s; only what this process remembers is "
-                "repaired until it can",
+                "the state file %s cannot be used now: %s; until it can, histories are repaired "
+                "from what this process remembers",
                 self._path,
                 reason,
             )
-        self._rests_until = time.monotonic() + REST_SECONDS
+        self._is_failing = True
 
     def stats(self) -> Mapping[str, float]:
         """Numbers for /metrics."""

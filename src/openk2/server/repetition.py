@@ -1,7 +1,7 @@
-"""The same call again and again: agents that loop are told, and never stopped.
+"""The same call again and again: agents that loop are flagged, never blocked.
 
 A model in a loop sends one call verbatim, turn after turn. Only its client can end that, so the
-answer carries a header, and the metrics and the log say it too.
+answer has a header, and the loop is counted and logged.
 """
 
 import json
@@ -9,7 +9,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-REPEATED = 3  # turns in a row with the same calls, from which on it is said
+REPEATED = 3  # turns in a row with the same calls that are flagged
 HEADER = "X-Repeated-Tool-Calls"
 
 logger = logging.getLogger(__name__)
@@ -21,7 +21,8 @@ def repetition_headers(messages: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     turns = repeated_turns(messages)
     if turns < REPEATED:
         return {}
-    logger.warning("a conversation repeats its calls verbatim: %d turns in a row", turns)
+    if turns == REPEATED:  # not with every further turn
+        logger.warning("a conversation repeats its calls verbatim: %d turns in a row", turns)
     return {HEADER: str(turns)}
 
 
