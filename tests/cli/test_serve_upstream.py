@@ -10,13 +10,13 @@ from typing import ClassVar
 
 import httpx
 import pytest
-from strict_host import MISSING, StrictHost, thought
-from thinking_templates import STYLES, own_template
 from typer.testing import CliRunner
 
 from openk2.chat import Tokenizer
 from openk2.cli import serve as serve_module
 from openk2.cli.main import app
+from strict_host import MISSING, StrictHost, thought
+from thinking_templates import STYLES, own_template
 
 
 class Engine(BaseHTTPRequestHandler):

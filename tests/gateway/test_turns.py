@@ -39,7 +39,7 @@ def with_calls(**fields):
 
 
 SAME = {
-    "foreign ids": changed(tool_calls=[{**call, "id": f"call_{i}"} for i, call in enumerate(CALLS)]),
+    "foreign ids": changed(tool_calls=[{**CALLS[0], "id": "call_1"}, {**CALLS[1], "id": "x"}]),
     "a list as content": changed(content=[{"type": "text", "text": "I look.\n"}]),
     "its reasoning": changed(reasoning_content="because"),
     "arguments written anew": changed(tool_calls=[

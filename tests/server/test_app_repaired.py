@@ -11,9 +11,9 @@ import httpx
 import pytest
 from anthropic import Anthropic
 from openai import OpenAI
-from strict_host import MISSING, StrictHost, thought
 
 from openk2.gateway import RepairedChat, ThoughtMemory, Upstream, UpstreamChat, UpstreamPool
+from strict_host import MISSING, StrictHost, thought
 
 MODEL = "openk2-test"
 PARAMETERS = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}

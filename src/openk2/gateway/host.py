@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from openk2.gateway.host_kind import HostKind, host_kinds, kind_of, kind_shown_by
+from openk2.gateway.host_kind import UNKNOWN, HostKind, host_kinds, kind_of, kind_shown_by
 from openk2.gateway.refused_fields import FORGET_AFTER_SECONDS, named_in
 from openk2.gateway.upstream import Upstream
 from openk2.generation import ChatRequest, NamedTool, asks_to_think, keeps_thoughts
@@ -51,7 +51,7 @@ class Host:
         self._clock = clock
         self._shown: str | None = None
         self._shown_until = 0.0
-        self._logged: str | None = None
+        self._logged = UNKNOWN
         self._left_out = 0
 
     @property
