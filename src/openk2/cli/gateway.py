@@ -74,8 +74,8 @@ class GatewayOptions:
 
     upstreams: URLs. model: the upstreams' name for it. key: their API key. tokenizer: a folder or
     a built-in model; None only in the mode "chat". host_kind: of the upstreams, None to find out.
-    repair: whether histories are repaired. state: file of what is remembered for that, at most
-    state_size bytes for state_hours; None is this process's memory.
+    repair: whether histories are repaired. state: file of what is remembered for that, None is this
+    process's memory; state_size bytes of it, for state_hours.
     """
 
     upstreams: Sequence[str]
@@ -84,11 +84,11 @@ class GatewayOptions:
     mode: UpstreamMode
     tokenizer: str | None
     context_length: int | None
-    host_kind: str | None = None
-    repair: bool = True
-    state: Path | None = None
-    state_size: int | None = None
-    state_hours: float = 24.0
+    host_kind: str | None
+    repair: bool
+    state: Path | None
+    state_size: int | None
+    state_hours: float | None
 
     def check(self, given: Collection[str]) -> None:
         """Raise a usage error for options that do not fit together. given: on the command line."""
@@ -154,12 +154,13 @@ def open_gateway(options: GatewayOptions) -> Iterator[Served]:
 
 def open_memory(options: GatewayOptions) -> "ThoughtMemory | None":
     """What histories are repaired from; None if they are not. Raises StateError."""
-    from openk2.gateway import MOST_BYTES, ThoughtMemory
+    from openk2.gateway import KEPT_SECONDS, MOST_BYTES, ThoughtMemory
 
     if not options.repair:
         return None
     most = MOST_BYTES if options.state_size is None else options.state_size
-    return ThoughtMemory(options.state, most, options.state_hours * 3600)
+    seconds = KEPT_SECONDS if options.state_hours is None else options.state_hours * 3600
+    return ThoughtMemory(options.state, most, seconds)
 
 
 def served_upstreams(
@@ -169,7 +170,7 @@ def served_upstreams(
     context_length: int | None,
     memory: "ThoughtMemory | None",
 ) -> Served:
-    """The pool's answers, in either mode, with repaired histories if there is a memory."""
+    """The pool's answers, in either mode, with repaired histories."""
     from openk2.gateway import RepairedChat, UpstreamChat, UpstreamTokens
 
     assert options.model is not None
@@ -181,12 +182,11 @@ def served_upstreams(
     if prompts is not None and context_length is not None and options.mode is not UpstreamMode.chat:
         tokens = UpstreamTokens(pool, prompts.tokenizer, context_length)
         chat, completion = prompts.chat(tokens), prompts.completion(tokens)
-        repairs = prompts.format.thinks  # the others have no thoughts to lose
+        memory = memory if prompts.format.thinks else None  # the others have no thoughts to lose
     else:
         chat = UpstreamChat(pool, host_kind=options.host_kind, repairs=options.repair)
         stats.append(chat.stats)
-        repairs = True
-    if memory is not None and repairs:
+    if options.repair:
         chat = RepairedChat(chat, memory)
         stats.append(chat.stats)
     return Served(

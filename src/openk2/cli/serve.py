@@ -152,8 +152,9 @@ def serve(
         ),
     ] = None,
     state_hours: Annotated[
-        float, typer.Option(min=0.01, help="How long reasoning is remembered.")
-    ] = 24.0,
+        float | None,
+        typer.Option(min=0.01, help="How long reasoning is remembered. [default: 24]"),
+    ] = None,
 ) -> None:
     """Serve a model over HTTP, as OpenAI's clients expect.
 

@@ -46,9 +46,12 @@ Messages = Sequence[Mapping[str, Any]]
 
 
 class RepairedChat:
-    """chat: answers the repaired requests. counts: of each kind of repair."""
+    """chat: answers the repaired requests. memory: None for a model that does not think.
 
-    def __init__(self, chat: ChatGenerator, memory: ThoughtMemory) -> None:
+    counts: of each kind of repair.
+    """
+
+    def __init__(self, chat: ChatGenerator, memory: ThoughtMemory | None) -> None:
         self.chat, self.memory = chat, memory
         self.counts: Counter[str] = Counter()
 
@@ -61,32 +64,37 @@ class RepairedChat:
                 if isinstance(event, ChatFinish):
                     # Before the client can know that it may go on.
                     await self.remember(request, said, event)
-                elif not isinstance(event, PromptRead | TokensScored):
+                elif self.memory is not None and not isinstance(event, PromptRead | TokensScored):
                     said.append(event)
                 yield event
 
     async def repaired(self, request: ChatRequest) -> ChatRequest:
         """The request with every thought that is known and missing, and canonical ids."""
-        messages = list(request.messages)
-        missing = missing_thoughts(messages[: -1 if request.is_continued else None])
-        if missing:
-            names = await names_of(request.tenant, messages, missing)
-            thoughts = await self.memory.find(names)
-            for index, thought in zip(missing, thoughts, strict=True):
-                if thought is not None:
-                    messages[index] = with_thought(messages[index], thought)
-            restored = sum(thought is not None for thought in thoughts)
-            self.counts["reasoning_restored"] += restored
-            self.counts["reasoning_unknown"] += len(thoughts) - restored
+        messages = await self._with_thoughts(request)
         canonical = canonical_history(messages).messages
         self.counts["ids_renamed"] += renamed(messages, canonical)
         return replace(request, messages=canonical)
+
+    async def _with_thoughts(self, request: ChatRequest) -> list[Mapping[str, Any]]:
+        """The messages with every thought that is known and missing."""
+        messages = list(request.messages)
+        missing = missing_thoughts(messages[: -1 if request.is_continued else None])
+        if self.memory is None or not missing:
+            return messages
+        thoughts = await self.memory.find(await names_of(request.tenant, messages, missing))
+        for index, thought in zip(missing, thoughts, strict=True):
+            if thought is not None:
+                messages[index] = with_thought(messages[index], thought)
+        restored = sum(thought is not None for thought in thoughts)
+        self.counts["reasoning_restored"] += restored
+        self.counts["reasoning_unknown"] += len(thoughts) - restored
+        return messages
 
     async def remember(
         self, request: ChatRequest, said: Sequence[OutputEvent], finish: ChatFinish
     ) -> None:
         """Keep the thought of an answer, if it has one."""
-        if not any(isinstance(event, ReasoningDelta) for event in said):
+        if self.memory is None or not any(isinstance(event, ReasoningDelta) for event in said):
             return
         output = join_events(said)
         cut = output.cut_call if finish.reason == "length" else None
@@ -101,8 +109,8 @@ class RepairedChat:
 
     def stats(self) -> Mapping[str, float]:
         """Numbers for /metrics."""
-        counts = {f"repair_{kind}": self.counts[kind] for kind in KINDS}
-        return {**counts, **self.memory.stats()}
+        counts: dict[str, float] = {f"repair_{kind}": self.counts[kind] for kind in KINDS}
+        return counts if self.memory is None else {**counts, **self.memory.stats()}
 
 
 def missing_thoughts(messages: Messages) -> list[int]:
