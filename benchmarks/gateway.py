@@ -7,9 +7,9 @@ An engine made up for this, a process of its own, sends tokens at a fixed pace; 
 --upstream` stands in front of it, a third process. The client asks both in turns, one request at a
 time, for the same answer. With --soak it holds --streams streams open for that many seconds and
 fails if one is lost, or if the gateway's memory at the end is more than 3 % above that after the
-first half, when every connection has been through its first answers. With --chat the engine is asked
-for chat completions, half of whose tokens are thoughts, and each request's history lacks one: the
-gateway looks them up and remembers all answers, in a file that holds far fewer.
+first half, when every connection has been through its first answers. With --chat the engine is
+asked for chat completions, half of whose tokens are thoughts, and each request's history lacks one:
+the gateway looks them up and remembers all answers, in a file that holds far fewer.
 """
 
 import argparse

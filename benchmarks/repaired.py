@@ -9,8 +9,9 @@ has 4 conversations of --lookups questions, each of which needs a call, and no r
 vLLM parses calls itself for the client that asks it alone.
 
 A turn acted if the client got what the model did in it: a call of a declared tool or, in the last
-one, the text. A call is valid if its id is K2's and its arguments obey the schema and ask for what
-the user did. Exit status 1 if a turn through the gateway did not act before the strict host.
+one, the text. A call is valid if its id is K2's, its tool is declared and its arguments obey the
+schema; it is right if they are also what the user asked for. Exit status 1 if a turn through the
+gateway did not act before the strict host, or its call was not right.
 """
 
 import argparse
@@ -54,17 +55,20 @@ class Outcome:
     acted: int = 0
     calls: int = 0
     valid: int = 0
+    right: int = 0
     errors: dict[str, int] = field(default_factory=dict)
 
     def failed(self, words: str) -> None:
         # The place in the history is another one each time.
         kind = re.sub(r"\d+", "N", words)[:110]
         self.errors[kind] = self.errors.get(kind, 0) + 1
+        print(f"  {kind}", file=sys.stderr)
 
     def row(self, name: str) -> str:
         errors = sum(self.errors.values())
         return (
-            f"| {name} | {self.acted} of {self.turns} | {self.valid} of {self.calls} | {errors} |"
+            f"| {name} | {self.acted} of {self.turns} | {self.valid} of {self.calls} "
+            f"| {self.right} | {errors} |"
         )
 
 
@@ -105,7 +109,9 @@ class Client:
             except (ValueError, KeyError, ValidationError) as error:
                 self.outcome.failed(f"call of {name}: {error!s}".splitlines()[0])
                 continue
-            self.outcome.valid += match is not None and match[1] == name and given == wanted
+            is_valid = match is not None and match[1] == name
+            self.outcome.valid += is_valid
+            self.outcome.right += is_valid and given == wanted
         return known
 
     def keep(self, message: dict[str, Any], result: str) -> None:
@@ -162,7 +168,7 @@ def before_strict_host(options: argparse.Namespace) -> bool:
     """Print the table; whether every turn through the gateway acted."""
     tools = [tool("look", "Look at a place.", LOOK)]
     print(f"\n{options.sessions} sessions of {options.turns} calls and a text, a strict host\n")
-    print("| client | turns that acted | valid calls | errors |\n|---|---|---|---|")
+    print("| client | turns that acted | valid calls | right | errors |\n|---|---|---|---|---|")
     outcomes: dict[str, Outcome] = {}
     seen: list[str] = []
     for breaks in (False, True):
@@ -185,7 +191,7 @@ def before_strict_host(options: argparse.Namespace) -> bool:
     print("", *seen, sep="\n")
     report_errors(outcomes)
     through = [one for name, one in outcomes.items() if "through" in name]
-    return all(one.acted == one.turns and one.valid == one.calls for one in through)
+    return all(one.acted == one.turns and one.right == one.calls for one in through)
 
 
 def before_vllm(options: argparse.Namespace) -> None:
@@ -196,17 +202,17 @@ def before_vllm(options: argparse.Namespace) -> None:
     from openk2.pretrained import find_folder
 
     tools = [tool("park-robot", "Park the robot.", PARK)]
+    found: dict[str, Outcome] = {}
     print(f"\n4 conversations of {options.lookups} questions that need a call, vLLM on CPU\n")
-    outcomes: dict[str, Outcome] = {}
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name) / "model"
         export_checkpoint(find_folder("openk2-nano"), folder)
         alone = stack.enter_context(
-            vllm(options.vllm, folder, log=options.log, extra=CALLS_BY_VLLM)
+            vllm(options.vllm, folder, dtype="float32", log=options.log, extra=CALLS_BY_VLLM)
         )
         gateway = ["--upstream", alone, "--upstream-model", NAME, "--tokenizer", str(folder)]
         front = stack.enter_context(serving(*gateway)).url
-        print("| client | turns that acted | valid calls | errors |\n|---|---|---|---|")
+        print("| client | turns that acted | valid calls | right | errors |\n|---|---|---|---|---|")
         for breaks in (False, True):
             for way, url in (("without", f"{alone}/v1"), ("through the gateway", front)):
                 outcome = Outcome()
@@ -214,9 +220,9 @@ def before_vllm(options: argparse.Namespace) -> None:
                     client = Client(url, breaks, tools, outcome, random.Random(session))
                     vllm_agent(client, options.lookups)
                 name = f"{'breaks' if breaks else 'keeps'} its history, {way}"
-                outcomes[name] = outcome
                 print(outcome.row(name), flush=True)
-    report_errors(outcomes)
+                found[name] = outcome
+    report_errors(found)
 
 
 def report_errors(outcomes: dict[str, Outcome]) -> None:
