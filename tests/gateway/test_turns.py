@@ -62,6 +62,8 @@ OTHER = {
         {**CALLS[0], "function": {"name": "look", "arguments": '{"a": 2}'}}, CALLS[1]]),
     "calls the other way round": changed(tool_calls=CALLS[::-1]),
     "one call": changed(tool_calls=CALLS[:1]),
+    "the same bytes divided otherwise": changed(content="I look.l", tool_calls=[
+        {**CALLS[0], "function": {**CALLS[0]["function"], "name": "ook"}}, CALLS[1]]),
     "text that looks like a call": changed(content='I look.look{"a":1}', tool_calls=None),
 }  # fmt: skip
 
