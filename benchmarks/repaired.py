@@ -34,11 +34,23 @@ from strict_host import NAME, StrictHost
 
 CANONICAL = re.compile(r"functions\.(.+):\d+")
 LOOK = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
-PARK = {
+WEATHER = {
     "type": "object",
-    "required": ["robot_id"],
-    "properties": {"robot_id": {"type": "string", "description": "The robot id"}},
+    "required": ["city"],
+    "properties": {"city": {"type": "string", "description": "Name of the city"}},
 }
+CITIES = (
+    "Beijing",
+    "Paris",
+    "Rome",
+    "London",
+    "Berlin",
+    "Madrid",
+    "Tokyo",
+    "Oslo",
+    "Cairo",
+    "Lima",
+)
 CALLS_BY_VLLM = ("--enable-auto-tool-choice", "--tool-call-parser", "kimi_k2")
 
 
@@ -151,15 +163,15 @@ def vllm_agent(client: Client, lookups: int) -> None:
     """Questions, each of which needs a call."""
     with httpx.Client(timeout=600) as http:
         for _ in range(lookups):
-            robot = "".join(client.rng.choices("abcdefghjkmnpqrstuvwxyz23456789", k=6))
-            question = f"Can you park the robot of robot {robot} for me?"
+            city = client.rng.choice(CITIES)
+            question = f"What's the weather like in {city} today? Let's check using the tool."
             client.messages.append({"role": "user", "content": question})
             client.outcome.turns += 1
             message = client.ask(http)
             if message is None:
                 continue
-            client.outcome.acted += client.count_calls(message, {"robot_id": robot})
-            client.keep(message, json.dumps({"status": "success", "station": "FW-3010"}))
+            client.outcome.acted += client.count_calls(message, {"city": city})
+            client.keep(message, json.dumps({"weather": "Sunny"}))
             if message.get("tool_calls") and (said := client.ask(http)) is not None:
                 client.keep(said, "")
 
@@ -201,7 +213,7 @@ def before_vllm(options: argparse.Namespace) -> None:
     from openk2.checkpoint import export_checkpoint
     from openk2.pretrained import find_folder
 
-    tools = [tool("park-robot", "Park the robot.", PARK)]
+    tools = [tool("get_weather", "Get the weather of a city.", WEATHER)]
     found: dict[str, Outcome] = {}
     print(f"\n4 conversations of {options.lookups} questions that need a call, vLLM on CPU\n")
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
