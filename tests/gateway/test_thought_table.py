@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from openk2.gateway.thought_table import OVERHEAD_BYTES, StateError, ThoughtTable
+from openk2.gateway.thought_table import OVERHEAD_BYTES, StateFileError, ThoughtTable
 
 
 def key(*parts: object) -> bytes:
@@ -158,7 +158,7 @@ def test_a_file_that_cannot_be_used_is_one_line_and_stays(tmp_path, make, words)
     before = path.read_bytes() if path.is_file() else None
     if path.is_file() and words != "chmod 600":
         path.chmod(0o600)
-    with pytest.raises(StateError) as caught:
+    with pytest.raises(StateFileError) as caught:
         table(path)
     assert words in str(caught.value)
     assert str(path) in str(caught.value)

@@ -123,7 +123,7 @@ def open_gateway(options: GatewayOptions) -> Iterator[Served]:
     the start; they are used once a probe succeeds.
     """
     from openk2.chat import RenderError, TokenizerError
-    from openk2.gateway import StateError, Upstream, UpstreamPool
+    from openk2.gateway import StateFileError, Upstream, UpstreamPool
     from openk2.generation import EndpointError
 
     assert options.model is not None
@@ -138,7 +138,7 @@ def open_gateway(options: GatewayOptions) -> Iterator[Served]:
         TokenizerError,
         RenderError,
         LocalModelError,
-        StateError,
+        StateFileError,
         OSError,
     ) as error:
         fail(str(error))
@@ -153,7 +153,7 @@ def open_gateway(options: GatewayOptions) -> Iterator[Served]:
 
 
 def open_memory(options: GatewayOptions) -> "ThoughtMemory | None":
-    """What histories are repaired from; None if they are not. Raises StateError."""
+    """What histories are repaired from; None if they are not. Raises StateFileError."""
     from openk2.gateway import KEPT_SECONDS, MOST_BYTES, ThoughtMemory
 
     if not options.repair:

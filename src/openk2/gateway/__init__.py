@@ -11,7 +11,7 @@ from openk2.gateway.host_kind import host_kinds
 from openk2.gateway.pool import UpstreamPool
 from openk2.gateway.repaired_chat import RepairedChat
 from openk2.gateway.thought_memory import KEPT_SECONDS, MOST_BYTES, ThoughtMemory
-from openk2.gateway.thought_table import StateError
+from openk2.gateway.thought_table import StateFileError
 from openk2.gateway.tokens import UpstreamTokens
 from openk2.gateway.upstream import Upstream, UpstreamError
 
@@ -20,7 +20,7 @@ __all__ = [
     "MOST_BYTES",
     "GuidedMasks",
     "RepairedChat",
-    "StateError",
+    "StateFileError",
     "ThoughtMemory",
     "Upstream",
     "UpstreamChat",

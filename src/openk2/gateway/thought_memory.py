@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 class ThoughtMemory:
     """path: of the state file, None for none. most_bytes, seconds: of what is kept.
 
-    Raises StateError for a file that cannot be used. Nothing that happens to it later is raised.
+    Raises StateFileError for a file that cannot be used; whatever happens to it later is logged.
     """
 
     def __init__(

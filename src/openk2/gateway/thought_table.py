@@ -41,7 +41,7 @@ END;
 """
 
 
-class StateError(ValueError):
+class StateFileError(ValueError):
     """A state file that cannot be used; the message is one line with the remedy."""
 
 
@@ -50,7 +50,7 @@ class ThoughtTable:
 
     path: of the file, made if it is missing; None is in memory. most_bytes: of all thoughts.
     seconds: how long one is kept. clock: seconds since the epoch.
-    Raises StateError.
+    Raises StateFileError.
     """
 
     def __init__(
@@ -186,7 +186,7 @@ def connect(name: str) -> sqlite3.Connection:
 
 
 def set_up(db: sqlite3.Connection) -> None:
-    """Make the tables in an empty database. Raises StateError for one with other tables, which
+    """Make the tables in an empty database. Raises StateFileError for one with other tables, which
     stays as it was."""
     is_new = check_owner(db)
     # Write-ahead: readers do not wait for writers, and a crash leaves what was committed.
@@ -204,14 +204,16 @@ def set_up(db: sqlite3.Connection) -> None:
 
 
 def check_owner(db: sqlite3.Connection) -> bool:
-    """Whether the database is empty. Raises StateError if it has other tables than these."""
+    """Whether the database is empty. Raises StateFileError if it has other tables than these."""
     (tables,) = db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
     (application,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if tables and application != APPLICATION:
-        raise StateError("is another program's database: give another path")
+        raise StateFileError("is another program's database: give another path")
     if tables and version != VERSION:
-        raise StateError(f"has version {version}, this openk2 reads {VERSION}: give another path")
+        raise StateFileError(
+            f"has version {version}, this openk2 reads {VERSION}: give another path"
+        )
     return not tables
 
 
@@ -227,26 +229,26 @@ def statements(script: str) -> list[str]:
 
 
 def open_file(path: Path) -> sqlite3.Connection:
-    """The database of a file that only its owner may read. Raises StateError."""
+    """The database of a file that only its owner may read. Raises StateFileError."""
     try:
         # SQLite gives the files beside it the same mode.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         mode = stat.S_IMODE(path.stat().st_mode)
         if os.name == "posix" and mode & 0o077:
-            raise StateError(f"can be read by other users (mode {mode:o}): chmod 600 it")
+            raise StateFileError(f"can be read by other users (mode {mode:o}): chmod 600 it")
         db = connect(str(path))
         try:
             (state,) = db.execute("PRAGMA quick_check(1)").fetchone()
             if state != "ok":
-                raise StateError(f"is damaged ({state[:80]!r}): remove it or give another path")
+                raise StateFileError(f"is damaged ({state[:80]!r}): remove it or give another path")
         except BaseException:
             db.close()
             raise
         return db
-    except StateError as error:
-        raise StateError(f"the state file {path} {error}") from error
+    except StateFileError as error:
+        raise StateFileError(f"the state file {path} {error}") from error
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or error
-        raise StateError(
+        raise StateFileError(
             f"the state file {path} cannot be used: {reason}; remove it or give another path"
         ) from error
