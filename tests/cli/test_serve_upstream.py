@@ -14,7 +14,9 @@ from typer.testing import CliRunner
 
 from openk2.chat import Tokenizer
 from openk2.cli import serve as serve_module
+from openk2.cli.gateway import HostName
 from openk2.cli.main import app
+from openk2.gateway import host_kinds
 from strict_host import MISSING, StrictHost, thought
 from thinking_templates import STYLES, own_template
 
@@ -149,6 +151,10 @@ def test_options_of_repairs_that_have_no_effect_are_a_usage_error(
     assert result.exit_code == 2
     assert option in result.stderr
     assert words in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_every_kind_of_host_can_be_named():
+    assert {kind.value for kind in HostName} == {*host_kinds()} - {"unknown"}
 
 
 def test_a_state_file_of_another_program_is_refused_in_one_line(no_model, tmp_path):
