@@ -1,22 +1,26 @@
 """What the gateway adds to an engine's answers, and whether it loses any under load.
 
     python benchmarks/gateway.py [--pace 0.02] [--tokens 200] [--rounds 10]
-    python benchmarks/gateway.py --soak 120 [--streams 200]
+    python benchmarks/gateway.py --soak 120 [--streams 200] [--chat]
 
 An engine made up for this, a process of its own, sends tokens at a fixed pace; `openk2 serve
 --upstream` stands in front of it, a third process. The client asks both in turns, one request at a
 time, for the same answer. With --soak it holds --streams streams open for that many seconds and
 fails if one is lost, or if the gateway's memory at the end is more than 3 % above that after the
-first half, when every connection has been through its first answers.
+first half, when every connection has been through its first answers. With --chat the engine is
+asked for chat completions, half of whose tokens are thoughts, and each request's history lacks one:
+the gateway looks them up and remembers all answers, in a file that holds far fewer.
 """
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from itertools import pairwise
@@ -36,6 +40,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--soak", type=float, default=0.0, help="seconds")
     parser.add_argument("--streams", type=int, default=200)
+    parser.add_argument("--chat", action="store_true", help="soak the repairs of histories")
     parser.add_argument("--engine", action="store_true", help="be the engine")
     options = parser.parse_args()
     if options.engine:
@@ -44,9 +49,16 @@ def main() -> None:
     print(describe_machine())
     command = [sys.executable, __file__, "--engine", "--pace", str(options.pace)]
     serve = [sys.executable, "-m", "openk2.cli.main", "serve", "--port", "0", "--upstream-model"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as behind:
+    with (
+        contextlib.ExitStack() as stack,
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as behind,
+    ):
         port = int(behind.stdout.readline())
         serve += ["k2", "--tokenizer", "openk2-nano", "--upstream", f"http://127.0.0.1:{port}"]
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        if options.chat:
+            serve += ["--upstream-mode", "chat", "--state", f"{folder}/state"]
+            serve += ["--state-size", "512KiB"]
         with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as front:
             front_port = int(front.stdout.readline().rsplit(":", 1)[1].removesuffix("/v1\n"))
             try:
@@ -69,27 +81,48 @@ async def engine(pace: float) -> None:
     card = json.dumps({"data": [{"id": "k2", "max_model_len": 100_000}]}).encode()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        if head.startswith(b"GET"):
-            writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: ")
-            writer.write(b"%d\r\n\r\n" % len(card) + card)
-            writer.close()
-            return
-        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
-        count = json.loads(await reader.readexactly(length))["max_tokens"]
+        # Connections are kept, as vLLM keeps them.
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                if head.startswith(b"GET"):
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: ")
+                    writer.write(b"%d\r\n\r\n" % len(card) + card)
+                    continue
+                length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+                asked = json.loads(await reader.readexactly(length))
+                await stream(writer, asked["max_tokens"], chat="messages" in asked)
+                if b"connection: close" in head.lower():
+                    break
+        writer.close()
+
+    async def stream(writer: asyncio.StreamWriter, count: int, *, chat: bool) -> None:
         began = time.perf_counter()
-        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         for number in range(count):
             await asyncio.sleep(began + pace * (number + 1) - time.perf_counter())
             chunk = chunks[number % len(chunks)]
             chunk["choices"][0]["finish_reason"] = "length" if number == count - 1 else None
-            writer.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
-        writer.write(b"data: [DONE]\n\n")
-        writer.close()
+            if chat:
+                chunk = chat_chunk(chunk["choices"][0], number, count)
+            writer.write(http_chunk(b"data: " + json.dumps(chunk).encode() + b"\n\n"))
+            await writer.drain()
+        writer.write(http_chunk(b"data: [DONE]\n\n") + http_chunk(b""))
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0, backlog=1000)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
+
+
+def chat_chunk(choice: dict, number: int, count: int) -> dict:
+    """The same token in a chat completion: the first half are thoughts."""
+    kind = "reasoning_content" if number < count // 2 else "content"
+    usage = {"prompt_tokens": 3, "completion_tokens": count} if number == count - 1 else None
+    return {"choices": [{**choice, "delta": {kind: choice["text"]}}], "usage": usage}
+
+
+def http_chunk(data: bytes) -> bytes:
+    """A piece of a chunked body; an empty one ends it."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 @dataclass(frozen=True)
@@ -104,13 +137,15 @@ class Timing:
 async def ask(port: int, path: str, body: dict) -> Timing:
     """One streamed answer, read from the socket: a client library would cost more than both."""
     data = json.dumps({**body, "model": "k2", "stream": True, "temperature": 0}).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
     head += f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
     began = time.perf_counter()
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
     writer.write(head.encode() + data)
     times, text, reason = [], "", None
     async for line in reader:
+        if line.startswith(b"data: [DONE]"):
+            break
         if not line.startswith(b"data: {"):
             continue
         now = time.perf_counter() - began
@@ -125,6 +160,12 @@ async def ask(port: int, path: str, body: dict) -> Timing:
 
 
 CHAT = {"messages": [{"role": "user", "content": "How is the weather?"}]}
+
+
+def broken_history(name: str) -> dict:
+    """Messages of a conversation of this name, in which an answer came without its thought."""
+    said = [("user", name), ("assistant", "well"), ("user", "How is the weather?")]
+    return {"messages": [{"role": role, "content": text} for role, text in said]}
 
 
 async def compare(options: argparse.Namespace, behind: int, front: int, pid: int) -> None:
@@ -174,9 +215,10 @@ async def soak(options: argparse.Namespace, port: int, pid: int) -> None:
         # Not all at the same moment, as clients do not come.
         await asyncio.sleep(number / options.streams * options.pace * options.tokens)
         while time.monotonic() < end:
+            history = broken_history(f"{number} {done}") if options.chat else CHAT
             try:
                 timing = await ask(
-                    port, "/v1/chat/completions", {**CHAT, "max_tokens": options.tokens}
+                    port, "/v1/chat/completions", {**history, "max_tokens": options.tokens}
                 )
             except OSError as error:
                 lost.append(repr(error))

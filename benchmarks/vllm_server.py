@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -68,9 +68,15 @@ def install(venv: Path) -> None:
 
 @contextlib.contextmanager
 def vllm(
-    venv: Path, exported: Path, *, dtype: str = "bfloat16", log: Path | None = None
+    venv: Path,
+    exported: Path,
+    *,
+    dtype: str = "bfloat16",
+    log: Path | None = None,
+    extra: Sequence[str] = (),
 ) -> Iterator[str]:
-    """Its URL, when it answers. exported: a folder that `checkpoint export` wrote."""
+    """Its URL, when it answers. exported: a folder that `checkpoint export` wrote. extra: further
+    options of vLLM's."""
     if not installed(venv):
         sys.exit(f"{venv} has no vllm: give --install")
     port = free_port()
@@ -80,6 +86,7 @@ def vllm(
     command += ["--port", str(port), "--dtype", dtype, "--max-model-len", "4096"]
     command += ["--enforce-eager"]  # compiling takes minutes on few cores
     command += ["--compilation-config", json.dumps(COMPILATION)]
+    command += extra
     environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
     with contextlib.ExitStack() as stack:
         words = stack.enter_context(open(log or os.devnull, "wb"))

@@ -5,6 +5,7 @@ import pytest
 from openai import AuthenticationError, OpenAI
 
 from openk2.generation import ScriptedChat
+from openk2.server.api_keys import KeyGuard, tenant_of
 
 KEYS = ("first-key", "second key")
 BODY = {"model": "openk2-test", "messages": [{"role": "user", "content": "hi"}]}
@@ -81,3 +82,35 @@ def test_without_keys_any_is_taken(serve, scripted):
         f"{serve(scripted(''))}/v1/models", headers={"Authorization": "Bearer x"}, verify=False
     )
     assert answer.status_code == 200
+
+
+def scope(**headers: str) -> dict[str, object]:
+    """A request's scope with these headers."""
+    given = [(name.replace("_", "-").encode(), text.encode()) for name, text in headers.items()]
+    return {"type": "http", "path": "/v1/models", "headers": given}
+
+
+def test_a_request_is_of_the_key_that_let_it_in_not_of_another_one_beside_it():
+    guard = KeyGuard(None, KEYS)
+    mine = scope(authorization="Bearer first-key")
+    assert guard.allows(mine)
+    for other in (
+        scope(x_api_key="first-key"),
+        scope(authorization="bearer  first-key "),
+        scope(authorization="Bearer wrong", x_api_key="first-key"),
+    ):
+        assert guard.allows(other)
+        assert tenant_of(other) == tenant_of(mine)
+    both = scope(authorization="Bearer wrong", x_api_key="second key")
+    assert guard.allows(both)
+    assert tenant_of(both) not in (tenant_of(mine), tenant_of(scope(authorization="Bearer wrong")))
+    assert not guard.allows(scope(authorization="Bearer wrong"))
+
+
+def test_where_no_key_is_needed_a_request_is_of_the_key_that_it_carries():
+    names = {tenant_of(one) for one in (
+        scope(), scope(authorization="Bearer a"), scope(x_api_key="b"))}  # fmt: skip
+    assert len(names) == 3
+    assert tenant_of(scope()) == ""
+    assert tenant_of(scope(authorization="Bearer a")) == tenant_of(scope(x_api_key="a"))
+    assert "a" * 9 not in tenant_of(scope(x_api_key="a" * 9))

@@ -15,7 +15,7 @@ from openk2.chat.events import (
     ToolCall,
 )
 from openk2.chat.export import byte_level_vocabulary, export_tokenizer, tokenizer_config
-from openk2.chat.found_tokenizer import find_tokenizer
+from openk2.chat.found_tokenizer import find_tokenizer, named_tokenizer
 from openk2.chat.history import CanonicalHistory, canonical_history
 from openk2.chat.json_text import JsonState, advance_json
 from openk2.chat.json_tokenizer import JsonTokenizer
@@ -81,6 +81,7 @@ __all__ = [
     "export_tokenizer",
     "find_tokenizer",
     "join_events",
+    "named_tokenizer",
     "parse_output",
     "parse_output_text",
     "read_json",

@@ -6,6 +6,15 @@ from openk2.chat.json_tokenizer import JSON_FILE, JsonTokenizer, read_settings
 from openk2.chat.tokenizer import SPECIAL_COUNT, TOKENIZER_FILE, Tokenizer, TokenizerError
 
 
+def named_tokenizer(path: Path) -> Tokenizer:
+    """A `tiktoken.model`, or that of a folder, with the names of the tokenizer_config.json beside
+    it. Raises TokenizerError."""
+    tokenizer = Tokenizer.load(path)
+    folder = path if path.is_dir() else path.parent
+    names = special_names_in(folder, len(tokenizer.tokens))
+    return Tokenizer(tokenizer.tokens, names=names) if names else tokenizer
+
+
 def find_tokenizer(folder: Path, size: int) -> Tokenizer:
     """The folder's `tiktoken.model`, with the names of its tokenizer_config.json, else its
     `tokenizer.json`.

@@ -1,11 +1,11 @@
 """`openk2 serve --upstream`: engines that others run, as the backend of our server."""
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -15,9 +15,21 @@ from openk2.pretrained import (
     assets_folder,
     built_in_names,
     fetch_config,
+    find_format,
     hub_name,
     read_stop_ids,
 )
+
+if TYPE_CHECKING:
+    from openk2.chat import Tokenizer
+    from openk2.gateway import ThoughtMemory, UpstreamPool, UpstreamTokens
+    from openk2.generation import (
+        ChatFormat,
+        ChatGenerator,
+        PromptCoder,
+        RawCompletion,
+        RenderedChat,
+    )
 
 LOCAL_ONLY = {
     "model": "MODEL",
@@ -32,7 +44,21 @@ UPSTREAM_ONLY = {
     "upstream_key": "--upstream-key",
     "upstream_mode": "--upstream-mode",
     "tokenizer": "--tokenizer",
+    "host_kind": "--host-kind",
+    "repair": "--repair",
+    "state": "--state",
+    "state_size": "--state-size",
+    "state_hours": "--state-hours",
 }
+
+
+class HostName(StrEnum):
+    """The kinds of hosts; `gateway/hosts` has a file for each."""
+
+    moonshot = "moonshot"
+    vllm = "vllm"
+    sglang = "sglang"
+    fireworks = "fireworks"
 
 
 class UpstreamMode(StrEnum):
@@ -47,7 +73,9 @@ class GatewayOptions:
     """Options of the command.
 
     upstreams: URLs. model: the upstreams' name for it. key: their API key. tokenizer: a folder or
-    a built-in model; None only in the mode "chat".
+    a built-in model; None only in the mode "chat". host_kind: of the upstreams, None to find out.
+    repair: whether histories are repaired. state: file of what is remembered for that, None is this
+    process's memory; state_size bytes of it, for state_hours.
     """
 
     upstreams: Sequence[str]
@@ -56,6 +84,11 @@ class GatewayOptions:
     mode: UpstreamMode
     tokenizer: str | None
     context_length: int | None
+    host_kind: str | None
+    repair: bool
+    state: Path | None
+    state_size: int | None
+    state_hours: float | None
 
     def check(self, given: Collection[str]) -> None:
         """Raise a usage error for options that do not fit together. given: on the command line."""
@@ -73,6 +106,13 @@ class GatewayOptions:
         if self.tokenizer is None and self.mode is UpstreamMode.completions:
             message = "is missing: the folder of the model's tokenizer (tiktoken.model)"
             raise typer.BadParameter(message, param_hint="--tokenizer")
+        if "host_kind" in given and self.mode is not UpstreamMode.chat:
+            message = "has no effect without --upstream-mode chat: leave it out"
+            raise typer.BadParameter(message, param_hint="--host-kind")
+        for option in ("state", "state_size", "state_hours"):
+            if option in given and not self.repair:
+                message = "has no effect with --no-repair: leave it out"
+                raise typer.BadParameter(message, param_hint=UPSTREAM_ONLY[option])
 
 
 @contextmanager
@@ -82,47 +122,125 @@ def open_gateway(options: GatewayOptions) -> Iterator[Served]:
     An error is one line and exit status 1. If --context-length is given, upstreams may be down at
     the start; they are used once a probe succeeds.
     """
-    from openk2.chat import Tokenizer, TokenizerError
-    from openk2.gateway import GuidedMasks, Upstream, UpstreamChat, UpstreamPool, UpstreamTokens
-    from openk2.generation import EndpointError, PromptCoder, RawCompletion, RenderedChat
-    from openk2.grammar import ChatMasks
+    from openk2.chat import RenderError, TokenizerError
+    from openk2.gateway import StateFileError, Upstream, UpstreamPool
+    from openk2.generation import EndpointError
 
     assert options.model is not None
     try:
         pool = UpstreamPool(
             [Upstream(url, options.model, api_key=options.key) for url in options.upstreams]
         )
-        folder = None if options.tokenizer is None else tokenizer_folder(options.tokenizer)
-        tokenizer = None if folder is None else Tokenizer.load(folder)
-        stop_ids = frozenset() if not (folder and tokenizer) else read_stop_ids(folder, tokenizer)
-    except (EndpointError, TokenizerError, LocalModelError, OSError) as error:
+        prompts = None if options.tokenizer is None else Prompts.read(options.tokenizer)
+        memory = open_memory(options)
+    except (
+        EndpointError,
+        TokenizerError,
+        RenderError,
+        LocalModelError,
+        StateFileError,
+        OSError,
+    ) as error:
         fail(str(error))
-    pool.probe()
-    context_length = options.context_length or pool.context_length
-    if tokenizer is not None and context_length is None:
-        reasons = "; ".join(f"{one.url}: {one.reason}" for one in pool.upstreams if one.reason)
-        fail(f"no upstream says how long its context is ({reasons}): give --context-length")
-    with pool:
-        if tokenizer is None or context_length is None:
-            yield Served(
-                options.model,
-                UpstreamChat(pool),
-                engine_stats=pool.stats,
-                healthy=lambda: pool.healthy,
-            )
-            return
-        tokens = UpstreamTokens(pool, tokenizer, context_length)
-        masks = GuidedMasks(ChatMasks(tokenizer), tokenizer)
-        completions = options.mode is UpstreamMode.completions
-        rendered = RenderedChat(tokenizer, tokens, stop_ids, masks)
-        yield Served(
-            options.model,
-            rendered if completions else UpstreamChat(pool),
-            RawCompletion(tokenizer, tokens, stop_ids) if completions else None,
-            PromptCoder(tokenizer, context_length),
-            pool.stats,
-            lambda: pool.healthy,
-        )
+    with closing(memory) if memory is not None else nullcontext():
+        pool.probe()
+        context_length = options.context_length or pool.context_length
+        if prompts is not None and context_length is None:
+            reasons = "; ".join(f"{one.url}: {one.reason}" for one in pool.upstreams if one.reason)
+            fail(f"no upstream says how long its context is ({reasons}): give --context-length")
+        with pool:
+            yield served_upstreams(options, pool, prompts, context_length, memory)
+
+
+def open_memory(options: GatewayOptions) -> "ThoughtMemory | None":
+    """What histories are repaired from; None if they are not. Raises StateFileError."""
+    from openk2.gateway import KEPT_SECONDS, MOST_BYTES, ThoughtMemory
+
+    if not options.repair:
+        return None
+    most = MOST_BYTES if options.state_size is None else options.state_size
+    seconds = KEPT_SECONDS if options.state_hours is None else options.state_hours * 3600
+    return ThoughtMemory(options.state, most, seconds)
+
+
+def served_upstreams(
+    options: GatewayOptions,
+    pool: "UpstreamPool",
+    prompts: "Prompts | None",
+    context_length: int | None,
+    memory: "ThoughtMemory | None",
+) -> Served:
+    """The pool's answers, in either mode, with repaired histories."""
+    from openk2.gateway import RepairedChat, UpstreamChat, UpstreamTokens
+
+    assert options.model is not None
+    coder, completion = None, None
+    chat: ChatGenerator
+    stats = [pool.stats]
+    if prompts is not None and context_length is not None:
+        coder = prompts.coder(context_length)
+    if prompts is not None and context_length is not None and options.mode is not UpstreamMode.chat:
+        tokens = UpstreamTokens(pool, prompts.tokenizer, context_length)
+        chat, completion = prompts.chat(tokens), prompts.completion(tokens)
+        memory = memory if prompts.format.thinks else None  # the others have no thoughts to lose
+    else:
+        chat = UpstreamChat(pool, host_kind=options.host_kind, repairs=options.repair)
+        stats.append(chat.stats)
+    if options.repair:
+        chat = RepairedChat(chat, memory)
+        stats.append(chat.stats)
+    return Served(
+        options.model,
+        chat,
+        completion,
+        coder,
+        lambda: {name: value for read in stats for name, value in read().items()},
+        lambda: pool.healthy,
+        running=pool.connected,
+    )
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """How the upstreams' model is prompted: its tokenizer, the format of its folder and the ids
+    that end its answers."""
+
+    tokenizer: "Tokenizer"
+    format: "ChatFormat"
+    stop_ids: frozenset[int]
+
+    @classmethod
+    def read(cls, path_or_name: str) -> "Prompts":
+        """Raises LocalModelError, TokenizerError, RenderError, OSError."""
+        from openk2.chat import named_tokenizer
+
+        path = tokenizer_folder(path_or_name)
+        folder = path if path.is_dir() else path.parent
+        tokenizer = named_tokenizer(path)
+        return cls(tokenizer, find_format(folder, tokenizer), read_stop_ids(folder, tokenizer))
+
+    def coder(self, context_length: int) -> "PromptCoder":
+        """Counts the tokens of prompts."""
+        from openk2.generation import PromptCoder
+
+        return PromptCoder(self.tokenizer, context_length, self.format)
+
+    def chat(self, tokens: "UpstreamTokens") -> "RenderedChat":
+        """Answers over the upstreams' completions."""
+        from openk2.gateway import GuidedMasks
+        from openk2.generation import K2Format, RenderedChat
+        from openk2.grammar import ChatMasks
+
+        masks = None
+        if isinstance(self.format, K2Format):
+            masks = GuidedMasks(ChatMasks(self.tokenizer), self.tokenizer)
+        return RenderedChat(self.tokenizer, tokens, self.stop_ids, masks, self.format)
+
+    def completion(self, tokens: "UpstreamTokens") -> "RawCompletion":
+        """Raw completions by the upstreams."""
+        from openk2.generation import RawCompletion
+
+        return RawCompletion(self.tokenizer, tokens, self.stop_ids)
 
 
 def tokenizer_folder(path_or_name: str) -> Path:

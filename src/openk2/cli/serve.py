@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from openk2.cli.gateway import GatewayOptions, UpstreamMode, open_gateway
+from openk2.cli.gateway import GatewayOptions, HostName, UpstreamMode, open_gateway
 from openk2.cli.opening import local_model, open_local
 from openk2.cli.serving import served_model
 from openk2.cli.size import read_size
@@ -121,8 +121,39 @@ def serve(
         str | None,
         typer.Option(
             help="Folder with the upstream model's tiktoken.model, a built-in model, or "
-            "ORGANISATION/NAME on the hub."
+            "ORGANISATION/NAME on the hub. Its chat template says how the model is prompted."
         ),
+    ] = None,
+    host_kind: Annotated[
+        HostName | None,
+        typer.Option(help="What the upstreams' chat accepts; default: found out, and logged."),
+    ] = None,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            help="Put back the reasoning that clients drop from histories, and leave out tools "
+            "beyond what the upstream takes."
+        ),
+    ] = True,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            help="File in which reasoning is remembered for that, shared by gateways and kept "
+            "across restarts; default: in memory.",
+            dir_okay=False,
+        ),
+    ] = None,
+    state_size: Annotated[
+        int | None,
+        typer.Option(
+            parser=read_size,
+            metavar="SIZE",
+            help="How much reasoning is remembered. [default: 256MiB]",
+        ),
+    ] = None,
+    state_hours: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="How long reasoning is remembered. [default: 24]"),
     ] = None,
 ) -> None:
     """Serve a model over HTTP, as OpenAI's clients expect.
@@ -135,6 +166,8 @@ def serve(
       openk2 serve ./my-model --device cuda --cache-memory 40GiB
       openk2 serve ./larger-than-memory --memory 20GiB
       openk2 serve --upstream http://gpu1:8000 --upstream-model k2 --tokenizer ./kimi-k2
+      openk2 serve --upstream https://api.moonshot.ai --upstream-model kimi-k2.6
+        --upstream-mode chat --host-kind moonshot --state ./reasoning.sqlite
       curl http://127.0.0.1:8000/v1/models
 
     Requests are limited: bodies of 8 MiB, 60 s to send one, and what docs/design/server.md lists.
@@ -143,7 +176,17 @@ def serve(
     keys = [*checked_keys(api_key or ()), *keys_of_file(api_key_file)]
     thinking_key = key_to_sign(thinking_key_file)
     gateway = GatewayOptions(
-        upstream or (), upstream_model, upstream_key, upstream_mode, tokenizer, context_length
+        upstream or (),
+        upstream_model,
+        upstream_key,
+        upstream_mode,
+        tokenizer,
+        context_length,
+        None if host_kind is None else host_kind.value,
+        repair,
+        state,
+        state_size,
+        state_hours,
     )
     gateway.check({option for option in context.params if was_given(context, option)})
     try:
@@ -187,6 +230,7 @@ def serve(
                 healthy=served.healthy,
                 loopback=loopback,
                 thinking_key=thinking_key,
+                running=served.running,
             )
             shown = f"[{host}]" if ":" in host else host
             url = f"http://{shown}:{listener.getsockname()[1]}/v1"

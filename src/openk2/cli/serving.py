@@ -1,7 +1,7 @@
 """`Served`: the generators that a server needs, local or remote."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ class Served:
     engine_stats: Callable[[], Mapping[str, float]] | None = None
     healthy: Callable[[], bool] = lambda: True
     summary: str | None = None
+    running: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
 
 
 @contextmanager

@@ -1,16 +1,19 @@
 """`UpstreamChat`: pass requests through to upstreams that have chat completions only.
 
 The upstream renders the prompt, parses the output and enforces tools and JSON, or does not. This
-side converts call ids to K2's form both ways, balances, and retries before the first event.
+side converts call ids to K2's form both ways, fits requests to the upstream's kind of host,
+balances, and retries before the first event.
 """
 
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Any
 
 from openk2.chat import CallStart, canonical_history
+from openk2.gateway.host import Host
 from openk2.gateway.pool import UpstreamPool
 from openk2.gateway.tokens import MAX_FAILURES
 from openk2.gateway.upstream import REFUSALS, Upstream, UpstreamError
@@ -24,16 +27,27 @@ from openk2.generation import (
 )
 from openk2.protocol import EngineBusyError
 
+MAX_LESSONS = 4  # refusals of one request that teach something
+
 logger = logging.getLogger(__name__)
 
 
 class UpstreamChat:
-    """Passes messages to the pool's upstreams."""
+    """Passes messages to the pool's upstreams.
 
-    def __init__(self, pool: UpstreamPool) -> None:
+    host_kind: of all of them, a file in `hosts`; None finds it out. repairs: whether to give a
+    host the placeholders that it demands, and no more tools than it takes.
+    """
+
+    def __init__(
+        self, pool: UpstreamPool, *, host_kind: str | None = None, repairs: bool = True
+    ) -> None:
         self.pool = pool
+        self._hosts = {
+            upstream: Host(upstream, host_kind, repairs=repairs) for upstream in pool.upstreams
+        }
         self._chats = {
-            upstream: HttpChat(upstream.url, upstream.model, api_key=upstream.api_key)
+            upstream: HttpChat(upstream.url, upstream.model, connections=upstream.connections)
             for upstream in pool.upstreams
         }
 
@@ -63,11 +77,29 @@ class UpstreamChat:
     async def _answer(
         self, upstream: Upstream, request: ChatRequest, first_number: int
     ) -> AsyncGenerator[ChatEvent, None]:
-        """One upstream's answer; its calls are numbered after the history's."""
+        """One upstream's answer, asked again if its refusal teaches what it accepts."""
+        host = self._hosts[upstream]
+        for lesson in range(MAX_LESSONS + 1):
+            sent, fields = host.fitted(request)
+            answer = self._one_answer(upstream, sent, fields, first_number)
+            try:
+                async with aclosing(answer) as events:
+                    async for event in events:
+                        yield event
+                return
+            except RequestError as error:
+                if lesson == MAX_LESSONS or not host.learn(str(error)):
+                    raise
+
+    async def _one_answer(
+        self, upstream: Upstream, request: ChatRequest, fields: Mapping[str, Any], first_number: int
+    ) -> AsyncGenerator[ChatEvent, None]:
+        """The answer to one request; its calls are numbered after the history's."""
         called = False
         upstream.outstanding += 1
+        upstream.asked += 1
         try:
-            async with aclosing(self._chats[upstream].stream(request)) as events:
+            async with aclosing(self._chats[upstream].stream(request, fields)) as events:
                 async for event in events:
                     match event:
                         case CallStart():
@@ -89,6 +121,12 @@ class UpstreamChat:
             ) from error
         finally:
             upstream.outstanding -= 1
+
+    def stats(self) -> Mapping[str, float]:
+        """Numbers for /metrics."""
+        counts = sum((host.counts for host in self._hosts.values()), Counter[str]())
+        kinds = ("reasoning_placeholder", "tools_left_out")
+        return {f"repair_{kind}": counts[kind] for kind in kinds}
 
 
 def demands_call(request: ChatRequest, finish: ChatFinish) -> bool:

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 
 from openk2.gateway.upstream import Upstream
@@ -58,6 +59,14 @@ class UpstreamPool:
         """The smallest context length that an upstream reports; None if none does."""
         lengths = [one.context_length for one in self.upstreams if one.context_length is not None]
         return min(lengths, default=None)
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[None]:
+        """Keep the connections to all upstreams, for requests of this event loop."""
+        async with AsyncExitStack() as stack:
+            for upstream in self.upstreams:
+                await stack.enter_async_context(upstream.connections.kept())
+            yield
 
     def stats(self) -> Mapping[str, float]:
         """Numbers for /metrics; upstreams are numbered from 0, in their order."""

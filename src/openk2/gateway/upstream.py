@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 from openk2.gateway.refused_fields import RefusedFields, named_in
 from openk2.generation import (
     BUSY_STATUSES,
-    UNCOMPRESSED,
     UNREADABLE,
     AnswerBounds,
+    Connections,
     EndpointError,
     RequestError,
     api_root,
-    credentials,
     data_objects,
     error_message,
+    json_headers,
     read_body,
 )
 from openk2.protocol import EngineBusyError, EngineError
@@ -55,14 +55,12 @@ class Upstream:
     healthy, reason: result of the last probe or connection, and why it is not healthy.
     outstanding: requests in flight. asked: requests ever sent, refused ones included.
     context_length, owner: `max_model_len` and `owned_by` of its model card; None until known.
-    refused: fields that it refuses by name.
+    refused: fields that it refuses by name. connections: to it, kept if somebody keeps them.
     """
 
     def __init__(
         self, base_url: str, model: str, *, api_key: str | None = None, timeout: float = 600.0
     ) -> None:
-        import httpx
-
         self.url = api_root(base_url)
         self.model = model
         self.api_key = api_key
@@ -73,14 +71,9 @@ class Upstream:
         self.context_length: int | None = None
         self.owner: str | None = None
         self.refused = RefusedFields()
-        self._headers = {
-            "Content-Type": "application/json",
-            **UNCOMPRESSED,
-            **credentials(api_key),
-        }
+        self._headers = json_headers(api_key)
         self._seconds = timeout
-        self._timeout = httpx.Timeout(timeout, connect=CONNECT_SECONDS)
-        self._certificates = httpx.create_ssl_context()
+        self.connections = Connections(self._headers, timeout, CONNECT_SECONDS)
 
     def fail(self, reason: str) -> None:
         """Mark it unhealthy: it gets no requests until a probe succeeds."""
@@ -100,7 +93,9 @@ class Upstream:
             async with (
                 asyncio.timeout(PROBE_SECONDS),
                 httpx.AsyncClient(
-                    verify=self._certificates, timeout=PROBE_SECONDS, headers=self._headers
+                    verify=self.connections.certificates,
+                    timeout=PROBE_SECONDS,
+                    headers=self._headers,
                 ) as client,
             ):
                 async with client.stream("GET", f"{self.url.removesuffix('/v1')}/health") as health:
@@ -155,33 +150,27 @@ class Upstream:
         ways = [*guidance, {}]
         bounds = AnswerBounds.of(fields["max_tokens"], self._seconds)
         try:
-            # A client per request keeps this object free of any event loop.
-            async with httpx.AsyncClient(
-                verify=self._certificates, timeout=self._timeout, headers=self._headers
-            ) as client:
-                while True:
-                    sent = self.refused.without(optional)
-                    body = json.dumps({**fields, **sent, **ways[0]}).encode()
-                    self.asked += 1
-                    async with client.stream(
-                        "POST", f"{self.url}/completions", content=body
-                    ) as response:
-                        if response.is_success:
-                            self._note("takes again", self.refused.accepted(sent))
-                            async with aclosing(data_objects(response, bounds)) as chunks:
-                                async for chunk in chunks:
-                                    yield checked(chunk)
-                            return
-                        error = await refusal(response)
-                    named = named_in(str(error), sent)
-                    if not isinstance(error, RequestError) or not (named or ways[1:]):
-                        raise error
-                    # Each retry drops a field or a way, so this ends.
-                    self._note("refuses", self.refused.learn(named))
-                    if not named:
-                        kind = [*ways[0].get("structured_outputs", ()), *ways[0]][0]
-                        logger.warning("upstream %s refused a %s: %s", self.url, kind, error)
-                        ways = ways[1:]
+            while True:
+                sent = self.refused.without(optional)
+                body = json.dumps({**fields, **sent, **ways[0]}).encode()
+                self.asked += 1
+                async with self.connections.post(f"{self.url}/completions", body) as response:
+                    if response.is_success:
+                        self._note("takes again", self.refused.accepted(sent))
+                        async with aclosing(data_objects(response, bounds)) as chunks:
+                            async for chunk in chunks:
+                                yield checked(chunk)
+                        return
+                    error = await refusal(response)
+                named = named_in(str(error), sent)
+                if not isinstance(error, RequestError) or not (named or ways[1:]):
+                    raise error
+                # Each retry drops a field or a way, so this ends.
+                self._note("refuses", self.refused.learn(named))
+                if not named:
+                    kind = [*ways[0].get("structured_outputs", ()), *ways[0]][0]
+                    logger.warning("upstream %s refused a %s: %s", self.url, kind, error)
+                    ways = ways[1:]
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             self.fail(str(error) or type(error).__name__)
             raise UpstreamError("the upstream cannot be reached") from error

@@ -27,6 +27,8 @@ from openk2.generation.completion import (
     CompletionRequest,
     complete_text,
 )
+from openk2.generation.connections import Connections
+from openk2.generation.encoding import text_size
 from openk2.generation.endpoint import (
     BUSY_STATUSES,
     EndpointError,
@@ -40,6 +42,7 @@ from openk2.generation.http_reading import (
     UNREADABLE,
     AnswerBounds,
     data_objects,
+    json_headers,
     read_body,
     served_models,
 )
@@ -51,7 +54,12 @@ from openk2.generation.request_error import ContextLengthError, RequestError
 from openk2.generation.scores import ScoredToken, TokensScored
 from openk2.generation.scripted import ScriptedChat
 from openk2.generation.settings import GenerationSettings
-from openk2.generation.thinking import ThinkingFields, ThinkingPlan
+from openk2.generation.thinking import (
+    ThinkingFields,
+    ThinkingPlan,
+    asks_to_think,
+    keeps_thoughts,
+)
 from openk2.generation.token_stream import token_chunks
 
 __all__ = [
@@ -71,6 +79,7 @@ __all__ = [
     "CompletionEvent",
     "CompletionGenerator",
     "CompletionRequest",
+    "Connections",
     "ContextLengthError",
     "EndpointError",
     "GenerationSettings",
@@ -92,13 +101,17 @@ __all__ = [
     "TokensScored",
     "ToolChoice",
     "api_root",
+    "asks_to_think",
     "complete",
     "complete_text",
     "credentials",
     "data_objects",
     "error_message",
+    "json_headers",
+    "keeps_thoughts",
     "read_body",
     "sampling_json",
     "served_models",
+    "text_size",
     "token_chunks",
 ]

@@ -49,6 +49,8 @@ class ChatRequest(GenerationSettings):
         are what follows it.
     max_tokens: output tokens at most; None is what the context leaves.
     thinking: whether to think, as the client put it; a model that does not think ignores it.
+    tenant: whose conversation it is, a digest of the API key; what is remembered of one tenant's
+        conversations is used in no other's.
 
     Raises RequestError, with the field in OpenAI's words, for two tools of one name and for a
     tool_choice that no tool answers to.
@@ -62,6 +64,7 @@ class ChatRequest(GenerationSettings):
     max_tokens: int | None = None
     is_continued: bool = False
     thinking: ThinkingFields = field(default_factory=ThinkingFields)
+    tenant: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()

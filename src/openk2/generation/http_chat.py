@@ -4,16 +4,18 @@ httpx is imported where it is used; `http_reading` says why.
 """
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from typing import Any
 
 from openk2.generation.chat import ChatEvent, ChatRequest
-from openk2.generation.endpoint import EndpointError, api_root, credentials
+from openk2.generation.connections import Connections
+from openk2.generation.endpoint import EndpointError, api_root
 from openk2.generation.http_answer import answer_events
 from openk2.generation.http_reading import (
-    UNCOMPRESSED,
     UNREADABLE,
     AnswerBounds,
+    json_headers,
     raise_for_error,
 )
 from openk2.generation.http_request import request_body
@@ -23,40 +25,37 @@ class HttpChat:
     """One model of one server.
 
     base_url: with or without the final /v1. api_key: sent as a bearer token. timeout: seconds
-    until the server sends its next bytes.
+    until the server sends its next bytes. connections: to this server, if somebody keeps them.
     """
 
     def __init__(
-        self, base_url: str, model: str, *, api_key: str | None = None, timeout: float = 600.0
+        self,
+        base_url: str,
+        model: str,
+        *,
+        api_key: str | None = None,
+        timeout: float = 600.0,
+        connections: Connections | None = None,
     ) -> None:
-        import httpx
-
         self.base_url = api_root(base_url)
         self.model = model
-        self.headers = {
-            "Content-Type": "application/json",
-            **UNCOMPRESSED,
-            **credentials(api_key),
-        }
         self.timeout = timeout
-        # A client per request keeps this object free of any event loop; the certificates, which
-        # are what makes a client slow to build, are read once.
-        self.certificates = httpx.create_ssl_context()
+        self.connections = connections or Connections(json_headers(api_key), timeout)
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
-        """See `ChatGenerator.stream`. Raises EndpointError, and EngineBusyError for 429 and 503."""
+    async def stream(
+        self, request: ChatRequest, fields: Mapping[str, Any] | None = None
+    ) -> AsyncGenerator[ChatEvent, None]:
+        """See `ChatGenerator.stream`. fields: further ones of the body.
+
+        Raises EndpointError, and EngineBusyError for 429 and 503.
+        """
         import httpx
 
         url = f"{self.base_url}/chat/completions"
         # ASCII: a lone surrogate in a message has no other way to be sent.
-        body = json.dumps(request_body(self.model, request)).encode()
+        body = json.dumps({**request_body(self.model, request), **(fields or {})}).encode()
         try:
-            async with (
-                httpx.AsyncClient(
-                    verify=self.certificates, timeout=self.timeout, headers=self.headers
-                ) as client,
-                client.stream("POST", url, content=body) as response,
-            ):
+            async with self.connections.post(url, body) as response:
                 await raise_for_error(response)
                 scored = request.logprobs is not None
                 bounds = AnswerBounds.of(request.max_tokens, self.timeout)

@@ -9,6 +9,7 @@ does not need it.
 """
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import AsyncGenerator
@@ -34,6 +35,7 @@ MAX_BODY_BYTES = 32 * 1024 * 1024
 # Without max_tokens an answer may fill any context.
 MOST_TOKENS = 1_000_000
 LISTING_SECONDS = 30.0
+END_SECONDS = 0.1  # from the last event to the end of its answer, so that the connection is kept
 # What reading made-up JSON can raise: other types, missing keys, 1e999 as an integer, deep nesting.
 UNREADABLE = (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError)
 
@@ -51,6 +53,14 @@ class AnswerBounds:
         """Generous for an answer of so many tokens, whatever an engine reports beside them."""
         tokens = MOST_TOKENS if max_tokens is None else max_tokens
         return cls(2 * tokens + 100, 16_384 * tokens + MAX_LINE_BYTES, silence)
+
+
+def json_headers(api_key: str | None) -> dict[str, str]:
+    """The headers of a request with a JSON body, its answer asked for as it is.
+
+    Raises EndpointError for a key that headers cannot carry.
+    """
+    return {"Content-Type": "application/json", **UNCOMPRESSED, **credentials(api_key)}
 
 
 async def read_body(response: "httpx.Response", most: int = MAX_BODY_BYTES) -> bytes:
@@ -86,7 +96,8 @@ async def data_objects(
     refuse_compressed(response)
     count = 0
     heard = time.monotonic()
-    async for line in lines(response, bounds.size):
+    reading = lines(response, bounds.size)
+    async for line in reading:
         if not line.startswith(b"data:"):
             if time.monotonic() - heard > bounds.silence:
                 problem = f"sent no data for {bounds.silence:g} seconds"
@@ -95,6 +106,7 @@ async def data_objects(
         heard = time.monotonic()
         data = line.removeprefix(b"data:").strip()
         if data == b"[DONE]":
+            await read_end(reading)
             return
         count += 1
         if count > bounds.objects:
@@ -104,6 +116,14 @@ async def data_objects(
             yield json.loads(data)
         except (ValueError, RecursionError) as error:
             raise EndpointError(f"{response.url}: {data[:80]!r} is not JSON") from error
+
+
+async def read_end(reading: AsyncGenerator[bytes, None]) -> None:
+    """Read what little may follow the last event; an answer that goes on is left."""
+    with contextlib.suppress(TimeoutError, EndpointError):
+        async with asyncio.timeout(END_SECONDS):
+            async for _ in reading:
+                pass
 
 
 async def lines(response: "httpx.Response", most: int) -> AsyncGenerator[bytes, None]:

@@ -6,7 +6,7 @@ or refuses it by name.
 
 import reprlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from openk2.chat import PromptStyle, Thinking
@@ -61,6 +61,23 @@ def plan_thinking(style: PromptStyle, fields: ThinkingFields) -> ThinkingPlan:
         name = next(iter(kept))
         raise refused(name, keep_problem(style, keep))
     return ThinkingPlan(Thinking(enabled, keep), budget_of(asked) if enabled is not False else None)
+
+
+def asks_to_think(fields: ThinkingFields) -> bool | None:
+    """Whether the fields say to think, for a model that is elsewhere and may know levels of effort;
+    None if they say nothing. Raises RequestError if they are wrong or differ."""
+    asked = asked_thinking(fields)
+    effort = fields.reasoning_effort or fields.template.get("reasoning_effort")
+    rest = {k: v for k, v in fields.template.items() if k != "reasoning_effort"}
+    found = switches(replace(fields, reasoning_effort=None, template=rest), asked)
+    if effort is not None:
+        found["reasoning_effort"] = effort != "none"
+    return agreed(found)
+
+
+def keeps_thoughts(fields: ThinkingFields) -> bool | None:
+    """Whether the fields say that earlier thoughts stay; None if they say nothing."""
+    return agreed(keeps(fields, asked_thinking(fields)))
 
 
 def asked_thinking(fields: ThinkingFields) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""`KeyGuard`: middleware that answers 401 without an API key."""
+"""`KeyGuard`: middleware that answers 401 without an API key; and whose request one is."""
 
 from collections.abc import Collection
 from hashlib import sha256
@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from openk2.server.errors import ApiError
 
 OPEN_PATHS = ("/health",)
+TENANT = "openk2.tenant"  # in a request's scope: of the key that let it in
 
 
 class KeyGuard:
@@ -37,12 +38,33 @@ class KeyGuard:
         await response(scope, receive, send)
 
     def allows(self, scope: Scope) -> bool:
-        """Whether the request carries a key."""
-        headers = dict(scope["headers"])
-        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
-        bearer = token if scheme.lower() == b"bearer" else b""
-        given = (bearer.strip(), headers.get(b"x-api-key", b"").strip())
-        digests = [sha256(key).digest() for key in given if key]
+        """Whether the request carries a key; its tenant is then that of the key."""
+        digests = [sha256(key).digest() for key in given_keys(scope)]
         # Compare with every key, so that the time does not reveal which one matched.
-        matches = [compare_digest(one, known) for one in digests for known in self.digests]
-        return any(matches)
+        matches = [one for one in digests for known in self.digests if compare_digest(one, known)]
+        if matches:
+            scope[TENANT] = tenant_name(matches[0])
+        return bool(matches)
+
+
+def given_keys(scope: Scope) -> list[bytes]:
+    """The keys that a request carries, wherever clients put them."""
+    headers = dict(scope["headers"])
+    scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+    bearer = token if scheme.lower() == b"bearer" else b""
+    given = (bearer.strip(), headers.get(b"x-api-key", b"").strip())
+    return [key for key in given if key]
+
+
+def tenant_of(scope: Scope) -> str:
+    """Whose request it is: of the key that let it in, or, where none is needed, of the first one
+    that it carries; empty without any."""
+    if TENANT in scope:
+        return str(scope[TENANT])
+    keys = given_keys(scope)
+    return tenant_name(sha256(keys[0]).digest()) if keys else ""
+
+
+def tenant_name(key_digest: bytes) -> str:
+    """A name that says nothing about the key, for what is kept on disk."""
+    return sha256(b"openk2 tenant\0" + key_digest).hexdigest()[:32]

@@ -1,6 +1,7 @@
 """`create_app`: the ASGI application that serves one model."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
@@ -34,6 +35,7 @@ def create_app(
     loopback: bool = False,
     max_body_bytes: int = MAX_BODY_BYTES,
     thinking_key: bytes | None = None,
+    running: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
 ) -> FastAPI:
     """The server's application.
 
@@ -47,8 +49,15 @@ def create_app(
         host names that are not this machine's.
     max_body_bytes: larger requests get a 413.
     thinking_key: signs the thoughts of Anthropic's messages; a random one ends with the process.
+    running: a context around the time in which requests are answered, on their event loop.
     """
-    app = FastAPI(title="openk2", docs_url=None, redoc_url=None)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with running():
+            yield
+
+    app = FastAPI(title="openk2", docs_url=None, redoc_url=None, lifespan=lifespan)
     registry = CollectorRegistry()
     if engine_stats is not None:
         registry.register(EngineGauges(engine_stats))

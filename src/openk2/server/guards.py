@@ -117,6 +117,9 @@ class DrainGuard:
             headers = {"Connection": "close", "Retry-After": str(RETRY_AFTER_SECONDS)}
             await error.response(scope["path"], headers)(scope, receive, send)
             return
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
         self.answering += 1
         try:
             await self.app(scope, receive, send)

@@ -20,6 +20,7 @@ from openk2.generation import (
     PromptRead,
     TokensScored,
 )
+from openk2.server.repetition import REPEATED, repeated_turns
 
 E = TypeVar("E")
 CALL_OUTCOMES = ("completed", "undeclared", "truncated")  # of `CallCounts`
@@ -64,6 +65,11 @@ class Meter:
         self.recovered_ids = Counter(
             "openk2_tool_call_recovered_ids",
             "Calls whose id was mangled or taken and was replaced",
+            registry=registry,
+        )
+        self.repetitions = Counter(
+            "openk2_repeated_tool_calls",
+            "Requests whose history repeats the same calls verbatim, turn after turn",
             registry=registry,
         )
         self.first_event = Histogram(
@@ -117,6 +123,8 @@ class MeteredChat:
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """See `ChatGenerator.stream`."""
+        if repeated_turns(request.messages) >= REPEATED:
+            self.meter.repetitions.inc()
         return self.meter.count(self.chat.stream(request))
 
 

@@ -17,6 +17,13 @@ def note(kind: object) -> str:
     return f"[{kind} omitted: this model reads text only]"
 
 
+def reference(part: Mapping[str, Any]) -> str | None:
+    """The text of a `tool_reference`, by which a client's search names tools that it declares from
+    now on; None for another part."""
+    name = part.get("tool_name") if part.get("type") == "tool_reference" else None
+    return f"The tool {name} is available.\n" if isinstance(name, str) else None
+
+
 def answered(messages: Sequence[Any]) -> int:
     """How many messages the assistant has seen: up to and with its last one."""
     roles = [message.get("role") if isinstance(message, Mapping) else None for message in messages]
@@ -90,4 +97,4 @@ def noted_part(part: Any) -> Any:
     kind = part.get("type") if isinstance(part, Mapping) else None
     if kind == "text" or not isinstance(kind, str):
         return part
-    return {"type": "text", "text": note(kind)}
+    return {"type": "text", "text": reference(part) or note(kind)}

@@ -69,7 +69,7 @@ def run_app(
         guard,
         log_config=None,
         access_log=False,
-        lifespan="off",
+        lifespan="auto",
         ws="none",
         http=TimedProtocol,
         limit_concurrency=allow_connections(),

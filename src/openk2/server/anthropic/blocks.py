@@ -13,7 +13,7 @@ from typing import Any
 
 from openk2.server.anthropic.ids import call_id_of
 from openk2.server.refusals import invalid
-from openk2.server.replayed import answered, note
+from openk2.server.replayed import answered, note, reference
 from openk2.server.thoughts import ThoughtSigner
 
 logger = logging.getLogger(__name__)
@@ -198,7 +198,7 @@ def text_or_note(place: str, block: ContentBlock) -> str:
     kind = block.get("type")
     if kind == "text" or not isinstance(kind, str):
         return read_text(place, block, "a tool_result")
-    return note(kind)
+    return reference(block) or note(kind)
 
 
 def read_name(place: str, block: ContentBlock, field: str) -> str:

@@ -13,6 +13,7 @@ from openk2.server.anthropic.tools import (
     MessageTool,
     MessageToolChoice,
     function_tools,
+    offered,
     read_tool_choice,
 )
 from openk2.server.errors import ApiError
@@ -90,8 +91,8 @@ class PromptBody(BaseModel):
     context_management: dict[str, Any] | None = None
     thread: dict[str, Any] | None = None
 
-    def request(self, signer: ThoughtSigner, **settings: Any) -> ChatRequest:
-        """The request. signer: verifies thoughts.
+    def request(self, signer: ThoughtSigner, tenant: str = "", **settings: Any) -> ChatRequest:
+        """The request. signer: verifies thoughts. tenant: whose it is.
 
         Raises ApiError 400 naming a field that is not supported.
         """
@@ -104,12 +105,13 @@ class PromptBody(BaseModel):
         try:
             return ChatRequest(
                 messages=messages,
-                tools=function_tools(self.tools or ()),
+                tools=function_tools(offered(self.tools or (), self.messages, self.tool_choice)),
                 tool_choice=read_tool_choice(self.tool_choice),
                 parallel_tool_calls=not single,
                 response_format=self.json_format(),
                 is_continued=begun and bool(settings),
                 thinking=self.thinking_fields(),
+                tenant=tenant,
                 **settings,
             )
         except RequestError as error:
@@ -165,11 +167,12 @@ class MessagesBody(PromptBody):
     stop_sequences: Stops | None = None
     stream: bool | None = None
 
-    def generation(self, signer: ThoughtSigner) -> ChatRequest:
+    def generation(self, signer: ThoughtSigner, tenant: str = "") -> ChatRequest:
         """See `request`, with the settings that the client chose."""
         refuse_unsupported(self.model_extra, SAMPLING_NEUTRAL)
         return self.request(
             signer,
+            tenant,
             max_tokens=self.max_tokens,
             stop=tuple(self.stop_sequences or ()),
             **self.settings(),

@@ -10,8 +10,10 @@ from openk2.generation import ChatGenerator, PromptCoder, RequestError
 from openk2.server.anthropic.answer import message_events, sent_events, whole_message
 from openk2.server.anthropic.body import MessagesBody, PromptBody
 from openk2.server.anthropic.errors import in_their_words, message_error, message_error_event
+from openk2.server.api_keys import tenant_of
 from openk2.server.bounded_route import BoundedRoute
 from openk2.server.errors import MESSAGE_ANSWERS, MESSAGES_PATH
+from openk2.server.repetition import repetition_headers
 from openk2.server.served import ServedNames
 from openk2.server.stream import CLIENT_LEFT, STREAMABLE, EventStream, unless_client_leaves
 from openk2.server.thoughts import ThoughtSigner
@@ -24,16 +26,18 @@ def message_routes(chat: ChatGenerator, names: ServedNames, signer: ThoughtSigne
     @router.post(MESSAGES_PATH, responses=STREAMABLE | MESSAGE_ANSWERS)
     async def messages(body: MessagesBody, request: Request) -> Response:
         names.check(body.model)
-        answer = in_their_words(chat.stream(body.generation(signer)))
+        asked = body.generation(signer, tenant_of(request.scope))
+        headers = repetition_headers(asked.messages)
+        answer = in_their_words(chat.stream(asked))
         head = {"id": f"msg_{uuid.uuid4().hex}", "model": body.model}
         events = message_events(answer, head, signer if body.show_thinking else None)
         if body.stream:
-            return EventStream(sent_events(events), message_error_event)
+            return EventStream(sent_events(events), message_error_event, headers)
         message = await unless_client_leaves(request.receive, whole_message(events))
         if message is None:
             return Response(status_code=CLIENT_LEFT)
         # ASCII: a call's input may hold a lone surrogate, which UTF-8 cannot encode.
-        return Response(json.dumps(message), media_type="application/json")
+        return Response(json.dumps(message), headers=headers, media_type="application/json")
 
     return router
 

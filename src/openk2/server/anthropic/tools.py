@@ -1,6 +1,6 @@
 """Anthropic's `tools` and `tool_choice` -> OpenAI's tools and a `ToolChoice`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,7 +13,10 @@ ToolName = Annotated[str, Field(pattern=TOOL_NAME, max_length=128)]
 
 
 class MessageTool(BaseModel):
-    """A tool of the client. strict changes nothing: inputs always satisfy their schema."""
+    """A tool of the client. strict changes nothing: inputs always satisfy their schema.
+
+    defer_loading: it is declared once the conversation has referred to it; see `offered`.
+    """
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -22,6 +25,7 @@ class MessageTool(BaseModel):
     description: str | None = None
     input_schema: dict[str, Any] | None = None
     strict: bool | None = None
+    defer_loading: bool | None = None
 
 
 class MessageToolChoice(BaseModel):
@@ -32,6 +36,35 @@ class MessageToolChoice(BaseModel):
     type: Literal["auto", "any", "tool", "none"]
     name: str | None = None
     disable_parallel_tool_use: bool | None = None
+
+
+def offered(
+    tools: Sequence[MessageTool],
+    messages: Sequence[Mapping[str, Any]],
+    choice: MessageToolChoice | None,
+) -> list[MessageTool]:
+    """The tools to declare: of those that are deferred only the ones that a `tool_reference` named,
+    a turn called or the choice demands. Agents with hundreds of tools find them by a search."""
+    if not any(tool.defer_loading for tool in tools):
+        return list(tools)
+    named = {choice.name} if choice is not None else set()
+    for message in messages:
+        named |= named_tools(message.get("content"))
+    return [tool for tool in tools if not tool.defer_loading or tool.name in named]
+
+
+def named_tools(content: Any) -> set[str | None]:
+    """The tools that blocks call or refer to, also those in the results of tools."""
+    found: set[str | None] = set()
+    for block in content if isinstance(content, list) else ():
+        match block:
+            case {"type": "tool_use", "name": str(name)}:
+                found.add(name)
+            case {"type": "tool_reference", "tool_name": str(name)}:
+                found.add(name)
+            case {"type": "tool_result", "content": inner}:
+                found |= named_tools(inner)
+    return found
 
 
 def function_tools(tools: Sequence[MessageTool]) -> list[dict[str, Any]]:

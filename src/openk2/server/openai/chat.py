@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field, WithJsonSchema
 
 from openk2.generation import ChatGenerator, ChatRequest, complete
+from openk2.server.api_keys import tenant_of
 from openk2.server.bounded_route import BoundedRoute
 from openk2.server.choices import all_of, interleaved
 from openk2.server.errors import ANSWERS, error_event
@@ -30,6 +31,7 @@ from openk2.server.refusals import (
     thinking_fields,
     unsupported,
 )
+from openk2.server.repetition import repetition_headers
 from openk2.server.replayed import readable
 from openk2.server.served import ServedNames
 from openk2.server.stream import CLIENT_LEFT, STREAMABLE, EventStream, unless_client_leaves
@@ -117,9 +119,11 @@ class ChatCompletionBody(GenerationFields):
     logprobs: bool | None = None
     top_logprobs: TopLogprobs | None = None
 
-    def requests(self) -> list[ChatRequest]:
-        """A request for each choice. Raises ApiError 400 naming a field that is not supported,
-        and what `ChatRequest` raises."""
+    def requests(self, tenant: str = "") -> list[ChatRequest]:
+        """A request for each choice. tenant: whose they are.
+
+        Raises ApiError 400 naming a field that is not supported, and what `ChatRequest` raises.
+        """
         refuse_unsupported(self.model_extra, CHAT_NEUTRAL)
         thinking = thinking_fields(self.model_extra)
         self.refuse_in_messages()
@@ -132,6 +136,7 @@ class ChatCompletionBody(GenerationFields):
             response_format=read_response_format(self.response_format),
             is_continued=self.is_continued(),
             thinking=thinking,
+            tenant=tenant,
             max_tokens=min(limits, default=None),
             logprobs=self.checked_logprobs(),
             **self.settings(),
@@ -184,7 +189,8 @@ def chat_routes(chat: ChatGenerator, names: ServedNames) -> APIRouter:
     @router.post("/chat/completions", responses=STREAMABLE | ANSWERS)
     async def chat_completions(body: ChatCompletionBody, request: Request) -> Response:
         names.check(body.model)
-        asked = body.requests()
+        asked = body.requests(tenant_of(request.scope))
+        headers = repetition_headers(asked[0].messages)
         head = {
             "id": f"chatcmpl-{uuid.uuid4().hex}",
             "object": "chat.completion.chunk" if body.stream else "chat.completion",
@@ -194,11 +200,12 @@ def chat_routes(chat: ChatGenerator, names: ServedNames) -> APIRouter:
         if body.stream:
             events = interleaved([chat.stream(one) for one in asked])
             chunks = chunk_events(events, len(asked), head, include_usage=body.include_usage)
-            return EventStream(chunks, error_event)
+            return EventStream(chunks, error_event, headers)
         work = all_of([complete(chat, one) for one in asked])
         answers = await unless_client_leaves(request.receive, work)
         if answers is None:
             return Response(status_code=CLIENT_LEFT)
-        return JSONResponse({**head, **answer_json(answers, scored=bool(body.logprobs))})
+        answer = {**head, **answer_json(answers, scored=bool(body.logprobs))}
+        return JSONResponse(answer, headers=headers)
 
     return router

@@ -1,0 +1,178 @@
+"""`Host`: one upstream's chat completions, and requests in the form that it accepts.
+
+Its kind is configured, or found out: by its address, its model card, or an error that only one kind
+sends. What an error taught is forgotten after a while, since a proxy may have another host behind
+it tomorrow and one odd answer must not be remembered for ever.
+"""
+
+import logging
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from openk2.gateway.host_kind import UNKNOWN, HostKind, host_kinds, kind_of, kind_shown_by
+from openk2.gateway.refused_fields import FORGET_AFTER_SECONDS, named_in
+from openk2.gateway.upstream import Upstream
+from openk2.generation import ChatRequest, NamedTool, asks_to_think, keeps_thoughts
+
+THOUGHT = "reasoning_content"
+# Fields that a strict host may not know, and that an answer can do without.
+OPTIONAL = ("reasoning_content", "reasoning", "thinking", "chat_template_kwargs")
+# A refusal of a field that is not known; "reasoning_content is missing" names it too.
+UNKNOWN_FIELD = re.compile(
+    r"extra (inputs|fields)|unknown|unexpected|unrecogni[sz]ed|not (permitted|allowed|supported)"
+    r"|unsupported",
+    re.IGNORECASE,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Host:
+    """upstream: whose requests these are. configured: its kind, None to find it out. repairs:
+    whether to add and leave out what the host's kind needs. clock: seconds that never go back.
+
+    counts: of each kind of repair.
+    """
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        configured: str | None = None,
+        *,
+        repairs: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.upstream, self.configured, self.repairs = upstream, configured, repairs
+        self.counts: Counter[str] = Counter()
+        self._clock = clock
+        self._shown: str | None = None
+        self._shown_until = 0.0
+        self._logged = UNKNOWN
+        self._left_out = 0
+
+    @property
+    def kind_name(self) -> str:
+        """The kind, logged when it changes."""
+        if self._shown is not None and self._clock() >= self._shown_until:
+            self._shown = None
+        name = self.configured or self._shown or kind_of(self.upstream.url, self.upstream.owner)
+        if name != self._logged:
+            logger.warning("upstream %s: its kind of host is %s", self.upstream.url, name)
+            self._logged = name
+        return name
+
+    @property
+    def kind(self) -> HostKind:
+        """What it accepts."""
+        return host_kinds()[self.kind_name]
+
+    def fitted(self, request: ChatRequest) -> tuple[ChatRequest, dict[str, Any]]:
+        """The request as this host accepts it, and further fields of its body.
+
+        Raises RequestError for what a request says about thinking and this host cannot obey.
+        """
+        kind = self.kind
+        asked = asks_to_think(request.thinking)
+        fields = self.upstream.refused.without(thinking_body(kind, request, asked))
+        messages = self._with_thoughts(kind, request.messages, asked is not False)
+        tools = self._fitting_tools(kind, request)
+        return replace(request, messages=messages, tools=tools), fields
+
+    def _with_thoughts(
+        self, kind: HostKind, messages: Sequence[Mapping[str, Any]], thinks: bool
+    ) -> list[Mapping[str, Any]]:
+        """The messages with each thought in the host's field, and placeholders where it demands
+        one."""
+        taken = kind.thoughts != "refused" and self.upstream.refused.without(
+            {kind.thought_field: 1}
+        )
+        demanded = self.repairs and thinks and kind.thoughts == "demanded"
+        fitted: list[Mapping[str, Any]] = []
+        for message in messages:
+            if message.get("role") != "assistant":
+                fitted.append(message)
+                continue
+            thought = message.get(THOUGHT) or message.get("reasoning")
+            rest = {k: v for k, v in message.items() if k not in (THOUGHT, "reasoning")}
+            if not thought and demanded and message.get("tool_calls"):
+                self.counts["reasoning_placeholder"] += 1
+                thought = kind.placeholder
+            fitted.append({**rest, kind.thought_field: thought} if thought and taken else rest)
+        return fitted
+
+    def _fitting_tools(self, kind: HostKind, request: ChatRequest) -> Sequence[Mapping[str, Any]]:
+        """As many tools as the host takes."""
+        if not self.repairs or not kind.most_tools or len(request.tools) <= kind.most_tools:
+            return request.tools
+        tools = most_useful(request, kind.most_tools)
+        left_out = len(request.tools) - len(tools)
+        self.counts["tools_left_out"] += left_out
+        if left_out != self._left_out:  # not with every turn of an agent
+            self._left_out = left_out
+            url = self.upstream.url
+            logger.warning("upstream %s takes %d tools: %d left out", url, len(tools), left_out)
+        return tools
+
+    def learn(self, error: str) -> bool:
+        """Whether the error shows how the request must be different, so that it is sent again."""
+        shown = kind_shown_by(error)
+        if shown is not None and self.configured is None:
+            is_new = shown != self.kind_name
+            self._shown, self._shown_until = shown, self._clock() + FORGET_AFTER_SECONDS
+            return is_new and self.kind_name == shown
+        if shown is not None or not UNKNOWN_FIELD.search(error):
+            return False
+        learned = self.upstream.refused.learn(named_in(error, OPTIONAL))
+        if learned:
+            logger.warning("upstream %s refuses %s", self.upstream.url, ", ".join(learned))
+        return bool(learned)
+
+
+def most_useful(request: ChatRequest, most: int) -> list[Mapping[str, Any]]:
+    """`most` of the tools, in their order: the one that is demanded, those that the conversation
+    has called, the latest first, then those that are declared first."""
+    names = [tool["function"]["name"] for tool in request.tools]
+    choice = request.tool_choice
+    wanted = [choice.name] if isinstance(choice, NamedTool) else []
+    for message in reversed(request.messages):
+        wanted += called_names(message)
+    order = {name: place for place, name in enumerate(dict.fromkeys([*wanted, *names]))}
+    chosen = set(sorted(names, key=lambda name: order[name])[:most])
+    return [tool for tool, name in zip(request.tools, names, strict=True) if name in chosen]
+
+
+def called_names(message: Mapping[str, Any]) -> list[str]:
+    """The tools that a turn calls; what is no call is reported by the host."""
+    calls = message.get("tool_calls")
+    functions = [
+        call.get("function")
+        for call in (calls if isinstance(calls, list | tuple) else ())
+        if isinstance(call, Mapping)
+    ]
+    names = [one.get("name") for one in functions if isinstance(one, Mapping)]
+    return [name for name in names if isinstance(name, str)]
+
+
+def thinking_body(kind: HostKind, request: ChatRequest, asked: bool | None) -> dict[str, Any]:
+    """The fields that tell the host what the request says about thinking; none if it says nothing.
+
+    asked: whether to think.
+    """
+    fields = request.thinking
+    keeps = keeps_thoughts(fields)
+    if kind.thinking == "effort":
+        effort = fields.reasoning_effort or fields.template.get("reasoning_effort")
+        effort = "none" if asked is False else effort
+        return {} if effort is None else {"reasoning_effort": effort}
+    if asked is None and keeps is None:
+        return {}
+    if kind.thinking == "object":
+        kept = {"keep": "all"} if keeps else {}
+        return {"thinking": {"type": "disabled" if asked is False else "enabled", **kept}}
+    arguments = {"thinking": asked, "preserve_thinking": keeps}
+    given = {name: value for name, value in arguments.items() if value is not None}
+    return {"chat_template_kwargs": given}

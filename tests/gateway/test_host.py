@@ -1,0 +1,211 @@
+"""What each kind of host is sent, and how its kind is found out, kept and forgotten."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from openk2.config import RecipeError
+from openk2.gateway import Upstream, host_kinds
+from openk2.gateway import host_kind as host_kind_module
+from openk2.gateway.host import Host
+from openk2.gateway.refused_fields import FORGET_AFTER_SECONDS
+from openk2.generation import ChatRequest, NamedTool, RequestError, ThinkingFields
+
+MISSING = "thinking is enabled but reasoning_content is missing in assistant tool call message at"
+CALL = {"id": "functions.f:0", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+HI = {"role": "user", "content": "hi"}
+CALLED = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+HISTORY = [
+    HI,
+    {**CALLED, "reasoning_content": "hm"},
+    {"role": "tool", "tool_call_id": "functions.f:0", "content": "4"},
+    CALLED,
+    {"role": "assistant", "content": "so"},
+]
+
+
+class Clock:
+    now = 50.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def host(
+    kind: str | None = None, url: str = "http://h:1", owner: str | None = None, **options: Any
+) -> Host:
+    upstream = Upstream(url, "k2")
+    upstream.owner = owner
+    return Host(upstream, kind, **options)
+
+
+def sent(one: Host, **fields: Any) -> tuple[list[Mapping[str, Any]], dict[str, Any]]:
+    request, extra = one.fitted(ChatRequest(HISTORY, **fields))
+    return list(request.messages), extra
+
+
+def thoughts(messages: list[Mapping[str, Any]]) -> list[Any]:
+    return [message.get("reasoning_content") for message in messages]
+
+
+@pytest.mark.parametrize(
+    ("url", "owner", "kind"),
+    [
+        ("https://api.moonshot.ai/v1", None, "moonshot"),
+        ("https://api.moonshot.ai.evil.example/v1", None, "unknown"),
+        ("https://api.fireworks.ai/inference/v1", None, "fireworks"),
+        ("http://gpu1:8000", "vllm", "vllm"),
+        ("http://gpu1:8000", "sglang", "sglang"),
+        ("http://gpu1:8000", "openk2", "unknown"),
+        ("http://gpu1:8000", None, "unknown"),
+    ],
+)
+def test_a_kind_is_found_by_address_or_model_card(url, owner, kind) -> None:
+    assert host(None, url, owner).kind_name == kind
+    assert host("sglang", url, owner).kind_name == "sglang"
+
+
+@pytest.mark.parametrize("kind", sorted(host_kinds()))
+def test_only_who_demands_thoughts_gets_a_placeholder_and_a_clients_own_stays(kind) -> None:
+    one = host(kind)
+    placeholder = host_kinds()[kind].placeholder or None
+    messages, _ = sent(one)
+    assert thoughts(messages) == [None, "hm", None, placeholder, None]
+    assert one.counts["reasoning_placeholder"] == (placeholder is not None)
+    assert thoughts(sent(host(kind, repairs=False))[0]) == [None, "hm", None, None, None]
+
+
+def test_who_does_not_think_needs_no_placeholder() -> None:
+    off = ThinkingFields({"type": "disabled"})
+    assert thoughts(sent(host("moonshot"), thinking=off)[0]) == [None, "hm", None, None, None]
+
+
+def test_an_error_shows_the_kind_which_is_logged_and_forgotten_after_a_while(caplog) -> None:
+    caplog.set_level(logging.WARNING)
+    clock = Clock()
+    one = host(clock=clock)
+    assert thoughts(sent(one)[0])[3] is None
+    assert one.learn(f"the upstream answered 400: {MISSING} index 3")
+    assert thoughts(sent(one)[0])[3] == " "
+    assert not one.learn(f"{MISSING} index 3")  # it was obeyed already
+    clock.now += FORGET_AFTER_SECONDS - 1
+    assert thoughts(sent(one)[0])[3] == " "
+    assert not one.learn(f"{MISSING} index 3")  # which renews it
+    clock.now += FORGET_AFTER_SECONDS - 1
+    assert thoughts(sent(one)[0])[3] == " "
+    clock.now += 2
+    assert thoughts(sent(one)[0])[3] is None
+    kinds = [record.getMessage().split()[-1] for record in caplog.records]
+    assert kinds == ["moonshot", "unknown"]
+
+
+def test_other_errors_teach_nothing_and_a_configured_kind_stays() -> None:
+    one = host()
+    for error in ("temperature is too high", "", "reasoning_content is nice", "model not found"):
+        assert not one.learn(error)
+    assert one.kind_name == "unknown"
+    one = host("vllm")
+    assert not one.learn(f"{MISSING} index 3")
+    assert one.kind_name == "vllm"
+    assert thoughts(sent(one)[0]) == [None, "hm", None, None, None]
+
+
+def test_a_field_that_a_strict_host_does_not_know_is_left_out_for_a_while() -> None:
+    one = host("vllm")
+    error = "Extra inputs are not permitted, field: 'messages[1].reasoning_content'"
+    assert one.learn(error)
+    assert thoughts(sent(one)[0]) == [None] * 5
+    assert not one.learn(error)  # it was not sent, so it is not the reason
+    one.upstream.refused._until = {"reasoning_content": 0.0}
+    assert thoughts(sent(one)[0]) == [None, "hm", None, None, None]
+    one = host("moonshot")
+    assert one.learn("unknown field thinking")
+    assert sent(one, thinking=ThinkingFields({"type": "enabled"}))[1] == {}
+
+
+ON, OFF = {"type": "enabled", "budget_tokens": 99}, {"type": "disabled"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "body"),
+    [
+        ("moonshot", ThinkingFields(), {}),
+        ("moonshot", ThinkingFields(ON), {"thinking": {"type": "enabled"}}),
+        ("moonshot", ThinkingFields({**ON, "keep": "all"}),
+         {"thinking": {"type": "enabled", "keep": "all"}}),
+        ("moonshot", ThinkingFields(OFF), {"thinking": {"type": "disabled"}}),
+        ("moonshot", ThinkingFields(reasoning_effort="none"), {"thinking": {"type": "disabled"}}),
+        ("moonshot", ThinkingFields(reasoning_effort="high"), {"thinking": {"type": "enabled"}}),
+        ("vllm", ThinkingFields(), {}),
+        ("vllm", ThinkingFields(OFF), {"chat_template_kwargs": {"thinking": False}}),
+        ("sglang", ThinkingFields(template={"preserve_thinking": True}),
+         {"chat_template_kwargs": {"preserve_thinking": True}}),
+        ("fireworks", ThinkingFields(ON), {}),
+        ("fireworks", ThinkingFields(OFF), {"reasoning_effort": "none"}),
+        ("fireworks", ThinkingFields(ON, "high"), {"reasoning_effort": "high"}),
+    ],
+)  # fmt: skip
+def test_thinking_is_switched_in_the_hosts_own_way(kind, fields, body) -> None:
+    assert sent(host(kind), thinking=fields)[1] == body
+
+
+def test_what_contradicts_itself_is_refused_by_name() -> None:
+    with pytest.raises(RequestError, match="reasoning_effort contradicts thinking"):
+        sent(host("moonshot"), thinking=ThinkingFields(ON, "none"))
+
+
+def declared(count: int) -> list[dict[str, Any]]:
+    return [{"type": "function", "function": {"name": f"t{n}"}} for n in range(count)]
+
+
+def called(*names: str) -> list[dict[str, Any]]:
+    calls = [{**CALL, "function": {"name": name, "arguments": "{}"}} for name in names]
+    return [HI, {"role": "assistant", "content": "", "tool_calls": calls}]
+
+
+def names_of(request: ChatRequest) -> list[str]:
+    return [tool["function"]["name"] for tool in request.tools]
+
+
+@pytest.mark.parametrize("kind", sorted(host_kinds()))
+def test_no_host_gets_more_tools_than_it_takes(kind) -> None:
+    most = host_kinds()[kind].most_tools
+    for count in (0, 1, 128, 129, 400):
+        one = host(kind)
+        request, _ = one.fitted(ChatRequest([HI], declared(count)))
+        assert len(request.tools) == (min(count, most) if most else count)
+        assert one.counts["tools_left_out"] == count - len(request.tools)
+
+
+def test_tools_that_are_needed_stay_and_in_their_order() -> None:
+    request = ChatRequest(
+        called("t300", "gone", "t299"), declared(400), tool_choice=NamedTool("t350")
+    )
+    fitted, _ = host("moonshot").fitted(request)
+    assert names_of(fitted) == [f"t{n}" for n in (*range(125), 299, 300, 350)]
+    kept, _ = host("moonshot", repairs=False).fitted(request)
+    assert len(kept.tools) == 400
+
+
+def test_of_more_tools_than_fit_the_latest_called_stay() -> None:
+    messages = [message for n in range(200) for message in called(f"t{n}")]
+    fitted, _ = host("moonshot").fitted(ChatRequest(messages, declared(400)))
+    assert names_of(fitted) == [f"t{n}" for n in range(72, 200)]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("most_tools = 128", "most_tools = -1"), "most_tools is -1"),
+        (('placeholder = " "', 'placeholder = ""'), "needs a placeholder"),
+        (("most_tools", "most_tolls"), "did you mean"),
+    ],
+)
+def test_a_wrong_file_of_a_kind_is_refused(tmp_path, monkeypatch, change, words) -> None:
+    text = (host_kind_module.FOLDER / "moonshot.toml").read_text()
+    (tmp_path / "moonshot.toml").write_text(text.replace(*change))
+    monkeypatch.setattr(host_kind_module, "FOLDER", tmp_path)
+    with pytest.raises(RecipeError, match=words):
+        host_kinds.__wrapped__()
