@@ -4,6 +4,7 @@ torch is imported when a model is opened, not before.
 """
 
 from openk2.pretrained.cache_plan import CachePlan, plan_cache
+from openk2.pretrained.chat_format import find_format
 from openk2.pretrained.error import LocalModelError
 from openk2.pretrained.folder import (
     DEFAULT_MODEL,
@@ -37,6 +38,7 @@ __all__ = [
     "fetch_config",
     "fetch_model",
     "find_folder",
+    "find_format",
     "hub_name",
     "load",
     "memory_check",
