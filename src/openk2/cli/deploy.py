@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from openk2.cli.deploy_model import find_model
 from openk2.cli.deploy_run import LaunchOptions, run_here, stop
 from openk2.cli.plan_serve import CACHE_NUMBERS, find_subject, read_gpus
 from openk2.deploy import (
     ENGINES,
-    ChatStyle,
-    DeployedModel,
     DeployError,
     Deployment,
     EngineFlags,
@@ -23,16 +22,14 @@ from openk2.deploy import (
     deployment_text,
     find_serving_engine,
     installed_flags,
-    published_model,
-    read_model,
     recorded_flags,
     write_files,
 )
-from openk2.pretrained import LocalModelError, fetch_config, find_format, hub_name
+from openk2.pretrained import LocalModelError
 from openk2.record import printable
 
 if TYPE_CHECKING:
-    from openk2.plan import ServedSubject, ServingNode
+    from openk2.plan import ServingNode
 
 app = typer.Typer(help="Launch files for other engines, from a plan.", no_args_is_help=True)
 app.command()(stop)
@@ -131,7 +128,7 @@ def deploy(
       openk2 deploy vllm k2 --machine h200
       openk2 deploy sglang k2-thinking --machine h200 --gpus 8 --layout TP8 --out launch
       openk2 deploy vllm ./kimi-k2 --machine h100 --gpus 32 -- --enable-prefix-caching
-      openk2 deploy vllm ./exported --run --python vllm-env/bin/python --detach
+      openk2 deploy vllm openk2-nano --run --python vllm-env/bin/python --detach
 
     Exit status: 0, or 1 with one line that says what is refused and the remedy.
     """
@@ -145,14 +142,17 @@ def deploy(
         if cache not in CACHE_NUMBERS:
             raise DeployError(f"--cache is {cache!r}: give bf16 or fp8")
         check_run(called, engine.id, run=run, detach=detach)
+        if run:
+            options = LaunchOptions(
+                checkpoint, name, weights, context, concurrency, python, port, engine_port, dtype,
+                log, more,
+            )  # fmt: skip
+            run_here(options, detach=detach)
+            return
         subject = find_subject(checkpoint, weights)
         model = find_model(checkpoint, subject, model_path, name)
         window = context or subject.network.max_position_embeddings
         demand = ServingDemand(window, concurrency, cache_number=CACHE_NUMBERS[cache])
-        if run:
-            options = LaunchOptions(python, port, engine_port, dtype, log, more)
-            run_here(model, subject, demand, options, detach=detach)
-            return
         node = find_machine(machine, this=this_machine)
         profile = find_engine(
             engine.profile, utilization=utilization, batched_tokens=batched_tokens,
@@ -213,45 +213,6 @@ def find_machine(name: str | None, *, this: bool) -> "ServingNode":
     if (name is None) != this:
         raise ServingError("give one of --machine NAME and --this-machine")
     return this_node() if name is None else find_node(name)
-
-
-def find_model(
-    source: str, subject: "ServedSubject", location: str | None, name: str | None
-) -> DeployedModel:
-    """The checkpoint as nodes see it, with the chat format that its own files say.
-
-    Raises DeployError, LocalModelError, RenderError, TokenizerError.
-    """
-    if location is not None and not location.startswith("/"):
-        raise DeployError(f"--model-path is {location!r}: give an absolute path")
-    preset = published_model(source, location, name)
-    if preset is not None:
-        return preset
-    hub = hub_name(source)
-    if hub is None:
-        given = Path(source).expanduser().resolve()
-        folder = given if given.is_dir() else given.parent
-        found = str(folder)
-    else:
-        folder, found = fetch_config(hub), str(hub)
-        if "@" in found:
-            raise DeployError(f"{found} names a revision: download it and give its folder")
-    style = chat_style(folder, subject.network.vocab_size)
-    called = name or found.rpartition("/")[2].lower() or "model"
-    return read_model(folder, location or found, called, style)
-
-
-def chat_style(folder: Path, vocabulary: int) -> ChatStyle:
-    """What the folder's own tokenizer and template write."""
-    from openk2.chat import find_tokenizer
-    from openk2.generation import K2Format
-
-    found = find_format(folder, find_tokenizer(folder, vocabulary))
-    if not isinstance(found, K2Format):
-        return ChatStyle.other
-    if not found.style.thinks:
-        return ChatStyle.instruct
-    return ChatStyle.opening if found.style.opens else ChatStyle.thinking
 
 
 def printable_lines(text: str) -> str:

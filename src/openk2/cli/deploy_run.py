@@ -6,18 +6,22 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from openk2.cli.deploy_model import exported, find_model
+from openk2.cli.plan_serve import find_subject
 from openk2.deploy import (
-    DeployedModel,
     DeployError,
     LocalLaunch,
+    RunningDeployment,
     StopAsked,
     find_running,
+    forget_running,
     hold,
     installed_flags,
     record_running,
@@ -25,10 +29,8 @@ from openk2.deploy import (
     stop_signals,
 )
 
-if TYPE_CHECKING:
-    from openk2.plan import ServedSubject, ServingDemand
-
 GIB = 2**30
+POLL_SECONDS = 0.2
 STOPPED_BY_SIGNAL = 130
 
 
@@ -36,6 +38,11 @@ STOPPED_BY_SIGNAL = 130
 class LaunchOptions:
     """Of the command; see its help."""
 
+    checkpoint: str
+    name: str | None
+    weights: str | None
+    context: int | None
+    concurrency: int
     python: Path | None
     port: int
     engine_port: int
@@ -44,46 +51,45 @@ class LaunchOptions:
     extra: tuple[str, ...]
 
 
-def run_here(
-    model: DeployedModel,
-    subject: "ServedSubject",
-    demand: "ServingDemand",
-    options: LaunchOptions,
-    *,
-    detach: bool,
-) -> None:
+def run_here(options: LaunchOptions, *, detach: bool) -> None:
     """Start both, print the URL, and hold them until a signal; with detach, in the background.
 
-    Raises DeployError.
+    Raises DeployError, and what finding the checkpoint raises.
     """
     if detach:
         start_in_background(options)
         return
-    launch = planned_launch(model, subject, demand, options)
-    with stop_signals() as asked:
+    with exported(options.checkpoint) as source:
+        hold_here(planned_launch(source, options))
+
+
+def hold_here(launch: LocalLaunch) -> None:
+    """Start both, print the URL, and hold them until a signal. Raises DeployError."""
+    name, url = launch.model.name, f"{launch.url}/v1"
+    with stop_signals() as asked, ExitStack() as stack:
+        # The record goes last: until then `openk2 deploy stop` finds what still runs.
+        stack.callback(forget_running, launch.port)
         try:
-            with launch.running(asked) as children:
-                pids = [child.pid for child in children]
-                record = record_running(launch.port, f"{launch.url}/v1", launch.log, pids)
-                try:
-                    typer.echo(f"{model.name} is ready at {launch.url}/v1 (log: {launch.log})")
-                    hold(children, asked, launch.log)
-                finally:
-                    record.unlink(missing_ok=True)
+            children = stack.enter_context(launch.running(asked))
         except StopAsked as error:
             typer.echo(str(error), err=True)
             raise typer.Exit(STOPPED_BY_SIGNAL) from error
-    typer.echo(f"{model.name} has stopped")
+        record_running(launch.port, url, launch.log, [child.pid for child in children])
+        typer.echo(f"{name} is ready at {url} (log: {launch.log})")
+        hold(children, asked, launch.log)
+    typer.echo(f"{name} has stopped")
 
 
-def planned_launch(
-    model: DeployedModel, subject: "ServedSubject", demand: "ServingDemand", options: LaunchOptions
-) -> LocalLaunch:
+def planned_launch(source: str, options: LaunchOptions) -> LocalLaunch:
     """What is to run, if the plan says that this machine's memory is enough. Raises DeployError."""
-    from openk2.plan import find_engine, plan_serving, serving_verdict, this_node
+    from openk2.plan import ServingDemand, find_engine, plan_serving, serving_verdict, this_node
 
+    subject = find_subject(source, options.weights)
+    model = find_model(source, subject, None, options.name)
     if not model.is_local:
         raise DeployError(f"--run needs the checkpoint's folder, not {model.location}")
+    window = options.context or subject.network.max_position_embeddings
+    demand = ServingDemand(window, options.concurrency)
     python = Path(sys.executable) if options.python is None else options.python.absolute()
     node = this_node()
     plan = plan_serving(subject, node, find_engine("vllm"), demand, [0])
@@ -103,29 +109,35 @@ def start_in_background(options: LaunchOptions) -> None:
 
     Raises DeployError with its last line if it ends before.
     """
-    before_extra, *extra = split_extra(sys.argv[1:])
-    words = [word for word in before_extra if word != "--detach"]
-    command = [sys.executable, "-m", "openk2.cli.main", *words, *(extra[0] if extra else [])]
+    words = sys.argv[1:]
+    words.remove("--detach")
     with tempfile.TemporaryFile("w+") as said:
         child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
+            [sys.executable, "-m", "openk2.cli.main", *words],
+            stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
-        while (running := find_running(options.port)) is None or running.holder[0] != child.pid:
-            if child.poll() is not None:
-                said.seek(0)
-                lines = said.read().strip().splitlines() or ["it said nothing"]
-                raise DeployError(lines[-1].removeprefix("error: "))
-            time.sleep(0.2)
+        try:
+            running = wait_until_ready(child, options.port)
+        except BaseException:
+            child.terminate()
+            raise
+        if running is None:
+            said.seek(0)
+            lines = said.read().strip().splitlines() or ["it ended without a word"]
+            raise DeployError(lines[-1].removeprefix("error: "))
     typer.echo(f"ready at {running.url} (log: {running.log}); stop it with openk2 deploy stop")
 
 
-def split_extra(words: list[str]) -> list[list[str]]:
-    """The words before `--`, and those from it on if there is one."""
-    if "--" not in words:
-        return [words]
-    place = words.index("--")
-    return [words[:place], words[place:]]
+def wait_until_ready(child: "subprocess.Popen[bytes]", port: int) -> RunningDeployment | None:
+    """The child's record, once both of its processes answer; None if it ends before."""
+    while True:
+        running = find_running(port)
+        if running is not None and running.holder[0] == child.pid:
+            return running
+        if child.poll() is not None:
+            return None
+        time.sleep(POLL_SECONDS)
 
 
 def stop(

@@ -12,7 +12,13 @@ from openk2.deploy.installed_flags import installed_flags
 from openk2.deploy.launched import LocalLaunch, StopAsked, hold, stop_signals
 from openk2.deploy.model import ChatStyle, DeployedModel, published_model, read_model
 from openk2.deploy.report import deployment_dict, deployment_text
-from openk2.deploy.running import find_running, record_running, stop_running
+from openk2.deploy.running import (
+    RunningDeployment,
+    find_running,
+    forget_running,
+    record_running,
+    stop_running,
+)
 from openk2.deploy.words import shell_command
 from openk2.deploy.written import deployment_files, deployment_notes, write_files
 
@@ -27,6 +33,7 @@ __all__ = [
     "LocalLaunch",
     "Place",
     "Ports",
+    "RunningDeployment",
     "StopAsked",
     "choose_layout",
     "deployment_dict",
@@ -35,6 +42,7 @@ __all__ = [
     "deployment_text",
     "find_running",
     "find_serving_engine",
+    "forget_running",
     "hold",
     "installed_flags",
     "published_model",

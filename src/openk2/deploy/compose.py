@@ -93,7 +93,7 @@ def volumes(deployment: Deployment) -> list[dict[str, Any]]:
 def devices(deployment: Deployment) -> dict[str, Any]:
     """The GPUs: the NVIDIA runtime's, or AMD's device files."""
     if deployment.amd:
-        return {"devices": ["/dev/kfd", "/dev/dri"], "group_add": ["video"]}
+        return {"devices": ["/dev/kfd:/dev/kfd", "/dev/dri:/dev/dri"], "group_add": ["video"]}
     wanted = {"driver": "nvidia", "count": deployment.node_gpus, "capabilities": ["gpu"]}
     return {"deploy": {"resources": {"reservations": {"devices": [wanted]}}}}
 

@@ -25,7 +25,7 @@ from openk2.deploy.model import DeployedModel
 from openk2.deploy.running import port_is_free
 from openk2.deploy.vllm import parsers
 
-START_SECONDS, STOP_SECONDS, POLL_SECONDS = 600, 60, 0.5
+START_SECONDS, STOP_SECONDS, POLL_SECONDS = 1200, 60, 0.5
 # vLLM's rotary kernel for CPUs turns the wrong rows (docs/design/gateway.md); its torch twin does
 # not. Compiling takes minutes on few cores.
 CPU_FLAGS = ("--enforce-eager", "--compilation-config",

@@ -75,14 +75,19 @@ def runs(process: int, started: int) -> bool:
     return start_time(process) == started
 
 
-def record_running(port: int, url: str, log: Path, children: Sequence[int]) -> Path:
-    """Write the record of this process; the file, for it to remove at the end."""
+def record_running(port: int, url: str, log: Path, children: Sequence[int]) -> None:
+    """Write the record of this process."""
     known = [(process, start_time(process)) for process in (os.getpid(), *children)]
     holder, *others = [(process, started) for process, started in known if started is not None]
     running = RunningDeployment(holder, tuple(others), port, url, str(log))
-    file = record_file(port)
-    write_file_atomically(file, json.dumps(asdict(running)))
-    return file
+    write_file_atomically(record_file(port), json.dumps(asdict(running)))
+
+
+def forget_running(port: int) -> None:
+    """Remove the record of this process; that of another stays."""
+    running = find_running(port)
+    if running is not None and running.holder[0] == os.getpid():
+        record_file(port).unlink(missing_ok=True)
 
 
 def read_running(file: Path) -> RunningDeployment:
