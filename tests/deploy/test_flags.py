@@ -34,7 +34,7 @@ def test_a_table_names_its_version_and_date_and_every_flag_once(engine: str) -> 
     ],
 )
 def test_what_the_engine_does_not_take_is_refused_by_name(words: list, message: str) -> None:
-    with pytest.raises(DeployError, match="^vllm") as refused:
+    with pytest.raises(DeployError, match="vllm") as refused:
         recorded_flags("vllm").check(words)
     assert message in str(refused.value)
 

@@ -17,10 +17,10 @@ CASES = [
     ("tensorrt-llm", "k2", "h200", "TP16"),
 ]
 # Long options of sbatch(1), Slurm 24.11, of which the header has some.
-SBATCH = set(
-    "job-name nodes ntasks ntasks-per-node gpus-per-node exclusive output error time partition "
-    "account cpus-per-task mem gres chdir".split()
-)
+SBATCH = {
+    "job-name", "nodes", "ntasks", "ntasks-per-node", "gpus-per-node", "exclusive", "output",
+    "error", "time", "partition", "account", "cpus-per-task", "mem", "gres", "chdir",
+}  # fmt: skip
 ECHO = '#!/bin/bash\nprintf "%s\\0" "$(basename "$0")" "$@" >> "$SAID/$(basename "$0").$$"\n'
 
 SRUN = """#!/bin/bash

@@ -66,15 +66,22 @@ def run_here(options: LaunchOptions, *, detach: bool) -> None:
 def hold_here(launch: LocalLaunch) -> None:
     """Start both, print the URL, and hold them until a signal. Raises DeployError."""
     name, url = launch.model.name, f"{launch.url}/v1"
+    if find_running(launch.port) is not None:
+        raise DeployError(f"a deployment has port {launch.port}: `openk2 deploy stop`, or --port")
+
+    def record(children: list[int], *, ready: bool = False) -> None:
+        record_running(launch.port, url, launch.log, children, ready=ready)
+
     with stop_signals() as asked, ExitStack() as stack:
-        # The record goes last: until then `openk2 deploy stop` finds what still runs.
+        # The record is there first and last: `openk2 deploy stop` finds whatever runs.
+        record([])
         stack.callback(forget_running, launch.port)
         try:
-            children = stack.enter_context(launch.running(asked))
+            children = stack.enter_context(launch.running(asked, record))
         except StopAsked as error:
             typer.echo(str(error), err=True)
             raise typer.Exit(STOPPED_BY_SIGNAL) from error
-        record_running(launch.port, url, launch.log, [child.pid for child in children])
+        record([child.pid for child in children], ready=True)
         typer.echo(f"{name} is ready at {url} (log: {launch.log})")
         hold(children, asked, launch.log)
     typer.echo(f"{name} has stopped")
@@ -133,7 +140,7 @@ def wait_until_ready(child: "subprocess.Popen[bytes]", port: int) -> RunningDepl
     """The child's record, once both of its processes answer; None if it ends before."""
     while True:
         running = find_running(port)
-        if running is not None and running.holder[0] == child.pid:
+        if running is not None and running.ready and running.holder[0] == child.pid:
             return running
         if child.poll() is not None:
             return None

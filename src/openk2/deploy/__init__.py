@@ -4,7 +4,7 @@
 what is checked against what.
 """
 
-from openk2.deploy.deployment import Deployment, Engine, Place, Ports
+from openk2.deploy.deployment import Deployment, Place, Ports, ServingEngine
 from openk2.deploy.engines import ENGINES, choose_layout, find_serving_engine
 from openk2.deploy.error import DeployError
 from openk2.deploy.flags import EngineFlags, recorded_flags
@@ -28,12 +28,12 @@ __all__ = [
     "DeployError",
     "DeployedModel",
     "Deployment",
-    "Engine",
     "EngineFlags",
     "LocalLaunch",
     "Place",
     "Ports",
     "RunningDeployment",
+    "ServingEngine",
     "StopAsked",
     "choose_layout",
     "deployment_dict",

@@ -6,12 +6,18 @@ engine stays on its loopback.
 
 from typing import Any
 
-from openk2.deploy.deployment import EVERYWHERE, HERE, Deployment, Place
+from openk2.deploy.deployment import (
+    CONFIG_FOLDER,
+    EVERYWHERE,
+    HERE,
+    HUB_CACHE,
+    Deployment,
+    Place,
+)
 from openk2.deploy.scripts import LOAD_SECONDS, environment, script_ranks
 from openk2.deploy.words import shell_command
 from openk2.deploy.yaml_text import yaml_text
 
-CONFIG_FOLDER, CACHE = "/etc/openk2", "/root/.cache/huggingface"
 KEY = "OPENK2_API_KEY=${OPENK2_API_KEY:?set it to the key of the clients}"
 
 
@@ -80,7 +86,7 @@ def volumes(deployment: Deployment) -> list[dict[str, Any]]:
     if deployment.model.is_local:
         found = [{"type": "bind", "source": location, "target": location, "read_only": True}]
     else:
-        found = [{"type": "volume", "source": "models", "target": CACHE}]
+        found = [{"type": "volume", "source": "models", "target": HUB_CACHE}]
     file = deployment.engine.file(deployment)
     if file is not None:
         target = f"{CONFIG_FOLDER}/{file[0]}"

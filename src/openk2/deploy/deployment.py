@@ -10,6 +10,7 @@ from openk2.deploy.words import HEAD, Shell, Word, dns_label
 from openk2.plan import PlannedLayout, ServingLayout, ServingNode, ServingPlan
 
 EVERYWHERE, HERE = "0.0.0.0", "127.0.0.1"
+CONFIG_FOLDER, HUB_CACHE = "/etc/openk2", "/root/.cache/huggingface"  # in containers
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Place:
         return self.rank == 0
 
 
-class Engine(Protocol):
+class ServingEngine(Protocol):
     """An inference engine. id: as in the command. profile: which of the planner's engines it is
     planned as. kinds: of the planned layouts that it serves. binary: what its image starts."""
 
@@ -89,7 +90,7 @@ class Deployment:
     GPUs, where the others are in RAM. gateway_image, image: of containers.
     """
 
-    engine: Engine
+    engine: ServingEngine
     model: DeployedModel
     plan: ServingPlan
     planned: PlannedLayout
@@ -139,7 +140,7 @@ class Deployment:
     @property
     def amd(self) -> bool:
         """Whether the GPUs are AMD's."""
-        return self.node.gpu is not None and self.node.gpu.name.startswith("AMD")
+        return is_amd(self.node)
 
     @property
     def title(self) -> str:
@@ -187,6 +188,11 @@ def gateway_words(
         words += ["--upstream-mode", "chat"]
     words += ["--context-length", str(context), "--name", model.name]
     return [*words, "--host", host, "--port", str(port)]
+
+
+def is_amd(node: ServingNode) -> bool:
+    """Whether the node's GPUs are AMD's."""
+    return node.gpu is not None and node.gpu.name.startswith("AMD")
 
 
 def head(port: int) -> Shell:

@@ -1,17 +1,17 @@
 """The engines by name, and the layout of a plan that one of them serves."""
 
-from openk2.deploy.deployment import Engine
+from openk2.deploy.deployment import ServingEngine
 from openk2.deploy.error import DeployError
 from openk2.deploy.ktransformers import KTransformers
 from openk2.deploy.sglang import Sglang
 from openk2.deploy.tensorrt_llm import TensorRtLlm
 from openk2.deploy.vllm import Vllm
-from openk2.plan import PlannedLayout, ServingPlan, serving_verdict
+from openk2.plan import PlannedLayout, ServingPlan, decoded, serving_verdict
 
-ENGINES: tuple[Engine, ...] = (Vllm(), Sglang(), KTransformers(), TensorRtLlm())
+ENGINES: tuple[ServingEngine, ...] = (Vllm(), Sglang(), KTransformers(), TensorRtLlm())
 
 
-def find_serving_engine(name: str) -> Engine:
+def find_serving_engine(name: str) -> ServingEngine:
     """The engine of this name. Raises DeployError listing the names."""
     for engine in ENGINES:
         if engine.id == name:
@@ -20,7 +20,7 @@ def find_serving_engine(name: str) -> Engine:
     raise DeployError(f"no engine {name!r}: there are {known}")
 
 
-def choose_layout(plan: ServingPlan, engine: Engine, wanted: str | None) -> PlannedLayout:
+def choose_layout(plan: ServingPlan, engine: ServingEngine, wanted: str | None) -> PlannedLayout:
     """The layout to deploy: `wanted` by its name, or of the fewest GPUs the one that decodes most.
 
     Raises DeployError with the reason if the plan or the engine says no.
@@ -43,7 +43,7 @@ def choose_layout(plan: ServingPlan, engine: Engine, wanted: str | None) -> Plan
 
 
 def no_layout(
-    plan: ServingPlan, engine: Engine, offered: list[PlannedLayout], wanted: str | None
+    plan: ServingPlan, engine: ServingEngine, offered: list[PlannedLayout], wanted: str | None
 ) -> str:
     """Why no layout fits, in a line."""
     if wanted is not None:
@@ -52,11 +52,6 @@ def no_layout(
         reasons = [reason for planned in offered for reason in planned.reasons]
         return f"{engine.id}: experts in RAM do not fit: {'; '.join(reasons) or 'no GPU'}"
     return f"{engine.id}: {serving_verdict(plan)}: see `openk2 plan serve` for what would"
-
-
-def decoded(planned: PlannedLayout) -> float:
-    """Tokens a second of the batched rate."""
-    return planned.rates.decode if planned.rates else 0.0
 
 
 def same_name(name: str, wanted: str) -> bool:

@@ -6,7 +6,7 @@ counted by the node's shell when the script runs.
 
 import math
 
-from openk2.deploy.deployment import DeployedModel, Deployment, Place
+from openk2.deploy.deployment import DeployedModel, Deployment, Place, is_amd
 from openk2.deploy.sglang import LAUNCH, parsers
 from openk2.deploy.words import Shell, Word
 from openk2.plan import PlannedLayout, ServingNode, ServingPlan
@@ -27,10 +27,10 @@ class KTransformers:
     kinds = ("ram",)
 
     def refusal(self, plan: ServingPlan, planned: PlannedLayout) -> str | None:
-        """See `Engine`."""
+        """See `ServingEngine`."""
         if not planned.gpus:
             return "ktransformers: attention needs a GPU: give a --machine with one"
-        if plan.node.gpu is not None and plan.node.gpu.name.startswith("AMD"):
+        if is_amd(plan.node):
             return "ktransformers: kt-kernel's GPU side is for NVIDIA: use sglang on AMD"
         if plan.subject.form.name not in METHODS:
             return (
@@ -42,7 +42,7 @@ class KTransformers:
         return None
 
     def words(self, deployment: Deployment, place: Place) -> list[Word]:
-        """See `Engine`."""
+        """See `ServingEngine`."""
         model, gpus = deployment.model, deployment.planned.gpus
         method = METHODS[deployment.plan.subject.form.name]
         words: list[Word] = [*LAUNCH, "--model-path", model.location]
@@ -69,23 +69,23 @@ class KTransformers:
         return [*words, "--kv-cache-dtype", "fp8_e4m3"] if demand.cache_number == 1 else words
 
     def first_flag(self, deployment: Deployment) -> int:
-        """See `Engine`."""
+        """See `ServingEngine`."""
         return len(LAUNCH)
 
     def file(self, deployment: Deployment) -> tuple[str, str] | None:
-        """See `Engine`."""
+        """See `ServingEngine`."""
         return None
 
     def upstream_name(self, model: DeployedModel) -> str:
-        """See `Engine`."""
+        """See `ServingEngine`."""
         return model.name
 
     def reads_ids(self) -> bool:
-        """See `Engine`."""
+        """See `ServingEngine`."""
         return True
 
     def image(self, node: ServingNode) -> str | None:
-        """See `Engine`."""
+        """See `ServingEngine`."""
         return None
 
 

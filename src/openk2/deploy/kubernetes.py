@@ -6,7 +6,7 @@ come from a Secret that must exist: nothing secret is in the file.
 
 from typing import Any
 
-from openk2.deploy.deployment import EVERYWHERE, Deployment, Place
+from openk2.deploy.deployment import CONFIG_FOLDER, EVERYWHERE, Deployment, Place
 from openk2.deploy.kubernetes_pods import (
     engine_container,
     gateway_container,
@@ -17,8 +17,6 @@ from openk2.deploy.kubernetes_pods import (
 from openk2.deploy.scripts import script_ranks
 from openk2.deploy.words import shell_command
 from openk2.deploy.yaml_text import yaml_text
-
-MOUNTED = "/etc/openk2"
 
 
 def kubernetes_files(deployment: Deployment) -> dict[str, str]:
@@ -50,7 +48,7 @@ def named(kind: str, version: str, name: str, spec: dict[str, Any]) -> dict[str,
 def engine_script(deployment: Deployment, rank: int | None) -> str:
     """What a container of the engine runs. rank: None for workers, which learn theirs at start."""
     file = deployment.engine.file(deployment)
-    config = "" if file is None else f"{MOUNTED}/{file[0]}"
+    config = "" if file is None else f"{CONFIG_FOLDER}/{file[0]}"
     command = shell_command(deployment.command(Place(rank, EVERYWHERE, config)))
     known = ""
     if deployment.nodes > 1:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from openk2.deploy.deployment import Deployment
+from openk2.deploy.deployment import CONFIG_FOLDER, HUB_CACHE, Deployment
 from openk2.deploy.scripts import LOAD_SECONDS, environment
 from openk2.deploy.words import Word
 
-SHARED_MEMORY, CACHE, CONFIG = "/dev/shm", "/root/.cache/huggingface", "/etc/openk2"
+SHARED_MEMORY = "/dev/shm"
 PROBE_SECONDS = 10
 
 
@@ -46,7 +46,7 @@ def all_volumes(deployment: Deployment) -> list[dict[str, Any]]:
 def mounts(deployment: Deployment) -> list[dict[str, Any]]:
     """Where the model is: at the path that it has on the node, or in the hub's cache."""
     local = deployment.model.is_local
-    place = deployment.model.location if local else CACHE
+    place = deployment.model.location if local else HUB_CACHE
     return [{"name": "model", "mountPath": place, **({"readOnly": True} if local else {})}]
 
 
@@ -65,7 +65,7 @@ def engine_container(deployment: Deployment, script: str, *, serves: bool) -> di
     if not deployment.model.is_local:
         container["env"].append(secret("HF_TOKEN", deployment, "hf-token", optional=True))
     if config is not None:
-        container["volumeMounts"].append({"name": "config", "mountPath": CONFIG})
+        container["volumeMounts"].append({"name": "config", "mountPath": CONFIG_FOLDER})
     if deployment.nodes > 1:
         # RDMA pins the memory that it sends from.
         container["securityContext"] = {"capabilities": {"add": ["IPC_LOCK"]}}

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,11 +81,14 @@ class LocalLaunch:
         return [sys.executable, "-m", "openk2.cli.main", *(str(word) for word in words[1:])]
 
     @contextmanager
-    def running(self, asked: Event) -> Iterator[list["subprocess.Popen[bytes]"]]:
+    def running(
+        self, asked: Event, started: Callable[[list[int]], None]
+    ) -> Iterator[list["subprocess.Popen[bytes]"]]:
         """Both processes, answering. They have ended when the block is left, however it is.
 
-        asked: set when they are to stop. Raises DeployError if a port is taken, or one of them ends
-        or does not answer in time, and StopAsked.
+        asked: set when they are to stop. started: called with the processes so far, as they start.
+        Raises DeployError if a port is taken, or one of them ends or does not answer in time, and
+        StopAsked.
         """
         for port in (self.port, self.engine_port):
             if not port_is_free(port):
@@ -98,8 +101,10 @@ class LocalLaunch:
             log = stack.enter_context(self.log.open("wb"))
             fileno = log.fileno()
             engine = stack.enter_context(process(self.engine_command(), environment, fileno))
+            started([engine.pid])
             wait_for(f"http://{HERE}:{self.engine_port}/health", "vllm", engine, self.log, asked)
             gateway = stack.enter_context(process(self.gateway_command(), {}, fileno))
+            started([engine.pid, gateway.pid])
             wait_for(f"{self.url}/health", "the gateway", gateway, self.log, asked)
             yield [engine, gateway]
 

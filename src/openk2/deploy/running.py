@@ -25,13 +25,14 @@ POLL_SECONDS = 0.1
 class RunningDeployment:
     """holder: the process that started the others. children: leaders of the sessions that it
     started. Each with its start time, in the kernel's ticks. port: of the gateway. url: for
-    clients. log: of the children."""
+    clients. log: of the children. ready: whether both answer."""
 
     holder: tuple[int, int]
     children: tuple[tuple[int, int], ...]
     port: int
     url: str
     log: str
+    ready: bool
 
     @property
     def held(self) -> bool:
@@ -75,11 +76,11 @@ def runs(process: int, started: int) -> bool:
     return start_time(process) == started
 
 
-def record_running(port: int, url: str, log: Path, children: Sequence[int]) -> None:
-    """Write the record of this process."""
+def record_running(port: int, url: str, log: Path, children: Sequence[int], *, ready: bool) -> None:
+    """Write the record of this process, or write it anew."""
     known = [(process, start_time(process)) for process in (os.getpid(), *children)]
     holder, *others = [(process, started) for process, started in known if started is not None]
-    running = RunningDeployment(holder, tuple(others), port, url, str(log))
+    running = RunningDeployment(holder, tuple(others), port, url, str(log), ready)
     write_file_atomically(record_file(port), json.dumps(asdict(running)))
 
 

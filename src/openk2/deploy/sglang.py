@@ -4,7 +4,7 @@ Attention's data parallelism lies inside `--tp-size`, so the group has tp x dp r
 `--attn-dp-size` here; versions without that flag say `--dp-size` and `--enable-dp-attention`.
 """
 
-from openk2.deploy.deployment import DeployedModel, Deployment, Place, head
+from openk2.deploy.deployment import DeployedModel, Deployment, Place, head, is_amd
 from openk2.deploy.vllm import dispatches
 from openk2.deploy.words import Word
 from openk2.plan import PlannedLayout, ServingNode, ServingPlan
@@ -21,7 +21,7 @@ class Sglang:
     kinds = ("gpu",)
 
     def refusal(self, plan: ServingPlan, planned: PlannedLayout) -> str | None:
-        """See `Engine`."""
+        """See `ServingEngine`."""
         layout = planned.layout
         assert layout is not None
         if layout.dp > 1 and not layout.expert_parallel:
@@ -29,7 +29,7 @@ class Sglang:
         return None
 
     def words(self, deployment: Deployment, place: Place) -> list[Word]:
-        """See `Engine`."""
+        """See `ServingEngine`."""
         model, layout = deployment.model, deployment.layout
         words: list[Word] = [*LAUNCH, "--model-path", model.location]
         words += ["--served-model-name", model.name]
@@ -55,25 +55,24 @@ class Sglang:
         return [*words, "--kv-cache-dtype", "fp8_e4m3"] if demand.cache_number == 1 else words
 
     def first_flag(self, deployment: Deployment) -> int:
-        """See `Engine`."""
+        """See `ServingEngine`."""
         return len(LAUNCH)
 
     def file(self, deployment: Deployment) -> tuple[str, str] | None:
-        """See `Engine`."""
+        """See `ServingEngine`."""
         return None
 
     def upstream_name(self, model: DeployedModel) -> str:
-        """See `Engine`."""
+        """See `ServingEngine`."""
         return model.name
 
     def reads_ids(self) -> bool:
-        """See `Engine`."""
+        """See `ServingEngine`."""
         return True
 
     def image(self, node: ServingNode) -> str | None:
-        """See `Engine`."""
-        amd = node.gpu is not None and node.gpu.name.startswith("AMD")
-        return None if amd else f"lmsysorg/sglang:v{VERSION}"
+        """See `ServingEngine`."""
+        return None if is_amd(node) else f"lmsysorg/sglang:v{VERSION}"
 
 
 def data_parallel(deployment: Deployment) -> list[Word]:

@@ -5,7 +5,7 @@ Attention's data parallelism is all or nothing there, inside the tensor parallel
 
 import math
 
-from openk2.deploy.deployment import DeployedModel, Deployment, Place
+from openk2.deploy.deployment import DeployedModel, Deployment, Place, is_amd
 from openk2.deploy.words import Word
 from openk2.deploy.yaml_text import yaml_text
 from openk2.plan import PlannedLayout, ServingNode, ServingPlan
@@ -25,11 +25,11 @@ class TensorRtLlm:
     kinds = ("gpu",)
 
     def refusal(self, plan: ServingPlan, planned: PlannedLayout) -> str | None:
-        """See `Engine`."""
+        """See `ServingEngine`."""
         layout, gpu, form = planned.layout, plan.node.gpu, plan.subject.form.name
         assert layout is not None
         assert gpu is not None
-        if gpu.name.startswith("AMD"):
+        if is_amd(plan.node):
             return f"tensorrt-llm: it is for NVIDIA, {plan.node.id} has {gpu.name}: use vllm"
         if form not in FORMATS:
             return (
@@ -50,7 +50,7 @@ class TensorRtLlm:
         return None
 
     def words(self, deployment: Deployment, place: Place) -> list[Word]:
-        """See `Engine`. Over several nodes it is one command, which every rank runs."""
+        """See `ServingEngine`. Over several nodes it is one command, which every rank runs."""
         model, layout, engine = deployment.model, deployment.layout, deployment.plan.engine
         words: list[Word] = ["trtllm-llmapi-launch"] if deployment.nodes > 1 else []
         words += ["trtllm-serve", model.location]
@@ -72,11 +72,11 @@ class TensorRtLlm:
         return [*words, "--config", place.config]
 
     def first_flag(self, deployment: Deployment) -> int:
-        """See `Engine`."""
+        """See `ServingEngine`."""
         return 3 if deployment.nodes > 1 else 2
 
     def file(self, deployment: Deployment) -> tuple[str, str] | None:
-        """See `Engine`."""
+        """See `ServingEngine`."""
         cache = {"free_gpu_memory_fraction": cache_share(deployment)}
         number = deployment.plan.demand.cache_number
         settings = {
@@ -86,15 +86,15 @@ class TensorRtLlm:
         return CONFIG, yaml_text([settings])
 
     def upstream_name(self, model: DeployedModel) -> str:
-        """See `Engine`. It has no flag for the name: a folder's own name, or the hub's."""
+        """See `ServingEngine`. It has no flag for the name: a folder's own name, or the hub's."""
         return model.location.rpartition("/")[2] if model.is_local else model.location
 
     def reads_ids(self) -> bool:
-        """See `Engine`. Not tried, so the engine's own template and parsers are used."""
+        """See `ServingEngine`. Not tried, so the engine's own template and parsers are used."""
         return False
 
     def image(self, node: ServingNode) -> str | None:
-        """See `Engine`."""
+        """See `ServingEngine`."""
         return f"nvcr.io/nvidia/tensorrt-llm/release:{VERSION}"
 
 

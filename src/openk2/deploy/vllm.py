@@ -4,7 +4,7 @@ Tensor and pipeline parallelism across nodes is vLLM's multiprocessing backend (
 parallelism across nodes has its own address, as the guide has it. `ray.py` writes the other way.
 """
 
-from openk2.deploy.deployment import DeployedModel, Deployment, Place
+from openk2.deploy.deployment import DeployedModel, Deployment, Place, is_amd
 from openk2.deploy.words import HEAD, Word
 from openk2.plan import PlannedLayout, ServingNode, ServingPlan
 
@@ -20,7 +20,7 @@ class Vllm:
     kinds = ("gpu",)
 
     def refusal(self, plan: ServingPlan, planned: PlannedLayout) -> str | None:
-        """See `Engine`."""
+        """See `ServingEngine`."""
         layout = planned.layout
         assert layout is not None
         nodes = -(-planned.gpus // plan.node.gpus)
@@ -29,7 +29,7 @@ class Vllm:
         return None
 
     def words(self, deployment: Deployment, place: Place) -> list[Word]:
-        """See `Engine`."""
+        """See `ServingEngine`."""
         return [*self.common(deployment, place.host), *across_nodes(deployment, place)]
 
     def common(self, deployment: Deployment, host: str) -> list[Word]:
@@ -60,25 +60,24 @@ class Vllm:
         return [*words, "--kv-cache-dtype", "fp8"] if demand.cache_number == 1 else words
 
     def first_flag(self, deployment: Deployment) -> int:
-        """See `Engine`."""
+        """See `ServingEngine`."""
         return 3
 
     def file(self, deployment: Deployment) -> tuple[str, str] | None:
-        """See `Engine`."""
+        """See `ServingEngine`."""
         return None
 
     def upstream_name(self, model: DeployedModel) -> str:
-        """See `Engine`."""
+        """See `ServingEngine`."""
         return model.name
 
     def reads_ids(self) -> bool:
-        """See `Engine`."""
+        """See `ServingEngine`."""
         return True
 
     def image(self, node: ServingNode) -> str | None:
-        """See `Engine`."""
-        amd = node.gpu is not None and node.gpu.name.startswith("AMD")
-        return None if amd else f"vllm/vllm-openai:v{VERSION}"
+        """See `ServingEngine`."""
+        return None if is_amd(node) else f"vllm/vllm-openai:v{VERSION}"
 
 
 def parsers(model: DeployedModel) -> list[Word]:
