@@ -6,7 +6,8 @@ counted by the node's shell when the script runs.
 
 import math
 
-from openk2.deploy.deployment import DeployedModel, Deployment, Place, is_amd
+from openk2.deploy.deployment import Deployment, Place, is_amd
+from openk2.deploy.model import DeployedModel
 from openk2.deploy.sglang import LAUNCH, parsers
 from openk2.deploy.words import Shell, Word
 from openk2.plan import PlannedLayout, ServingNode, ServingPlan
@@ -24,7 +25,7 @@ class KTransformers:
 
     id = "ktransformers"
     profile = "sglang"
-    kinds = ("ram",)
+    kinds: tuple[str, ...] = ("ram",)
 
     def refusal(self, plan: ServingPlan, planned: PlannedLayout) -> str | None:
         """See `ServingEngine`."""

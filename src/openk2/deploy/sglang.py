@@ -4,7 +4,8 @@ Attention's data parallelism lies inside `--tp-size`, so the group has tp x dp r
 `--attn-dp-size` here; versions without that flag say `--dp-size` and `--enable-dp-attention`.
 """
 
-from openk2.deploy.deployment import DeployedModel, Deployment, Place, head, is_amd
+from openk2.deploy.deployment import Deployment, Place, head, is_amd
+from openk2.deploy.model import DeployedModel
 from openk2.deploy.vllm import dispatches
 from openk2.deploy.words import Word
 from openk2.plan import PlannedLayout, ServingNode, ServingPlan
@@ -18,7 +19,7 @@ class Sglang:
 
     id = "sglang"
     profile = "sglang"
-    kinds = ("gpu",)
+    kinds: tuple[str, ...] = ("gpu",)
 
     def refusal(self, plan: ServingPlan, planned: PlannedLayout) -> str | None:
         """See `ServingEngine`."""

@@ -5,7 +5,8 @@ Attention's data parallelism is all or nothing there, inside the tensor parallel
 
 import math
 
-from openk2.deploy.deployment import DeployedModel, Deployment, Place, is_amd
+from openk2.deploy.deployment import Deployment, Place, is_amd
+from openk2.deploy.model import DeployedModel
 from openk2.deploy.words import Word
 from openk2.deploy.yaml_text import yaml_text
 from openk2.plan import PlannedLayout, ServingNode, ServingPlan
@@ -22,7 +23,7 @@ class TensorRtLlm:
 
     id = "tensorrt-llm"
     profile = "vllm"
-    kinds = ("gpu",)
+    kinds: tuple[str, ...] = ("gpu",)
 
     def refusal(self, plan: ServingPlan, planned: PlannedLayout) -> str | None:
         """See `ServingEngine`."""

@@ -4,7 +4,8 @@ Tensor and pipeline parallelism across nodes is vLLM's multiprocessing backend (
 parallelism across nodes has its own address, as the guide has it. `ray.py` writes the other way.
 """
 
-from openk2.deploy.deployment import DeployedModel, Deployment, Place, is_amd
+from openk2.deploy.deployment import Deployment, Place, is_amd
+from openk2.deploy.model import DeployedModel
 from openk2.deploy.words import HEAD, Word
 from openk2.plan import PlannedLayout, ServingNode, ServingPlan
 
@@ -17,7 +18,7 @@ class Vllm:
 
     id = "vllm"
     profile = "vllm"
-    kinds = ("gpu",)
+    kinds: tuple[str, ...] = ("gpu",)
 
     def refusal(self, plan: ServingPlan, planned: PlannedLayout) -> str | None:
         """See `ServingEngine`."""
