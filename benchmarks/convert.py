@@ -15,16 +15,25 @@ import os
 import random
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from openk2.architecture import ModelConfig
-from openk2.checkpoint import Format, PublishedTensor, load_model, verify_checkpoint, write_tensors
+from openk2.checkpoint import (
+    Format,
+    PublishedTensor,
+    load_model,
+    load_packed,
+    verify_checkpoint,
+    write_tensors,
+)
 from openk2.checkpoint.names import published_tensors
 from openk2.record import describe_machine
 
@@ -200,21 +209,28 @@ def steps(folder: Path, kills: int, shard: int) -> Iterator[dict[str, object]]:
 
 
 def load(folder: Path) -> None:
-    """Loading in bf16 beside a raw read, alternating."""
+    """Loading, plain and packed for serving, beside a raw read, in changing order."""
     size = verify_checkpoint(folder).bytes
-    for _ in range(3):
-        read = size / raw_read(folder)
-        forget(folder)
-        begun = time.perf_counter()
-        model = load_model(folder)
-        seconds = time.perf_counter() - begun
-        del model
+    ways = {"raw": raw_read, "load_model": load_model, "load_packed": load_packed}
+    names = list(ways)
+    if ModelConfig.read(folder).quantization is None:
+        ways["load_packed"] = partial(load_packed, stored=False)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(6):
+        for name in names[number % 3 :] + names[: number % 3]:
+            forget(folder)
+            begun = time.perf_counter()
+            ways[name](folder)
+            seconds[name].append(time.perf_counter() - begun)
+    raw = statistics.median(seconds["raw"])
+    for name in names:
+        spent = statistics.median(seconds[name])
         print(
             json.dumps(
                 {
-                    "load s": round(seconds, 2),
-                    "raw read s": round(read, 2),
-                    "share": round(read / seconds, 2),
+                    name: [round(each, 2) for each in seconds[name]],
+                    "MB/s": round(size / spent / 1e6),
+                    "share of a raw read": round(raw / spent, 2),
                 }
             ),
             flush=True,

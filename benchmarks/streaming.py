@@ -46,7 +46,14 @@ def run(task: Task, way: str) -> dict[str, float]:
     from openk2.checkpoint import open_checkpoint
     from openk2.engine import Engine
     from openk2.protocol import SamplingParams
-    from openk2.streaming import FileReads, load_streamed, measure_compute, plan_streaming, predict
+    from openk2.streaming import (
+        FileReads,
+        load_streamed,
+        measure_compute,
+        measure_packing,
+        plan_streaming,
+        predict,
+    )
     from openk2.streaming.disk import measure_disk
 
     options = dict(WAYS[way])
@@ -84,7 +91,8 @@ def run(task: Task, way: str) -> dict[str, float]:
         config,
         disk=raw,
         compute=compute,
-        hit_rate=(got["hits"] + got["late"] / 2) / got["requests"] if way == "streamed" else hit,
+        packing=measure_packing(config, torch.bfloat16, True),
+        hit_rate=hit - got["guessed"] / got["requests"],
     )
     return {
         "slots": slots,

@@ -6,15 +6,18 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
 
 from openk2.architecture import ModelConfig
 from openk2.checkpoint import (
     CheckpointError,
+    convert_checkpoint,
     load_model,
     open_checkpoint,
     save_model,
     verify_checkpoint,
 )
+from openk2.cli.main import app
 from openk2.model import K2Model
 from tiny import KINDS
 from transformers_twin import random_model, twin_of
@@ -82,6 +85,24 @@ def test_the_text_network_of_a_vision_model_is_loaded_and_the_rest_counted(
     same_logits(load_model(tmp_path / "whole", dtype=torch.float32), model)
 
 
+@pytest.mark.parametrize("layout", ["published", "transformers 5"])
+def test_a_conversion_of_a_vision_model_is_its_text_network_and_says_so(
+    layout: str, tmp_path: Path
+) -> None:
+    model = random_model(KINDS["Moonlight"], 9)
+    save_model(model, tmp_path / "text", dtype=torch.bfloat16)
+    wrap(tmp_path / "text", tmp_path / "whole", layout)
+    arguments = ["checkpoint", "convert", str(tmp_path / "whole"), str(tmp_path / "converted")]
+    said = CliRunner().invoke(app, [*arguments, "--format", "bf16"])
+    assert said.exit_code == 0, said.output
+    assert "left out, because openk2 reads the text network alone: 2 vision tensors" in said.output
+    assert verify_checkpoint(tmp_path / "converted", deep=True).skipped == {}
+    same_logits(
+        load_model(tmp_path / "converted", dtype=torch.float32),
+        load_model(tmp_path / "text", dtype=torch.float32),
+    )
+
+
 def test_multi_token_prediction_layers_are_skipped_by_number(tmp_path: Path) -> None:
     model = random_model(KINDS["Moonlight"], 9)
     save_model(model, tmp_path / "model", dtype=torch.float32)
@@ -98,6 +119,9 @@ def test_multi_token_prediction_layers_are_skipped_by_number(tmp_path: Path) -> 
             found = open_checkpoint(tmp_path / "whole")
             assert found.skipped == {"multi-token prediction": 3}
             same_logits(load_model(tmp_path / "whole", dtype=torch.float32), model)
+            convert_checkpoint(tmp_path / "whole", tmp_path / "converted", "bf16")
+            converted = open_checkpoint(tmp_path / "converted")
+            assert (converted.config.num_nextn_predict_layers, converted.skipped) == (0, {})
         else:
             with pytest.raises(CheckpointError, match=r"layers\.3\..* not known to config.json"):
                 open_checkpoint(tmp_path / "whole")

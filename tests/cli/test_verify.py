@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from openk2.cli.main import app
 from openk2.generation import ScriptedChat
 from openk2.server import create_app
-from openk2.verify import CHECKS
+from openk2.verify import CHECKS, NUMERICS
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +71,25 @@ def test_what_is_skipped_is_left_out(url):
     assert [result["name"] for result in json.loads(done.stdout)["results"]] == ["usage"]
 
 
+def test_a_group_is_all_of_its_checks(url):
+    done = verify(url, "--json", "--only", "numerics", "--skip", "nan-signs")
+    names = [check.name for check in NUMERICS if check.name != "nan-signs"]
+    assert [result["name"] for result in json.loads(done.stdout)["results"]] == names
+
+
+def test_a_reference_that_is_not_there_is_status_2(url):
+    done = verify(url, "--only", "reference", "--reference", "http://127.0.0.1:9")
+    assert done.exit_code == 2
+    assert "http://127.0.0.1:9/v1/models" in done.stderr
+
+
+def test_a_reference_is_asked_beside_the_endpoint(url):
+    done = verify(url, "--json", "--only", "reference", "--reference", url)
+    [result] = json.loads(done.stdout)["results"]
+    assert result["status"] == "skip"
+    assert "0 tokens have scores at both endpoints" in result["seen"]
+
+
 def test_nothing_judged_is_no_pass(url):
     assert verify(url, "--only", "schema").exit_code == 1
 
@@ -116,3 +135,4 @@ def test_an_endpoint_that_is_not_there_is_status_2():
 def test_the_help_names_every_check():
     text = verify("--help").output
     assert [check.name for check in CHECKS if check.name not in text] == []
+    assert "numerics" in text

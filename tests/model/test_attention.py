@@ -64,6 +64,9 @@ class Rows:
     def __init__(self) -> None:
         self.stored: dict[int, torch.Tensor] = {}
 
+    def paged(self) -> None:
+        """Only the methods know where latents are."""
+
     def store(self, layer: int, latents: torch.Tensor) -> None:
         self.stored[layer] = latents.flatten(0, 1)
 

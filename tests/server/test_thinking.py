@@ -256,6 +256,69 @@ def test_an_anthropic_request_to_stop_thinking_is_refused_where_it_cannot_be_obe
     assert "thinking" in answer.json()["error"]["message"]
 
 
+def clears(keep=None) -> dict:
+    edit = {"type": "clear_thinking_20251015"} | ({} if keep is None else {"keep": keep})
+    return {"context_management": {"edits": [edit]}}
+
+
+def turns(value) -> dict:
+    return {"type": "thinking_turns", "value": value}
+
+
+@pytest.mark.parametrize(
+    ("style", "fields", "kept"),
+    [
+        (K2_6, {}, False),
+        (K2_6, clears("all"), True),
+        (K2_6, clears({"type": "all"}), True),
+        (K2_6, clears(), False),
+        (K2_6, clears(turns(1)), False),
+        (K2_5, clears(), False),
+        (K2_5, clears("all"), False),  # its template never keeps them, and nothing is cleared
+        (K2_7_CODE, clears("all"), True),
+        (K2_5, {"output_config": {"effort": "high"}}, False),
+        (K2_7_CODE, {"output_config": {"effort": "high"}}, True),
+    ],
+)
+def test_clear_thinking_and_the_default_effort_are_obeyed(start, style, fields, kept) -> None:
+    url, tokens = start(style, f"old«</think>»a{END}", f"so«</think>»yes{END}")
+    on = {"thinking": {"type": "enabled"}}
+    first = post(url, **on).json()["content"]
+    history = [HI, {"role": "assistant", "content": first}, HI]
+    answer = post(url, messages=history, **on, **fields)
+    assert answer.status_code == 200, answer.text
+    assert ("<think>old</think>a" in tokens.prompts[1]) == kept
+
+
+def test_clear_thinking_changes_nothing_where_nobody_thinks(start) -> None:
+    url, tokens = start(K2_6, f"yes{END}")
+    for keep in ("all", turns(1), turns(3)):
+        assert post(url, **clears(keep)).status_code == 200
+    assert len(set(tokens.prompts)) == 1
+
+
+@pytest.mark.parametrize(
+    ("style", "fields", "name"),
+    [
+        (K2_7_CODE, clears(), "context_management"),
+        (K2_6, clears(turns(2)), "context_management"),
+        (K2_5, {"output_config": {"effort": "low"}}, "output_config.effort"),
+        (K2_7_CODE, {"output_config": {"effort": "max"}}, "output_config.effort"),
+        (K2_THINKING, {"output_config": {"effort": "medium"}}, "output_config.effort"),
+    ],
+)
+def test_what_anthropic_asks_of_thoughts_is_refused_where_no_template_has_it(
+    start, style, fields, name
+) -> None:
+    url, _ = start(style, END)
+    for path in ("messages", "messages/count_tokens"):
+        body = {"model": MODEL, "messages": [HI], "thinking": {"type": "enabled"}, **fields}
+        most = {} if path.endswith("tokens") else {"max_tokens": 9}
+        answer = httpx.post(f"{url}/v1/{path}", json=body | most)
+        assert answer.status_code == 400, answer.text
+        assert answer.json()["error"]["message"].startswith(f"{name} cannot be obeyed")
+
+
 def test_signatures_verify_after_a_restart_with_the_same_key(start) -> None:
     url, _ = start(K2_7_CODE, f"hm«</think>»yes{END}")
     content = post(url, thinking={"type": "enabled"}).json()["content"]

@@ -35,13 +35,14 @@ def test_memory_for_all_experts_is_not_exceeded() -> None:
 
 
 def test_a_prediction_grows_with_disk_processor_and_hits() -> None:
-    slow = predict(K2, disk=1e9, compute=1e10, hit_rate=0.5)
+    slow = predict(K2, disk=1e9, compute=1e10, packing=0.01, hit_rate=0.5)
     # 60 layers of 8 experts of 44 MB, half of them missed, a fifth more for guesses.
     assert slow.bytes_read == pytest.approx(60 * 8 * 44.1e6 * 0.5 * 1.2, rel=0.01)
     for better in (
-        predict(K2, disk=2e9, compute=1e10, hit_rate=0.5),
-        predict(K2, disk=1e9, compute=2e10, hit_rate=0.5),
-        predict(K2, disk=1e9, compute=1e10, hit_rate=0.8),
+        predict(K2, disk=2e9, compute=1e10, packing=0.01, hit_rate=0.5),
+        predict(K2, disk=1e9, compute=2e10, packing=0.01, hit_rate=0.5),
+        predict(K2, disk=1e9, compute=1e10, packing=0.01, hit_rate=0.8),
+        predict(K2, disk=1e9, compute=1e10, packing=0.005, hit_rate=0.5),
     ):
         assert better.tokens_per_second > slow.tokens_per_second
     assert slow.tokens_per_second < slow.bound

@@ -13,7 +13,7 @@ import pytest
 from openk2.generation import PromptCoder
 from openk2.pretrained import LocalModel, open_model
 from openk2.server import create_app
-from openk2.verify import CHECKS, Endpoint, Probe, Report, verify_endpoint
+from openk2.verify import INTERFACE, Endpoint, Probe, Report, verify_endpoint
 
 Body = dict[str, Any]
 Answer = tuple[int, str, bytes]
@@ -143,9 +143,9 @@ def recorded(own_server) -> Recorded:
 
 @pytest.fixture(scope="session")
 def checked(recorded, local) -> Callable[..., Report]:
-    """The report on the endpoint with a fault; all checks by default. options: of Probe."""
+    """The report on the endpoint with a fault; all of INTERFACE by default. options: of Probe."""
 
-    def check(fault: Fault, checks=CHECKS, **options: Any) -> Report:
+    def check(fault: Fault, checks=INTERFACE, **options: Any) -> Report:
         async def run() -> Report:
             transport = Broken(recorded, fault)
             async with Endpoint("http://fake", transport=transport, concurrency=8) as endpoint:

@@ -1,4 +1,4 @@
-"""Which model of an endpoint is checked."""
+"""Which model of an endpoint is checked, and what runs beside what."""
 
 import asyncio
 import json
@@ -6,7 +6,15 @@ import json
 import httpx
 import pytest
 
-from openk2.verify import Endpoint, UnusableEndpointError, find_model
+from openk2.verify import (
+    Check,
+    CheckOutcome,
+    Endpoint,
+    Probe,
+    UnusableEndpointError,
+    find_model,
+    verify_endpoint,
+)
 
 
 @pytest.mark.parametrize(
@@ -38,3 +46,27 @@ def test_the_first_model_is_taken_unless_one_is_named():
 
     assert asyncio.run(run(None)) == "one"
     assert asyncio.run(run("other")) == "other"
+
+
+def test_a_check_that_measures_alone_has_nothing_beside_it():
+    running: list[str] = []
+    seen: dict[str, int] = {}
+
+    def check(name, *, alone=False):
+        async def run(probe):
+            running.append(name)
+            await asyncio.sleep(0.01)
+            seen[name] = len(running)
+            running.remove(name)
+            return CheckOutcome("pass", "1", "fine.")
+
+        return Check(name, name, run, alone)
+
+    async def run():
+        checks = [check("a"), check("first", alone=True), check("b"), check("second", alone=True)]
+        async with Endpoint("http://fake", transport=httpx.MockTransport(lambda r: None)) as fake:
+            return await verify_endpoint(Probe(fake, "m"), checks)
+
+    report = asyncio.run(run())
+    assert [result.name for result in report.results] == ["a", "first", "b", "second"]
+    assert seen == {"a": 2, "b": 1, "first": 1, "second": 1}

@@ -16,6 +16,7 @@ from openk2.checkpoint import (
     Conversion,
     convert_checkpoint,
     export_checkpoint,
+    open_checkpoint,
     verify_checkpoint,
     write_gguf,
 )
@@ -150,6 +151,7 @@ def convert(
                         folder, target, stored, max_shard_bytes=max_shard_bytes, progress=progress
                     )
                     found = {**asdict(done), "folder": str(done.folder)}
+        found["skipped"] = dict(open_checkpoint(folder).skipped)
     except (CheckpointError, LocalModelError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
@@ -161,6 +163,9 @@ def convert(
             typer.echo(f"llama.cpp reads these from its command line only: {' '.join(flags)}")
     else:
         typer.echo(_conversion_text(done))
+    if found["skipped"] and not as_json:
+        kinds = ", ".join(f"{count} {kind} tensors" for kind, count in found["skipped"].items())
+        typer.echo(f"left out, because openk2 reads the text network alone: {kinds}")
 
 
 def _conversion_text(done: Conversion) -> str:

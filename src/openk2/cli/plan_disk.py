@@ -50,6 +50,7 @@ def disk(
         files_to_read,
         measure_compute,
         measure_disk,
+        measure_packing,
         predict,
     )
 
@@ -75,29 +76,44 @@ def disk(
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
         compute = measure_compute(config, dtype, stored)
+        packing = measure_packing(config, dtype, stored)
     except (CheckpointError, ConfigError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
     best = max(each.rate for each in rates if each.order == "random")
     found = predict(
-        config, disk=best, compute=compute, hit_rate=hit_rate, dtype=dtype, stored=stored
+        config,
+        disk=best,
+        compute=compute,
+        packing=packing,
+        hit_rate=hit_rate,
+        dtype=dtype,
+        stored=stored,
     )
     if as_json:
         assumed = {"hit_rate": hit_rate, "overlap": OVERLAP, "guessing": GUESSING}
-        measured = {"disk": [asdict(each) for each in rates], "compute": compute}
+        measured = {
+            "disk": [asdict(each) for each in rates],
+            "compute": compute,
+            "packing": packing,
+        }
         typer.echo(json.dumps({**measured, "assumed": assumed, "predicted": asdict(found)}))
         return
     typer.echo(f"reads of one expert, {size / 1e6:.1f} MB, past the page cache:")
     for each in rates:
         typer.echo(f"  {each.order:10} {each.depth} at a time  {each.rate / 1e9:6.2f} GB/s")
-    typer.echo(f"products of one token: {compute / 1e9:.1f} GB of weights a second")
+    typer.echo(
+        f"products of one token: {compute / 1e9:.1f} GB of weights a second; "
+        f"an expert is packed in {packing * 1e3:.0f} ms"
+    )
     typer.echo(
         f"a token reads {found.bytes_read / 1e9:.2f} GB: {hit_rate:.0%} of its experts assumed in "
         f"memory, {GUESSING - 1:.0%} more read for guesses"
     )
     typer.echo(
         f"reading {found.read_seconds:.2f} s, computing {found.compute_seconds:.2f} s, "
-        f"{OVERLAP:.0%} of which is assumed to happen while the disk reads"
+        f"{OVERLAP:.0%} of which is assumed to happen while the disk reads, packing each layer's "
+        f"last expert {found.pack_seconds:.2f} s"
     )
     typer.echo(
         f"predicted: {found.tokens_per_second:.3f} tokens a second of one sequence "

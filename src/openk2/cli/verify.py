@@ -2,10 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -37,10 +39,11 @@ def verify(
         ),
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option(help="Run this check alone; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Run this check, or the group numerics, alone; may be repeated."),
     ] = None,
     skip: Annotated[
-        list[str] | None, typer.Option(help="Leave this check out; may be repeated.")
+        list[str] | None, typer.Option(help="Leave this check or group out; may be repeated.")
     ] = None,
     min_f1: Annotated[
         float | None,
@@ -49,6 +52,26 @@ def verify(
     tokenizer: Annotated[
         Path | None, typer.Option(help="Folder of the endpoint's tokenizer, for exact sizes.")
     ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(help="An endpoint of the same model that is right, for `reference`."),
+    ] = None,
+    reference_model: Annotated[
+        str | None, typer.Option(help="Name of the model there; default: the first it lists.")
+    ] = None,
+    reference_key: Annotated[
+        str | None, typer.Option(envvar="OPENK2_REFERENCE_KEY", help="Key to send there.")
+    ] = None,
+    tolerance: Annotated[
+        float,
+        typer.Option(min=0.0, help="Nats a token that two scorings of one text may differ by."),
+    ] = 0.1,
+    context: Annotated[
+        int, typer.Option(min=256, help="Tokens of the longest prompt of the numerical checks.")
+    ] = 8192,
+    batch: Annotated[
+        int, typer.Option(min=2, max=256, help="Prompts in a batch of the numerical checks.")
+    ] = 16,
     seed: Annotated[int, typer.Option(help="Of the cases, and sent with each request.")] = 0,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests in flight at most.")] = 4,
     timeout: Annotated[
@@ -69,13 +92,16 @@ def verify(
       openk2 verify https://host.example/v1 --model kimi-k2 --min-f1 0.8 --html report.html
       openk2 verify http://127.0.0.1:8000 --only schema --only injection --json
       openk2 verify http://127.0.0.1:8000 --only requests --requests tool-calls.jsonl
+      openk2 verify http://127.0.0.1:8000 --only numerics --context 131072
+      openk2 verify https://host.example/v1 --only numerics --reference http://127.0.0.1:8000
 
     \b
     Checks: trigger schema answer-form stream-form stream-equals-whole call-ids id-echo
     foreign-ids required named none auto single-call invalid-choice stop-tokens special-text
     finish-reason stop-strings template-content template-system template-tools template-results
     template-exact injection tool-loop unicode long-text anthropic-stream usage error-shape
-    context-overflow, and requests of --requests.
+    context-overflow, and requests of --requests. Of the group numerics: logprob-range nan-signs
+    repeatable batch prefill-decode prompt-count chat-equals-raw long-context depth reference.
     """
     from openk2.verify import html_page, result_table
 
@@ -83,7 +109,17 @@ def verify(
     coder = None if tokenizer is None else read_tokenizer(tokenizer)
     if html is not None and not html.resolve().parent.is_dir():
         fail(f"--html: the folder {html.parent} does not exist: make it")
-    report = run(url, model, api_key, checks, seed, concurrency, timeout, min_f1, coder)
+    options = {
+        "seed": seed,
+        "min_f1": min_f1,
+        "tokenizer": coder,
+        "tolerance": tolerance,
+        "context": context,
+        "batch": batch,
+    }
+    measured = Place(url, model, api_key)
+    right = None if reference is None else Place(reference, reference_model, reference_key)
+    report = run(measured, right, checks, concurrency, timeout, options)
     if html is not None:
         from openk2.record import write_file_atomically
 
@@ -100,27 +136,44 @@ def verify(
         raise typer.Exit(FAILED)
 
 
+@dataclass(frozen=True)
+class Place:
+    """An endpoint as the options name it."""
+
+    url: str
+    model: str | None
+    api_key: str | None
+
+
 def run(
-    url: str,
-    model: str | None,
-    api_key: str | None,
+    measured: Place,
+    reference: Place | None,
     checks: Sequence["Check"],
-    seed: int,
     concurrency: int,
     timeout: float,
-    min_f1: float | None,
-    tokenizer: "Tokenizer | None",
+    options: Mapping[str, Any],
 ) -> "Report":
-    """The report, with a bar on standard error; exit status 2 if nothing can be checked."""
+    """The report, with a bar on standard error; exit status 2 if nothing can be checked.
+
+    options: of the `Probe`.
+    """
     from openk2.generation import EndpointError
     from openk2.verify import Endpoint, Probe, UnusableEndpointError, find_model, verify_endpoint
 
     async def check() -> "Report":
-        async with Endpoint(
-            url, api_key=api_key, timeout=timeout, concurrency=concurrency
-        ) as endpoint:
-            name = await find_model(endpoint, model)
-            probe = Probe(endpoint, name, seed, min_f1, tokenizer)
+        async with AsyncExitStack() as stack:
+
+            async def reach(place: Place, **more: Any) -> Probe:
+                endpoint = await stack.enter_async_context(
+                    Endpoint(
+                        place.url, api_key=place.api_key, timeout=timeout, concurrency=concurrency
+                    )
+                )
+                name = await find_model(endpoint, place.model)
+                return Probe(endpoint, name, **options, **more)
+
+            right = None if reference is None else await reach(reference)
+            probe = await reach(measured, reference=right)
             with Progress(console=Console(stderr=True), transient=True) as progress:
                 return await verify_endpoint(probe, checks, progress)
 
@@ -137,7 +190,7 @@ def chosen_checks(
 
     Files of requests are checks of their own, `requests` all of them.
     """
-    from openk2.verify import CHECKS, RequestsFileError, read_requests, requests_check
+    from openk2.verify import CHECKS, GROUPS, RequestsFileError, read_requests, requests_check
 
     try:
         files = [requests_check(path, read_requests(path)) for path in requests]
@@ -146,13 +199,26 @@ def chosen_checks(
     names = [check.name for check in CHECKS]
     for option, given in (("--only", only), ("--skip", skip)):
         for name in given:
-            if name not in (*names, "requests"):
-                raise typer.BadParameter(unknown(name, names), param_hint=option)
+            if name not in (*names, *GROUPS, "requests"):
+                known = [*names, *GROUPS]
+                raise typer.BadParameter(unknown(name, known), param_hint=option)
     named = [(check.name, check) for check in CHECKS] + [("requests", check) for check in files]
-    left = [check for name, check in named if (not only or name in only) and name not in skip]
+    wanted, unwanted = spelled_out(only), spelled_out(skip)
+    left = [check for name, check in named if (not only or name in wanted) and name not in unwanted]
     if not left:
         raise typer.BadParameter("no check is left: name others", param_hint="--only/--skip")
     return left
+
+
+def spelled_out(names: Sequence[str]) -> set[str]:
+    """The names, those of a group's checks in its place."""
+    from openk2.verify import GROUPS
+
+    return {
+        each
+        for name in names
+        for each in ([check.name for check in GROUPS[name]] if name in GROUPS else [name])
+    }
 
 
 def unknown(name: str, names: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from openk2.architecture import ModelConfig
 from openk2.engine.key_waves import QueryGroup
-from openk2.kernels import latent_attention, wave_attention
+from openk2.kernels import PagedKeys, latent_attention, wave_attention
 
 
 class LatentPages:
@@ -78,6 +78,12 @@ class AttendedPages:
             query, pages, self.page_table, self.sequence, self.lengths, scale, rank
         )
 
+    def paged(self) -> PagedKeys:
+        """See `AttendingCache.paged`."""
+        return PagedKeys(
+            self.memory.latents, self.slots, self.page_table, self.sequence, self.lengths
+        )
+
 
 class WavedPages:
     """The `model.AttendingCache` of the N tokens of one step on any device, by `wave_attention`.
@@ -103,6 +109,9 @@ class WavedPages:
             for group in self.groups
         ]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def paged(self) -> None:
+        """See `AttendingCache.paged`."""
 
 
 def zeros_on_demand(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:

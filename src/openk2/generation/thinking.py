@@ -7,7 +7,7 @@ or refuses it by name.
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from openk2.chat import PromptStyle, Thinking
 from openk2.generation.request_error import RequestError
@@ -26,12 +26,14 @@ class ThinkingFields:
     template: `chat_template_kwargs`: thinking, enable_thinking, preserve_thinking and
         reasoning_effort.
     hidden: no one reads the thoughts, so a model that can answer without them does.
+    uncleared: of how many turns Anthropic's `clear_thinking` leaves the thoughts in the prompt.
     """
 
     thinking: Any = None
     reasoning_effort: Any = None
     template: Mapping[str, Any] = field(default_factory=dict)
     hidden: bool = False
+    uncleared: int | Literal["all"] | None = None
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,10 @@ def plan_thinking(style: PromptStyle, fields: ThinkingFields) -> ThinkingPlan:
         raise refused(name, "this model always thinks")
     if enabled is None and fields.hidden and style.stops:
         enabled = False
-    keep = agreed(keeps(fields, asked))
+    kept = keeps(fields, asked) | cleared(style, fields, enabled)
+    keep = agreed(kept)
     if keep is not None and not kept_so(style, keep, enabled):
-        name = next(iter(keeps(fields, asked)))
+        name = next(iter(kept))
         raise refused(name, keep_problem(style, keep))
     return ThinkingPlan(Thinking(enabled, keep), budget_of(asked) if enabled is not False else None)
 
@@ -105,6 +108,22 @@ def keeps(fields: ThinkingFields, asked: Mapping[str, Any]) -> dict[str, bool]:
     if (value := flag(fields.template, "preserve_thinking")) is not None:
         found["chat_template_kwargs.preserve_thinking"] = value
     return found
+
+
+def cleared(style: PromptStyle, fields: ThinkingFields, enabled: bool | None) -> dict[str, bool]:
+    """What `clear_thinking` says of earlier thoughts, by the field's name. Raises RequestError.
+
+    "all" clears nothing: it asks a model that has the choice to keep them, and says nothing to one
+    whose template decides.
+    """
+    turns, name = fields.uncleared, "context_management"
+    if turns == "all":
+        return {name: True} if style.kept == "choice" and enabled is not False else {}
+    if turns is None or enabled is False:
+        return {}
+    if turns != 1:
+        raise refused(name, f"this model keeps the thoughts of 1 turn or of all, not of {turns}")
+    return {name: False}
 
 
 def kept_so(style: PromptStyle, keep: bool, enabled: bool | None) -> bool:

@@ -36,6 +36,7 @@ from openk2.kernels.quantized import (
 from openk2.kernels.rotation import rotate
 from openk2.kernels.routing import route
 from openk2.kernels.squares import squared_error
+from openk2.kernels.stack import PackedLayer, PackedRouter, PackedStack, PagedKeys
 from openk2.kernels.swiglu import PackedSwiGLU
 from openk2.kernels.tile_fp8 import dequantize_tiles, quantize_tiles
 from openk2.kernels.wave_attention import HIDDEN, Wave, wave_attention
@@ -51,8 +52,12 @@ __all__ = [
     "Int4Weight",
     "PackedExperts",
     "PackedHeads",
+    "PackedLayer",
     "PackedLinear",
+    "PackedRouter",
+    "PackedStack",
     "PackedSwiGLU",
+    "PagedKeys",
     "Quantized",
     "Wave",
     "Weight",

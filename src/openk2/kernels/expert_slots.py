@@ -66,7 +66,7 @@ class ExpertSlots:
         first, second = whole.split([count * size for size in sizes])
         self._first = first.view(count, -1, layout.panel_bytes(form.hidden))
         self._second = second.view(count, -1, layout.panel_bytes(form.inner))
-        self._record = EXPERTS.pack(
+        self.record = EXPERTS.pack(
             self._library.kernels(isa),
             self._first.data_ptr(),
             self._second.data_ptr(),
@@ -126,7 +126,7 @@ class ExpertSlots:
             slots.data_ptr(),
             0 if before is None else before.data_ptr(),
         )
-        if self._library.experts(self._record, call):
+        if self._library.experts(self.record, call):
             raise IndexError(f"a choice is not an expert's number: 0 to {self.experts - 1}")
         return out
 

@@ -44,7 +44,7 @@ class PackedExperts:
             gate, up, down = self._checked(first if expert == 0 else triple(expert))
             pack_into(self._library, gate, self._first[expert], up)
             pack_into(self._library, down, self._second[expert])
-        self._record = EXPERTS.pack(
+        self.record = EXPERTS.pack(
             self._library.kernels(isa),
             self._first.data_ptr(),
             self._second.data_ptr(),
@@ -145,7 +145,7 @@ class PackedExperts:
             0,
             0,
         )
-        return out, self._library.experts(self._record, call)
+        return out, self._library.experts(self.record, call)
 
 
 def check_triple(triple: Triple, hidden: int, inner: int, form: str) -> Triple:

@@ -25,7 +25,7 @@ class PackedHeads:
         self._panels = empty_panels(layout, self.heads, self.columns, self.k, beside=False)
         for head, panels in zip(weight, self._panels, strict=True):
             pack_into(self._library, head, panels)
-        self._record = LINEAR.pack(
+        self.record = LINEAR.pack(
             self._library.kernels(isa),
             self._panels.data_ptr(),
             self.heads,
@@ -59,7 +59,7 @@ class PackedHeads:
             x = x.contiguous()
         y = torch.empty(shape, dtype=out_dtype or x.dtype) if out is None else out
         self._library.linear(
-            self._record,
+            self.record,
             x.data_ptr(),
             x.stride(0),
             x.stride(1),

@@ -30,7 +30,7 @@ class PackedLinear:
         layout = layout_of(weight)
         self._panels = empty_panels(layout, 1, self.columns, self.k, beside=False)
         pack_into(self._library, weight, self._panels[0])
-        self._record = LINEAR.pack(
+        self.record = LINEAR.pack(
             self._library.kernels(isa),
             self._panels.data_ptr(),
             1,
@@ -74,7 +74,7 @@ class PackedLinear:
         else:
             y = out
         self._library.linear(
-            self._record,
+            self.record,
             rows.data_ptr(),
             rows.stride(0),
             0,

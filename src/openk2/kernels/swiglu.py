@@ -24,3 +24,13 @@ class PackedSwiGLU:
     ) -> Tensor:
         """x [M, hidden] float32 or bfloat16 -> [M, hidden] in out_dtype (default: x's) or `out`."""
         return self._experts.first_alone(x, out_dtype, out)
+
+    @property
+    def hidden(self) -> int:
+        """The width of x."""
+        return self._experts.hidden
+
+    @property
+    def record(self) -> bytes:
+        """What the native calls know of it."""
+        return self._experts.record

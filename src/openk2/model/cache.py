@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from openk2.architecture import ModelConfig
+from openk2.kernels import PagedKeys
 
 
 class LatentCache(Protocol):
@@ -41,6 +42,10 @@ class AttendingCache(Protocol):
 
     def attend(self, layer: int, query: Tensor, scale: float, rank: int) -> Tensor:
         """query [N, H, latent_dim] over the keys up to each token's own: [N, H, rank]."""
+        ...
+
+    def paged(self) -> PagedKeys | None:
+        """Where the native kernels find and store all latents; None: only these methods know."""
         ...
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from openk2.architecture import ModelConfig
+from openk2.kernels import PagedKeys
 from openk2.model.cache import AttendingCache, LatentCache
 from openk2.model.observation import Observation
 from openk2.model.rope import inverse_frequencies, rotation
@@ -60,6 +61,14 @@ class LayerContext:
     rotation: tuple[Tensor, Tensor]
     keys: Keys
     observation: Observation | None = None
+
+    @property
+    def paged(self) -> PagedKeys | None:
+        """Where native kernels find the keys; None if only the cache itself does, or if what the
+        layers compute on the way is observed."""
+        if self.observation is not None or not isinstance(self.keys, KeysInCache):
+            return None
+        return self.keys.cache.paged()
 
 
 def layer_context(

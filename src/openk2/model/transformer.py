@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from openk2.architecture import ModelConfig
+from openk2.kernels import PackedStack
 from openk2.model.activations import Activations, Keeping
 from openk2.model.attention import LatentAttention
 from openk2.model.cache import AttendingCache, LatentCache
@@ -16,6 +17,7 @@ from openk2.model.initial import initialise
 from openk2.model.linear import Linear, WeightReader, own_weights
 from openk2.model.norm import RMSNorm
 from openk2.model.observation import Observation
+from openk2.model.packed_layers import stack_of
 from openk2.model.plain_serving import serve_layers
 
 
@@ -94,6 +96,8 @@ class K2Model(nn.Module):
         # Why a token of the last forward pass has no result, by its number in [B * T]: streamed
         # experts that could not be read. The caller takes them out.
         self.row_errors: dict[int, Exception] = {}
+        self._stack: list[PackedStack | None] = []  # once it is made
+        self.register_load_state_dict_post_hook(forget_stack)  # type: ignore[no-untyped-call]
         self.tie()
 
     def tie(self) -> None:
@@ -113,6 +117,14 @@ class K2Model(nn.Module):
     def packed(self) -> bool:
         """Whether `pack` was called."""
         return self.lm_head.packed is not None
+
+    @property
+    def stack(self) -> PackedStack | None:
+        """All layers of a packed model for one call, made at first use: weights that `pack` leaves
+        as they are may be loaded after it. None where `stack_of` gives none."""
+        if not self._stack:
+            self._stack.append(stack_of(self.decoder_layers))
+        return self._stack[0]
 
     @torch.no_grad()
     def pack(self, read: WeightReader | None = None) -> "K2Model":
@@ -188,10 +200,19 @@ class K2Model(nn.Module):
         )
         if isinstance(context.keys, KeysInCache) and not self.packed:
             x = serve_layers(self.decoder_layers, x, context.rotation, context.keys.cache)
+        elif (paged := context.paged) is not None and (stack := self.stack) is not None:
+            cos, sin = (part.flatten(0, 1) for part in context.rotation)
+            x = stack(x.flatten(0, 1), cos, sin, paged).view_as(x)
         else:
             x = through_layers(self.model.layers, x, context)
         hidden: Tensor = self.model.norm(x)
         return hidden
+
+
+def forget_stack(model: nn.Module, _: object) -> None:
+    """Have a model that got other weights make its `stack` again."""
+    assert isinstance(model, K2Model)
+    model._stack.clear()
 
 
 def below(module: str, read: WeightReader) -> WeightReader:

@@ -14,6 +14,7 @@ from openk2.streaming.disk import (
     files_to_read,
     measure_compute,
     measure_disk,
+    measure_packing,
     predict,
 )
 from openk2.streaming.load import expert_form, load_streamed
@@ -36,6 +37,7 @@ __all__ = [
     "load_streamed",
     "measure_compute",
     "measure_disk",
+    "measure_packing",
     "moe_layers",
     "plan_streaming",
     "predict",

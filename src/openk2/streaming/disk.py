@@ -14,7 +14,7 @@ from time import perf_counter
 import torch
 
 from openk2.architecture import ModelConfig
-from openk2.kernels import ExpertSlots
+from openk2.kernels import ExpertSlots, Fp8Weight, Int4Weight, Weight
 from openk2.streaming.budget import moe_layers, resident_part
 from openk2.streaming.direct_file import FileReads, ShardFiles
 from openk2.streaming.load import expert_form
@@ -42,11 +42,13 @@ class DiskRate:
 @dataclass(frozen=True)
 class Prediction:
     """Of one sequence's decoding, by token. bytes_read: of missed experts and wrong guesses.
-    read_seconds, compute_seconds: alone; bound: tokens a second if only the disk counted."""
+    read_seconds, compute_seconds: alone; pack_seconds: of a layer's last expert, which no reading
+    hides; bound: tokens a second if only the disk counted."""
 
     bytes_read: float
     read_seconds: float
     compute_seconds: float
+    pack_seconds: float
     tokens_per_second: float
     bound: float
 
@@ -129,16 +131,46 @@ def measure_compute(config: ModelConfig, dtype: torch.dtype, stored: bool) -> fl
     return times * 8 * form.bytes / (perf_counter() - begun)
 
 
+def measure_packing(config: ModelConfig, dtype: torch.dtype, stored: bool) -> float:
+    """Seconds for which an expert that was read is packed, with all threads."""
+    form = expert_form(config, dtype, stored)
+    slots = ExpertSlots(form, 1, 2)
+    inner, hidden = form.inner, form.hidden
+    shapes = ((inner, hidden), (inner, hidden), (hidden, inner))
+    gate, up, down = (zeros_like(form.sample, *shape) for shape in shapes)
+    slots.fill()
+    slots.pack(0, (gate, up, down))
+    begun, times = perf_counter(), 0
+    while times < 3 or perf_counter() - begun < COMPUTE_SECONDS / 2:
+        slots.pack(times % 2, (gate, up, down))
+        times += 1
+    return (perf_counter() - begun) / times
+
+
+def zeros_like(sample: Weight, rows: int, k: int) -> Weight:
+    """A weight [rows, k] in the form of `sample`."""
+    if isinstance(sample, Int4Weight):
+        scales = torch.ones(rows, k // sample.group, dtype=sample.multipliers.dtype)
+        return Int4Weight(torch.zeros(rows, k // 8, dtype=torch.int32), scales)
+    if isinstance(sample, Fp8Weight):
+        scales = torch.ones(-(-rows // sample.block[0]), -(-k // sample.block[1]))
+        values = torch.zeros(rows, k, dtype=sample.values.dtype)
+        return Fp8Weight(values, scales, sample.block)
+    return torch.zeros(rows, k, dtype=sample.dtype)
+
+
 def predict(
     config: ModelConfig,
     *,
     disk: float,
     compute: float,
+    packing: float,
     hit_rate: float,
     dtype: torch.dtype = torch.bfloat16,
     stored: bool = True,
 ) -> Prediction:
-    """disk, compute: bytes a second. hit_rate: experts in memory of those that a token chooses."""
+    """disk, compute: bytes a second. packing: seconds an expert. hit_rate: experts in memory of
+    those that a token chooses, guesses apart."""
     slot = expert_form(config, dtype, stored).bytes
     chosen = moe_layers(config) * config.num_experts_per_tok
     embedding = 0 if config.tie_word_embeddings else config.vocab_size * config.hidden_size
@@ -146,10 +178,13 @@ def predict(
     bytes_read = chosen * (1 - hit_rate) * slot * GUESSING
     reading, computing = bytes_read / disk, active / compute
     hidden = min(reading, computing * OVERLAP)
+    missing = 1 - hit_rate**config.num_experts_per_tok
+    last = moe_layers(config) * missing * packing
     return Prediction(
         bytes_read,
         reading,
         computing,
-        1 / (reading + computing - hidden),
+        last,
+        1 / (reading + computing + last - hidden),
         disk / bytes_read if bytes_read else float("inf"),
     )

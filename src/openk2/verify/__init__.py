@@ -4,7 +4,7 @@ It uses the conversation format (`chat`) and raw HTTP, and imports no server: ou
 the outside like any other.
 """
 
-from openk2.verify.checks import CHECKS, Check
+from openk2.verify.checks import CHECKS, GROUPS, INTERFACE, NUMERICS, Check
 from openk2.verify.outcome import CheckOutcome, CheckResult, Report
 from openk2.verify.page import html_page
 from openk2.verify.requests_file import (
@@ -20,6 +20,9 @@ from openk2.verify.wire.probe import Probe
 
 __all__ = [
     "CHECKS",
+    "GROUPS",
+    "INTERFACE",
+    "NUMERICS",
     "Check",
     "CheckOutcome",
     "CheckResult",

@@ -47,6 +47,28 @@ def judged(
     return CheckOutcome("pass", figure, f"{passed}.", (), measures or {})
 
 
+def measured(
+    value: float,
+    bound: float,
+    *,
+    what: str,
+    cause: str,
+    faults: Sequence[str] = (),
+    measures: Mapping[str, float] | None = None,
+) -> CheckOutcome:
+    """A pass if a measure is at most its bound and there are no other faults.
+
+    what: what was measured, a sentence without its full stop. cause: the likely cause of a fault,
+    and the remedy, in one line.
+    """
+    inside = value <= bound
+    figure = f"{value:.3g} {'<=' if inside else '>'} {bound:g}"
+    if inside and not faults:
+        return CheckOutcome("pass", figure, f"{what}.", (), measures or {})
+    told = tuple(faults) or (what,)
+    return CheckOutcome("fail", figure, f"{told[0]}. {cause}.", told, measures or {})
+
+
 def skipped(reason: str) -> CheckOutcome:
     """Nothing could be judged."""
     return CheckOutcome("skip", "-", f"{reason}.")

@@ -11,13 +11,15 @@ from openk2.generation import UNREADABLE
 from openk2.verify.checks import Check
 from openk2.verify.outcome import CheckOutcome, CheckResult, Report, skipped
 from openk2.verify.wire.endpoint import Endpoint, EndpointFault
-from openk2.verify.wire.probe import Probe, UncountedError, all_of
+from openk2.verify.wire.probe import NotOfferedError, Probe, all_of
 
 
 async def verify_endpoint(
     probe: Probe, checks: Sequence[Check], progress: Progress | None = None
 ) -> Report:
     """Run the checks concurrently; the endpoint limits the requests in flight.
+
+    Those that need the endpoint to themselves follow one by one, as it then computes nothing else.
 
     A request that gets no answer fails the check that sent it and no other.
     """
@@ -30,7 +32,7 @@ async def verify_endpoint(
             outcome = await check.run(probe)
         except EndpointFault as fault:
             outcome = CheckOutcome("fail", "-", f"{fault}.", (str(fault),))
-        except UncountedError as error:
+        except NotOfferedError as error:
             outcome = skipped(str(error))
         except UNREADABLE as error:
             # What an endpoint sends can be anything; one odd answer must not end the report.
@@ -40,7 +42,9 @@ async def verify_endpoint(
             progress.advance(bar)
         return CheckResult(check.name, check.title, outcome, time.monotonic() - begun)
 
-    results = await all_of([run(check) for check in checks])
+    together = [check for check in checks if not check.alone]
+    found = dict(zip(together, await all_of(map(run, together)), strict=True))
+    found |= {check: await run(check) for check in checks if check.alone}
     return Report(
         url=probe.endpoint.root,
         model=probe.model,
@@ -49,7 +53,7 @@ async def verify_endpoint(
         version=version("openk2"),
         seconds=time.monotonic() - clock,
         requests=probe.endpoint.sent,
-        results=tuple(results),
+        results=tuple(found[check] for check in checks),
     )
 
 

@@ -90,6 +90,15 @@ WEB = {"type": "web_search_20250305", "name": "web_search"}
         ({"mcp_servers": [{"type": "url"}]}, "mcp_servers is"),
         ({"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}},
          "context_management.edits[0] is"),
+        ({"context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": 3}]}},
+         "context_management.edits[0].keep is 3"),
+        ({"context_management": {"edits": [
+            {"type": "clear_thinking_20251015",
+             "keep": {"type": "thinking_turns", "value": 0}}]}},
+         "context_management.edits[0].keep is"),
+        ({"context_management": {"edits": [{"type": "clear_thinking_20251015"}] * 2}},
+         "context_management.edits[1] clears thoughts a second time"),
+        ({"output_config": {"effort": "much"}}, "output_config.effort"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_obeyed_is_refused_by_name(anthropic, serve, scripted, fields, said):

@@ -2,28 +2,11 @@
 #include <algorithm>
 #include <vector>
 
+#include "calls.h"
 #include "interface.h"
 #include "pool.h"
 
 namespace openk2 {
-
-// See attention.py. Strides count elements.
-struct Attention {
-  const Kernels* kernels;
-  const char* queries;
-  int64_t query_row, query_head;
-  const void* pages;
-  int64_t page_count, page_size, latent_dim, rank;
-  const int32_t* tables;  // [sequences, width]
-  int64_t sequences, width, table_row;
-  const int32_t* sequence;  // [rows]
-  const int32_t* lengths;   // [rows]
-  char* outputs;
-  int64_t output_row, output_head;
-  int64_t rows, heads;
-  float scale;
-  int32_t query_type, latent_type, output_type;
-};
 
 enum Refusal : int { NONE = 0, SEQUENCE = 1, LENGTH = 2, PAGE = 3, EMPTY = 4 };
 

@@ -5,40 +5,16 @@
 #include <algorithm>
 #include <vector>
 
+#include "calls.h"
 #include "interface.h"
 #include "pool.h"
 #include "split.h"
 
 namespace openk2 {
 
-// What Python keeps of packed experts; see experts.py. A panel of `first` has 16 columns of
-// gate and the same 16 of up.
-struct Experts {
-  const Kernels* kernels;
-  const char* first;   // [count, panels of 16 columns, steps of hidden]
-  const char* second;  // [count, panels of hidden, steps of inner]
-  int64_t count, hidden, inner;
-  int32_t type, group;
-};
-
-struct Call {
-  const char* x;
-  int64_t x_row;
-  int32_t x_type;
-  const float* weights;   // [rows, choices]
-  const int64_t* chosen;  // [rows, choices]; null: all rows meet expert 0, with weight 1
-  char* y;
-  int64_t y_row;
-  int32_t y_type;
-  int64_t rows, choices;
-  const int64_t* slots;  // [count]: where in `first` and `second` an expert lies; below 0: its
-                         // choices are left out; null: at its own number
-  const float* before;   // [rows, hidden], added ahead of all terms; null: nothing. May be y.
-};
-
 namespace {
 
-int64_t slot_of(const Call& call, int64_t expert) { return call.slots ? call.slots[expert] : expert; }
+int64_t slot_of(const ExpertsCall& call, int64_t expert) { return call.slots ? call.slots[expert] : expert; }
 
 // Rows that meet one expert together: slots `first` to `first + rows` of the sorted choices.
 struct Group {
@@ -52,7 +28,7 @@ struct Sorted {
 };
 
 // Choices by expert; false if one is not an expert's number.
-bool sort_choices(const Experts& experts, const Call& call, Sorted& sorted) {
+bool sort_choices(const Experts& experts, const ExpertsCall& call, Sorted& sorted) {
   const int64_t total = call.rows * call.choices;
   auto expert_of = [&](int64_t i) { return call.chosen ? call.chosen[i] : 0; };
   std::vector<int64_t> starts(static_cast<size_t>(experts.count) + 1, 0);
@@ -82,7 +58,7 @@ bool sort_choices(const Experts& experts, const Call& call, Sorted& sorted) {
 }
 
 // Each slot's silu(gate x) * up x, packed for the second product, group by group.
-void first_products(const Experts& experts, const Call& call, const Sorted& sorted, Kind kind,
+void first_products(const Experts& experts, const ExpertsCall& call, const Sorted& sorted, Kind kind,
                     char* inner) {
   const Kernels& kernels = *experts.kernels;
   const int64_t panels = (experts.inner + PANEL / 2 - 1) / (PANEL / 2);
@@ -121,7 +97,7 @@ void first_products(const Experts& experts, const Call& call, const Sorted& sort
 }
 
 // Columns of y by columns: in each, all groups' second products, weighed and added in order.
-void second_products(const Experts& experts, const Call& call, const Sorted& sorted, Kind kind,
+void second_products(const Experts& experts, const ExpertsCall& call, const Sorted& sorted, Kind kind,
                      const char* inner) {
   const Kernels& kernels = *experts.kernels;
   const int64_t panels = panels_of(experts.hidden);
@@ -166,7 +142,7 @@ void second_products(const Experts& experts, const Call& call, const Sorted& sor
 
 // 0, or 1 if a choice is not an expert's number; y is then as it was.
 extern "C" __attribute__((visibility("default"))) int openk2_experts(const openk2::Experts* experts,
-                                                                      const openk2::Call* call) {
+                                                                      const openk2::ExpertsCall* call) {
   openk2::Sorted sorted;
   if (!openk2::sort_choices(*experts, *call, sorted)) return 1;
   if (call->rows == 0) return 0;

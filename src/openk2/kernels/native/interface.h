@@ -82,6 +82,10 @@ struct Kernels {
   // Each pair of x's 2 n values turned by its angle: cos and sin are n values each.
   void (*rotate_row)(const void* x, int32_t x_type, const float* cos, const float* sin, int64_t n,
                      void* y, int32_t y_type);
+  // out = a + b, rounded to their type. out may be one of them.
+  void (*add_row)(const void* a, const void* b, int32_t type, int64_t width, void* out);
+  // y = x, rounded to y_type.
+  void (*convert_row)(const void* x, int32_t x_type, int64_t width, void* y, int32_t y_type);
   // y = 1 / (1 + e^-x).
   void (*sigmoid_row)(const float* x, int64_t width, float* y);
 

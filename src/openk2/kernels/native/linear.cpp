@@ -1,19 +1,12 @@
 // y = x W^T for a packed weight, or for `batch` of them side by side.
 #include <algorithm>
 
+#include "calls.h"
 #include "interface.h"
 #include "pool.h"
 #include "split.h"
 
 namespace openk2 {
-
-// What Python keeps of a packed weight; see linear.py.
-struct Linear {
-  const Kernels* kernels;
-  const char* panels;
-  int64_t batch, columns, k;
-  int32_t type, group;
-};
 
 // Strides count elements: from row to row and from one of the batch to the next.
 struct Operand {

@@ -2,25 +2,13 @@
 #include <algorithm>
 #include <cstring>
 
+#include "calls.h"
 #include "interface.h"
 #include "pool.h"
+#include "split.h"
 
 namespace openk2 {
 namespace {
-
-// Rows of an item: enough values that another thread is worth its while.
-int64_t rows_of_item(int64_t width) { return (16 << 10) / std::clamp<int64_t>(width, 1, 16 << 10); }
-
-// body(row) for all rows.
-template <class Body>
-void for_rows(int64_t rows, int64_t width, const Body& body) {
-  const int64_t some = rows_of_item(width);
-  auto item = [&](int64_t index, int) {
-    const int64_t end = std::min(rows, (index + 1) * some);
-    for (int64_t row = index * some; row < end; row++) body(row);
-  };
-  run((rows + some - 1) / some, item);
-}
 
 // The `count` highest of score + bias, highest first and of equal ones the lower index, with their
 // scores, normalised to a sum of 1 if asked, times `factor`. Scores that are NaN give weights that

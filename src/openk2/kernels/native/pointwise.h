@@ -1,4 +1,4 @@
-// Row by row without a weight matrix: norm, rotation, sigmoid, block fp8. A value goes through the
+// Row by row without a weight matrix: norm, rotation, sums, sigmoid, block fp8. A value goes through the
 // same instructions wherever in its row it lies, so its bits do not depend on that.
 #pragma once
 
@@ -82,6 +82,21 @@ void rotate_row(const void* x, int32_t x_type, const float* cos, const float* si
     const Lanes::Float value = load_piece(x, x_type, piece);
     const Lanes::Float turned = Lanes::mul(Lanes::swap_pairs(value), Lanes::load(across));
     store_piece(y, y_type, piece, Lanes::add(Lanes::mul(value, Lanes::load(along)), turned));
+  }
+}
+
+void add_row(const void* a, const void* b, int32_t type, int64_t width, void* out) {
+  for (int64_t i = 0; i < width; i += Lanes::width) {
+    const Piece piece = piece_at(i, width);
+    const Lanes::Float sum = Lanes::add(load_piece(a, type, piece), load_piece(b, type, piece));
+    store_piece(out, type, piece, sum);
+  }
+}
+
+void convert_row(const void* x, int32_t x_type, int64_t width, void* y, int32_t y_type) {
+  for (int64_t i = 0; i < width; i += Lanes::width) {
+    const Piece piece = piece_at(i, width);
+    store_piece(y, y_type, piece, load_piece(x, x_type, piece));
   }
 }
 

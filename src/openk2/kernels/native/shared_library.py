@@ -37,6 +37,8 @@ LINEAR = Struct("@PPqqqii")
 EXPERTS = Struct("@PPPqqqii")
 EXPERTS_CALL = Struct("@PqiPPPqiqqPP")
 ATTENTION = Struct("@PPqqPqqqqPqqqPPPqqqqfiii")
+LAYER = Struct("@PPiPiPiPiPPPPPPPPPPqqqqqqfffi")
+PASS = Struct("@PqPPPPqqPqqqPPii")
 NEWTON_SCHULZ = Struct("@PPqqqPPq")
 
 
@@ -51,6 +53,7 @@ class Library:
         self.linear = declare(handle.openk2_linear, None, c_char_p, *operand, *operand, c_int64)
         self.experts = declare(handle.openk2_experts, c_int, c_char_p, c_char_p)
         self.attention = declare(handle.openk2_attention, c_int, c_char_p)
+        self.stack = declare(handle.openk2_stack, c_int, c_void_p, c_int64, c_char_p)
         self.newton_schulz = declare(handle.openk2_newton_schulz, None, c_char_p)
         matrix = (c_void_p, c_int64)
         typed = (*matrix, c_int32)

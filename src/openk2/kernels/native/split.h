@@ -37,4 +37,20 @@ struct Groups {
   int64_t first(int64_t group) const { return group * count / groups; }
 };
 
+// Rows of an item: enough values that another thread is worth its while.
+inline int64_t rows_of_item(int64_t width) {
+  return (16 << 10) / std::clamp<int64_t>(width, 1, 16 << 10);
+}
+
+// body(row) for all rows.
+template <class Body>
+void for_rows(int64_t rows, int64_t width, const Body& body) {
+  const int64_t some = rows_of_item(width);
+  auto item = [&](int64_t index, int) {
+    const int64_t end = std::min(rows, (index + 1) * some);
+    for (int64_t row = index * some; row < end; row++) body(row);
+  };
+  run((rows + some - 1) / some, item);
+}
+
 }  // namespace openk2

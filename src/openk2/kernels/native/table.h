@@ -33,6 +33,8 @@ constexpr openk2::Kernels make_table(const char* name) {
   table.attend = attend;
   table.rms_norm_row = rms_norm_row;
   table.rotate_row = rotate_row;
+  table.add_row = add_row;
+  table.convert_row = convert_row;
   table.sigmoid_row = sigmoid_row;
   table.dequantize_row = dequantize_row;
   return table;

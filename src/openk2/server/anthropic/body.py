@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from openk2.generation import ChatRequest, JsonFormat, RequestError, ThinkingFields
 from openk2.protocol import SAMPLING_SETTINGS, Sampling
 from openk2.server.anthropic.blocks import chat_messages
+from openk2.server.anthropic.context_edits import uncleared_turns
 from openk2.server.anthropic.errors import message_error
 from openk2.server.anthropic.tools import (
     MessageTool,
@@ -16,12 +17,14 @@ from openk2.server.anthropic.tools import (
 )
 from openk2.server.errors import ApiError
 from openk2.server.openai.fields import Stops
-from openk2.server.refusals import Neutral, invalid, refuse_unsupported, unsupported
+from openk2.server.refusals import Neutral, invalid, refuse_unsupported
 from openk2.server.thoughts import ThoughtSigner
 
 # Kimi-K2's README: real_temperature = request_temperature * 0.6, so that 1.0, the default of this
 # interface, becomes the recommended temperature.
 TEMPERATURE_SCALE = 0.6
+# What this interface means without the field; the other levels go to the model's chat format.
+DEFAULT_EFFORT = "high"
 MESSAGES_NEUTRAL: Neutral = {
     "compaction": (),
     "container": (),
@@ -55,11 +58,12 @@ class OutputFormat(BaseModel):
 
 
 class OutputConfig(BaseModel):
-    """`output_config`. Its other fields, such as effort, are for models that reason."""
+    """`output_config`. effort: how much a model that thinks should."""
 
     model_config = ConfigDict(extra="allow")
 
     format: OutputFormat | None = None
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
 
 
 class ThinkingConfig(BaseModel):
@@ -93,7 +97,6 @@ class PromptBody(BaseModel):
         """
         refuse_unsupported(self.model_extra, MESSAGES_NEUTRAL)
         self.refuse_thread()
-        self.refuse_edits()
         messages = chat_messages(self.system, self.messages, signer)
         # Only a text can be continued; a last turn of thoughts alone is no turn at all.
         begun = self.ends_with_the_assistant and messages[-1]["role"] == "assistant"
@@ -113,9 +116,16 @@ class PromptBody(BaseModel):
             raise message_error(error) from error
 
     def thinking_fields(self) -> ThinkingFields:
-        """Whether to think. Without `thinking`, or with it disabled, nobody reads thoughts."""
+        """Whether to think, and which earlier thoughts stay. Without `thinking`, or with it
+        disabled, nobody reads thoughts."""
         asked = None if self.thinking is None else self.thinking.model_dump(exclude_unset=True)
-        return ThinkingFields(asked, hidden=not self.show_thinking)
+        effort = None if self.output_config is None else self.output_config.effort
+        return ThinkingFields(
+            asked,
+            reasoning_effort=None if effort == DEFAULT_EFFORT else effort,
+            hidden=not self.show_thinking,
+            uncleared=uncleared_turns(self.context_management),
+        )
 
     @property
     def show_thinking(self) -> bool:
@@ -132,15 +142,6 @@ class PromptBody(BaseModel):
             message = "thread: this server keeps no conversations; send all messages, without it"
             details = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
             raise ApiError(400, message, param="thread", details=details)
-
-    def refuse_edits(self) -> None:
-        """Raise for edits of the context other than clearing thoughts, which prompts never hold."""
-        edits = (self.context_management or {}).get("edits") or ()
-        if not isinstance(edits, list | tuple):
-            raise invalid("context_management.edits", "is no list: leave it out")
-        for index, edit in enumerate(edits):
-            if not (isinstance(edit, dict) and str(edit.get("type")).startswith("clear_thinking_")):
-                raise unsupported(f"context_management.edits[{index}]", edit)
 
     def json_format(self) -> JsonFormat | None:
         """The schema the answer must satisfy; None is text."""

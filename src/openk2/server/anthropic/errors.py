@@ -16,6 +16,7 @@ PLACES = (
     (re.compile(r"\bparallel_tool_calls\b"), "tool_choice.disable_parallel_tool_use"),
     (re.compile(r"\bresponse_format\.json_schema\.schema\b"), "output_config.format.schema"),
     (re.compile(r"\bresponse_format\b"), "output_config.format"),
+    (re.compile(r"\breasoning_effort\b"), "output_config.effort"),
     (re.compile(r'\btool_choice is "required"'), 'tool_choice is "any"'),
     (re.compile(r"\btool_choice names the tool\b"), "tool_choice.name is"),
 )

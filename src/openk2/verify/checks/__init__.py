@@ -6,11 +6,17 @@ from dataclasses import dataclass
 from openk2.verify.checks import (
     calling,
     choices,
+    consistency,
+    depth,
     ending,
     errors,
     ids,
+    long_context,
     loops,
     messages,
+    prompt_size,
+    reference,
+    scores,
     streaming,
     template,
     text,
@@ -22,14 +28,18 @@ from openk2.verify.wire.probe import Probe
 
 @dataclass(frozen=True)
 class Check:
-    """One check. name: as in --only. title: what it requires of an endpoint."""
+    """One check. name: as in --only. title: what it requires of an endpoint.
+
+    alone: it measures what other requests at the same time would change, so it runs by itself.
+    """
 
     name: str
     title: str
     run: Callable[[Probe], Awaitable[CheckOutcome]]
+    alone: bool = False
 
 
-CHECKS = (
+INTERFACE = (
     Check("trigger", "calls a tool when one is wanted", calling.trigger),
     Check("schema", "arguments validate against the schema", calling.schema),
     Check("answer-form", "whole answers have OpenAI's form", streaming.answer_form),
@@ -62,3 +72,21 @@ CHECKS = (
     Check("error-shape", "OpenAI's error object", errors.error_shape),
     Check("context-overflow", "prompts that are too long", errors.context_overflow),
 )
+
+# What the model behind the interface computes. `--only numerics` means all of them.
+NUMERICS = (
+    Check("logprob-range", "log-probabilities can be true", scores.logprob_range, alone=True),
+    Check("nan-signs", "no text that NaN makes", scores.nan_signs, alone=True),
+    Check("repeatable", "again, the same scores", consistency.repeatable, alone=True),
+    Check("batch", "in a batch, the same scores", consistency.batch, alone=True),
+    Check("prefill-decode", "read as a prompt, the same", consistency.prefill_decode, alone=True),
+    Check("prompt-count", "nothing is added to prompts", prompt_size.prompt_count, alone=True),
+    Check(
+        "chat-equals-raw", "the counted prompt is given", prompt_size.chat_equals_raw, alone=True
+    ),
+    Check("long-context", "all of a long prompt is read", long_context.long_context, alone=True),
+    Check("depth", "and as well as a short one", depth.depth, alone=True),
+    Check("reference", "the scores of a reference", reference.reference, alone=True),
+)
+CHECKS = INTERFACE + NUMERICS
+GROUPS = {"numerics": NUMERICS}

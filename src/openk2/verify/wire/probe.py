@@ -14,6 +14,12 @@ T = TypeVar("T")
 
 CHAT = "/chat/completions"
 DEFAULT_MAX_TOKENS = 256
+# Engines that report what they computed in float32 and are batch-invariant, as ours, stay below
+# 0.001; docs/design/verify.md says why others need 0.1.
+TOLERANCE = 0.1
+# Twice K2's original window of 4,096, from which on its rope is scaled, and cheap everywhere.
+CONTEXT = 8192
+BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,9 @@ class Probe:
     """One model of an endpoint, asked at temperature 0 with one seed.
 
     min_f1: below it, `trigger` fails. tokenizer: the endpoint's own, for exact prompt sizes.
+    tolerance: mean difference, in nats a token, of two correct scorings of the same tokens.
+    context: tokens of the longest prompt of the numerical checks. batch: prompts of their batches.
+    reference: the same model elsewhere, which is known to be right.
     """
 
     endpoint: Endpoint
@@ -28,6 +37,10 @@ class Probe:
     seed: int = 0
     min_f1: float | None = None
     tokenizer: Tokenizer | None = None
+    tolerance: float = TOLERANCE
+    context: int = CONTEXT
+    batch: int = BATCH
+    reference: "Probe | None" = None
 
     def body(self, messages: Sequence[JsonObject], **fields: Any) -> dict[str, Any]:
         """A request; a field that is None is left out."""
@@ -68,7 +81,11 @@ class Probe:
         return tokens
 
 
-class UncountedError(Exception):
+class NotOfferedError(Exception):
+    """The endpoint does not offer what a check needs, so that it is skipped. One line."""
+
+
+class UncountedError(NotOfferedError):
     """The endpoint does not report the length of prompts."""
 
 
