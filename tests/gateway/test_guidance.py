@@ -285,4 +285,4 @@ def test_arguments_without_a_choice_are_spelt_as_the_tokenizer_does(merged, merg
     answer = ask(merged, wanted, fake, masks=merged_masks)[0]
     assert json.loads(answer.tool_calls[0].arguments) == {"text": text}
     assert len(fake.bodies) <= 4
-    assert answer.usage.completion_tokens < len(text)
+    assert answer.completion_tokens < len(text)
