@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from deployed import HOSTILE, deployed
-from openk2.deploy import ChatStyle, DeployedModel, Deployment, Place, deployment_files, write_files
+from openk2.deploy import (
+    ChatStyle,
+    DeployedModel,
+    DeployError,
+    Deployment,
+    Place,
+    deployment_files,
+    write_files,
+)
 from openk2.deploy.words import Shell
 
 CASES = [
@@ -148,3 +156,13 @@ def test_health_waits_for_both_and_gives_up_with_a_line(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 1
     assert "error: http://127.0.0.1:8001/health does not answer" in done.stderr
+
+
+def test_a_folder_is_replaced_only_if_all_in_it_was_written_by_deploy(tmp_path: Path) -> None:
+    folder = tmp_path / "launch"
+    for case in CASES:
+        write_files(folder, deployment_files(deployed(*case, image="engine:1")))
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(DeployError, match="holds 'notes.txt', no launch file"):
+        write_files(folder, deployment_files(deployed()))
+    assert (folder / "notes.txt").read_text() == "mine"

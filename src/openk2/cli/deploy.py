@@ -107,7 +107,8 @@ def deploy(
         typer.Option(help="Interpreter with the engine: its own parser then checks the flags."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder to write the files to; one there is replaced.")
+        Path | None,
+        typer.Option(help="Folder to write the files to; earlier launch files are replaced."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     run: Annotated[

@@ -1,14 +1,21 @@
 """All files of a deployment, and what an operator must know that no file says."""
 
+import re
 from pathlib import Path
 
 from openk2.deploy.compose import compose_files
 from openk2.deploy.deployment import Deployment
+from openk2.deploy.error import DeployError
 from openk2.deploy.kubernetes import kubernetes_files
 from openk2.deploy.ray import ray_files
 from openk2.deploy.scripts import script_files, script_ranks
 from openk2.deploy.slurm import slurm_script
 from openk2.record import write_folder_atomically
+
+OURS = re.compile(
+    r"(node-\d+|gateway|health|slurm|ray-head|ray-worker|ray-engine)\.sh"
+    r"|compose(-\d+)?\.yaml|kubernetes\.yaml|trtllm\.yaml"
+)
 
 
 def deployment_files(deployment: Deployment) -> dict[str, str]:
@@ -41,7 +48,14 @@ def deployment_notes(deployment: Deployment) -> list[str]:
 
 
 def write_files(folder: Path, files: dict[str, str]) -> None:
-    """Write a folder, whole or not at all; what was in it is replaced. Raises OSError."""
+    """Write a folder, whole or not at all. An earlier deployment in it is replaced.
+
+    Raises OSError, and DeployError if it holds anything else.
+    """
+    found = folder.iterdir() if folder.is_dir() else ()
+    foreign = [path.name for path in found if not OURS.fullmatch(path.name)]
+    if foreign:
+        raise DeployError(f"{folder} holds {min(foreign)!r}, no launch file: give a new --out")
     with write_folder_atomically(folder) as writing:
         for name, text in files.items():
             path = writing / name
