@@ -5,7 +5,7 @@ import re
 import yaml
 
 from deployed import every_deployment, flag_value
-from openk2.deploy import Deployment, Place, deployment_files
+from openk2.deploy import Deployment, NodePlace, deployment_files
 from openk2.deploy.words import Shell
 
 GROUP = {
@@ -31,7 +31,7 @@ def texts(words: list) -> list[str]:
 def check_numbers(deployment: Deployment) -> None:
     """The command of a node against the plan."""
     engine, layout = deployment.engine.id, deployment.layout
-    words = texts(deployment.command(Place()))
+    words = texts(deployment.command(NodePlace()))
     sizes = [int(flag_value(words, flag)) for flag in GROUP[engine]]
     assert sizes[0] * sizes[1] * sizes[2] == deployment.planned.gpus
     assert deployment.nodes * deployment.node_gpus == deployment.planned.gpus

@@ -67,9 +67,9 @@ def test_values_that_look_like_flags_or_follow_an_equals_sign_are_values() -> No
 def test_a_users_flags_neither_hold_secrets_nor_contradict_the_plan(
     extra: tuple[str, ...], message: str
 ) -> None:
-    from openk2.deploy import Place
+    from openk2.deploy import NodePlace
 
     with pytest.raises(DeployError) as refused:
-        deployed(layout="DP16 EP16", extra=extra).command(Place())
+        deployed(layout="DP16 EP16", extra=extra).command(NodePlace())
     assert message in str(refused.value)
     assert "s3cret" not in str(refused.value)

@@ -11,7 +11,7 @@ from openk2.deploy import (
     DeployedModel,
     DeployError,
     Deployment,
-    Place,
+    NodePlace,
     deployment_files,
     write_files,
 )
@@ -106,7 +106,7 @@ def test_a_slurm_job_starts_every_node_with_its_rank_and_the_gateway(
     launch = written(deployment, tmp_path)
     found = started("slurm.sh", launch, SLURM_SUBMIT_DIR=str(launch), SLURM_JOB_NODELIST="n[a-b]",
                     OPENK2_API_KEY="s3cret")  # fmt: skip
-    wanted = [known(deployment.command(Place(rank)), "nodea") for rank in (0, 1)]
+    wanted = [known(deployment.command(NodePlace(rank)), "nodea") for rank in (0, 1)]
     wanted.append(known(deployment.gateway("http://127.0.0.1:8001", "0.0.0.0"), ""))
     assert found == sorted(wanted)
 
@@ -163,6 +163,6 @@ def test_a_folder_is_replaced_only_if_all_in_it_was_written_by_deploy(tmp_path: 
     for case in CASES:
         write_files(folder, deployment_files(deployed(*case, image="engine:1")))
     (folder / "notes.txt").write_text("mine")
-    with pytest.raises(DeployError, match="holds 'notes.txt', no launch file"):
+    with pytest.raises(DeployError, match=r"holds 'notes\.txt', no launch file"):
         write_files(folder, deployment_files(deployed()))
     assert (folder / "notes.txt").read_text() == "mine"

@@ -4,7 +4,7 @@
 what is checked against what.
 """
 
-from openk2.deploy.deployment import Deployment, Place, Ports, ServingEngine
+from openk2.deploy.deployment import Deployment, NodePlace, Ports, ServingEngine
 from openk2.deploy.engines import ENGINES, choose_layout, find_serving_engine
 from openk2.deploy.error import DeployError
 from openk2.deploy.flags import EngineFlags, recorded_flags
@@ -30,7 +30,7 @@ __all__ = [
     "Deployment",
     "EngineFlags",
     "LocalLaunch",
-    "Place",
+    "NodePlace",
     "Ports",
     "RunningDeployment",
     "ServingEngine",

@@ -12,7 +12,7 @@ from openk2.deploy.deployment import (
     HERE,
     HUB_CACHE,
     Deployment,
-    Place,
+    NodePlace,
 )
 from openk2.deploy.scripts import LOAD_SECONDS, environment, script_ranks
 from openk2.deploy.words import shell_command
@@ -52,7 +52,7 @@ def engine_service(deployment: Deployment, rank: int) -> dict[str, Any]:
     """The engine. `$` is doubled: compose replaces single ones by its own variables."""
     found = deployment.engine.file(deployment)
     config = "" if found is None else f"{CONFIG_FOLDER}/{found[0]}"
-    command = shell_command(deployment.command(Place(rank, HERE, config)))
+    command = shell_command(deployment.command(NodePlace(rank, HERE, config)))
     service: dict[str, Any] = {
         "image": escaped(str(deployment.engine_image)),
         "entrypoint": ["/bin/sh", "-c"],

@@ -32,7 +32,7 @@ class Ports:
 
 
 @dataclass(frozen=True)
-class Place:
+class NodePlace:
     """Where a command runs. rank: of the node, None where the shell knows it as NODE_RANK. host:
     the address that the engine listens on. config: the path of the engine's own file."""
 
@@ -63,7 +63,7 @@ class ServingEngine(Protocol):
     def refusal(self, plan: ServingPlan, planned: PlannedLayout) -> str | None:
         """Why it cannot serve this layout or this format, in words; None if it can."""
 
-    def words(self, deployment: "Deployment", place: Place) -> list[Word]:
+    def words(self, deployment: "Deployment", place: NodePlace) -> list[Word]:
         """The command of one node."""
 
     def first_flag(self, deployment: "Deployment") -> int:
@@ -150,7 +150,7 @@ class Deployment:
             f"{self.node.id}"
         )
 
-    def command(self, place: Place) -> list[Word]:
+    def command(self, place: NodePlace) -> list[Word]:
         """The engine's command of one node, checked. Raises DeployError."""
         words = self.engine.words(self, place)
         self.flags.check_extra(self.extra, words)

@@ -6,7 +6,7 @@ counted by the node's shell when the script runs.
 
 import math
 
-from openk2.deploy.deployment import Deployment, Place, is_amd
+from openk2.deploy.deployment import Deployment, NodePlace, is_amd
 from openk2.deploy.model import DeployedModel
 from openk2.deploy.sglang import LAUNCH, parsers
 from openk2.deploy.words import Shell, Word
@@ -42,7 +42,7 @@ class KTransformers:
             return "ktransformers: it is planned for one request at a time: --concurrency 1"
         return None
 
-    def words(self, deployment: Deployment, place: Place) -> list[Word]:
+    def words(self, deployment: Deployment, place: NodePlace) -> list[Word]:
         """See `ServingEngine`."""
         model, gpus = deployment.model, deployment.planned.gpus
         method = METHODS[deployment.plan.subject.form.name]

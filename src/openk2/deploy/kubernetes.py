@@ -6,7 +6,7 @@ come from a Secret that must exist: nothing secret is in the file.
 
 from typing import Any
 
-from openk2.deploy.deployment import CONFIG_FOLDER, EVERYWHERE, Deployment, Place
+from openk2.deploy.deployment import CONFIG_FOLDER, EVERYWHERE, Deployment, NodePlace
 from openk2.deploy.kubernetes_pods import (
     engine_container,
     gateway_container,
@@ -49,7 +49,7 @@ def engine_script(deployment: Deployment, rank: int | None) -> str:
     """What a container of the engine runs. rank: None for workers, which learn theirs at start."""
     file = deployment.engine.file(deployment)
     config = "" if file is None else f"{CONFIG_FOLDER}/{file[0]}"
-    command = shell_command(deployment.command(Place(rank, EVERYWHERE, config)))
+    command = shell_command(deployment.command(NodePlace(rank, EVERYWHERE, config)))
     known = ""
     if deployment.nodes > 1:
         known = 'HEAD_ADDRESS="$LWS_LEADER_ADDRESS"\nNODE_RANK="$LWS_WORKER_INDEX"\n'

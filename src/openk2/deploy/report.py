@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from openk2.deploy.deployment import HERE, Deployment, Place
+from openk2.deploy.deployment import HERE, Deployment, NodePlace
 from openk2.deploy.scripts import script_ranks
 from openk2.deploy.words import Shell, Word, quoted, shell_command
 from openk2.deploy.written import deployment_notes
@@ -21,7 +21,7 @@ def commands(deployment: Deployment) -> dict[str, list[Word]]:
     file = deployment.engine.file(deployment)
     config = "" if file is None else file[0]
     found = {
-        f"node {rank}": deployment.command(Place(rank, HERE, config))
+        f"node {rank}": deployment.command(NodePlace(rank, HERE, config))
         for rank in script_ranks(deployment)
     }
     url = f"http://{HERE}:{deployment.ports.engine}"

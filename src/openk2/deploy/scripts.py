@@ -1,6 +1,6 @@
 """Shell scripts: the exact command of every node, the gateway's, and one that waits for both."""
 
-from openk2.deploy.deployment import EVERYWHERE, HERE, Deployment, Place
+from openk2.deploy.deployment import EVERYWHERE, HERE, Deployment, NodePlace
 from openk2.deploy.words import Shell, shell_command
 
 HEADER = "#!/bin/bash\n# {comment}. Written by openk2 deploy.\nset -euo pipefail\n"
@@ -34,7 +34,7 @@ def node_script(deployment: Deployment, rank: int) -> str:
     """What node `rank` runs. The engine listens on the loopback, where the gateway reaches it."""
     found = deployment.engine.file(deployment)
     beside = "" if found is None else Shell(f'$(dirname -- "$0")/{found[0]}')
-    words = deployment.command(Place(rank, HERE, beside))
+    words = deployment.command(NodePlace(rank, HERE, beside))
     body = NEEDS_HEAD if len(script_ranks(deployment)) > 1 else ""
     for name, value in environment(deployment).items():
         body += f"export {name}={value}\n"

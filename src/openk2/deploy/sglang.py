@@ -4,7 +4,7 @@ Attention's data parallelism lies inside `--tp-size`, so the group has tp x dp r
 `--attn-dp-size` here; versions without that flag say `--dp-size` and `--enable-dp-attention`.
 """
 
-from openk2.deploy.deployment import Deployment, Place, head, is_amd
+from openk2.deploy.deployment import Deployment, NodePlace, head, is_amd
 from openk2.deploy.model import DeployedModel
 from openk2.deploy.vllm import dispatches
 from openk2.deploy.words import Word
@@ -29,7 +29,7 @@ class Sglang:
             return "sglang: attention is data parallel only inside a group of expert parallelism"
         return None
 
-    def words(self, deployment: Deployment, place: Place) -> list[Word]:
+    def words(self, deployment: Deployment, place: NodePlace) -> list[Word]:
         """See `ServingEngine`."""
         model, layout = deployment.model, deployment.layout
         words: list[Word] = [*LAUNCH, "--model-path", model.location]
@@ -90,7 +90,7 @@ def parsers(model: DeployedModel) -> list[Word]:
     return [*words, "--reasoning-parser", "kimi_k2"] if model.style.thinks else words
 
 
-def across_nodes(deployment: Deployment, place: Place) -> list[Word]:
+def across_nodes(deployment: Deployment, place: NodePlace) -> list[Word]:
     """How the nodes find each other; nothing on a single one."""
     if deployment.nodes == 1:
         return []

@@ -5,7 +5,7 @@ Attention's data parallelism is all or nothing there, inside the tensor parallel
 
 import math
 
-from openk2.deploy.deployment import Deployment, Place, is_amd
+from openk2.deploy.deployment import Deployment, NodePlace, is_amd
 from openk2.deploy.model import DeployedModel
 from openk2.deploy.words import Word
 from openk2.deploy.yaml_text import yaml_text
@@ -50,7 +50,7 @@ class TensorRtLlm:
             )
         return None
 
-    def words(self, deployment: Deployment, place: Place) -> list[Word]:
+    def words(self, deployment: Deployment, place: NodePlace) -> list[Word]:
         """See `ServingEngine`. Over several nodes it is one command, which every rank runs."""
         model, layout, engine = deployment.model, deployment.layout, deployment.plan.engine
         words: list[Word] = ["trtllm-llmapi-launch"] if deployment.nodes > 1 else []

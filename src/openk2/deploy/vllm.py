@@ -4,7 +4,7 @@ Tensor and pipeline parallelism across nodes is vLLM's multiprocessing backend (
 parallelism across nodes has its own address, as the guide has it. `ray.py` writes the other way.
 """
 
-from openk2.deploy.deployment import Deployment, Place, is_amd
+from openk2.deploy.deployment import Deployment, NodePlace, is_amd
 from openk2.deploy.model import DeployedModel
 from openk2.deploy.words import HEAD, Word
 from openk2.plan import PlannedLayout, ServingNode, ServingPlan
@@ -29,7 +29,7 @@ class Vllm:
             return f"vllm: each of {layout.dp} replicas must lie in one node of {plan.node.gpus}"
         return None
 
-    def words(self, deployment: Deployment, place: Place) -> list[Word]:
+    def words(self, deployment: Deployment, place: NodePlace) -> list[Word]:
         """See `ServingEngine`."""
         return [*self.common(deployment, place.host), *across_nodes(deployment, place)]
 
@@ -98,7 +98,7 @@ def dispatches(deployment: Deployment) -> bool:
     return deployment.plan.subject.form.name == "block-fp8" and gpu.link >= NVLINK
 
 
-def across_nodes(deployment: Deployment, place: Place) -> list[Word]:
+def across_nodes(deployment: Deployment, place: NodePlace) -> list[Word]:
     """How the nodes find each other; nothing on a single one."""
     if deployment.nodes == 1:
         return []
