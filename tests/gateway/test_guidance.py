@@ -12,6 +12,7 @@ from llguidance import LLMatcher, LLTokenizer
 import openk2
 from openk2.chat import Tokenizer
 from openk2.gateway import GuidedMasks
+from openk2.gateway.guidance import has_choice
 from openk2.generation import ChatRequest, JsonFormat, NamedTool
 from openk2.grammar import ChatMasks
 
@@ -31,6 +32,16 @@ NESTED = {
     "required": ["robot_id", "stops"],
     "additionalProperties": False,
 }
+
+
+def only(properties: dict) -> dict:
+    """The schema of an object with exactly these properties."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -238,3 +249,40 @@ def test_beside_tools_a_format_leaves_the_choice_to_the_upstream(merged, merged_
     assert obeys(answer)
     assert bool(answer.tool_calls) == calls
     assert "structured_outputs" not in fake.bodies[0]
+
+
+@pytest.mark.parametrize(
+    ("schema", "choice"),
+    [
+        ({"const": 3}, False),
+        ({"enum": ["a"]}, False),
+        ({"enum": ["a", "b"]}, True),
+        ({"type": "string"}, True),
+        (True, True),
+        (only({"text": {"enum": ["a"]}, "other": {"const": None}}), False),
+        (only({"text": {"enum": ["a"]}, "other": {"type": ["null", "string"]}}), True),
+        ({**only({"text": {"enum": ["a"]}}), "additionalProperties": True}, True),
+        ({**only({"text": {"enum": ["a"]}}), "required": []}, True),
+    ],
+)
+def test_a_schema_has_a_choice_unless_it_plainly_has_one_value(schema, choice):
+    assert has_choice(schema) == choice
+    values = [3, "a", "b", None, {"text": "a", "other": None}, {"text": "a"}, {}]
+    valid = [value for value in values if Draft202012Validator(schema).is_valid(value)]
+    assert choice or len(valid) == 1
+
+
+def test_arguments_without_a_choice_are_spelt_as_the_tokenizer_does(merged, merged_masks):
+    """An engine, with a grammar or without, spells them a byte at a time here."""
+    text = "The river was wide and the water was cold."
+    function = {"name": "repeat", "parameters": only({"text": {"enum": [text]}})}
+    wanted = ChatRequest(
+        MESSAGES, [{"type": "function", "function": function}], max_tokens=200,
+        tool_choice=NamedTool("repeat"), parallel_tool_calls=False,
+    )  # fmt: skip
+    fake = FakeUpstream(merged, Obedient(merged, 5))
+    fake.card["owned_by"] = "vllm"
+    answer = ask(merged, wanted, fake, masks=merged_masks)[0]
+    assert json.loads(answer.tool_calls[0].arguments) == {"text": text}
+    assert len(fake.bodies) <= 4
+    assert answer.completion_tokens < len(text)

@@ -45,6 +45,9 @@ SUBCOMMANDS = {
     "eval": Subcommand("eval", "app", "Measure a model.", SMALLER),
     "verify": Subcommand("verify", "verify", "Check any OpenAI-compatible endpoint of Kimi K2."),
     "study": Subcommand("study", "study", "Small experiments on the report's claims."),
+    "deploy": Subcommand(
+        "deploy", "app", "Launch files for other engines, from a plan; or vLLM here.", SMALLER
+    ),
     "plan": Subcommand("plan", "app", "Plan what a machine can run, before it runs."),
     "checkpoint": Subcommand(
         "checkpoint", "app", "Verify, describe, convert, download and make up checkpoints."

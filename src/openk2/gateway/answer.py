@@ -43,6 +43,15 @@ class Answer:
         """The schema of the value that starts here, if it is guided from its start."""
         return self.mask.next_schema() if isinstance(self.mask, GuidedMask) else None
 
+    @property
+    def is_spelt(self) -> bool:
+        """Whether the next id belongs to a value that the mask spells by itself.
+
+        An engine may spell it otherwise, after which a weak model repeats the call.
+        """
+        spelt = isinstance(self.mask, GuidedMask) and self.mask.spelt
+        return spelt and self.params.logprobs is None and self.walk.only() is not None
+
     def guidance(self, upstream: Upstream) -> list[dict[str, Any]]:
         """The request fields that constrain the rest of the current value, most exact first.
 

@@ -18,7 +18,7 @@ class GuidedMask:
     """A `TokenMask` that knows which JSON value the output is in.
 
     schemas: by tool, of the arguments that are guided from their start. content: of the content,
-    if that is JSON.
+    if that is JSON. Arguments that can have one value only are `spelt` by the mask.
     """
 
     def __init__(
@@ -32,8 +32,10 @@ class GuidedMask:
         self._tokenizer = tokenizer
         self._schemas = schemas
         self._next = content
+        self.spelt = False
         self._call_id: list[int] = []
         self._begins_call = tokenizer.special("<|tool_call_begin|>")
+        self._ends_call = tokenizer.special("<|tool_call_end|>")
         self._begins_arguments = tokenizer.special("<|tool_call_argument_begin|>")
 
     def fill(self, allowed: NDArray[np.int32]) -> bool:
@@ -49,9 +51,11 @@ class GuidedMask:
             # The mask allows only canonical ids of declared tools.
             call_id = self._tokenizer.decode(self._call_id).strip()
             name = call_id.removeprefix("functions.").rpartition(":")[0]
-            self._next = self._schemas.get(name)
-        elif token_id == self._begins_call:
-            self._call_id = []
+            schema = self._schemas.get(name)
+            self.spelt = schema is not None and not has_choice(schema)
+            self._next = None if self.spelt else schema
+        elif token_id in (self._begins_call, self._ends_call):
+            self._call_id, self.spelt = [], False
         else:
             self._call_id.append(token_id)
         return True
@@ -63,6 +67,21 @@ class GuidedMask:
     def next_schema(self) -> JsonSchema | None:
         """The schema of the value that starts here; None if none does, or it is not guided."""
         return self._next
+
+
+def has_choice(schema: JsonSchema) -> bool:
+    """Whether more than one value may be valid. False only where there is plainly one: a `const`,
+    an `enum` of one, or an object that must have exactly such properties."""
+    if not isinstance(schema, Mapping):
+        return True
+    if "const" in schema or len(schema.get("enum", ())) == 1:
+        return False
+    properties = schema.get("properties")
+    if schema.get("type") != "object" or schema.get("additionalProperties") is not False:
+        return True
+    if not isinstance(properties, Mapping) or set(schema.get("required", ())) != set(properties):
+        return True
+    return any(has_choice(each) for each in properties.values())
 
 
 class GuidedMasks:

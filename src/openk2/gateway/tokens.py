@@ -179,7 +179,8 @@ class UpstreamTokens:
             if token_id in answer.params.stop_token_ids:
                 answer.finish, ends = "stop", True
                 break
-            if answer.next_schema() is not None and can_guide(upstream.owner):
+            guided = answer.next_schema() is not None and can_guide(upstream.owner)
+            if guided or answer.is_spelt:
                 ends = True
                 break
         scores = None if piece.logprobs is None else piece.logprobs[:count]

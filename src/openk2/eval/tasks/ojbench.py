@@ -97,7 +97,7 @@ def _normalized(data: bytes) -> str:
 
 def open_problem(folder: Path) -> Problem:
     """Read a problem's init.yml in DMOJ's format. Raises DataError if it is none."""
-    import yaml  # type: ignore[import-untyped]  # inspect_ai brings it
+    import yaml  # inspect_ai brings it
 
     path = folder / "init.yml"
     try:

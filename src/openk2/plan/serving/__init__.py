@@ -7,7 +7,7 @@ from openk2.plan.serving.error import ServingError
 from openk2.plan.serving.layout import ServingLayout
 from openk2.plan.serving.machine import ServingNode, find_engine, find_node
 from openk2.plan.serving.page import serving_page
-from openk2.plan.serving.plan import ServingPlan, plan_serving
+from openk2.plan.serving.plan import ServingPlan, decoded, plan_serving
 from openk2.plan.serving.planned import PlannedLayout
 from openk2.plan.serving.planner import ServingDemand
 from openk2.plan.serving.report import (
@@ -30,6 +30,7 @@ __all__ = [
     "ServingNode",
     "ServingPlan",
     "ServingWork",
+    "decoded",
     "find_engine",
     "find_node",
     "find_served",

@@ -1,0 +1,111 @@
+"""`DeployedModel`: the checkpoint as nodes see it, and what its chat format demands."""
+
+import json
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from openk2.config import read_recipe
+from openk2.deploy.error import DeployError
+from openk2.deploy.words import plain_text
+
+PUBLISHED = Path(__file__).with_name("published.toml")
+
+
+class ChatStyle(Enum):
+    """What a checkpoint's template writes.
+
+    instruct: K2's sections and calls. thinking: thoughts too. opening: its prompts end inside a
+    thought. other: not K2's, so none of its parsers fits.
+    """
+
+    instruct = "instruct"
+    thinking = "thinking"
+    opening = "opening"
+    other = "other"
+
+    @property
+    def is_k2(self) -> bool:
+        """Whether engines parse its calls as K2's."""
+        return self is not ChatStyle.other
+
+    @property
+    def thinks(self) -> bool:
+        """Whether its answers have thoughts."""
+        return self in (ChatStyle.thinking, ChatStyle.opening)
+
+
+@dataclass(frozen=True)
+class DeployedModel:
+    """location: an absolute path on every node, or a name on the hub. name: what clients ask for.
+
+    remote_code: whether its tokenizer or network is code of its own, which an engine must be told
+    to trust. vision: whether it has a vision tower. Raises DeployError for texts that cannot be
+    arguments.
+    """
+
+    location: str
+    name: str
+    style: ChatStyle
+    remote_code: bool = False
+    vision: bool = False
+
+    def __post_init__(self) -> None:
+        plain_text("the checkpoint's path", self.location)
+        plain_text("--name", self.name)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether nodes have it at a path."""
+        return self.location.startswith("/")
+
+
+@dataclass(frozen=True)
+class PublishedModel:
+    """An entry of published.toml."""
+
+    id: str
+    hub: str
+    style: str
+    remote_code: bool
+    vision: bool = False
+
+
+@dataclass(frozen=True)
+class PublishedModels:
+    """The tables of published.toml."""
+
+    model: tuple[PublishedModel, ...]
+
+
+def published_model(preset: str, location: str | None, name: str | None) -> DeployedModel | None:
+    """The model of a preset of `openk2 plan serve`; None if it is no preset."""
+    for known in read_recipe(PUBLISHED, PublishedModels).model:
+        if known.id == preset:
+            name = name or known.hub.rpartition("/")[2].lower()
+            style = ChatStyle(known.style)
+            return DeployedModel(
+                location or known.hub, name, style, known.remote_code, known.vision
+            )
+    return None
+
+
+def read_model(folder: Path, location: str, name: str, style: ChatStyle) -> DeployedModel:
+    """The model whose small files are in `folder`. Raises DeployError."""
+    config = read_object(folder / "config.json")
+    settings = folder / "tokenizer_config.json"
+    tokenizer = read_object(settings) if settings.is_file() else {}
+    remote = "auto_map" in config or "auto_map" in tokenizer
+    return DeployedModel(location, name, style, remote, "vision_config" in config)
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """A JSON object. Raises DeployError."""
+    try:
+        found = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise DeployError(f"{file} cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise DeployError(f"{file} holds no JSON object: copy it again")
+    return found

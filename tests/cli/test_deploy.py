@@ -1,0 +1,125 @@
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from openk2.cli.main import app
+from openk2.pretrained import assets_folder
+
+NANO = str(assets_folder() / "openk2-nano")
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    """Exit status, output and errors of `openk2 deploy`."""
+    result = CliRunner().invoke(app, ["deploy", *arguments])
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("vllm", "k2", "--machine", "h200", "--gpus", "8"), "vllm: NOT on 8 GPU(s); only with"),
+        (("vllm", "k2", "--machine", "h200", "--layout", "TP64"), "no layout 'TP64' for vllm: the"),
+        (
+            ("vllm", "k2", "--machine", "h200", "--gpus", "32", "--layout", "TP32"),
+            "TP32 does not fit: intermediate_size 18,432 / 32 = 576: not a multiple of the 128",
+        ),
+        (("vllm", "k2"), "give one of --machine NAME and --this-machine"),
+        (("vllm", "k3", "--machine", "h200"), "k3 is no file, folder or preset"),
+        (
+            ("tensorrt-llm", "k2-thinking", "--machine", "b200"),
+            "it reads bf16, block-fp8, nvfp4, not int4: its guide serves Kimi-K2-Thinking from an",
+        ),
+        (("tensorrt-llm", "k2", "--machine", "mi300x"), "it is for NVIDIA, mi300x has AMD"),
+        (
+            ("ktransformers", "k2", "--machine", "workstation"),
+            "experts in RAM do not fit: RAM: 1,0",
+        ),
+        (
+            ("ktransformers", "k2-thinking", "--machine", "h200", "--weights", "nvfp4"),
+            "reads int4, block-fp8, bf16 of a checkpoint as it is, not nvfp4",
+        ),
+        (
+            ("vllm", "k2", "--machine", "h200", "--", "--seeed", "1"),
+            "no flag --seeed, did you mean",
+        ),
+        (
+            ("vllm", "k2", "--machine", "h200", "--name", "-x"),
+            "--name is '-x': engines take it for",
+        ),
+        (("vllm", "k2", "--machine", "h200", "--port", "8001"), "ports 8000, 8001, 29500, 6379 mu"),
+        (("vllm", "k2", "--machine", "h200", "--model-path", "k2"), "give an absolute path"),
+        (("vllm", "k2", "--machine", "h200", "--python", "/nope"), "--python /nope cannot be run"),
+        (("vllm", NANO, "--detach", "--machine", "h200"), "--detach is for --run"),
+        (("sglang", NANO, "--run"), "--run starts vllm only"),
+        (("vllm", NANO, "--run", "--out", "x"), "--out has no effect with --run"),
+        (("vllm", "k2", "--run"), "--run needs the checkpoint's folder, not moonshotai/Kimi-K2"),
+        (("stop", "--port", "9"), "nothing that openk2 deploy started listens on port 9"),
+    ],
+)
+def test_what_cannot_be_deployed_is_one_line_with_the_reason(
+    arguments: tuple[str, ...], message: str
+) -> None:
+    if "8001" in arguments:
+        message = "the ports 8001, 8001, 29500, 6379 must differ"
+    code, out, err = run(*arguments)
+    assert code == 1, (out, err)
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_json_has_commands_files_and_the_sizes_of_the_plan(tmp_path: Path) -> None:
+    folder = tmp_path / "launch"
+    code, out, err = run("vllm", "k2", "--machine", "h200", "--layout", "tp8-pp2", "--context",
+                         "65536", "--json", "--out", str(folder))  # fmt: skip
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["sizes"] == {"tp": 8, "dp": 1, "pp": 2, "dcp": 1, "ep": 1}
+    assert found["nodes"] == 2
+    assert found["context"] == 65536
+    assert found["commands"]["node 1"][-1] == "--headless"
+    assert {path.name: path.read_text() for path in folder.iterdir()} == found["files"]
+    assert (folder / "node-0.sh").stat().st_mode & 0o111
+
+
+def test_the_checkpoints_own_files_say_how_it_talks() -> None:
+    """The built-in model writes K2's sections, needs no remote code, and is served by its path."""
+    code, out, err = run("sglang", NANO, "--machine", "h100", "--gpus", "1", "--weights", "bf16",
+                         "--json")  # fmt: skip
+    assert code == 0, err
+    words = json.loads(out)["commands"]["node 0"]
+    assert words[words.index("--model-path") + 1] == NANO
+    assert words[words.index("--tool-call-parser") + 1] == "kimi_k2"
+    assert "--reasoning-parser" not in words
+    assert "--trust-remote-code" not in words
+    gateway = json.loads(out)["commands"]["gateway, on node 0"]
+    assert gateway[gateway.index("--tokenizer") + 1] == NANO
+
+
+def test_a_thinking_model_gets_its_parsers_and_the_engines_own_prompts() -> None:
+    code, out, err = run("vllm", "k2-thinking", "--machine", "h200", "--json")
+    assert code == 0, err
+    commands = json.loads(out)["commands"]
+    words, gateway = commands["node 0"], commands["gateway, on node 0"]
+    assert words[words.index("--reasoning-parser") + 1] == "kimi_k2"
+    assert "--trust-remote-code" in words
+    assert gateway[gateway.index("--upstream-mode") + 1] == "chat"
+
+
+def test_the_gateways_command_is_one_that_openk2_takes() -> None:
+    """Its flags are those of `openk2 serve`."""
+    import typer
+
+    from openk2.cli.serve import serve
+
+    taken = typer.Typer()
+    taken.command()(serve)
+    options = {o for p in typer.main.get_command(taken).params for o in p.opts}
+    for model in ("k2", "k2.5"):
+        code, out, err = run("vllm", model, "--machine", "b200", "--json")
+        assert code == 0, err
+        gateway = json.loads(out)["commands"]["gateway, on node 0"]
+        assert {word for word in gateway if word.startswith("--")} <= options

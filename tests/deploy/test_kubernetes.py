@@ -1,0 +1,151 @@
+"""Kubernetes files against its own schemas, and LeaderWorkerSets against what their CRD demands.
+
+kubernetes-validate has Kubernetes' JSON schemas and none of CRDs. `leaderworkerset.toml` records
+what the CRD of kubernetes-sigs/lws at v0.10.0-11-g060ab4d has; pods inside it are pods.
+"""
+
+import subprocess
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from deployed import HOSTILE, deployed
+from openk2.deploy import ChatStyle, DeployedModel, deployment_files
+
+FACTS = tomllib.loads(Path(__file__).with_name("leaderworkerset.toml").read_text())
+CASES = [
+    ("vllm", "k2", "h200", "DP16 EP16"),
+    ("vllm", "k2-thinking", "h200", "TP8"),
+    ("vllm", "k2.5", "h200", "TP8 PP2 DCP8"),
+    ("sglang", "k2", "h200", "TP16 EP16"),
+    ("sglang", "k2-thinking", "mi300x", "TP8"),
+    ("tensorrt-llm", "k2", "b200", "TP8"),
+]
+
+
+def objects(*case: str, **changes: object) -> list[dict]:
+    """The objects of a deployment."""
+    files = deployment_files(deployed(*case, image="registry/engine:1", **changes))
+    return list(yaml.safe_load_all(files["kubernetes.yaml"]))
+
+
+def check_schema(found: dict) -> None:
+    """Raises for an object that Kubernetes' strict schema refuses."""
+    validate = pytest.importorskip("kubernetes_validate")
+    if found["kind"] != "LeaderWorkerSet":
+        validate.validate(found, FACTS["kubernetes"], strict=True)
+        return
+    check_table(found["spec"], FACTS["spec"])
+    for part in ("leaderTemplate", "workerTemplate"):
+        template = found["spec"]["leaderWorkerTemplate"][part]
+        meta = {"name": "a", **template["metadata"]}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": template["spec"]}
+        validate.validate(pod, FACTS["kubernetes"], strict=True)
+
+
+def check_table(found: dict, facts: dict) -> None:
+    """Fields against the recorded ones of the CRD."""
+    assert set(found) <= set(facts["fields"])
+    assert set(found) >= set(facts.get("required", []))
+    for name, kind in facts["fields"].items():
+        if name in found and isinstance(kind, list):
+            assert found[name] in kind
+        elif name in found and kind in facts:
+            check_table(found[name], facts[kind])
+        elif name in found:
+            assert type(found[name]).__name__ == kind
+
+
+@pytest.mark.parametrize("case", CASES, ids=" ".join)
+def test_every_object_is_one_that_kubernetes_takes(case: tuple[str, ...]) -> None:
+    found = objects(*case)
+    for each in found:
+        check_schema(each)
+    kinds = [each["kind"] for each in found if each["kind"] != "ConfigMap"]
+    nodes = deployed(*case).nodes
+    first = "LeaderWorkerSet" if nodes > 1 else "Deployment"
+    assert kinds == [first, "Service", "Deployment", "Service"]
+    if nodes > 1:
+        assert found[0]["spec"]["leaderWorkerTemplate"]["size"] == nodes
+
+
+def test_the_check_finds_a_field_that_is_none() -> None:
+    broken = objects("vllm", "k2", "h200", "DP16 EP16")[0]
+    broken["spec"]["leaderWorkerTemplate"]["leaderTemplate"]["spec"]["containers"][0]["prots"] = []
+    validate = pytest.importorskip("kubernetes_validate")
+    with pytest.raises(validate.ValidationError):
+        check_schema(broken)
+
+
+def test_services_select_the_pods_that_serve_http_and_no_worker() -> None:
+    found = objects("vllm", "k2", "h200", "DP16 EP16")
+    group = found[0]["spec"]["leaderWorkerTemplate"]
+    leader, worker = (
+        group[part]["metadata"]["labels"] for part in ("leaderTemplate", "workerTemplate")
+    )
+    selector = found[1]["spec"]["selector"]
+    assert selector.items() <= leader.items()
+    assert not selector.items() <= worker.items()
+    assert (
+        found[3]["spec"]["selector"].items()
+        <= found[2]["spec"]["template"]["metadata"]["labels"].items()
+    )
+
+
+def test_volumes_are_those_that_are_mounted_and_no_value_is_secret() -> None:
+    for case in CASES:
+        for each in objects(*case):
+            for pod in pods(each):
+                names = [volume["name"] for volume in pod["volumes"]]
+                for container in pod["containers"]:
+                    assert names == [mount["name"] for mount in container["volumeMounts"]]
+                    for variable in container.get("env", []):
+                        assert "valueFrom" in variable or variable["name"] == "HF_HUB_OFFLINE"
+
+
+def pods(found: dict) -> list[dict]:
+    """The pod specs of an object."""
+    spec = found.get("spec", {})
+    group = spec.get("leaderWorkerTemplate", {})
+    templates = [spec.get("template"), group.get("leaderTemplate"), group.get("workerTemplate")]
+    return [template["spec"] for template in templates if template]
+
+
+def expanded(text: str) -> str:
+    """What Kubernetes makes of a command: `$$` is `$`; no variable of ours is expanded by it."""
+    assert "$(" not in text.replace("$$", "")
+    return text.replace("$$", "$")
+
+
+def test_a_hostile_path_and_name_arrive_as_they_are(tmp_path: Path) -> None:
+    model = DeployedModel(HOSTILE, "a 'b' $(id)", ChatStyle.instruct)
+    found = objects("vllm", "k2", "h200", "DP16 EP16", changed=model)
+    for each in found:
+        check_schema(each)
+    (tmp_path / "vllm").write_text('#!/bin/bash\nprintf "%s\\0" "$@"\n')
+    (tmp_path / "vllm").chmod(0o755)
+    for part, rank in (("leaderTemplate", 0), ("workerTemplate", 1)):
+        container = found[0]["spec"]["leaderWorkerTemplate"][part]["spec"]["containers"][0]
+        environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "LWS_LEADER_ADDRESS": "head.svc",
+                       "LWS_WORKER_INDEX": str(rank)}  # fmt: skip
+        command = [expanded(word) for word in container["command"]]
+        done = subprocess.run(command, env=environment, capture_output=True, check=True)
+        words = done.stdout.decode().split("\0")[:-1]
+        assert words[:4] == ["serve", HOSTILE, "--served-model-name", "a 'b' $(id)"]
+        assert words[words.index("--data-parallel-address") + 1] == "head.svc"
+        if rank:
+            assert words[words.index("--data-parallel-start-rank") + 1] == "8"
+    gateway = found[2]["spec"]["template"]["spec"]["containers"][0]["command"]
+    assert HOSTILE in [expanded(word) for word in gateway]
+
+
+def test_without_an_image_for_amd_no_file_is_written_and_the_notes_say_so() -> None:
+    from openk2.deploy import deployment_notes
+
+    deployment = deployed("vllm", "k2", "mi300x")
+    assert not {"kubernetes.yaml", "compose.yaml"} & set(deployment_files(deployment))
+    assert any("--image" in note for note in deployment_notes(deployment))
+    assert "kubernetes.yaml" in deployment_files(replace(deployment, image="rocm/vllm:1"))
