@@ -118,7 +118,9 @@ def test_a_sound_server_passes(report):
     assert found == {check.name: "pass" for check in NUMERICS}
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize(
+    "seed", [*range(5), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(5, 20))]
+)
 def test_the_rounding_of_bfloat16_is_no_fault(report, seed):
     """Logits in bfloat16 after noise that no two batches share, at the default tolerance."""
     names = CHEAP[seed % len(CHEAP)]
