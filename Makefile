@@ -25,14 +25,11 @@ test-vllm: setup-test
 	OPENK2_VLLM=$(abspath $(VLLM_VENV)) $(BIN)/python -m pytest tests/end_to_end/test_vllm.py
 
 # vLLM on this machine's processors with the gateway before it: started, verified, stopped, each by
-# one command. It is stopped if it fails too. prefill-decode is asked of vLLM itself, which scores
-# prompts; the gateway does not, and the tokens of a part of a weak model's text are not its own.
+# one command. It is stopped if it fails too.
 deploy-vllm-cpu: setup
 	$(BIN)/python benchmarks/vllm_server.py $(VLLM_VENV) --install
 	$(BIN)/openk2 deploy vllm openk2-nano --run --detach --dtype float32 --python $(VLLM_VENV)/bin/python
-	$(BIN)/openk2 verify http://127.0.0.1:8000 --timeout 600 --tokenizer src/openk2/assets/openk2-nano \
-		--skip prefill-decode && \
-	$(BIN)/openk2 verify http://127.0.0.1:8001 --timeout 600 --only prefill-decode; \
+	$(BIN)/openk2 verify http://127.0.0.1:8000 --timeout 600 --tokenizer src/openk2/assets/openk2-nano; \
 	status=$$?; $(BIN)/openk2 deploy stop && exit $$status
 
 # Frameworks of other people, in an environment of their own, against `openk2 serve`.
