@@ -154,14 +154,13 @@ def test_after_a_quiet_day_the_first_thought_does_not_wait_for_all_that_expired(
 def test_a_file_that_another_gateway_holds_for_a_moment_is_waited_for(tmp_path) -> None:
     path = tmp_path / "state"
     table(path).close()
-    with sqlite3.connect(path, check_same_thread=False) as db:
-        db.execute("PRAGMA locking_mode = EXCLUSIVE")
-        db.execute("BEGIN EXCLUSIVE")
-        db.execute("UPDATE tenants SET size = size")
-        lets_go = threading.Timer(0.5, lambda: (db.rollback(), db.close()))
-        lets_go.start()
-        table(path).close()
-        lets_go.join()
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    db.execute("PRAGMA locking_mode = EXCLUSIVE")
+    db.execute("BEGIN EXCLUSIVE")
+    lets_go = threading.Timer(0.6, db.close)
+    lets_go.start()
+    table(path).close()
+    lets_go.join()
 
 
 def test_a_file_is_private_and_found_again(tmp_path) -> None:
