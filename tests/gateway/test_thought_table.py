@@ -1,5 +1,6 @@
 """The bounds of what is remembered, and files that cannot be used."""
 
+import os
 import random
 import sqlite3
 import stat
@@ -176,6 +177,16 @@ def test_a_file_is_private_and_found_again(tmp_path) -> None:
     again = table(path)
     assert again.find([[key(1)], [key(2)]]) == ["one", "two"]
     again.close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files have owners on POSIX")
+def test_a_file_of_another_user_is_refused(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "state"
+    table(path).close()
+    user = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: user + 1)
+    with pytest.raises(StateFileError, match=f"belongs to another user .{user}.: chown it"):
+        table(path)
 
 
 def foreign(path) -> None:

@@ -144,6 +144,25 @@ def test_only_a_request_that_was_not_sent_whole_is_sent_again(event, times, aske
     assert transport.asked == times
 
 
+def test_a_server_that_does_not_read_in_time_is_not_asked_again() -> None:
+    asked = 0
+
+    class Slow(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            nonlocal asked
+            asked += 1
+            await request.extensions["trace"]("http11.send_request_body.failed", {})
+            raise httpx.WriteTimeout("slow")
+
+    async def run() -> None:
+        async with httpx.AsyncClient(transport=Slow()) as client:
+            await sent(client, "http://h/v1", b"{}")
+
+    with pytest.raises(httpx.WriteTimeout):
+        asyncio.run(run())
+    assert asked == 1
+
+
 def test_httpcore_says_where_a_connection_was_lost() -> None:
     """The names above are those that httpcore reports."""
 

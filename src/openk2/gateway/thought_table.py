@@ -103,7 +103,7 @@ class ThoughtTable:
         while size > self._most:
             row = self._db.execute(oldest).fetchone()
             if row is None:
-                raise sqlite3.DatabaseError("the sizes of its tenants are not those of its thoughts")
+                raise sqlite3.DatabaseError("its sizes are not those of its thoughts")
             number, freed = row
             self._db.execute("DELETE FROM thoughts WHERE id = ?", (number,))
             size -= freed
@@ -251,9 +251,13 @@ def open_file(path: Path) -> sqlite3.Connection:
     try:
         # SQLite gives the files beside it the same mode.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        mode = stat.S_IMODE(path.stat().st_mode)
+        found = path.stat()
+        mode = stat.S_IMODE(found.st_mode)
         if os.name == "posix" and mode & 0o077:
             raise StateFileError(f"can be read by other users (mode {mode:o}): chmod 600 it")
+        # Root could open one that somebody put there to read along, or to plant thoughts.
+        if os.name == "posix" and found.st_uid != os.geteuid():
+            raise StateFileError(f"belongs to another user ({found.st_uid}): chown it")
         db = connect(str(path))
         try:
             (state,) = db.execute("PRAGMA quick_check(1)").fetchone()

@@ -90,7 +90,7 @@ async def sent(client: "httpx.AsyncClient", url: str, content: bytes) -> "httpx.
     writing = Writing()
     try:
         return await client.send(writing.request(client, url, content), stream=True)
-    except httpx.TransportError:
+    except (httpx.NetworkError, httpx.ProtocolError):  # a server that is slow is asked once
         if not writing.failed:
             raise
     return await client.send(writing.request(client, url, content), stream=True)
