@@ -78,3 +78,24 @@ def test_a_demanded_call_that_does_not_come_is_an_error():
     with pytest.raises(UpstreamError, match="tool_choice"):
         ask(ChatRequest(HISTORY, TOOLS, tool_choice="required"), TEXT)
     assert ask(ChatRequest(HISTORY, TOOLS, tool_choice="required"), CALL)[0].tool_calls
+
+
+MISSING = "thinking is enabled but reasoning_content is missing in assistant tool call message at"
+
+
+@pytest.mark.parametrize("said", [MISSING, "unknown field: reasoning_content"])
+def test_an_error_that_only_quotes_a_request_changes_no_other_request(said):
+    refusal = head("400 x") + json.dumps({"error": {"message": f"bad schema: {said} 1"}}).encode()
+
+    async def run() -> None:
+        seen: list[bytes] = []
+        async with raw_server([refusal], seen) as url:
+            upstream = Upstream(url, "k2")
+            chat = UpstreamChat(UpstreamPool([upstream]))
+            with pytest.raises(RequestError, match="bad schema"):
+                await complete(chat, ChatRequest(HISTORY))
+            assert len(seen) == 4  # it was asked again, in vain
+            assert chat._hosts[upstream].kind_name == "unknown"
+            assert upstream.refused.without({"reasoning_content": 1})
+
+    asyncio.run(run())

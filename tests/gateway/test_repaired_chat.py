@@ -9,6 +9,7 @@ import pytest
 from openk2.chat import RenderError, Tokenizer
 from openk2.chat.prompt_style import K2_7_CODE, K2_THINKING, PromptStyle
 from openk2.gateway import RepairedChat, ThoughtMemory
+from openk2.gateway.repaired_chat import MOST_CHARACTERS_HERE, reading_cost
 from openk2.generation import ChatAnswer, ChatRequest, K2Format, RenderedChat, complete
 
 HI = {"role": "user", "content": "hi"}
@@ -156,3 +157,17 @@ def test_a_long_history_is_read_in_a_thread_and_repaired_the_same(session) -> No
     message = dropped(session.answer(f"one«</think>»{spelt_calls('f')}", long))
     session.answer("two«</think>»so", long, message, *results(message))
     assert "<think>one</think>" in session.prompt
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{"role": "user", "content": "a"}] * 1000,
+        [{"role": "assistant", "tool_calls": [{"function": {"arguments": "x" * 300_000}}]}],
+        [{"role": "assistant", "tool_calls": [{"function": {"arguments": {"a": 1}}}]}],
+    ],
+)
+def test_what_takes_long_to_read_is_read_in_a_thread(messages) -> None:
+    assert reading_cost(messages) >= MOST_CHARACTERS_HERE
+    assert reading_cost(messages[:0]) == 0
+    assert reading_cost([{"role": "user", "content": "hi"}, None, {"tool_calls": 3}]) < 10_000

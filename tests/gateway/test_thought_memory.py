@@ -162,6 +162,39 @@ def test_a_file_that_breaks_while_it_is_used_is_no_error(tmp_path, quick) -> Non
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_a_long_history_holds_up_nobody_else(tmp_path, on_disk) -> None:
+    count = 10 * module.MOST_AT_ONCE
+
+    async def run() -> None:
+        with closing(ThoughtMemory(tmp_path / "state" if on_disk else None)) as memory:
+            await memory.keep("a", [key(0)], "first")
+            await memory.keep("a", [key(count - 1)], "last")
+            turns = [[key(number), key("near", number)] for number in range(count)]
+            task, others = asyncio.create_task(memory.find(turns)), 0
+            while not task.done():
+                await asyncio.sleep(0)
+                others += 1
+            assert others >= 10
+            assert await task == ["first", *[None] * (count - 2), "last"]
+
+    asyncio.run(run())
+
+
+def test_the_files_thread_is_free_for_others_between_parts_of_a_long_history(tmp_path) -> None:
+    async def run() -> list[int]:
+        sizes: list[int] = []
+        with closing(ThoughtMemory(tmp_path / "state")) as memory:
+            whole = memory._file.find
+            memory._file.find = lambda turns: sizes.append(len(turns)) or whole(turns)
+            await memory.find([[key(number)] for number in range(950)])
+        return sizes
+
+    sizes = asyncio.run(run())
+    assert sum(sizes) == 950
+    assert max(sizes) <= module.MOST_AT_ONCE
+
+
 def test_a_reader_that_leaves_disturbs_nobody(tmp_path) -> None:
     async def run() -> None:
         with closing(ThoughtMemory(tmp_path / "state")) as memory:

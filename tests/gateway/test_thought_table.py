@@ -1,10 +1,12 @@
 """The bounds of what is remembered, and files that cannot be used."""
 
+import os
 import random
 import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -100,6 +102,68 @@ def test_what_is_old_is_not_found_and_makes_room() -> None:
     assert kept.stats() == {"thoughts": 1, "bytes": OVERHEAD_BYTES + 3}
 
 
+def steps(kept, work) -> int:
+    """How many instructions of SQLite's machine the work takes, in tens."""
+    count = 0
+
+    def step() -> int:
+        nonlocal count
+        count += 1
+        return 0
+
+    kept._db.set_progress_handler(step, 10)
+    work()
+    kept._db.set_progress_handler(None, 0)
+    return count
+
+
+def test_the_same_turn_again_and_again_does_not_make_the_next_slower() -> None:
+    kept, name = table(), [key("hi"), key("near")]
+    kept.keep("a", name, "first")
+    early = steps(kept, lambda: kept.keep("a", name, "second"))
+    for number in range(1000):
+        kept.keep("a", name, f"thought {number}")
+    assert steps(kept, lambda: kept.keep("a", name, "last")) < 2 * early
+    assert kept.find([name]) == ["last"]
+
+
+def test_room_is_made_without_counting_the_table_for_each_that_goes() -> None:
+    kept = table(most=100_000)
+    for number in range(180):
+        kept.keep("a", [key(number)], "small")
+    said: list[str] = []
+    kept._db.set_trace_callback(said.append)
+    kept.keep("a", [key("large")], "x" * 20_000)
+    assert sum(one.startswith("DELETE") for one in said) > 20
+    assert sum("COUNT(" in one or "TOTAL(" in one for one in said) == 1
+
+
+def test_after_a_quiet_day_the_first_thought_does_not_wait_for_all_that_expired() -> None:
+    now = [1000.0]
+    kept = table(seconds=60, now=now)
+    for number in range(200):
+        kept.keep("a", [key(number)], "old")
+    now[0] += 100
+    kept.keep("a", [key("new")], "new")
+    assert 1 < kept.stats()["thoughts"] < 200
+    assert kept.find([[key(199)], [key("new")]]) == [None, "new"]
+    for number in range(4):
+        kept.keep("a", [key("new", number)], "new")
+    assert kept.stats()["thoughts"] == 5
+
+
+def test_a_file_that_another_gateway_holds_for_a_moment_is_waited_for(tmp_path) -> None:
+    path = tmp_path / "state"
+    table(path).close()
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    db.execute("PRAGMA locking_mode = EXCLUSIVE")
+    db.execute("BEGIN EXCLUSIVE")
+    lets_go = threading.Timer(0.6, db.close)
+    lets_go.start()
+    table(path).close()
+    lets_go.join()
+
+
 def test_a_file_is_private_and_found_again(tmp_path) -> None:
     path = tmp_path / "state"
     first = table(path)
@@ -113,6 +177,16 @@ def test_a_file_is_private_and_found_again(tmp_path) -> None:
     again = table(path)
     assert again.find([[key(1)], [key(2)]]) == ["one", "two"]
     again.close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files have owners on POSIX")
+def test_a_file_of_another_user_is_refused(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "state"
+    table(path).close()
+    user = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: user + 1)
+    with pytest.raises(StateFileError, match=f"belongs to another user .{user}.: chown it"):
+        table(path)
 
 
 def foreign(path) -> None:

@@ -5,7 +5,7 @@ from copy import deepcopy
 
 import pytest
 
-from openk2.gateway.turns import TurnNames
+from openk2.gateway.turns import MOST_VALUES, TurnNames, argument_bytes
 
 CALLS = [
     {"id": "functions.look:0", "type": "function",
@@ -111,3 +111,10 @@ def test_malformed_turns_have_names_too() -> None:
     ):
         assert len(names(turn)) >= 3
         assert all(len(name) == 32 for name in names(turn))
+
+
+def test_arguments_with_too_many_values_are_compared_as_text() -> None:
+    many = "[" + ", ".join(["[]"] * MOST_VALUES) + "]"
+    assert argument_bytes(f" {many} ") == many.encode()
+    few = "[" + ", ".join(["[]"] * 100) + "]"
+    assert argument_bytes(few) == argument_bytes(few.replace(" ", ""))

@@ -24,6 +24,7 @@ class Server:
         self.connections = 0
         self.requests = 0
         self.open = 0
+        self.heads: list[bytes] = []
 
     @asynccontextmanager
     async def running(self):
@@ -40,7 +41,9 @@ class Server:
                 length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
                 await reader.readexactly(length)
                 self.requests += 1
-                writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                self.heads.append(head.lower())
+                writer.write(b"HTTP/1.1 200 OK\r\nSet-Cookie: replica=7; Path=/\r\n")
+                writer.write(b"Transfer-Encoding: chunked\r\n\r\n")
                 writer.write(b"%x\r\n%b\r\n" % (len(BODY), BODY))
                 await writer.drain()
                 await asyncio.sleep(0.005)  # the end of the body comes after the last event
@@ -89,6 +92,19 @@ def test_a_connection_that_the_server_closed_while_idle_is_not_used() -> None:
     asyncio.run(run())
 
 
+def test_no_answers_cookie_is_sent_with_another_request() -> None:
+    async def run() -> None:
+        server = Server()
+        async with server.running() as url:
+            client = chat(url)
+            async with client.connections.kept():
+                await complete(client, REQUEST)
+                await complete(client, REQUEST)
+        assert not any(b"\r\ncookie:" in head for head in server.heads)
+
+    asyncio.run(run())
+
+
 class Broken(httpx.AsyncBaseTransport):
     """Loses the connection at this point of the first requests."""
 
@@ -126,6 +142,25 @@ def test_only_a_request_that_was_not_sent_whole_is_sent_again(event, times, aske
     with pytest.raises(httpx.RemoteProtocolError):
         asyncio.run(run(transport))
     assert transport.asked == times
+
+
+def test_a_server_that_does_not_read_in_time_is_not_asked_again() -> None:
+    asked = 0
+
+    class Slow(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            nonlocal asked
+            asked += 1
+            await request.extensions["trace"]("http11.send_request_body.failed", {})
+            raise httpx.WriteTimeout("slow")
+
+    async def run() -> None:
+        async with httpx.AsyncClient(transport=Slow()) as client:
+            await sent(client, "http://h/v1", b"{}")
+
+    with pytest.raises(httpx.WriteTimeout):
+        asyncio.run(run())
+    assert asked == 1
 
 
 def test_httpcore_says_where_a_connection_was_lost() -> None:

@@ -267,3 +267,9 @@ def test_a_key_that_no_header_can_carry_is_an_error_that_does_not_show_it(key):
 
 def listed(key: str) -> list[str]:
     return served_models("http://127.0.0.1:1", api_key=key)
+
+
+def test_an_answer_whose_connection_is_cut_after_the_last_event_is_whole():
+    body = events(delta({"content": "x"}, finish_reason="stop", usage=USAGE), "[DONE]")
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert ask([chunked + b"%x\r\n%b\r\n" % (len(body), body)]).content == "x"

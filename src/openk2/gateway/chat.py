@@ -7,7 +7,7 @@ balances, and retries before the first event.
 
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -77,8 +77,13 @@ class UpstreamChat:
     async def _answer(
         self, upstream: Upstream, request: ChatRequest, first_number: int
     ) -> AsyncGenerator[ChatEvent, None]:
-        """One upstream's answer, asked again if its refusal teaches what it accepts."""
+        """One upstream's answer, asked again if its refusal teaches what it accepts.
+
+        A lesson that does not help is forgotten: a refusal may quote words of the request, and
+        what one client writes must change nobody else's requests.
+        """
         host = self._hosts[upstream]
+        undo: list[Callable[[], None]] = []
         for lesson in range(MAX_LESSONS + 1):
             sent, fields = host.fitted(request)
             answer = self._one_answer(upstream, sent, fields, first_number)
@@ -88,8 +93,12 @@ class UpstreamChat:
                         yield event
                 return
             except RequestError as error:
-                if lesson == MAX_LESSONS or not host.learn(str(error)):
+                forget = None if lesson == MAX_LESSONS else host.learn(str(error))
+                if forget is None:
+                    for one in reversed(undo):
+                        one()
                     raise
+                undo.append(forget)
 
     async def _one_answer(
         self, upstream: Upstream, request: ChatRequest, fields: Mapping[str, Any], first_number: int

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from openk2.gateway.host_kind import UNKNOWN, HostKind, host_kinds, kind_of, kind_shown_by
@@ -117,19 +118,29 @@ class Host:
             logger.warning("upstream %s takes %d tools: %d left out", url, len(tools), left_out)
         return tools
 
-    def learn(self, error: str) -> bool:
-        """Whether the error shows how the request must be different, so that it is sent again."""
+    def learn(self, error: str) -> Callable[[], None] | None:
+        """What undoes the lesson, if the error shows how the request must be different, so that it
+        is sent again; None if it teaches nothing new."""
         shown = kind_shown_by(error)
         if shown is not None and self.configured is None:
+            before = self._shown, self._shown_until
             is_new = shown != self.kind_name
             self._shown, self._shown_until = shown, self._clock() + FORGET_AFTER_SECONDS
-            return is_new and self.kind_name == shown
+            return partial(self._show_again, *before) if is_new else None
         if shown is not None or not UNKNOWN_FIELD.search(error):
-            return False
+            return None
         learned = self.upstream.refused.learn(named_in(error, OPTIONAL))
-        if learned:
-            logger.warning("upstream %s refuses %s", self.upstream.url, ", ".join(learned))
-        return bool(learned)
+        if not learned:
+            return None
+        logger.warning("upstream %s refuses %s", self.upstream.url, ", ".join(learned))
+        return partial(self._send_again, learned)
+
+    def _show_again(self, kind: str | None, until: float) -> None:
+        self._shown, self._shown_until = kind, until
+
+    def _send_again(self, fields: Sequence[str]) -> None:
+        self.upstream.refused.accepted(fields)
+        logger.warning("upstream %s: it was not for %s", self.upstream.url, ", ".join(fields))
 
 
 def most_useful(request: ChatRequest, most: int) -> list[Mapping[str, Any]]:

@@ -19,7 +19,7 @@ from openk2.chat import (
     join_events,
 )
 from openk2.gateway.thought_memory import ThoughtMemory
-from openk2.gateway.turns import TurnNames
+from openk2.gateway.turns import TurnNames, arguments_of
 from openk2.generation import (
     ChatAnswer,
     ChatEvent,
@@ -34,6 +34,7 @@ from openk2.generation import (
 THOUGHT = "reasoning_content"
 # Digests of more text than this would hold up the event loop for more than a millisecond or two.
 MOST_CHARACTERS_HERE = 200_000
+MESSAGE_CHARACTERS = 1_000  # what a message costs beside its text, as characters
 KINDS = (
     "reasoning_restored",
     "reasoning_unknown",
@@ -133,9 +134,16 @@ async def names_of(
     tenant: str, messages: Messages, wanted: Sequence[int]
 ) -> list[tuple[bytes, ...]]:
     """The names of some turns of a conversation, off the event loop if it is long."""
-    if text_size(messages) < MOST_CHARACTERS_HERE:
+    if reading_cost(messages) < MOST_CHARACTERS_HERE:
         return turn_names(tenant, messages, wanted)
     return await asyncio.to_thread(turn_names, tenant, messages, wanted)
+
+
+def reading_cost(messages: Messages) -> int:
+    """About how long it takes to name turns, in characters of text."""
+    calls = [argument for message in messages for argument in arguments_of(message)]
+    written = sum(len(one) if isinstance(one, str) else MOST_CHARACTERS_HERE for one in calls)
+    return text_size(messages) + written + MESSAGE_CHARACTERS * len(messages)
 
 
 def turn_names(tenant: str, messages: Messages, wanted: Sequence[int]) -> list[tuple[bytes, ...]]:

@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +24,9 @@ BESIDE_A_FILE_BYTES = 32 * 1024 * 1024  # in memory
 REST_SECONDS = 5.0
 # For the file to answer, waiting for its thread included.
 WAIT_SECONDS = 1.0
+# Turns looked up before others get the event loop and the file's thread: a long history must not
+# hold up anybody else's.
+MOST_AT_ONCE = 100
 
 logger = logging.getLogger(__name__)
 
@@ -73,15 +77,23 @@ class ThoughtMemory:
     async def find(self, turns: Sequence[Sequence[bytes]]) -> list[str | None]:
         """See `ThoughtTable.find`. With a file it decides, since others write it too: only what is
         certain is taken from this process."""
-        if self._file is None or not turns:
+        found: list[str | None] = []
+        for start in range(0, len(turns), MOST_AT_ONCE):
+            if start:
+                await asyncio.sleep(0)
+            found += await self._find(turns[start : start + MOST_AT_ONCE])
+        return found
+
+    async def _find(self, turns: Sequence[Sequence[bytes]]) -> list[str | None]:
+        """`find` for a few turns."""
+        if self._file is None:
             return self._here.find(turns)
         found = self._here.certain(turns)
         missing = [index for index, thought in enumerate(found) if thought is None]
         if not missing:
             return found
         asked = [turns[index] for index in missing]
-        file = self._file
-        others = await self._with_file(lambda: file.find(asked))
+        others = await self._with_file(partial(self._file.find, asked))
         others = self._here.find(asked) if others is None else others
         for index, thought in zip(missing, others, strict=True):
             found[index] = thought

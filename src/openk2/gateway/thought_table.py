@@ -17,7 +17,11 @@ VERSION = 1
 OVERHEAD_BYTES = 512  # of a thought's names and indices
 # A writer elsewhere holds the file for about a millisecond.
 LOCK_SECONDS = 0.25
+# At the start: another gateway may be making the tables, or closing the file as the last one.
+OPEN_SECONDS = 5.0
 MOST_ASKED = 500  # names in one query
+# Expired thoughts that one more makes room of; after a quiet day all of them would take seconds.
+MOST_EXPIRED = 64
 
 SCHEMA = """
 CREATE TABLE thoughts (
@@ -29,6 +33,7 @@ CREATE INDEX by_age ON thoughts (made);
 CREATE TABLE names (name BLOB, thought INTEGER, PRIMARY KEY (name, thought)) WITHOUT ROWID;
 CREATE INDEX by_thought ON names (thought);
 CREATE TABLE tenants (tenant BLOB PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX by_size ON tenants (size);
 CREATE TRIGGER added AFTER INSERT ON thoughts BEGIN
     INSERT INTO tenants VALUES (new.tenant, new.size)
         ON CONFLICT (tenant) DO UPDATE SET size = size + new.size;
@@ -75,7 +80,10 @@ class ThoughtTable:
             return False
         now = self._clock()
         with Transaction(self._db):
-            self._db.execute("DELETE FROM thoughts WHERE made < ?", (now - self._seconds,))
+            expired = "SELECT id FROM thoughts WHERE made < ? ORDER BY made LIMIT ?"
+            self._db.execute(
+                f"DELETE FROM thoughts WHERE id IN ({expired})", (now - self._seconds, MOST_EXPIRED)
+            )
             known = self._newest([names[0]]).get(names[0])
             if known == text:
                 return True
@@ -88,10 +96,17 @@ class ThoughtTable:
         return True
 
     def _make_room(self) -> None:
-        while self.stats()["bytes"] > self._most:
-            largest = "SELECT tenant FROM tenants ORDER BY size DESC LIMIT 1"
-            oldest = f"SELECT id FROM thoughts WHERE tenant = ({largest}) ORDER BY id LIMIT 1"
-            self._db.execute(f"DELETE FROM thoughts WHERE id = ({oldest})")
+        (size,) = self._db.execute("SELECT TOTAL(size) FROM tenants").fetchone()
+        # Nothing in the loop may count the table: a large thought removes thousands of small ones.
+        largest = "SELECT tenant FROM tenants ORDER BY size DESC LIMIT 1"
+        oldest = f"SELECT id, size FROM thoughts WHERE tenant = ({largest}) ORDER BY id LIMIT 1"
+        while size > self._most:
+            row = self._db.execute(oldest).fetchone()
+            if row is None:
+                raise sqlite3.DatabaseError("its sizes are not those of its thoughts")
+            number, freed = row
+            self._db.execute("DELETE FROM thoughts WHERE id = ?", (number,))
+            size -= freed
 
     def find(self, turns: Sequence[Sequence[bytes]]) -> list[str | None]:
         """The thought of each turn by its names, None if none of them is known.
@@ -116,10 +131,12 @@ class ThoughtTable:
         found: dict[bytes, bytes] = {}
         for start in range(0, len(names), MOST_ASKED):
             asked = names[start : start + MOST_ASKED]
-            marks = ", ".join("?" * len(asked))
+            marks = ", ".join(["(?)"] * len(asked))
+            # One text for each name: the same prompt again and again has thousands of thoughts.
+            newest = "SELECT MAX(thought) FROM names WHERE names.name = asked.name"
             rows = self._db.execute(
-                "SELECT name, text FROM names JOIN thoughts ON id = thought "
-                f"WHERE name IN ({marks}) AND made >= ? ORDER BY id",
+                f"WITH asked (name) AS (VALUES {marks}) SELECT asked.name, text "
+                f"FROM asked JOIN thoughts ON id = ({newest}) WHERE made >= ?",
                 (*asked, self._clock() - self._seconds),
             )
             found |= dict(rows.fetchall())
@@ -176,9 +193,10 @@ class Transaction:
 
 def connect(name: str) -> sqlite3.Connection:
     """A database with this schema, made if it is empty."""
-    db = sqlite3.connect(name, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(name, timeout=OPEN_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         set_up(db)
+        db.execute(f"PRAGMA busy_timeout = {int(LOCK_SECONDS * 1000)}")
     except BaseException:
         db.close()
         raise
@@ -233,9 +251,13 @@ def open_file(path: Path) -> sqlite3.Connection:
     try:
         # SQLite gives the files beside it the same mode.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        mode = stat.S_IMODE(path.stat().st_mode)
+        found = path.stat()
+        mode = stat.S_IMODE(found.st_mode)
         if os.name == "posix" and mode & 0o077:
             raise StateFileError(f"can be read by other users (mode {mode:o}): chmod 600 it")
+        # Root could open one that somebody put there to read along, or to plant thoughts.
+        if os.name == "posix" and found.st_uid != os.geteuid():
+            raise StateFileError(f"belongs to another user ({found.st_uid}): chown it")
         db = connect(str(path))
         try:
             (state,) = db.execute("PRAGMA quick_check(1)").fetchone()

@@ -18,6 +18,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 PURPOSE = b"openk2 turn 1"
+# Values in the arguments of a call; a body's limit on values does not see those inside a text, and
+# megabytes of brackets would be gigabytes of lists.
+MOST_VALUES = 20_000
 
 
 class TurnNames:
@@ -98,9 +101,22 @@ def calls_of(message: Mapping[str, Any]) -> list[tuple[bytes, bytes, bytes]]:
     return found
 
 
+def arguments_of(message: Any) -> list[Any]:
+    """The arguments of each call, as they are written."""
+    calls = message.get("tool_calls") if isinstance(message, Mapping) else None
+    functions = [
+        call.get("function")
+        for call in (calls if isinstance(calls, list | tuple) else ())
+        if isinstance(call, Mapping)
+    ]
+    return [one.get("arguments") for one in functions if isinstance(one, Mapping)]
+
+
 def argument_bytes(arguments: Any) -> bytes:
     """A call's arguments, the same for every way of writing the same JSON."""
     if isinstance(arguments, str):
+        if sum(map(arguments.count, ",[{")) > MOST_VALUES:
+            return text_bytes(arguments.strip())
         try:
             value = json.loads(arguments or "{}")
         except (ValueError, RecursionError):

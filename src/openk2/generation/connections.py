@@ -9,6 +9,7 @@ httpx is imported where it is used; `http_reading` says why.
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -71,7 +72,13 @@ class Connections:
             keepalive_expiry=IDLE_SECONDS,
         )
         return httpx.AsyncClient(
-            verify=self.certificates, timeout=self._timeout, headers=self._headers, limits=limits
+            verify=self.certificates,
+            timeout=self._timeout,
+            headers=self._headers,
+            limits=limits,
+            # A cookie of one answer would be sent with everybody's requests, and a load balancer's
+            # would send them all to one replica.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
 
 
@@ -83,7 +90,7 @@ async def sent(client: "httpx.AsyncClient", url: str, content: bytes) -> "httpx.
     writing = Writing()
     try:
         return await client.send(writing.request(client, url, content), stream=True)
-    except httpx.TransportError:
+    except (httpx.NetworkError, httpx.ProtocolError):  # a server that is slow is asked once
         if not writing.failed:
             raise
     return await client.send(writing.request(client, url, content), stream=True)

@@ -119,8 +119,11 @@ async def data_objects(
 
 
 async def read_end(reading: AsyncGenerator[bytes, None]) -> None:
-    """Read what little may follow the last event; an answer that goes on is left."""
-    with contextlib.suppress(TimeoutError, EndpointError):
+    """Read what little may follow the last event; an answer that goes on is left, and one whose
+    connection is cut here is whole all the same."""
+    import httpx
+
+    with contextlib.suppress(TimeoutError, EndpointError, httpx.HTTPError):
         async with asyncio.timeout(END_SECONDS):
             async for _ in reading:
                 pass
