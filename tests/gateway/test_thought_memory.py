@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from openk2.gateway import ThoughtMemory
+from openk2.gateway import ThoughtMemory, thought_table
 from openk2.gateway import thought_memory as module
 
 
@@ -49,7 +49,10 @@ def test_what_another_gateway_knows_makes_a_name_uncertain(tmp_path) -> None:
     asyncio.run(run())
 
 
-def test_many_writers_at_once_lose_nothing(tmp_path) -> None:
+def test_many_writers_at_once_lose_nothing(tmp_path, monkeypatch) -> None:
+    # On a busy machine four writers wait for each other longer than a request should.
+    monkeypatch.setattr(thought_table, "LOCK_SECONDS", 60.0)
+    monkeypatch.setattr(module, "WAIT_SECONDS", 60.0)
     path, gateways, count = tmp_path / "state", 4, 40
     problems: list[BaseException] = []
 
