@@ -99,14 +99,15 @@ def test_the_checkpoints_own_files_say_how_it_talks() -> None:
     assert gateway[gateway.index("--tokenizer") + 1] == NANO
 
 
-def test_a_thinking_model_gets_its_parsers_and_the_engines_own_prompts() -> None:
+def test_a_thinking_model_gets_its_parsers_and_prompts_by_the_gateway() -> None:
     code, out, err = run("vllm", "k2-thinking", "--machine", "h200", "--json")
     assert code == 0, err
     commands = json.loads(out)["commands"]
     words, gateway = commands["node 0"], commands["gateway, on node 0"]
     assert words[words.index("--reasoning-parser") + 1] == "kimi_k2"
     assert "--trust-remote-code" in words
-    assert gateway[gateway.index("--upstream-mode") + 1] == "chat"
+    assert gateway[gateway.index("--tokenizer") + 1] == "moonshotai/Kimi-K2-Thinking"
+    assert "--upstream-mode" not in gateway
 
 
 def test_the_gateways_command_is_one_that_openk2_takes() -> None:

@@ -134,3 +134,16 @@ def test_parts_that_do_not_fit_each_other_are_refused() -> None:
     for layers in ([layer, wider], []):
         with pytest.raises(ValueError, match="share hidden size"):
             PackedStack(layers)
+
+
+def test_weights_that_change_after_the_first_call_are_those_that_serve() -> None:
+    config = KINDS[ONE_CALL[0]]
+    model = random_model(config, 6).pack()
+    assert_same_bits(model, torch.float32)
+    model.pack(own_weights(random_model(config, 8)))
+    assert_same_bits(model, torch.float32)
+    model.double().float()
+    with torch.no_grad():
+        for layer in model.decoder_layers:
+            layer.input_layernorm.weight.mul_(2)
+    assert_same_bits(model, torch.float32)
