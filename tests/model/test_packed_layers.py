@@ -174,11 +174,16 @@ def test_a_call_that_gets_no_memory_ends_with_an_error_and_not_the_process() -> 
         resource.setrlimit(resource.RLIMIT_AS, (size + extra, resource.RLIM_INFINITY))
         stack(x, turns, turns, cache.paged())
 
+    threads = torch.get_num_threads(), native.threads()
+    torch.set_num_threads(1)  # its own threads do not survive a fork, and a child would wait
+    native.set_threads(1)
     endings = []
     for extra in range(2**20, 2**26, 2**19):
         endings.append(ending(partial(call, extra)))
         if endings[-1] == 0:
             break
+    torch.set_num_threads(threads[0])
+    native.set_threads(threads[1])
     assert set(endings) == {0, NO_MEMORY}
 
 
