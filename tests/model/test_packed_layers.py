@@ -184,7 +184,8 @@ def test_a_call_that_gets_no_memory_ends_with_an_error_and_not_the_process() -> 
             break
     torch.set_num_threads(threads[0])
     native.set_threads(threads[1])
-    assert set(endings) == {0, NO_MEMORY}
+    assert set(endings) <= {0, NO_MEMORY}
+    assert endings[-1] == 0
 
 
 def ending(call: Callable[[], None]) -> int:
