@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from deployed import HOSTILE, deployed
-from openk2.deploy import ChatStyle, DeployedModel, deployment_files
+from openk2.deploy import ChatStyle, DeployedModel, deployment_files, published_model
 
 FACTS = tomllib.loads(Path(__file__).with_name("leaderworkerset.toml").read_text())
 CASES = [
@@ -149,3 +149,35 @@ def test_without_an_image_for_amd_no_file_is_written_and_the_notes_say_so() -> N
     assert not {"kubernetes.yaml", "compose.yaml"} & set(deployment_files(deployment))
     assert any("--image" in note for note in deployment_notes(deployment))
     assert "kubernetes.yaml" in deployment_files(replace(deployment, image="rocm/vllm:1"))
+
+
+def test_no_service_has_the_name_of_the_group_whose_controller_makes_one() -> None:
+    found = objects("vllm", "k2", "h200", "DP16 EP16")
+    services = {each["metadata"]["name"] for each in found if each["kind"] == "Service"}
+    assert found[0]["kind"] == "LeaderWorkerSet"
+    assert found[0]["metadata"]["name"] not in services
+
+
+def test_a_gateway_is_not_killed_while_its_engine_loads() -> None:
+    gateway = objects("vllm", "k2-thinking", "h200", "TP8")[2]["spec"]["template"]["spec"]
+    (container,) = gateway["containers"]
+    assert container["readinessProbe"]["httpGet"]["path"] == "/health"
+    for probe in ("startupProbe", "livenessProbe"):
+        assert container[probe]["tcpSocket"] == {"port": 8000}
+        assert "httpGet" not in container[probe]
+
+
+@pytest.mark.parametrize(("location", "bytes_a_second"), [(None, 60e6), ("/models/k2", 250e6)])
+def test_an_engine_has_time_to_load_and_to_download(
+    location: str | None, bytes_a_second: float
+) -> None:
+    model = published_model("k2", location, None)
+    deployment = deployed("vllm", "k2", "h200", "TP16", changed=model)
+    files = deployment_files(deployment)
+    (first, *_) = yaml.safe_load_all(files["kubernetes.yaml"])
+    leader = first["spec"]["leaderWorkerTemplate"]["leaderTemplate"]["spec"]
+    probe = leader["containers"][0]["startupProbe"]
+    seconds = probe["failureThreshold"] * probe["periodSeconds"]
+    assert seconds * bytes_a_second > 1.03e12
+    assert f"HEALTH_SECONDS:-{seconds}" in files["health.sh"]
+    assert leader["enableServiceLinks"] is False

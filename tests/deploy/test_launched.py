@@ -12,7 +12,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from openk2.deploy import installed_flags, recorded_flags
+from openk2.deploy import (
+    ChatStyle,
+    DeployedModel,
+    DeployError,
+    LocalLaunch,
+    installed_flags,
+    recorded_flags,
+)
 from openk2.pretrained import assets_folder
 
 # A package of vLLM's name: its parser, and a server that answers as an upstream must. It starts a
@@ -53,7 +60,7 @@ class Engine(BaseHTTPRequestHandler):
 ThreadingHTTPServer((options.host, int(options.port)), Engine).serve_forever()
 """
 FILES = {
-    "__init__.py": "__version__ = '9.9'",
+    "__init__.py": "import atexit; __version__ = '9.9'; atexit.register(print, 'bye')",
     "utils/__init__.py": "",
     "utils/argparse_utils.py": "from argparse import ArgumentParser as FlexibleArgumentParser",
     "entrypoints/__init__.py": "",
@@ -86,11 +93,13 @@ def free_ports() -> tuple[int, int]:
 
 
 class Command:
-    """`openk2 deploy` in processes of their own, with a runtime folder of the test's."""
+    """`openk2 deploy` in processes of their own, with a state folder of the test's."""
 
     def __init__(self, python: Path, folder: Path) -> None:
         self.port, self.engine_port = free_ports()
-        self.environment = {**os.environ, "XDG_RUNTIME_DIR": str(folder)}
+        # A proxy, as many machines have one, cannot reach the loopback.
+        proxy = {"http_proxy": "http://127.0.0.1:9", "NO_PROXY": "", "no_proxy": ""}
+        self.environment = {**os.environ, "XDG_STATE_HOME": str(folder), **proxy}
         self.run_words = [
             "vllm", str(assets_folder() / "openk2-nano"), "--run", "--python", str(python),
             "--name", "k2", "--port", str(self.port), "--engine-port", str(self.engine_port),
@@ -122,7 +131,7 @@ class Command:
                     words = (entry / "environ").read_bytes()
                 except OSError:
                     continue
-                if self.environment["XDG_RUNTIME_DIR"].encode() in words:
+                if self.environment["XDG_STATE_HOME"].encode() in words:
                     found.append(int(entry.name))
         return found
 
@@ -211,6 +220,28 @@ def test_stop_ends_what_a_killed_holder_could_not(command: Command) -> None:
     stopped = command.stop()
     assert stopped.returncode == 0, stopped.stderr
     assert command.gone
+
+
+def launch(*extra: str, port: int = 8000, remote_code: bool = False) -> LocalLaunch:
+    """Of a model in a folder that is not there."""
+    model = DeployedModel("/models/a", "a", ChatStyle.other, remote_code)
+    flags = recorded_flags("vllm")
+    return LocalLaunch(
+        model, Path(sys.executable), flags, 4096, 1, "auto", port, 8001, Path("log"), extra
+    )
+
+
+def test_code_in_the_checkpoints_folder_is_run_only_if_the_user_says_so() -> None:
+    assert "--trust-remote-code" not in launch().engine_command()
+    with pytest.raises(DeployError, match="has code of its own"):
+        launch(remote_code=True).engine_command()
+    words = launch("--trust-remote-code", remote_code=True).engine_command()
+    assert words.count("--trust-remote-code") == 1
+
+
+def test_the_engine_is_not_taken_for_the_gateway() -> None:
+    with pytest.raises(DeployError, match="are both 8001"):
+        launch(port=8001)
 
 
 def test_the_parser_of_an_installed_engine_decides(python: Path) -> None:

@@ -1,6 +1,7 @@
 """Scripts: bash takes them, and run with stand-ins they start what the plan says."""
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -166,3 +167,25 @@ def test_a_folder_is_replaced_only_if_all_in_it_was_written_by_deploy(tmp_path: 
     with pytest.raises(DeployError, match=r"holds 'notes\.txt', no launch file"):
         write_files(folder, deployment_files(deployed()))
     assert (folder / "notes.txt").read_text() == "mine"
+
+
+def test_a_slurm_job_takes_all_memory_and_does_not_end_when_it_is_ready() -> None:
+    lines = deployment_files(deployed())["slurm.sh"].splitlines()
+    assert "#SBATCH --mem=0" in lines
+    # In bash 4.4 (RHEL 8) `wait -n PID` returns when any job ends: health.sh, once all is well.
+    assert not [line for line in lines if "wait -n" in line and not line.startswith("#")]
+
+
+def test_the_gateway_reaches_its_engine_past_a_proxy(tmp_path: Path) -> None:
+    launch = written(deployed(), tmp_path)
+    said = 'printf "%s\\0" "$NO_PROXY" "$no_proxy" > "$SAID/proxy"\n'
+    (tmp_path / "bin" / "openk2").write_text(f"#!/bin/bash\n{said}")
+    found = started("gateway.sh", launch, OPENK2_API_KEY="k", NO_PROXY="a.b")
+    assert found == [["127.0.0.1,a.b", "127.0.0.1"]]
+
+
+def test_a_machines_name_cannot_end_a_comment() -> None:
+    found = deployed()
+    node = replace(found.node, id="h200\nrm -rf /")
+    with pytest.raises(DeployError, match="printable"):
+        replace(found, plan=replace(found.plan, node=node))

@@ -1,6 +1,11 @@
 """All layers in one native call, against the layers one by one: the same bits everywhere."""
 
+import os
+import resource
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -21,6 +26,8 @@ pytestmark = pytest.mark.skipif(
 )
 ONE_CALL = [name for name, config in KINDS.items() if not config.limits_groups]
 ONE_CALL = [name for name in ONE_CALL if KINDS[name].scoring_func == "sigmoid"]
+
+NO_MEMORY = 3
 
 
 class OneByOne(AttendedPages):
@@ -134,3 +141,63 @@ def test_parts_that_do_not_fit_each_other_are_refused() -> None:
     for layers in ([layer, wider], []):
         with pytest.raises(ValueError, match="share hidden size"):
             PackedStack(layers)
+
+
+def test_weights_that_change_after_the_first_call_are_those_that_serve() -> None:
+    config = KINDS[ONE_CALL[0]]
+    model = random_model(config, 6).pack()
+    assert_same_bits(model, torch.float32)
+    model.pack(own_weights(random_model(config, 8)))
+    assert_same_bits(model, torch.float32)
+    model.double().float()
+    with torch.no_grad():
+        for layer in model.decoder_layers:
+            layer.input_layernorm.weight.mul_(2)
+    assert_same_bits(model, torch.float32)
+
+
+def test_a_call_that_gets_no_memory_ends_with_an_error_and_not_the_process() -> None:
+    """In children that may have a little more memory each, until one has enough."""
+    count = 6000
+    model = random_model(KINDS[ONE_CALL[0]], 6).pack()
+    memory = LatentPages(model.config, count, 1, torch.float32)
+    rows = torch.arange(count)
+    zero = torch.zeros_like(rows)
+    cache = AttendedPages(memory, rows[:, None].int(), rows.int(), zero)
+    x = torch.zeros(count, model.config.hidden_size)
+    turns = torch.ones(count, model.config.qk_rope_head_dim // 2)
+    stack = model.stack
+    assert stack is not None
+
+    def call(extra: int) -> None:
+        size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (size + extra, resource.RLIM_INFINITY))
+        stack(x, turns, turns, cache.paged())
+
+    threads = torch.get_num_threads(), native.threads()
+    torch.set_num_threads(1)  # its own threads do not survive a fork, and a child would wait
+    native.set_threads(1)
+    endings = []
+    for extra in range(2**20, 2**26, 2**19):
+        endings.append(ending(partial(call, extra)))
+        if endings[-1] == 0:
+            break
+    torch.set_num_threads(threads[0])
+    native.set_threads(threads[1])
+    assert set(endings) <= {0, NO_MEMORY}
+    assert endings[-1] == 0
+
+
+def ending(call: Callable[[], None]) -> int:
+    """How a child that makes the call ends: 0, NO_MEMORY for an error, below 0 for a signal."""
+    child = os.fork()
+    if child == 0:
+        status = 2
+        try:
+            call()
+            status = 0
+        except (MemoryError, RuntimeError):  # torch has the second
+            status = NO_MEMORY
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

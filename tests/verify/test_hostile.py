@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import random
 import time
 import tracemalloc
 from collections.abc import AsyncIterator
@@ -12,6 +13,8 @@ import pytest
 from rich.console import Console
 
 from openk2.verify import CHECKS, Endpoint, Probe, Report, result_table, verify_endpoint
+from openk2.verify.checks.scores import loops
+from openk2.verify.wire.endpoint import EndpointFault
 
 COMMANDS = "\x1b]0;owned\x07\x1b[2J\u202e"
 
@@ -121,3 +124,44 @@ def test_commands_of_an_endpoint_do_not_reach_the_terminal() -> None:
             console.print(result_table(report))
         for character in "\x1b\x07\u202e":
             assert character not in capture.get()
+
+
+class CountsOneMore(httpx.AsyncBaseTransport):
+    """Counts every prompt as a token longer than the one before, however long it is."""
+
+    def __init__(self) -> None:
+        self.asked, self.bytes = 4, 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked += 1
+        self.bytes += len(request.content)
+        answer = json.loads(completion("{}"))
+        answer["usage"]["prompt_tokens"] = self.asked
+        return httpx.Response(200, json={**answer, "data": []})
+
+
+def test_a_wrong_count_does_not_make_prompts_of_megabytes() -> None:
+    endpoint = CountsOneMore()
+    (result,) = verified(endpoint, "depth").results
+    assert result.outcome.status == "skip"
+    assert endpoint.bytes < 100_000
+
+
+def test_an_answer_of_megabytes_is_looked_through_for_loops_in_no_time() -> None:
+    text = "".join(random.Random(0).choices("abcdefgh", k=400_000))
+    begun = time.monotonic()
+    assert not loops(text)
+    assert time.monotonic() - begun < 0.5
+
+
+def test_the_scores_of_a_long_prompt_are_read_and_as_much_for_a_short_one_is_not() -> None:
+    # 235,000 tokens of a prompt of 1.1 MB: vLLM's answer with five likeliest each has 50 MB.
+    piece = b" " * 1_000_000
+
+    async def asked(prompt: str) -> int:
+        async with Endpoint("http://k2", transport=Sends(*[piece] * 50)) as endpoint:
+            return len((await endpoint.post("/completions", {"prompt": prompt})).body)
+
+    assert asyncio.run(asked("a" * 1_100_000)) == 50_000_000
+    with pytest.raises(EndpointFault, match="larger than"):
+        asyncio.run(asked("a"))

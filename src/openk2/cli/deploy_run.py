@@ -24,6 +24,7 @@ from openk2.deploy import (
     forget_running,
     hold,
     installed_flags,
+    log_file,
     record_running,
     stop_running,
     stop_signals,
@@ -103,7 +104,7 @@ def planned_launch(source: str, options: LaunchOptions) -> LocalLaunch:
     if not any(planned.fits and planned.kind == "ram" for planned in plan.layouts):
         raise DeployError(f"this machine: {serving_verdict(plan)}: give a smaller --context")
     needed = demand.concurrency * demand.context * plan.cache_token
-    log = options.log or Path(tempfile.gettempdir()) / f"openk2-deploy-{options.port}.log"
+    log = options.log or log_file(options.port)
     return LocalLaunch(
         model, python, installed_flags("vllm", python), demand.context,
         max(1, math.ceil(needed / GIB)), options.dtype, options.port, options.engine_port, log,

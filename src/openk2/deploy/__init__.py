@@ -16,6 +16,7 @@ from openk2.deploy.running import (
     RunningDeployment,
     find_running,
     forget_running,
+    log_file,
     record_running,
     stop_running,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "forget_running",
     "hold",
     "installed_flags",
+    "log_file",
     "published_model",
     "read_model",
     "record_running",

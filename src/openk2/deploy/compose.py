@@ -14,7 +14,7 @@ from openk2.deploy.deployment import (
     Deployment,
     NodePlace,
 )
-from openk2.deploy.scripts import LOAD_SECONDS, environment, script_ranks
+from openk2.deploy.scripts import environment, load_seconds, script_ranks
 from openk2.deploy.words import shell_command
 from openk2.deploy.yaml_text import yaml_text
 
@@ -66,7 +66,7 @@ def engine_service(deployment: Deployment, rank: int) -> dict[str, Any]:
         "volumes": volumes(deployment),
     }
     if rank == 0:
-        service["healthcheck"] = healthcheck(deployment.ports.engine, LOAD_SECONDS)
+        service["healthcheck"] = healthcheck(deployment.ports.engine, load_seconds(deployment))
     return {**service, **devices(deployment)}
 
 
@@ -124,11 +124,11 @@ def gateway_service(deployment: Deployment) -> dict[str, Any]:
 def healthcheck(port: int, seconds: int) -> dict[str, Any]:
     """/health by Python, which every image has. seconds: to start."""
     url = f"http://{HERE}:{port}/health"
-    code = f"import urllib.request as r; r.urlopen('{url}', timeout=5)"
+    code = f"import urllib.request as r; r.urlopen('{url}', timeout=20)"
     return {
         "test": ["CMD", "python3", "-c", code],
         "interval": "10s",
-        "timeout": "10s",
+        "timeout": "25s",
         "retries": 6,
         "start_period": f"{seconds}s",
     }

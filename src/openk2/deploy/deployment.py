@@ -6,7 +6,7 @@ from typing import Protocol
 from openk2.deploy.error import DeployError
 from openk2.deploy.flags import EngineFlags
 from openk2.deploy.model import DeployedModel
-from openk2.deploy.words import HEAD, Shell, Word, dns_label
+from openk2.deploy.words import HEAD, Shell, Word, dns_label, plain_text
 from openk2.plan import PlannedLayout, ServingLayout, ServingNode, ServingPlan
 
 EVERYWHERE, HERE = "0.0.0.0", "127.0.0.1"
@@ -100,6 +100,10 @@ class Deployment:
     gpu_experts: int = 1
     image: str | None = None
     gateway_image: str = "openk2"
+
+    def __post_init__(self) -> None:
+        """Raise DeployError for a machine's name that would end a comment in a script."""
+        plain_text("the machine's id", self.node.id)
 
     @property
     def layout(self) -> ServingLayout:

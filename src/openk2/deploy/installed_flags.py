@@ -65,10 +65,11 @@ def installed_flags(engine: str, python: Path) -> EngineFlags:
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise DeployError(f"--python {python} cannot be run: {error}") from error
-    if done.returncode:
+    said = [line for line in done.stdout.splitlines() if line.startswith('{"version"')]
+    if done.returncode or not said:
         reason = (done.stderr.strip().splitlines() or ["no error message"])[-1]
         raise DeployError(f"{engine} cannot be used in {python}: {reason}")
-    found = json.loads(done.stdout.strip().splitlines()[-1])
+    found = json.loads(said[-1])
     takes = FlagValues(**{kind: tuple(flags) for kind, flags in found["takes"].items()})
     known = recorded_flags(engine)
     return EngineFlags(

@@ -65,7 +65,11 @@ def engine_template(deployment: Deployment, rank: int | None) -> dict[str, Any]:
 
 
 def leader_worker_set(deployment: Deployment) -> dict[str, Any]:
-    """One group of as many pods as nodes, restarted together."""
+    """One group of as many pods as nodes, restarted together.
+
+    Its controller makes a headless Service of its name, by which the nodes find each other, unless
+    a Service of that name exists: none of ours may have it.
+    """
     group = {
         "size": deployment.nodes,
         "restartPolicy": "RecreateGroupOnPodRestart",
@@ -75,7 +79,7 @@ def leader_worker_set(deployment: Deployment) -> dict[str, Any]:
     return named(
         "LeaderWorkerSet",
         "leaderworkerset.x-k8s.io/v1",
-        f"{deployment.label}-engine",
+        f"{deployment.label}-nodes",
         {"replicas": 1, "leaderWorkerTemplate": group},
     )
 

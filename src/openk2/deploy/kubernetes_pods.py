@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from openk2.deploy.deployment import CONFIG_FOLDER, HUB_CACHE, Deployment
-from openk2.deploy.scripts import LOAD_SECONDS, environment
+from openk2.deploy.scripts import environment, load_seconds
 from openk2.deploy.words import Word
 
 SHARED_MEMORY = "/dev/shm"
-PROBE_SECONDS = 10
+PROBE_SECONDS, HEALTH_SECONDS = 10, 20
 
 
 def labels(deployment: Deployment, part: str) -> dict[str, str]:
@@ -29,6 +29,8 @@ def pod(deployment: Deployment, part: str, container: dict[str, Any]) -> dict[st
     volumes = [volume for volume in all_volumes(deployment) if volume["name"] in wanted]
     spec: dict[str, Any] = {"containers": [container], "volumes": volumes}
     spec["terminationGracePeriodSeconds"] = 60
+    # Otherwise a Service called vllm sets VLLM_PORT in every pod, which vLLM reads as its own.
+    spec["enableServiceLinks"] = False
     return {"metadata": {"labels": labels(deployment, part)}, "spec": spec}
 
 
@@ -71,7 +73,7 @@ def engine_container(deployment: Deployment, script: str, *, serves: bool) -> di
         container["securityContext"] = {"capabilities": {"add": ["IPC_LOCK"]}}
     if not serves:
         return container
-    return {**container, **probed(deployment.ports.engine, LOAD_SECONDS)}
+    return {**container, **probed(deployment.ports.engine, load_seconds(deployment))}
 
 
 def gateway_container(deployment: Deployment, words: Sequence[Word]) -> dict[str, Any]:
@@ -85,13 +87,16 @@ def gateway_container(deployment: Deployment, words: Sequence[Word]) -> dict[str
         "command": [literal(str(word)) for word in words],
         "env": env,
         "volumeMounts": mounts(deployment),
-        **probed(deployment.ports.gateway, 120),
+        **probed_gateway(deployment.ports.gateway),
     }
 
 
 def probed(port: int, seconds: int) -> dict[str, Any]:
-    """The port and its probes. seconds: to start; until then the others wait."""
-    health = {"httpGet": {"path": "/health", "port": port}, "timeoutSeconds": 5}
+    """The port and its probes. seconds: to start; until then the others wait.
+
+    SGLang answers once a token is generated, which takes as long as what is computed before it.
+    """
+    health = {"httpGet": {"path": "/health", "port": port}, "timeoutSeconds": HEALTH_SECONDS}
     often = {**health, "periodSeconds": PROBE_SECONDS}
     return {
         "ports": [{"name": "http", "containerPort": port}],
@@ -99,6 +104,16 @@ def probed(port: int, seconds: int) -> dict[str, Any]:
         "readinessProbe": {**often, "failureThreshold": 3},
         "livenessProbe": {**often, "failureThreshold": 12},
     }
+
+
+def probed_gateway(port: int) -> dict[str, Any]:
+    """The gateway's port and probes. Its /health is its engine's, by which it may not be killed:
+    an engine takes an hour to load, and a gateway that is restarted loses what it remembers."""
+    probes = probed(port, 120)
+    for name in ("startupProbe", "livenessProbe"):
+        del probes[name]["httpGet"]
+        probes[name]["tcpSocket"] = {"port": port}
+    return probes
 
 
 def secret(name: str, deployment: Deployment, key: str, *, optional: bool) -> dict[str, Any]:

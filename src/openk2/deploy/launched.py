@@ -55,18 +55,30 @@ class LocalLaunch:
     log: Path
     extra: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Raise DeployError for one port, where the engine would be taken for the gateway."""
+        if self.port == self.engine_port:
+            raise DeployError(f"--port and --engine-port are both {self.port}: give two")
+
     @property
     def url(self) -> str:
         """For clients."""
         return f"http://{HERE}:{self.port}"
 
     def engine_command(self) -> list[str]:
-        """vLLM's, not by its `vllm` command, which some wheels lack. Raises DeployError."""
+        """vLLM's, not by its `vllm` command, which some wheels lack. Raises DeployError.
+
+        Code in the checkpoint's folder is run only if the user says so.
+        """
+        if self.model.remote_code and "--trust-remote-code" not in self.extra:
+            raise DeployError(
+                f"{self.model.location} has code of its own (auto_map), which vLLM would run here: "
+                "read it, then add -- --trust-remote-code"
+            )
         flags: list[str] = ["--model", self.model.location, "--served-model-name", self.model.name]
         flags += ["--host", HERE, "--port", str(self.engine_port), "--dtype", self.dtype]
         flags += ["--max-model-len", str(self.context), *CPU_FLAGS]
         flags += [str(word) for word in parsers(self.model)]
-        flags += ["--trust-remote-code"] if self.model.remote_code else []
         self.flags.check_extra(self.extra, flags)
         self.flags.check([*flags, *self.extra])
         module = "vllm.entrypoints.openai.api_server"
@@ -103,7 +115,7 @@ class LocalLaunch:
             engine = stack.enter_context(process(self.engine_command(), environment, fileno))
             started([engine.pid])
             wait_for(f"http://{HERE}:{self.engine_port}/health", "vllm", engine, self.log, asked)
-            gateway = stack.enter_context(process(self.gateway_command(), {}, fileno))
+            gateway = stack.enter_context(process(self.gateway_command(), no_proxy(), fileno))
             started([engine.pid, gateway.pid])
             wait_for(f"{self.url}/health", "the gateway", gateway, self.log, asked)
             yield [engine, gateway]
@@ -149,13 +161,19 @@ def wait_for(
         if child.poll() is not None:
             raise DeployError(f"{what} ended with status {child.returncode}: {last_line(log)}")
         try:
-            if httpx.get(url, timeout=5).is_success:
+            if httpx.get(url, timeout=5, trust_env=False).is_success:
                 return
         except httpx.HTTPError:  # not yet
             pass
         if asked.wait(POLL_SECONDS):
             raise StopAsked(f"stopped before {what} answered")
     raise DeployError(f"{what} did not answer in {START_SECONDS} s: see {log}")
+
+
+def no_proxy() -> dict[str, str]:
+    """For the gateway: a proxy that the environment names cannot reach the loopback."""
+    names = ("NO_PROXY", "no_proxy")
+    return {name: ",".join(filter(None, (HERE, os.environ.get(name)))) for name in names}
 
 
 def last_line(log: Path) -> str:

@@ -1,15 +1,14 @@
 """The record of a deployment that runs on this machine, by which `openk2 deploy stop` finds it.
 
-A file a port of the gateway, in the user's runtime folder. It names the process that holds the
-engine and the gateway, with its start time: a number that another process has got since is not
-mistaken for it.
+A file a port of the gateway, in the user's state folder: runtime folders are removed at logout,
+which a deployment in the background outlives. It names the process that holds the engine and the
+gateway, with its start time: a number that another process has got since is not mistaken for it.
 """
 
 import json
 import os
 import signal
 import socket
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -45,20 +44,26 @@ class RunningDeployment:
         return self.held or any(runs(*child) for child in self.children)
 
 
-def runtime_folder() -> Path:
-    """Private to the user: XDG's, or one below the temporary folder."""
-    base = os.environ.get("XDG_RUNTIME_DIR")
-    folder = Path(base) if base else Path(tempfile.gettempdir()) / f"openk2-{os.getuid()}"
-    folder = folder / "openk2-deploy"
+def state_folder() -> Path:
+    """Of this machine and user: several machines may share a home."""
+    base = os.environ.get("XDG_STATE_HOME")
+    folder = Path(base) if base else Path.home() / ".local" / "state"
+    folder = folder / "openk2-deploy" / socket.gethostname()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
-        raise DeployError(f"{folder} belongs to another user: set XDG_RUNTIME_DIR")
+        raise DeployError(f"{folder} belongs to another user: set XDG_STATE_HOME")
     return folder
+
+
+def log_file(port: int) -> Path:
+    """Where the processes behind a gateway's port write, by default: in no folder of everybody's,
+    where another user could have put a link."""
+    return state_folder() / f"{port}.log"
 
 
 def record_file(port: int) -> Path:
     """Where the record of a gateway's port is."""
-    return runtime_folder() / f"{port}.json"
+    return state_folder() / f"{port}.json"
 
 
 def start_time(process: int) -> int | None:

@@ -5,15 +5,21 @@ from openk2.deploy.words import Shell, shell_command
 
 HEADER = "#!/bin/bash\n# {comment}. Written by openk2 deploy.\nset -euo pipefail\n"
 NEEDS_HEAD = ': "${HEAD_ADDRESS:?set it to the address of node 0, which all nodes reach}"\n'
+# A cluster's proxy cannot reach the loopback.
+NO_PROXY = (
+    'export NO_PROXY="127.0.0.1${NO_PROXY:+,$NO_PROXY}"\n'
+    'export no_proxy="127.0.0.1${no_proxy:+,$no_proxy}"\n'
+)
 NEEDS_KEY = ': "${OPENK2_API_KEY:?set it to the key that clients must send}"\n'
 LOAD_SECONDS = 5400  # to read a terabyte of weights from a slow file system
+DOWNLOAD_SECONDS = 6 * 3600  # and to download it first, at 50 MB/s
 
 HEALTH = """\
 # Waits until the engine and the gateway answer. Arguments: the gateway's URL, the engine's.
 gateway="${{1:-http://127.0.0.1:{gateway}}}"
 engine="${{2:-http://127.0.0.1:{engine}}}"
 for url in "$engine" "$gateway"; do
-  until curl --silent --fail --max-time 5 --output /dev/null "$url/health"; do
+  until curl --silent --fail --max-time 20 --noproxy 127.0.0.1 --output /dev/null "$url/health"; do
     if [ "$SECONDS" -gt "${{HEALTH_SECONDS:-{seconds}}}" ]; then
       echo "error: $url/health does not answer after $SECONDS s: see its log" >&2
       exit 1
@@ -23,6 +29,11 @@ for url in "$engine" "$gateway"; do
 done
 echo "$gateway is ready"
 """
+
+
+def load_seconds(deployment: Deployment) -> int:
+    """How long the engine may take until it answers."""
+    return LOAD_SECONDS + (0 if deployment.model.is_local else DOWNLOAD_SECONDS)
 
 
 def script(comment: str, body: str) -> str:
@@ -52,13 +63,15 @@ def gateway_script(deployment: Deployment) -> str:
     url = f"http://{HERE}:{deployment.ports.engine}"
     command = shell_command(deployment.gateway(url, EVERYWHERE))
     comment = f"The gateway in front of {deployment.model.name}, on node 0"
-    return script(comment, f"{NEEDS_KEY}exec {command}\n")
+    return script(comment, f"{NEEDS_KEY}{NO_PROXY}exec {command}\n")
 
 
 def health_script(deployment: Deployment) -> str:
     """Waits for /health of both."""
     ports = deployment.ports
-    body = HEALTH.format(gateway=ports.gateway, engine=ports.engine, seconds=LOAD_SECONDS)
+    body = HEALTH.format(
+        gateway=ports.gateway, engine=ports.engine, seconds=load_seconds(deployment)
+    )
     return script(f"Health of {deployment.model.name}", body)
 
 

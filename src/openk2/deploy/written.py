@@ -10,6 +10,7 @@ from openk2.deploy.kubernetes import kubernetes_files
 from openk2.deploy.ray import ray_files
 from openk2.deploy.scripts import script_files, script_ranks
 from openk2.deploy.slurm import slurm_script
+from openk2.deploy.vllm import dispatches
 from openk2.record import write_folder_atomically
 
 OURS = re.compile(
@@ -32,6 +33,8 @@ def deployment_notes(deployment: Deployment) -> list[str]:
     notes = [f"flags checked against {deployment.flags.origin}"]
     if deployment.engine.profile != deployment.engine.id:
         notes.append(f"planned with what {deployment.engine.profile} keeps for itself")
+    if deployment.model.remote_code:
+        notes.append(f"{deployment.model.location} has code of its own, which the engine runs")
     if not deployment.model.style.is_k2:
         notes.append("not K2's chat format: no parser is set, add flags after --")
     if len(script_ranks(deployment)) < deployment.nodes:
@@ -41,9 +44,17 @@ def deployment_notes(deployment: Deployment) -> list[str]:
     else:
         notes.append(
             f"Kubernetes: the Secret {deployment.label}-keys has api-key"
-            + ("" if deployment.model.is_local else f", the claim {deployment.label}-models exists")
+            + (
+                ""
+                if deployment.model.is_local
+                else f", the claim {deployment.label}-models is ReadWriteMany"
+            )
         )
         notes.append(f"no image of openk2 is published: build {deployment.gateway_image}")
+    if dispatches(deployment) and deployment.nodes > 1:
+        notes.append(
+            "DeepEP between nodes needs RDMA: give the pods your cluster's resource for it"
+        )
     return notes
 
 

@@ -38,6 +38,7 @@ from openk2.generation.endpoint import (
 )
 from openk2.generation.http_chat import HttpChat
 from openk2.generation.http_reading import (
+    MAX_BODY_BYTES,
     UNCOMPRESSED,
     UNREADABLE,
     AnswerBounds,
@@ -65,6 +66,7 @@ from openk2.generation.token_stream import token_chunks
 __all__ = [
     "ALWAYS_SENT",
     "BUSY_STATUSES",
+    "MAX_BODY_BYTES",
     "UNCOMPRESSED",
     "UNREADABLE",
     "AnswerBounds",

@@ -1,6 +1,6 @@
 """`K2Model`: embedding, decoder layers, final norm, head. Report section 2.3."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import torch
@@ -137,12 +137,18 @@ class K2Model(nn.Module):
         do not depend on what else is in its batch (docs/design/kernels.md).
         """
         read = read or own_weights(self)
+        self._stack.clear()
         for name, module in list(self.named_modules()):
             if isinstance(module, RMSNorm):
                 module.pack()
             elif isinstance(module, Linear | SwiGLU | Router | Experts | LatentAttention):
                 module.pack(below(name, read))
         return self
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "K2Model":
+        """As `nn.Module`: `.to` and its like replace norms and biases that `stack` knows."""
+        self._stack.clear()
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call, no-any-return]
 
     def stream(self, routed: RoutedExperts) -> set[str]:
         """Have `routed`, called with a layer's number, make what computes its experts; to be called

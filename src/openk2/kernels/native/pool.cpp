@@ -54,7 +54,9 @@ class Pool {
       if (spins < 10000) pause();
       else std::this_thread::yield();
     }
+    const bool failed = failed_.exchange(false, std::memory_order_relaxed);
     callers_.unlock();
+    if (failed) throw std::bad_alloc();
   }
 
  private:
@@ -64,7 +66,11 @@ class Pool {
     int64_t left = left_.load(std::memory_order_acquire);
     while (left > 0) {
       if (left_.compare_exchange_weak(left, left - 1, std::memory_order_acq_rel)) {
-        item_(context_, left - 1, worker);
+        try {
+          item_(context_, left - 1, worker);
+        } catch (const std::bad_alloc&) {  // of a workspace; in a thread nobody else would catch it
+          failed_.store(true, std::memory_order_relaxed);
+        }
         done_.fetch_add(1, std::memory_order_release);
         left = left_.load(std::memory_order_acquire);
       }
@@ -114,6 +120,8 @@ class Pool {
   alignas(64) std::atomic<int64_t> done_{0};
   alignas(64) Item item_ = nullptr;
   void* context_ = nullptr;
+
+  std::atomic<bool> failed_{false};  // whether an item of this call got no memory
 
   std::mutex mutex_;
   std::condition_variable wake_;

@@ -214,11 +214,23 @@ struct Step {
   }
 };
 
+int run_layers(const Layer* const* layers, int64_t count, const Pass& pass, const Space& space) {
+  for (int64_t i = 0; i < count; i++) {
+    const Layer& layer = *layers[i];
+    const int64_t bytes = pass.page_count * pass.page_size * (layer.rank + layer.rope) *
+                          bytes_of(pass.latent_type);
+    const Step step{layer, pass, space, pass.pages + i * bytes};
+    if (const int refusal = step.run()) return refusal;
+  }
+  return 0;
+}
+
 }  // namespace
 }  // namespace openk2
 
 // 0; a refusal of the attention (see attention.cpp), which comes in the first layer or in none; -1
-// if there is no memory; or -2 if a place is none of the pages'. `layers` are `count` addresses.
+// if there is no memory, when some latents may have been stored; or -2 if a place is none of the
+// pages'. `layers` are `count` addresses.
 extern "C" __attribute__((visibility("default"))) int openk2_stack(
     const openk2::Layer* const* layers, int64_t count, const openk2::Pass* pass) {
   for (int64_t row = 0; row < pass->rows; row++) {
@@ -227,12 +239,9 @@ extern "C" __attribute__((visibility("default"))) int openk2_stack(
   }
   openk2::Space space;
   if (!openk2::make_space(layers, count, *pass, space)) return -1;
-  for (int64_t i = 0; i < count; i++) {
-    const openk2::Layer& layer = *layers[i];
-    const int64_t bytes = pass->page_count * pass->page_size * (layer.rank + layer.rope) *
-                          openk2::bytes_of(pass->latent_type);
-    const openk2::Step step{layer, *pass, space, pass->pages + i * bytes};
-    if (const int refusal = step.run()) return refusal;
+  try {
+    return openk2::run_layers(layers, count, *pass, space);
+  } catch (const std::bad_alloc&) {  // must not reach Python, which would end
+    return -1;
   }
-  return 0;
 }

@@ -13,6 +13,8 @@ RESERVE = 64
 ROOM = 0.9
 # Characters of the text by which sizes are measured.
 MEASURED = (500, 3000)
+# Of a token, on average. Texts are made by it, which a wrong count would make gigabytes long.
+MOST_WIDTH = 30.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ async def prompt_room(probe: Probe) -> PromptRoom:
             f"{len(text) - len(part)} characters add {long - short} tokens to a prompt"
         )
     width = (len(text) - len(part)) / (long - short)
+    if width > MOST_WIDTH:
+        raise NotOfferedError(f"prompts are counted as a token for {width:.0f} characters")
     return PromptRoom(most, told, width)
 
 

@@ -22,6 +22,7 @@ CHOICE_BOUND = 0.2
 TOKEN_0 = "!"
 RUN = 8
 LENGTH = 48
+MOST_LOOPED = 4000  # characters, more than 48 tokens have: an endpoint may send megabytes
 TEXTLESS = "\0"  # of an answer whose tokens are no text
 NAN_CAUSE = (
     "NaN or infinity reached the logits: look for an overflow in float16 or fp8 scales, a kernel "
@@ -147,6 +148,7 @@ async def sign_answer(probe: Probe, prompt: str) -> tuple[str | None, str]:
 
 def loops(text: str) -> bool:
     """Whether the second half of a text repeats something of at most a quarter of its length."""
+    text = text[:MOST_LOOPED]
     tail = text[len(text) // 2 :]
     if len(tail) < 20:
         return False

@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from openk2.generation import UNCOMPRESSED, EndpointError, api_root, credentials, read_body
+from openk2.generation import (
+    MAX_BODY_BYTES,
+    UNCOMPRESSED,
+    EndpointError,
+    api_root,
+    credentials,
+    read_body,
+)
 
 if TYPE_CHECKING:
     import httpx
@@ -21,6 +28,7 @@ BUSY_TRIES = 6
 LONGEST_PAUSE = 10.0
 ANSWER_SECONDS = 600.0
 MOST_UNENDING = 3  # answers that did not end, after which nothing more is asked
+SCORES_BYTES = 128  # of an answer, for each byte of the request
 ANTHROPIC_VERSION = "2023-06-01"
 
 
@@ -142,11 +150,17 @@ class Endpoint:
                 asyncio.timeout(seconds),
                 self.client.stream(method, url, content=content, headers=headers) as answer,
             ):
-                return answer, await read_body(answer)
+                return answer, await read_body(answer, most_bytes(content))
         except TimeoutError as error:
             self.unending += 1
             problem = f"the answer did not end within {seconds:g} seconds"
             raise EndpointFault(f"{url}: {problem}") from error
+
+
+def most_bytes(content: bytes | None) -> int:
+    """How large an answer may be. An echoed prompt comes with the scores of its tokens: 50 MB for
+    one of 235,000 tokens, which are a megabyte."""
+    return MAX_BODY_BYTES + SCORES_BYTES * len(content or b"")
 
 
 def pause(retry_after: str | None, attempt: int) -> float:
