@@ -207,6 +207,7 @@ def test_a_port_that_another_program_has_is_refused_before_anything_starts(
     assert command.gone
 
 
+@pytest.mark.slow
 def test_stop_ends_what_a_killed_holder_could_not(command: Command) -> None:
     assert command.start().returncode == 0
     holders = [

@@ -112,6 +112,14 @@ def test_what_cannot_be_obeyed_is_refused_by_name(anthropic, serve, scripted, fi
     assert "function" not in refused["error"]["message"]
 
 
+@pytest.mark.parametrize("content", ["", []])
+def test_messages_of_which_nothing_is_left_are_refused(serve, scripted, content):
+    answer = post(serve(scripted(END)), messages=[{"role": "assistant", "content": content}])
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["error"]["type"] == "invalid_request_error"
+    assert "messages" in answer.json()["error"]["message"]
+
+
 def test_a_schema_that_no_grammar_keeps_is_named_as_the_client_wrote_it(serve, scripted, masks):
     schema = {**OBJECT, "properties": {"a": {"uniqueItems": True}}}
     tools = [{"name": "f", "input_schema": schema, "strict": True}]

@@ -100,7 +100,9 @@ class PromptBody(BaseModel):
         self.refuse_thread()
         messages = chat_messages(self.system, self.messages, signer)
         # Only a text can be continued; a last turn of thoughts alone is no turn at all.
-        begun = self.ends_with_the_assistant and messages[-1]["role"] == "assistant"
+        begun = (
+            bool(messages) and self.ends_with_the_assistant and messages[-1]["role"] == "assistant"
+        )
         single = self.tool_choice is not None and self.tool_choice.disable_parallel_tool_use
         try:
             return ChatRequest(
