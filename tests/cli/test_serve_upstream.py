@@ -178,8 +178,8 @@ def asked(url, messages):
 def test_a_gateway_that_was_killed_repairs_what_it_remembered(tmp_path, repairs):
     host = StrictHost(rounds=1)
     hi = {"role": "user", "content": "hi"}
-    with host.running() as behind:
-        arguments = ["--upstream", behind, "--upstream-model", "k2", "--upstream-mode", "chat"]
+    with host.running() as url:
+        arguments = ["--upstream", url, "--upstream-model", "k2", "--upstream-mode", "chat"]
         arguments += ["--host-kind", "moonshot"]
         arguments += ["--state", str(tmp_path / "state")] if repairs else ["--no-repair"]
         with gateway(*arguments) as line:

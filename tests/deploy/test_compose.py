@@ -49,6 +49,13 @@ def test_every_file_is_one_that_compose_reads(case: tuple[str, ...]) -> None:
         assert sorted(read.service_names()) == ["engine", "gateway"][: 1 + (number == 0)]
 
 
+def test_the_hubs_cache_is_the_volume_that_is_mounted() -> None:
+    for text in composed(*CASES[0]).values():
+        for service in yaml.safe_load(text)["services"].values():
+            [home] = [each for each in service["environment"] if each.startswith("HF_HOME=")]
+            assert home.removeprefix("HF_HOME=") in [each["target"] for each in service["volumes"]]
+
+
 def test_the_parser_refuses_a_key_that_is_none() -> None:
     parser = pytest.importorskip("compose_spec").PyCompose
     text = next(iter(composed(*CASES[0]).values()))

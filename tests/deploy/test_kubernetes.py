@@ -102,8 +102,13 @@ def test_volumes_are_those_that_are_mounted_and_no_value_is_secret() -> None:
                 names = [volume["name"] for volume in pod["volumes"]]
                 for container in pod["containers"]:
                     assert names == [mount["name"] for mount in container["volumeMounts"]]
-                    for variable in container.get("env", []):
-                        assert "valueFrom" in variable or variable["name"] == "HF_HUB_OFFLINE"
+                    plain = {each["name"]: each.get("value") for each in container["env"]}
+                    plain = {name: value for name, value in plain.items() if value is not None}
+                    assert plain.keys() <= {"HF_HUB_OFFLINE", "HF_HOME"}
+                    if "HF_HOME" in plain:  # the hub's cache is the volume
+                        assert plain["HF_HOME"] in [
+                            m["mountPath"] for m in container["volumeMounts"]
+                        ]
 
 
 def pods(found: dict) -> list[dict]:

@@ -129,8 +129,8 @@ AGENTS = {"openai": OpenAIAgent, "anthropic": AnthropicAgent}
 @pytest.mark.parametrize("api", AGENTS)
 def test_official_clients_keep_reasoning_through_twenty_rounds(start, api, stream, drops) -> None:
     host = StrictHost(rounds=20)
-    with host.running() as behind:
-        url = start(behind, thinking_key=KEY)
+    with host.running() as upstream:
+        url = start(upstream, thinking_key=KEY)
         agent = AGENTS[api]("Where?", stream=stream, drops=drops)
         assert [agent.turn(url) for _ in range(21)] == [""] * 20 + ["done"]
     assert agent.reasoning[:20] == [thought("Where?", number) for number in range(20)]
@@ -159,12 +159,12 @@ def test_histories_are_complete_in_100_of_100_sessions_over_two_gateways_and_a_r
     rounds, sessions, rng = 3, 100, Random(7)
     state = tmp_path / "state"
     host = StrictHost(rounds)
-    with host.running() as behind, httpx.Client(timeout=30) as client:
+    with host.running() as upstream, httpx.Client(timeout=30) as client:
         histories = [[{"role": "user", "content": f"Task {number}"}] for number in range(sessions)]
         done = 0
         for _ in range(2):  # both gateways are started again in the middle of every session
             with ExitStack() as stack:
-                fronts = [start(behind, state, stack, thinking_key=KEY) for _ in range(2)]
+                fronts = [start(upstream, state, stack, thinking_key=KEY) for _ in range(2)]
                 for step in range(2):
                     for number, messages in enumerate(histories):
                         sent = foreign(messages, rng)
@@ -214,8 +214,8 @@ def reasoning_seen(host: Any) -> list[str | None]:
 @pytest.mark.parametrize("keys", [(), ("one", "two")])
 def test_two_keys_never_share_and_unknown_reasoning_gets_the_placeholder(start, keys) -> None:
     host = StrictHost(rounds=3)
-    with host.running() as behind:
-        url = start(behind, api_keys=keys)
+    with host.running() as upstream:
+        url = start(upstream, api_keys=keys)
         assert ask(url, history()).status_code == 200
         assert ask(url, history(None)).status_code == 200
         assert reasoning_seen(host) == [thought("Where?", 0)]
@@ -234,8 +234,8 @@ def test_two_keys_never_share_and_unknown_reasoning_gets_the_placeholder(start, 
 
 def test_what_a_client_sends_always_wins_and_is_never_remembered(start) -> None:
     host = StrictHost(rounds=3)
-    with host.running() as behind:
-        url = start(behind)
+    with host.running() as upstream:
+        url = start(upstream)
         ask(url, history())
         ask(url, history("my own"))
         assert reasoning_seen(host) == ["my own"]
@@ -245,8 +245,8 @@ def test_what_a_client_sends_always_wins_and_is_never_remembered(start) -> None:
 
 def test_an_edited_turn_or_one_of_another_conversation_gets_no_thought(start) -> None:
     host = StrictHost(rounds=3, needs_thoughts=False)
-    with host.running() as behind:
-        url = start(behind)
+    with host.running() as upstream:
+        url = start(upstream)
         ask(url, history())
         edited = history(None)
         edited[1]["tool_calls"][0]["function"]["arguments"] = '{"n": 5}'
@@ -264,8 +264,8 @@ def test_an_edited_turn_or_one_of_another_conversation_gets_no_thought(start) ->
 
 def test_calls_that_repeat_are_said_in_a_header_and_counted(start) -> None:
     host = StrictHost(rounds=9)
-    with host.running() as behind:
-        url = start(behind)
+    with host.running() as upstream:
+        url = start(upstream)
         messages = history(*["x"] * 4)
         assert "x-repeated-tool-calls" not in ask(url, messages).headers
         for message in messages:
@@ -291,8 +291,8 @@ def test_more_tools_than_the_host_takes_and_tool_references(start) -> None:
         {"role": "assistant", "content": [used]},
         {"role": "user", "content": [found]},
     ]
-    with host.running() as behind:
-        url = start(behind)
+    with host.running() as upstream:
+        url = start(upstream)
         for given, names in ((tools, None), ([search, *deferred], ["search", "t250"])):
             body = {"model": MODEL, "max_tokens": 9, "messages": messages, "tools": given}
             answer = httpx.post(f"{url}/v1/messages", json=body, timeout=20)

@@ -9,6 +9,16 @@ import typer
 
 from openk2.cli.deploy_model import find_model
 from openk2.cli.deploy_run import LaunchOptions, run_here, stop
+from openk2.cli.plan_options import (
+    BatchedTokens,
+    Cache,
+    Concurrency,
+    Context,
+    GpuExperts,
+    Sequences,
+    ThisMachine,
+    Utilization,
+)
 from openk2.cli.plan_serve import CACHE_NUMBERS, find_subject, read_gpus
 from openk2.deploy import (
     ENGINES,
@@ -58,9 +68,7 @@ def deploy(
         str | None,
         typer.Option(help="Node of `openk2 plan serve`'s catalogue (h200, ...), or a TOML file."),
     ] = None,
-    this_machine: Annotated[
-        bool, typer.Option("--this-machine", help="The machine that this runs on.")
-    ] = False,
+    this_machine: ThisMachine = False,
     gpus: Annotated[
         str | None,
         typer.Option(help="Numbers with commas. Default: a node, also 2 and 4 of eight GPUs."),
@@ -69,28 +77,16 @@ def deploy(
         str | None,
         typer.Option(help='As the plan names it, "TP8 PP2". Default: the best of the fewest GPUs.'),
     ] = None,
-    context: Annotated[
-        int | None, typer.Option(min=1, help="Tokens of the longest request. Default: the model's.")
-    ] = None,
-    concurrency: Annotated[
-        int, typer.Option(min=1, help="Requests of that length that must fit at once.")
-    ] = 1,
+    context: Context = None,
+    concurrency: Concurrency = 1,
     weights: Annotated[
         str | None, typer.Option(help="Format of the weights, if config.json does not say it.")
     ] = None,
-    cache: Annotated[str, typer.Option(help="Numbers of the latent cache: bf16 or fp8.")] = "bf16",
-    utilization: Annotated[
-        float | None, typer.Option(help="Share of a GPU's memory that the engine may use.")
-    ] = None,
-    batched_tokens: Annotated[
-        int | None, typer.Option(help="Tokens of one forward pass at most.")
-    ] = None,
-    sequences: Annotated[
-        int | None, typer.Option(help="Requests of one decode step at most.")
-    ] = None,
-    gpu_experts: Annotated[
-        int, typer.Option(min=0, help="Experts a layer on the GPUs, the others being in RAM.")
-    ] = 1,
+    cache: Cache = "bf16",
+    utilization: Utilization = None,
+    batched_tokens: BatchedTokens = None,
+    sequences: Sequences = None,
+    gpu_experts: GpuExperts = 1,
     model_path: Annotated[
         str | None,
         typer.Option(help="Where nodes have the checkpoint, if not at the same path as here."),

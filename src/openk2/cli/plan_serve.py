@@ -8,6 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from openk2.cli.plan_options import (
+    BatchedTokens,
+    Cache,
+    Concurrency,
+    Context,
+    GpuExperts,
+    Sequences,
+    ThisMachine,
+    Utilization,
+)
 from openk2.pretrained import LocalModelError, fetch_config, hub_name
 from openk2.record import printable, write_file_atomically
 
@@ -32,41 +42,27 @@ def serve(
         str | None,
         typer.Option(help="Node of the catalogue (h200, h100, ...) or a TOML file of that form."),
     ] = None,
-    this_machine: Annotated[
-        bool, typer.Option("--this-machine", help="The machine that this runs on.")
-    ] = False,
+    this_machine: ThisMachine = False,
     gpus: Annotated[
         str | None,
         typer.Option(
             help="Numbers with commas; 0 is CPUs alone. Default: a node, also 2 and 4 of eight."
         ),
     ] = None,
-    context: Annotated[
-        int | None, typer.Option(min=1, help="Tokens of the longest request. Default: the model's.")
-    ] = None,
-    concurrency: Annotated[
-        int, typer.Option(min=1, help="Requests of that length that must fit at once.")
-    ] = 1,
+    context: Context = None,
+    concurrency: Concurrency = 1,
     prompt: Annotated[int, typer.Option(min=1, help="Tokens of a prompt, for the rates.")] = 4000,
     answer: Annotated[int, typer.Option(min=1, help="Tokens of an answer, for the rates.")] = 1000,
     weights: Annotated[
         str | None,
         typer.Option(help="bf16, block-fp8, int4, nvfp4 or q4_k_m in place of the model's own."),
     ] = None,
-    cache: Annotated[str, typer.Option(help="Numbers of the latent cache: bf16 or fp8.")] = "bf16",
+    cache: Cache = "bf16",
     engine: Annotated[str, typer.Option(help="vllm or sglang.")] = "vllm",
-    utilization: Annotated[
-        float | None, typer.Option(help="Share of a GPU's memory that the engine may use.")
-    ] = None,
-    batched_tokens: Annotated[
-        int | None, typer.Option(help="Tokens of one forward pass at most.")
-    ] = None,
-    sequences: Annotated[
-        int | None, typer.Option(help="Requests of one decode step at most.")
-    ] = None,
-    gpu_experts: Annotated[
-        int, typer.Option(min=0, help="Experts a layer on the GPUs, the others being in RAM.")
-    ] = 1,
+    utilization: Utilization = None,
+    batched_tokens: BatchedTokens = None,
+    sequences: Sequences = None,
+    gpu_experts: GpuExperts = 1,
     price: Annotated[float | None, typer.Option(help="Dollars a GPU and hour.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     html: Annotated[Path | None, typer.Option(help="Also write a page with bars here.")] = None,

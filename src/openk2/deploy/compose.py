@@ -14,7 +14,7 @@ from openk2.deploy.deployment import (
     Deployment,
     NodePlace,
 )
-from openk2.deploy.scripts import environment, load_seconds, script_ranks
+from openk2.deploy.scripts import container_environment, load_seconds, script_ranks
 from openk2.deploy.words import shell_command
 from openk2.deploy.yaml_text import yaml_text
 
@@ -70,9 +70,14 @@ def engine_service(deployment: Deployment, rank: int) -> dict[str, Any]:
     return {**service, **devices(deployment)}
 
 
+def plain_variables(deployment: Deployment) -> list[str]:
+    """Environment variables that are no secrets."""
+    return [f"{name}={value}" for name, value in container_environment(deployment).items()]
+
+
 def engine_environment(deployment: Deployment) -> list[str]:
     """Names without a value come from the shell that starts compose: no secret is in a file."""
-    names = [f"{name}={value}" for name, value in environment(deployment).items()]
+    names = plain_variables(deployment)
     names += [] if deployment.model.is_local else ["HF_TOKEN"]
     if deployment.nodes > 1:
         names.append("HEAD_ADDRESS=${HEAD_ADDRESS:?set it to the address of node 0}")
@@ -114,7 +119,11 @@ def gateway_service(deployment: Deployment) -> dict[str, Any]:
         "command": [escaped(word) for word in words],
         "network_mode": "host",
         "restart": "unless-stopped",
-        "environment": [KEY] if deployment.model.is_local else [KEY, "HF_TOKEN"],
+        "environment": [
+            *plain_variables(deployment),
+            KEY,
+            *([] if deployment.model.is_local else ["HF_TOKEN"]),
+        ],
         "depends_on": {"engine": {"condition": "service_healthy"}},
         "healthcheck": healthcheck(deployment.ports.gateway, 60),
     }

@@ -10,7 +10,7 @@ from openk2.deploy.words import HEAD, Shell, Word, dns_label, plain_text
 from openk2.plan import PlannedLayout, ServingLayout, ServingNode, ServingPlan
 
 EVERYWHERE, HERE = "0.0.0.0", "127.0.0.1"
-CONFIG_FOLDER, HUB_CACHE = "/etc/openk2", "/root/.cache/huggingface"  # in containers
+CONFIG_FOLDER, HUB_CACHE = "/etc/openk2", "/var/cache/huggingface"  # in containers
 
 
 @dataclass(frozen=True)
@@ -71,15 +71,19 @@ class ServingEngine(Protocol):
 
     def file(self, deployment: "Deployment") -> tuple[str, str] | None:
         """Name and text of a file that the command reads; None if it reads none."""
+        return None
 
     def upstream_name(self, model: DeployedModel) -> str:
         """What its API calls the model."""
+        return model.name
 
     def reads_ids(self) -> bool:
         """Whether the gateway may send it token ids."""
+        return True
 
     def image(self, node: ServingNode) -> str | None:
         """The container image of the recorded version; None if none is known for these GPUs."""
+        return None
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,10 @@ counted by the node's shell when the script runs.
 
 import math
 
-from openk2.deploy.deployment import Deployment, NodePlace, is_amd
-from openk2.deploy.model import DeployedModel
+from openk2.deploy.deployment import Deployment, NodePlace, ServingEngine, is_amd
 from openk2.deploy.sglang import LAUNCH, parsers
 from openk2.deploy.words import Shell, Word
-from openk2.plan import PlannedLayout, ServingNode, ServingPlan
+from openk2.plan import PlannedLayout, ServingPlan
 
 # kt-kernel's methods that read a published format as it is.
 METHODS = {"int4": "RAWINT4", "block-fp8": "FP8", "bf16": "BF16"}
@@ -20,7 +19,7 @@ CORES = Shell("$(lscpu -p=core,socket | grep -v '^#' | sort -u | wc -l)")
 NUMA_NODES = Shell("$(lscpu -p=node | grep -v '^#' | sort -u | wc -l)")
 
 
-class KTransformers:
+class KTransformers(ServingEngine):
     """KTransformers: one node, one request at a time."""
 
     id = "ktransformers"
@@ -72,22 +71,6 @@ class KTransformers:
     def first_flag(self, deployment: Deployment) -> int:
         """See `ServingEngine`."""
         return len(LAUNCH)
-
-    def file(self, deployment: Deployment) -> tuple[str, str] | None:
-        """See `ServingEngine`."""
-        return None
-
-    def upstream_name(self, model: DeployedModel) -> str:
-        """See `ServingEngine`."""
-        return model.name
-
-    def reads_ids(self) -> bool:
-        """See `ServingEngine`."""
-        return True
-
-    def image(self, node: ServingNode) -> str | None:
-        """See `ServingEngine`."""
-        return None
 
 
 def static_share(deployment: Deployment) -> float:

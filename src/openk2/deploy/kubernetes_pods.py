@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from openk2.deploy.deployment import CONFIG_FOLDER, HUB_CACHE, Deployment
-from openk2.deploy.scripts import environment, load_seconds
+from openk2.deploy.scripts import container_environment, load_seconds
 from openk2.deploy.words import Word
 
 SHARED_MEMORY = "/dev/shm"
@@ -60,7 +60,7 @@ def engine_container(deployment: Deployment, script: str, *, serves: bool) -> di
         "name": "engine",
         "image": deployment.engine_image,
         "command": ["/bin/sh", "-c", literal(script)],
-        "env": [{"name": name, "value": value} for name, value in environment(deployment).items()],
+        "env": plain_variables(deployment),
         "resources": {"limits": {resource: str(deployment.node_gpus)}},
         "volumeMounts": [{"name": "shm", "mountPath": SHARED_MEMORY}, *mounts(deployment)],
     }
@@ -76,9 +76,16 @@ def engine_container(deployment: Deployment, script: str, *, serves: bool) -> di
     return {**container, **probed(deployment.ports.engine, load_seconds(deployment))}
 
 
+def plain_variables(deployment: Deployment) -> list[dict[str, Any]]:
+    """Environment variables that are no secrets."""
+    found = container_environment(deployment).items()
+    return [{"name": name, "value": value} for name, value in found]
+
+
 def gateway_container(deployment: Deployment, words: Sequence[Word]) -> dict[str, Any]:
     """The gateway, with the clients' key from a Secret."""
-    env = [secret("OPENK2_API_KEY", deployment, "api-key", optional=False)]
+    env = plain_variables(deployment)
+    env.append(secret("OPENK2_API_KEY", deployment, "api-key", optional=False))
     if not deployment.model.is_local:
         env.append(secret("HF_TOKEN", deployment, "hf-token", optional=True))
     return {

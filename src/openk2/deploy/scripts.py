@@ -1,6 +1,6 @@
 """Shell scripts: the exact command of every node, the gateway's, and one that waits for both."""
 
-from openk2.deploy.deployment import EVERYWHERE, HERE, Deployment, NodePlace
+from openk2.deploy.deployment import EVERYWHERE, HERE, HUB_CACHE, Deployment, NodePlace
 from openk2.deploy.words import Shell, shell_command
 
 HEADER = "#!/bin/bash\n# {comment}. Written by openk2 deploy.\nset -euo pipefail\n"
@@ -56,6 +56,12 @@ def node_script(deployment: Deployment, rank: int) -> str:
 def environment(deployment: Deployment) -> dict[str, str]:
     """Of the engine. A model that lies at a path needs no hub."""
     return {"HF_HUB_OFFLINE": "1"} if deployment.model.is_local else {}
+
+
+def container_environment(deployment: Deployment) -> dict[str, str]:
+    """Of engine and gateway in containers, where the hub's cache is a volume of its own."""
+    here = environment(deployment)
+    return here if deployment.model.is_local else {**here, "HF_HOME": HUB_CACHE}
 
 
 def gateway_script(deployment: Deployment) -> str:

@@ -4,7 +4,7 @@ Attention's data parallelism lies inside `--tp-size`, so the group has tp x dp r
 `--attn-dp-size` here; versions without that flag say `--dp-size` and `--enable-dp-attention`.
 """
 
-from openk2.deploy.deployment import Deployment, NodePlace, head, is_amd
+from openk2.deploy.deployment import Deployment, NodePlace, ServingEngine, head, is_amd
 from openk2.deploy.model import DeployedModel
 from openk2.deploy.vllm import dispatches
 from openk2.deploy.words import Word
@@ -14,7 +14,7 @@ VERSION = "0.5.23"
 LAUNCH: tuple[Word, ...] = ("python3", "-m", "sglang.launch_server")
 
 
-class Sglang:
+class Sglang(ServingEngine):
     """SGLang, all weights on GPUs."""
 
     id = "sglang"
@@ -58,18 +58,6 @@ class Sglang:
     def first_flag(self, deployment: Deployment) -> int:
         """See `ServingEngine`."""
         return len(LAUNCH)
-
-    def file(self, deployment: Deployment) -> tuple[str, str] | None:
-        """See `ServingEngine`."""
-        return None
-
-    def upstream_name(self, model: DeployedModel) -> str:
-        """See `ServingEngine`."""
-        return model.name
-
-    def reads_ids(self) -> bool:
-        """See `ServingEngine`."""
-        return True
 
     def image(self, node: ServingNode) -> str | None:
         """See `ServingEngine`."""

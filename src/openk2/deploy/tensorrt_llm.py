@@ -5,11 +5,11 @@ Attention's data parallelism is all or nothing there, inside the tensor parallel
 
 import math
 
-from openk2.deploy.deployment import Deployment, NodePlace, is_amd
+from openk2.deploy.deployment import Deployment, NodePlace, ServingEngine, is_amd
 from openk2.deploy.model import DeployedModel
 from openk2.deploy.words import Word
 from openk2.deploy.yaml_text import yaml_text
-from openk2.plan import PlannedLayout, ServingNode, ServingPlan
+from openk2.plan import PlannedLayout, ServingPlan
 
 CONFIG = "trtllm.yaml"
 FORMATS = ("bf16", "block-fp8", "nvfp4")
@@ -17,7 +17,7 @@ FORMATS = ("bf16", "block-fp8", "nvfp4")
 FP4_GPUS = ("b200", "gb10", "rtx-pro-6000")
 
 
-class TensorRtLlm:
+class TensorRtLlm(ServingEngine):
     """TensorRT-LLM's PyTorch backend, all weights on NVIDIA GPUs."""
 
     id = "tensorrt-llm"
@@ -92,10 +92,6 @@ class TensorRtLlm:
     def reads_ids(self) -> bool:
         """See `ServingEngine`. Not tried, so the engine's own template and parsers are used."""
         return False
-
-    def image(self, node: ServingNode) -> str | None:
-        """See `ServingEngine`. NVIDIA's images are on its own registry."""
-        return None
 
 
 def cache_share(deployment: Deployment) -> float:

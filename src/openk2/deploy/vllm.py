@@ -4,7 +4,7 @@ Tensor and pipeline parallelism across nodes is vLLM's multiprocessing backend (
 parallelism across nodes has its own address, as the guide has it. `ray.py` writes the other way.
 """
 
-from openk2.deploy.deployment import Deployment, NodePlace, is_amd
+from openk2.deploy.deployment import Deployment, NodePlace, ServingEngine, is_amd
 from openk2.deploy.model import DeployedModel
 from openk2.deploy.words import HEAD, Word
 from openk2.plan import PlannedLayout, ServingNode, ServingPlan
@@ -13,7 +13,7 @@ VERSION = "0.32.0"
 NVLINK = 100  # GB/s: less is PCIe, over which DeepEP's kernels do not run
 
 
-class Vllm:
+class Vllm(ServingEngine):
     """vLLM, all weights on GPUs."""
 
     id = "vllm"
@@ -63,18 +63,6 @@ class Vllm:
     def first_flag(self, deployment: Deployment) -> int:
         """See `ServingEngine`."""
         return 3
-
-    def file(self, deployment: Deployment) -> tuple[str, str] | None:
-        """See `ServingEngine`."""
-        return None
-
-    def upstream_name(self, model: DeployedModel) -> str:
-        """See `ServingEngine`."""
-        return model.name
-
-    def reads_ids(self) -> bool:
-        """See `ServingEngine`."""
-        return True
 
     def image(self, node: ServingNode) -> str | None:
         """See `ServingEngine`."""

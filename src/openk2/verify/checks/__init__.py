@@ -73,7 +73,7 @@ INTERFACE = (
     Check("context-overflow", "prompts that are too long", errors.context_overflow),
 )
 
-# What the model behind the interface computes. `--only numerics` means all of them.
+# What the endpoint's model computes. `--only numerics` means all of them.
 NUMERICS = (
     Check("logprob-range", "log-probabilities can be true", scores.logprob_range, alone=True),
     Check("nan-signs", "no text that NaN makes", scores.nan_signs, alone=True),

@@ -42,7 +42,7 @@ async def repeatable(probe: Probe) -> CheckOutcome:
         found.mean,
         probe.tolerance,
         what=f"{len(read) + len(runs)} runs of one prompt differ by {found}",
-        cause="One replica or rank behind the endpoint computes something else (its experts, its "
+        cause="One of the endpoint's replicas or ranks computes something else (its experts, its "
         "weights), or the prefix cache returns wrong pages: ask the replicas one by one",
         faults=faults if wrong else (),
         measures=figures(found),
