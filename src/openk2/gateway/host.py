@@ -1,7 +1,8 @@
 """`Host`: one upstream's chat completions, and requests in the form that it accepts.
 
 Its kind is configured, or found out: by its address, its model card, or an error that only one kind
-sends. What an error taught is forgotten after a while, since a proxy may lead to another host tomorrow and one odd answer must not be remembered for ever.
+sends. What an error taught is forgotten after a while, since a proxy may lead to another host
+tomorrow and one odd answer must not be remembered for ever.
 """
 
 import logging
