@@ -340,7 +340,7 @@ ALONE = {
         "Prefill and decode compute different things",
         ("repeatable",),
     ),
-    one_rank_of_two_is_wrong: ({"repeatable"}, "One replica or rank", ("prompt-count",)),
+    one_rank_of_two_is_wrong: ({"repeatable"}, "replicas or ranks computes", ("prompt-count",)),
     nan_in_long_prompts: ({"nan-signs"}, "NaN or infinity", ("logprob-range",)),
     nan_unseen: ({"nan-signs", "logprob-range"}, "times token 0", ()),
     head_dropped: ({"long-context"}, "the first 2", ("depth", "prompt-count")),
