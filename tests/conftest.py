@@ -1,4 +1,5 @@
 import json
+import os
 import socket
 import threading
 import time
@@ -14,6 +15,11 @@ from openk2.chat import train_tokenizer
 from openk2.data import pack_stream, pack_whole
 from openk2.data.chat_dataset import chat_documents, text_documents
 from openk2.synthesis import generate
+
+# Every server of a test is on the loopback and speaks no TLS. Without the web's certificates, which
+# take 25 ms to read, an HTTP client is there at once; the processes that tests start inherit it.
+os.environ.pop("SSL_CERT_FILE", None)
+os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
 
 RECIPE = """
 tokenizer = "{folder}/tokenizer"
