@@ -1,10 +1,10 @@
-"""What one rank does for test_layouts.py; torchrun starts it, and it does all it is asked to.
-
-Usage: ranks.py MATERIAL OUT JOB..., where a job is
-  a layout's name              the whole run in it, into OUT/name
-  source>layout                the last state of OUT/source, read and written again in the layout
+"""What one rank does for test_layouts.py: all the jobs that it is given, where a job is
+  a layout's name              the whole run in it, into out/name
+  source>layout                the last state of out/source, read and written again in the layout
   fault:layout                 a run in which one rank fails, and what becomes of it
-Writes OUT/rank-R-of-N.json, what each job had to say.
+Writes out/rank-R-of-N.json, what each job had to say.
+
+Usage: ranks.py MATERIAL OUT LAYOUT: `openk2 pretrain`, whose last rank is killed.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ import resource
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -192,13 +192,7 @@ def do(job: str, material: Path, out: Path) -> dict[str, Any]:
     return run(material, out, job)
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    material, out, jobs = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
-    if jobs[0] == "die":
-        with in_step(die):
-            loop_command(material, out, jobs[1])
-        return
+def do_all(_: int, material: Path, out: Path, jobs: Sequence[str]) -> None:
     results = {}
     for job in jobs:
         try:
@@ -207,10 +201,15 @@ def main() -> None:
             results[job] = {"error": traceback.format_exc()}
     place = f"rank-{dist.get_rank()}-of-{dist.get_world_size()}.json"
     (out / place).write_text(json.dumps(results))
-    dist.destroy_process_group()
 
 
-def loop_command(material: Path, out: Path, layout: str) -> None:
+def main() -> None:
+    torch.set_num_threads(1)
+    with in_step(die):
+        loop_command(0, Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
+
+
+def loop_command(_: int, material: Path, out: Path, layout: str) -> None:
     """`openk2 pretrain` as a user starts it."""
     from openk2.cli.main import app
 

@@ -1,10 +1,9 @@
 """A run in any layout is the run of one process; its state goes from any number of ranks to any.
 
-torchrun starts each number of ranks once, for all that they are to do (`ranks.py`): the tests read
-what they left behind.
+The ranks are started once, for all that they are to do (`ranks.py`): the tests read what they left
+behind.
 """
 
-import importlib.util
 import json
 import re
 import shutil
@@ -13,7 +12,6 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -21,41 +19,22 @@ import torch
 from torch import Tensor
 from torch.distributed.checkpoint import HuggingFaceStorageReader, load
 
+from fleets import run_in_fleets
 from openk2.record.metrics import read_metrics
 from openk2.train.loop import train
 from openk2.train.resume import list_states
 from openk2.train.state_tensors import StateTensors
+from parallel import ranks
 
-HERE = Path(__file__).parent
 TWO = ["replicas", "zero-1", "zero-3", "expert-zero-3"]
-FOUR = ["zero-3", "expert", "expert-zero-1"]
+FOUR = ["expert-zero-1"]
+MORE = ["zero-3", "expert"]
 READ_BY_FOUR = ["../two/expert-zero-3>zero-3", "../two/replicas>expert-zero-1"]
 FAULTS = ["nan:zero-3", "disk:expert-zero-3", "torn:zero-1"]
-RUNS = [f"two/{name}" for name in TWO] + [f"four/{name}" for name in FOUR]
-
-
-def torchrun(count: int, *arguments: object) -> subprocess.CompletedProcess[str]:
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    return subprocess.run(
-        [*launcher, "--nproc-per-node", str(count), HERE / "ranks.py", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
-def ranks() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("ranks", HERE / "ranks.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def out(material: Path, ranks: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def out(material: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What one process, two and four did with the same run, and with each other's states."""
     out = tmp_path_factory.mktemp("layouts")
     threads = torch.get_num_threads()
@@ -69,9 +48,30 @@ def out(material: Path, ranks: ModuleType, tmp_path_factory: pytest.TempPathFact
         ("four", 4, [*FOUR, *READ_BY_FOUR]),
     ):
         (out / name).mkdir()
-        done = torchrun(count, material, out / name, *jobs)
-        assert done.returncode == 0, done.stderr
+        run_in_fleets([count], ranks.do_all, material, out / name, jobs)
     return out
+
+
+@pytest.fixture(scope="module")
+def more(out: Path, material: Path) -> None:
+    """Other layouts of four ranks, into the same folder."""
+    (out / "more").mkdir()
+    run_in_fleets([4], ranks.do_all, material, out / "more", MORE)
+
+
+RUNS = [
+    *[f"two/{name}" for name in TWO],
+    *[f"four/{name}" for name in FOUR],
+    *[pytest.param(f"more/{name}", marks=pytest.mark.slow) for name in MORE],
+]
+
+
+@pytest.fixture(params=RUNS)
+def name(request: pytest.FixtureRequest) -> str:
+    """A run of a layout, by its place in `out`."""
+    if request.param.startswith("more/"):
+        request.getfixturevalue("more")
+    return request.param
 
 
 def said(out: Path, name: str, job: str) -> list[dict[str, Any]]:
@@ -83,7 +83,6 @@ def said(out: Path, name: str, job: str) -> list[dict[str, Any]]:
     return results
 
 
-@pytest.mark.parametrize("name", RUNS)
 def test_every_layout_takes_the_steps_of_one_process(out: Path, name: str) -> None:
     said(out, *name.split("/"))
     one, other = (read_metrics(out / run / "metrics.jsonl") for run in ("one", name))
@@ -120,7 +119,6 @@ def test_what_is_recomputed_and_kept_in_fp8_is_so_under_shards(out: Path) -> Non
     assert max(abs(a - b) for a, b in zip(two, plain, strict=True)) > 1e-4  # FP8 was in it
 
 
-@pytest.mark.parametrize("name", RUNS)
 def test_each_matrix_is_orthogonalised_once_in_the_whole_fleet(out: Path, name: str) -> None:
     counts = [result["orthogonalised"] for result in said(out, *name.split("/"))]
     state = stored(out / name / "state")
@@ -130,7 +128,6 @@ def test_each_matrix_is_orthogonalised_once_in_the_whole_fleet(out: Path, name: 
     assert min(counts) > 0
 
 
-@pytest.mark.parametrize("name", RUNS)
 def test_a_rank_cuts_the_network_before_it_allocates_its_part(out: Path, name: str) -> None:
     assert all(result["cut on meta"] for result in said(out, *name.split("/")))
 
@@ -164,7 +161,7 @@ def assert_same(one: Path, other: Path) -> None:
 
 @pytest.mark.parametrize("job", READ_BY_FOUR)
 def test_a_state_goes_from_two_ranks_to_four_to_one_bit_by_bit(
-    out: Path, material: Path, ranks: ModuleType, job: str
+    out: Path, material: Path, job: str
 ) -> None:
     said(out, "four", job)
     source, _, layout = job.partition(">")
@@ -176,9 +173,7 @@ def test_a_state_goes_from_two_ranks_to_four_to_one_bit_by_bit(
     assert_same(two / "state", by_one / "state")
 
 
-def test_one_process_goes_on_where_two_stopped(
-    out: Path, material: Path, ranks: ModuleType, tmp_path: Path
-) -> None:
+def test_one_process_goes_on_where_two_stopped(out: Path, material: Path, tmp_path: Path) -> None:
     shutil.copytree(out / "two" / "expert-zero-3", tmp_path, dirs_exist_ok=True)
     shutil.rmtree(list_states(tmp_path / "state")[-1])
     train(ranks.recipe_of(material), tmp_path)
@@ -237,8 +232,15 @@ def test_a_torn_state_is_refused_by_name_on_all_ranks_and_the_one_before_resumes
 def test_a_rank_that_is_killed_ends_the_run_and_the_same_command_resumes_it(
     out: Path, material: Path, tmp_path: Path
 ) -> None:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    given = [material, tmp_path / "killed", "expert-zero-3"]
     began = time.monotonic()
-    done = torchrun(2, material, tmp_path / "killed", "die", "expert-zero-3")
+    done = subprocess.run(
+        [*launcher, "--nproc-per-node=2", Path(ranks.__file__), *given],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert time.monotonic() - began < 120
     assert done.returncode != 0
     # Whichever comes first: rank 0 misses its neighbour, or torchrun tells it to stop.
@@ -248,6 +250,5 @@ def test_a_rank_that_is_killed_ends_the_run_and_the_same_command_resumes_it(
         done.stderr,
     )
     assert list_states(tmp_path / "killed" / "state")[-1].name == "step-00000004"
-    done = torchrun(2, material, tmp_path / "killed", "die", "expert-zero-3")
-    assert done.returncode == 0, done.stderr
+    run_in_fleets([2], ranks.loop_command, *given)
     assert_same(tmp_path / "killed" / "state", out / "two" / "expert-zero-3" / "state")
