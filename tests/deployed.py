@@ -1,7 +1,7 @@
 """Deployments of published models on machines of the catalogue, for tests."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from openk2.deploy import (
@@ -56,11 +56,11 @@ def deployed(
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
-def every_deployment() -> Iterator[Deployment]:
-    """Every layout that plan and engine call feasible, of every model, machine and engine."""
+def every_deployment(models: Sequence[str] = MODELS) -> Iterator[Deployment]:
+    """Every layout that plan and engine call feasible, of these models, every machine and engine."""
     for engine in ENGINES:
         for machine in read_catalogue():
-            for model in MODELS:
+            for model in models:
                 plan = planned(engine.profile, model, machine)
                 for layout in plan.layouts:
                     serves = layout.fits and layout.kind in engine.kinds

@@ -99,7 +99,7 @@ def test_no_cut_between_tokens_changes_the_result(
         assert joined(events_of(tokenizer, [ids[:cut], ids[cut:]], tools)) == whole
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)  # each of some sixty cuts
 @given(parts=outputs, tools=tool_sets)
 def test_no_cut_between_characters_changes_the_result(
     tokenizer: Tokenizer, parts: list[str], tools: Sequence[str]
@@ -179,7 +179,7 @@ sections = st.lists(st.tuples(st.sampled_from(TOOLS), argument_texts), min_size=
 blocks = st.lists(st.one_of(texts, sections), max_size=6)
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(blocks=blocks, data=st.data())
 @pytest.mark.parametrize("way", ["ids", "spelt", "text"])
 def test_content_and_calls_in_any_mixture_come_out_as_they_went_in(

@@ -2,9 +2,10 @@
 
 import re
 
+import pytest
 import yaml
 
-from deployed import every_deployment, flag_value
+from deployed import MODELS, every_deployment, flag_value
 from openk2.deploy import Deployment, NodePlace, deployment_files
 from openk2.deploy.words import Shell
 
@@ -83,10 +84,12 @@ def check_ports(deployment: Deployment, files: dict[str, str]) -> None:
     assert f"http://{label}-engine:{engine}" in container["command"]
 
 
-def test_the_numbers_of_every_feasible_plan_are_in_its_files() -> None:
+# k2-0905 is k2 with a longer window, and k2-thinking is k2.5 without its vision tower.
+@pytest.mark.parametrize("models", [("k2", "k2.5"), pytest.param(MODELS, marks=pytest.mark.slow)])
+def test_the_numbers_of_every_feasible_plan_are_in_its_files(models: tuple[str, ...]) -> None:
     seen: dict[str, int] = {}
     shapes = set()
-    for deployment in every_deployment():
+    for deployment in every_deployment(models):
         check_numbers(deployment)
         shape = (deployment.engine.id, deployment.planned.name, deployment.model.style,
                  deployment.amd, deployment.nodes)  # fmt: skip
@@ -96,5 +99,5 @@ def test_the_numbers_of_every_feasible_plan_are_in_its_files() -> None:
             check_nodes(deployment, files)
             check_ports(deployment, files)
         seen[deployment.engine.id] = seen.get(deployment.engine.id, 0) + 1
-    assert min(seen.values()) > 20
+    assert min(seen.values()) > 5 * len(models)
     assert len(seen) == 4

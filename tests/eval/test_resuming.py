@@ -12,14 +12,25 @@ from typing import Any
 
 import pytest
 
-from .made_up import FakeServer, fake_server, right, write_sums
+from .interrupted_run import main
+from .made_up import FakeServer, collect_inspects_garbage, fake_server, right, write_sums
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+swept = pytest.fixture(autouse=True)(collect_inspects_garbage)
 
 RUN = Path(__file__).with_name("interrupted_run.py")
 
 
+def home_below(folder: Path) -> dict[str, str]:
+    """Where inspect would write if it was let."""
+    home = folder / "home"
+    folders = {"CACHE": "cache", "DATA": "data", "STATE": "state", "CONFIG": "config"}
+    xdg = {f"XDG_{name}_HOME": str(home / folder) for name, folder in folders.items()}
+    return {"HOME": str(home), **xdg}
+
+
 def start(url: str, folder: Path) -> "subprocess.Popen[str]":
-    home = {"HOME": str(folder / "home"), "XDG_CACHE_HOME": str(folder / "home" / "cache")}
-    environment = {name: value for name, value in os.environ.items() if "XDG" not in name} | home
+    environment = os.environ | home_below(folder)
     command = [sys.executable, str(RUN), url, str(folder)]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment)
@@ -39,7 +50,12 @@ def interrupt_after(count: int, number: int, server: FakeServer, folder: Path) -
 @pytest.mark.parametrize(
     "number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
 )
-def test_what_was_answered_is_not_asked_again(tmp_path: Path, number: int) -> None:
+def test_what_was_answered_is_not_asked_again(
+    tmp_path: Path,
+    number: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     write_sums(tmp_path / "data", 8)
     held = Event()
     calls: list[str] = []
@@ -59,9 +75,10 @@ def test_what_was_answered_is_not_asked_again(tmp_path: Path, number: int) -> No
             assert "Traceback" not in said[1]
         before = Counter(calls)
         calls.clear()
-        again = start(server.url, tmp_path)
-        out, err = again.communicate(timeout=120)
-    assert out.split() == ["ran"], err
+        for name, value in home_below(tmp_path).items():
+            monkeypatch.setenv(name, value)
+        main(server.url, tmp_path)
+    assert capsys.readouterr().out.split() == ["ran"]
     lost = before.keys() & Counter(calls).keys()
     assert sum(before.values()) == 6
     assert len(lost) == 2

@@ -1,7 +1,9 @@
 """The dry run: its bytes against the report's and against real tensors."""
 
 import dataclasses
+import functools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,11 +17,19 @@ from openk2.architecture import (
 )
 from openk2.cli.main import app
 from openk2.config import RecipeError, read_recipe
-from openk2.plan import Machine, Plan, Planner, find_subject, measured, verdict
+from openk2.plan import Machine, Plan, Planner, find_subject, measured, planner, verdict
 from openk2.train.recipe import Recipe
 from tiny import PLANNED
 
 K2 = Path("recipes/k2")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def layers_measured_once() -> Iterator[None]:
+    """Many plans here are of the same layers, each of which takes a second to measure."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planner, "layer_kept", functools.cache(planner.layer_kept))
+        yield
 
 
 @pytest.fixture(scope="module")
