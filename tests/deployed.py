@@ -57,7 +57,7 @@ def deployed(
 
 
 def every_deployment(models: Sequence[str] = MODELS) -> Iterator[Deployment]:
-    """Every layout that plan and engine call feasible, of these models, every machine and engine."""
+    """Every layout that plan and engine call feasible, of every machine and engine."""
     for engine in ENGINES:
         for machine in read_catalogue():
             for model in models:

@@ -1,9 +1,11 @@
-"""What one rank does for test_ranks.py; torchrun starts it.
+"""What one rank does for test_ranks.py.
 
-Usage: ranks.py OUT. Runs OUT/sharded.py, the tutorial's sharded trainer, then Muon over fused
-tensors that the ranks hold together, and writes OUT/rank-R.json: what it found.
+Runs out/sharded.py, the tutorial's sharded trainer, then Muon over fused tensors that the ranks
+hold together, and writes out/rank-R.json: what it found.
 """
 
+import contextlib
+import io
 import json
 import os
 import runpy
@@ -106,17 +108,17 @@ def table() -> str:
     return ownership_table(optimizer.owners)
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    out = Path(sys.argv[1])
+def do_all(_: int, out: Path) -> None:
     os.chdir(out)
     sys.path.insert(0, str(out))
-    names = runpy.run_path("sharded.py")
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        names = runpy.run_path("sharded.py")
     alone, matrices = stepped(sharded=False)
     sharded, by_rows = stepped(sharded=True)
     copied, alike = stepped(sharded=False, copies=dist.group.WORLD)
     before, after = (whole(names[name].state_tensors()) for name in ("optimizer", "resumed"))
     found = {
+        "printed": printed.getvalue(),
         "clipped": bool(names["clipped"].any()),
         "clips": clipped(),
         "resumed": before.keys() == after.keys()
@@ -129,8 +131,3 @@ def main() -> None:
         "table": table(),
     }
     (out / f"rank-{dist.get_rank()}.json").write_text(json.dumps(found))
-    dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main()

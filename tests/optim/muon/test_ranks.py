@@ -1,16 +1,17 @@
 """Fused matrices that two ranks hold together, and the tutorial's sharded trainer.
 
-torchrun starts the ranks once, for all that they are to do (`ranks.py`).
+The ranks are started once, for all that they are to do (`ranks.py`).
 """
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from fleets import run_in_fleets
+from optim.muon import ranks
 
 HERE = Path(__file__).parent
 
@@ -23,16 +24,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
         block = re.search(rf"^```{kind}\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
         assert block is not None
         (out / name).write_text(block[1], "utf-8")
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    done = subprocess.run(
-        [*launcher, "--nproc-per-node", "2", HERE / "ranks.py", out],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    results = [json.loads(file.read_text()) for file in sorted(out.glob("rank-*.json"))]
-    return [{**result, "printed": done.stdout} for result in results]
+    run_in_fleets([2], ranks.do_all, out)
+    return [json.loads(file.read_text()) for file in sorted(out.glob("rank-*.json"))]
 
 
 @pytest.mark.parametrize("held", ["sharded", "copies"])
