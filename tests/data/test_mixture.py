@@ -31,7 +31,7 @@ def mixture(seed: int = 5) -> Mixture:
     ranks=st.sampled_from([1, 2, 3, 4, 6, 12]),
     before=st.lists(st.integers(0, 10**9), max_size=3),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_a_step_is_the_same_on_any_number_of_ranks_whatever_came_before(
     step: int, ranks: int, before: list[int]
 ) -> None:

@@ -1,5 +1,6 @@
 """What every conversation on API operations holds, whatever its kind."""
 
+import functools
 import json
 import re
 from collections import Counter
@@ -71,21 +72,27 @@ def test_kinds_stand_beside_every_assistant_turn_and_all_are_common() -> None:
     assert min(count[kind] for kind in count) > 0.01 * count.total()
 
 
+@functools.cache
+def strict_validator(schema: str) -> Any:
+    """Of a schema, as JSON text, that allows no other argument. Many conversations have the same."""
+    jsonschema.Draft202012Validator.check_schema(json.loads(schema))
+    strict = {**json.loads(schema), "additionalProperties": False}
+    return jsonschema.Draft202012Validator(strict)
+
+
 def test_calls_validate_against_their_declared_schemas() -> None:
     for conversation in EVERY:
-        schemas = {t["function"]["name"]: t["function"]["parameters"]
-                   for t in conversation["tools"]}  # fmt: skip
-        assert len(schemas) == len(conversation["tools"]) <= 12
-        for schema in schemas.values():
-            jsonschema.Draft202012Validator.check_schema(schema)
+        validators = {
+            tool["function"]["name"]: strict_validator(json.dumps(tool["function"]["parameters"]))
+            for tool in conversation["tools"]
+        }
+        assert len(validators) == len(conversation["tools"]) <= 12
         for _, message, *_ in assistant_turns(conversation):
             for call in message.get("tool_calls", ()):
-                schema = schemas[call["function"]["name"]]
                 arguments = json.loads(call["function"]["arguments"])
                 # The keys of a rendered declaration are sorted.
                 assert list(arguments) == sorted(arguments)
-                strict = {**schema, "additionalProperties": False}
-                jsonschema.Draft202012Validator(strict).validate(arguments)
+                validators[call["function"]["name"]].validate(arguments)
 
 
 def test_every_argument_stands_in_the_history() -> None:
