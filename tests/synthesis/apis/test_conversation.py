@@ -74,7 +74,7 @@ def test_kinds_stand_beside_every_assistant_turn_and_all_are_common() -> None:
 
 @functools.cache
 def strict_validator(schema: str) -> Any:
-    """Of a schema, as JSON text, that allows no other argument. Many conversations have the same."""
+    """Of a schema, as JSON text, without other arguments. Many conversations have the same."""
     jsonschema.Draft202012Validator.check_schema(json.loads(schema))
     strict = {**json.loads(schema), "additionalProperties": False}
     return jsonschema.Draft202012Validator(strict)
