@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from openk2.chat import PromptPiece, Tokenizer, encode_piece, render
 from openk2.data.call_roles import argument_roles, name_roles
 from openk2.data.packing import Document
+from openk2.data.reasons import is_reason
 from openk2.data.role import Role
 
 # The markup before a text -> the roles of that text's tokens.
@@ -58,4 +59,5 @@ def piece_roles(
     """
     if before.control and not piece.control and before.text in _IN_CALLS:
         return _IN_CALLS[before.text]([tokenizer.tokens[token_id] for token_id in ids])
-    return np.full(len(ids), Role.STRUCTURE, np.uint8)
+    chooses = piece.learned and not piece.control and is_reason(piece.text)
+    return np.full(len(ids), Role.NAME if chooses else Role.STRUCTURE, np.uint8)
