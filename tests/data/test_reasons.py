@@ -8,7 +8,7 @@ from openk2.data.reasons import MOST_WORDS, is_reason, reason, reasoned
 from openk2.synthesis import generate
 
 DESCRIPTIONS = {
-    "list_zones": "Lists the DNS zones of a site.",
+    "list_zones": "Lists the DNS zones of a site. Needs no key.",
     "site_delete": "Deletes a site.",
     "fn_7": "",
     "search": "Searches; finds `all` entries of a site",

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
-MOST_WORDS = 16  # of a description
+MOST_WORDS = 12  # of a description
 _EARLIER = 3  # requests, where the last one shares no word with the description
 _WORD = re.compile(r"[^\W\d_]+")
 _SHORTEST = 3
@@ -89,8 +89,8 @@ def _first_shared(
 
 
 def _excerpt(text: str) -> str:
-    """The first line, at most MOST_WORDS words of it, without the marks that divide reasons."""
-    line = text.splitlines()[0]
+    """To the sentence's end, at most MOST_WORDS words, without the marks that divide reasons."""
+    line = re.split(r"\n|\. ", text, maxsplit=1)[0]
     words = list(_WORD.finditer(line))
     if len(words) > MOST_WORDS:
         line = line[: words[MOST_WORDS].start()]
