@@ -23,7 +23,7 @@ _COMMON = re.compile(
     "any|can|will|not|has|have|get",
     re.IGNORECASE,
 )
-_REASON = re.compile(r"(?:[^`;]+: )?`[^`\s]+`")
+_REASON = re.compile(r"[^`;]+: `[^`\s]+`|[\w.-]+")
 
 
 def with_reasons(
@@ -56,20 +56,22 @@ def reasoned(conversation: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def reason(requests: Sequence[str], name: str, descriptions: Mapping[str, str]) -> str:
-    """Why this tool: "words of its description: `name`", or "`name`" where no word is shared.
+    """Why this tool: "words of its description: `name`"; of a tool without one, its name alone.
 
     requests: what the user said, the last one being what is answered. descriptions: of all declared
     tools, by name.
     """
-    description = descriptions.get(name, "")
-    said = _first_shared(requests[-1:], description, descriptions)
-    if said is None:
-        said = _first_shared(requests[-_EARLIER:], description, descriptions)
-    return f"`{name}`" if said is None else f"{_excerpt(description[said:])}: `{name}`"
+    description = descriptions.get(name, "").strip()
+    if not description:
+        return name
+    start = _first_shared(requests[-1:], description, descriptions)
+    if start is None:
+        start = _first_shared(requests[-_EARLIER:], description, descriptions)
+    return f"{_excerpt(description[start or 0 :])}: `{name}`"
 
 
 def is_reason(text: str) -> bool:
-    """Whether a text has the form of reasons."""
+    """Whether a text before calls has the form of reasons."""
     return all(_REASON.fullmatch(part) for part in text.split("; "))
 
 
