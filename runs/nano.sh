@@ -24,6 +24,10 @@ if [[ -n "$data" && ! -d "$data" ]]; then
     echo "error: $data is not a folder: give the data's folder, or nothing for a procedural run" >&2
     exit 1
 fi
+if [[ -n "$data" && ! -d "$data/apis" ]]; then
+    echo "error: $data/apis is not a folder: put the packages with API descriptions there" >&2
+    exit 1
+fi
 mkdir -p "$made"
 
 # once FILE COMMAND...: run the command unless FILE is there.
@@ -31,9 +35,11 @@ once() { local file="$1"; shift; [[ -e "$file" ]] || "$@"; }
 
 synthesize() { "$openk2" data synthesize "$@"; }
 apis=()
-if [[ -n "$data" && -d "$data/apis" ]]; then
+if [[ -n "$data" ]]; then
     once "$made/apis.jsonl" "$openk2" data apis "$data"/apis/* --out "$made/apis.jsonl"
     apis=(--apis "$made/apis.jsonl")
+    once "$made/dense.jsonl" synthesize "${apis[@]}" --api-share 1 --dense-share 1 \
+        --count 8000 --seed 14 --out "$made/dense.jsonl"
     once "$made/held-out.jsonl" synthesize "${apis[@]}" --api-share 1 --split held_out \
         --count 3000 --seed 12 --out "$made/held-out.jsonl"
 fi
@@ -62,9 +68,13 @@ pack() {
     local file="$made/$1-1024.safetensors"; shift
     once "$file" "$openk2" data pack --tokenizer "$tokenizer" --length 1024 "$@" --out "$file"
 }
-pack sft --chat "$made/generated.jsonl" --chat "$made/talk.jsonl" --shuffle-seed 1
+pack sft --chat "$made/generated.jsonl" --shuffle-seed 1 --say-why 0.95
+pack talk --chat "$made/talk.jsonl" --shuffle-seed 4
 pack generated-all --chat "$made/generated.jsonl" --learn-all --shuffle-seed 2 --limit 20000
-if [[ -n "$data" ]]; then pack sgd-sft --chat "$made/sgd-train.jsonl" --shuffle-seed 3; fi
+if [[ -n "$data" ]]; then
+    pack sgd-sft --chat "$made/sgd-train.jsonl" --shuffle-seed 3 --say-why 0.95
+    pack dense --chat "$made/dense.jsonl" --say-why 0.97
+fi
 for file in ${texts[@]+"${texts[@]}"}; do
     pack "$(basename "$file" .jsonl.xz)" --text "$file"
 done
@@ -87,5 +97,7 @@ train sft recipes/nano/sft.toml --out "$out/nano/instruct"
 "$openk2" eval weather --runs 100
 "$openk2" eval weather --variations
 "$openk2" eval everyday
-if [[ -n "${apis[*]-}" ]]; then "$openk2" eval tools "$made/held-out.jsonl" --limit 1000; fi
-if [[ -n "$data" ]]; then "$openk2" eval tools "$made/sgd-dev.jsonl" --limit 1000; fi
+if [[ -n "$data" ]]; then
+    "$openk2" eval tools "$made/held-out.jsonl" --limit 1000
+    "$openk2" eval tools "$made/sgd-dev.jsonl" --limit 1000
+fi

@@ -142,6 +142,14 @@ def pack(
     learn_all: Annotated[
         bool, typer.Option(help="Conversations: learn every turn, as pre-training does.")
     ] = False,
+    say_why: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Conversations, a share: the words of a tool's description before calls.",
+        ),
+    ] = 0.0,
     limit: Annotated[int | None, typer.Option(help="Documents of each file at most.")] = None,
     shuffle_seed: Annotated[
         int | None, typer.Option(help="Shuffle all documents together; reads them into memory.")
@@ -161,6 +169,7 @@ def pack(
         read_conversations,
         read_texts,
         text_documents,
+        with_reasons,
     )
 
     if bool(text) == bool(chat):
@@ -180,7 +189,7 @@ def pack(
     if text:
         packed = pack_stream(text_documents(tracked, vocabulary), length, pad)
     else:
-        documents = chat_documents(tracked, vocabulary, learn_all=learn_all)
+        documents = chat_documents(with_reasons(tracked, say_why), vocabulary, learn_all=learn_all)
         packed = pack_whole(documents, length, pad)
     packed.save(out, vocabulary.digest())
     used = int((packed.segments >= 0).sum())

@@ -12,6 +12,7 @@ from openk2.data.dialogues import convert_dialogues
 from openk2.data.drills import Drills
 from openk2.data.manifest import MANIFEST, Manifest
 from openk2.data.packing import Document, PackedRows, pack_stream, pack_whole
+from openk2.data.reasons import with_reasons
 from openk2.data.role import Role
 from openk2.data.rows import Rows, open_rows, verify_rows
 from openk2.data.sources import is_plain_text, numbered_rows, read_conversations, read_texts
@@ -46,6 +47,7 @@ __all__ = [
     "read_texts",
     "text_documents",
     "verify_rows",
+    "with_reasons",
 ]
 
 

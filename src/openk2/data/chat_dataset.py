@@ -1,7 +1,6 @@
 """Texts and conversations as documents of token ids."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from openk2.chat import PromptPiece, Tokenizer, encode_piece, render
 from openk2.data.call_roles import argument_roles, name_roles
 from openk2.data.packing import Document
+from openk2.data.reasons import is_reason
 from openk2.data.role import Role
 
 # The markup before a text -> the roles of that text's tokens.
@@ -17,6 +17,7 @@ _IN_CALLS: Mapping[str, Callable[[Sequence[bytes]], NDArray[np.uint8]]] = {
     "<|tool_call_begin|>": name_roles,
     "<|tool_call_argument_begin|>": argument_roles,
 }
+_CALLS = "<|tool_calls_section_begin|>"
 NO_PIECE = PromptPiece("", control=False, learned=False)
 
 
@@ -41,11 +42,15 @@ def chat_documents(
         )
         ids: list[int] = []
         roles: list[NDArray[np.uint8]] = []
-        for before, piece in pairwise([NO_PIECE, *pieces]):
+        beside = zip([NO_PIECE, *pieces], pieces, [*pieces[1:], NO_PIECE], strict=False)
+        for before, piece, after in beside:
             new = encode_piece(tokenizer, piece)
             ids += new
             learned = piece.learned or learn_all
-            roles.append(piece_roles(before, piece, new, tokenizer) * np.uint8(learned))
+            found = piece_roles(before, piece, new, tokenizer)
+            if after.control and after.text == _CALLS and is_reason(piece.text):
+                found[:] = Role.NAME
+            roles.append(found * np.uint8(learned))
         yield Document(ids, np.concatenate(roles))
 
 

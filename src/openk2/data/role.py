@@ -11,6 +11,6 @@ class Role(IntEnum):
 
     NOT_LEARNED = 0
     STRUCTURE = 1  # text, markup and the punctuation of calls
-    NAME = 2  # of a tool, in a call
+    NAME = 2  # of a tool, in a call and in the reason before it
     KEY = 3  # of a call's arguments
     VALUE = 4  # of a call's arguments
