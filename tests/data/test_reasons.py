@@ -53,7 +53,7 @@ def test_every_call_names_its_tools_and_nothing_else_changes(chats: list) -> Non
         }
         for before, after in zip(chat["messages"], other["messages"], strict=True):
             if not before.get("tool_calls"):
-                assert before == after
+                assert before == after or after["content"].endswith(f". {before['content']}")
                 continue
             assert before == {**after, "content": before["content"]}
             assert is_reason(after["content"])
@@ -66,6 +66,24 @@ def test_every_call_names_its_tools_and_nothing_else_changes(chats: list) -> Non
                 assert bool(words) == bool(descriptions[name])
                 calls += 1
     assert calls > 100
+
+
+def test_a_question_for_a_missing_argument_says_first_for_which_tool(chats: list) -> None:
+    asked = 0
+    for chat, other in zip(chats, with_reasons(chats, 1.0), strict=True):
+        turns = [m for m in chat["messages"] if m["role"] == "assistant"]
+        others = [m for m in other["messages"] if m["role"] == "assistant"]
+        for index, kind in enumerate(chat["kinds"]):
+            if kind == "missing":
+                called = next(m["tool_calls"] for m in turns[index:] if m.get("tool_calls"))
+                words, _, question = others[index]["content"].partition(". ")
+                assert is_reason(words)
+                assert words.endswith(f"`{called[0]['function']['name']}`")
+                assert question == turns[index]["content"]
+                asked += 1
+            elif not turns[index].get("tool_calls"):
+                assert turns[index] == others[index]
+    assert asked > 10
 
 
 def test_a_share_is_drawn_by_the_seed(chats: list) -> None:

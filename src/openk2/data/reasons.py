@@ -39,20 +39,37 @@ def with_reasons(
 
 
 def reasoned(conversation: Mapping[str, Any]) -> dict[str, Any]:
-    """The same conversation, with a reason in each turn that calls and has no content."""
+    """The same conversation, with a reason in each turn that calls and has no content.
+
+    A question for a missing argument (kind "missing") begins with the reason of the call that it
+    leads to: what is missing can be told once the tool is chosen.
+    """
     functions = [tool["function"] for tool in conversation.get("tools") or ()]
     descriptions = {f["name"]: f.get("description") or "" for f in functions}
+    kinds = iter(conversation.get("kinds") or ())
     requests: list[str] = []
     messages = []
-    for message in conversation["messages"]:
+    for index, message in enumerate(conversation["messages"]):
         if message["role"] == "user":
             requests.append(str(message.get("content")))
-        if message.get("tool_calls") and not message.get("content"):
-            called = dict.fromkeys(call["function"]["name"] for call in message["tool_calls"])
-            reasons = [reason(requests, name, descriptions) for name in called]
-            message = {**message, "content": "; ".join(reasons)}
+        if message["role"] == "assistant":
+            asks = next(kinds, None) == "missing" and not message.get("tool_calls")
+            called = _called(conversation["messages"][index:], asks)
+            words = "; ".join(reason(requests, name, descriptions) for name in called)
+            if words and asks:
+                message = {**message, "content": f"{words}. {message['content']}"}
+            elif words and not message.get("content"):
+                message = {**message, "content": words}
         messages.append(message)
     return {**conversation, "messages": messages}
+
+
+def _called(messages: Sequence[Mapping[str, Any]], asks: bool) -> list[str]:
+    """The names of the tools that the first of these messages calls, or, if it asks for what is
+    missing, the next that calls; each once."""
+    found = (message["tool_calls"] for message in messages if message.get("tool_calls"))
+    calls = next(found, ()) if asks else messages[0].get("tool_calls") or ()
+    return list(dict.fromkeys(call["function"]["name"] for call in calls))
 
 
 def reason(requests: Sequence[str], name: str, descriptions: Mapping[str, str]) -> str:
