@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from openk2.chat import Tokenizer
 from openk2.cli.main import app
-from openk2.data import open_rows
+from openk2.data import Role, open_rows
 
 WORDS = [f"{name}{number} " for name in ("ship", "star", "sea", "sail") for number in range(80)]
 
@@ -68,3 +68,27 @@ def test_a_file_that_cannot_be_used_is_one_line(
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert result.stderr.startswith("error: ")
     assert not Path("made").exists()
+
+
+def test_reasons_are_for_conversations_and_are_packed_with_them(
+    novel: Path, tmp_path: Path
+) -> None:
+    Tokenizer([bytes([byte]) for byte in range(256)]).save(tmp_path / "vocabulary")
+    chats = tmp_path / "chats.jsonl"
+    made = ["data", "synthesize", "--count", "20", "--out", str(chats)]
+    assert CliRunner().invoke(app, made).exit_code == 0
+    pack = ["data", "pack", "--tokenizer", str(tmp_path / "vocabulary"), "--length", "8192"]
+
+    def names(*flags: str) -> int:
+        out = tmp_path / f"rows{len(flags)}.safetensors"
+        packed = [*pack, "--chat", str(chats), *flags, "--out", str(out)]
+        assert CliRunner().invoke(app, packed).exit_code == 0
+        rows = open_rows(out)
+        return sum(int((rows.row(n)[2] == Role.NAME).sum()) for n in range(len(rows)))
+
+    assert names("--say-why", "1") > 2 * names() > 0
+    refused = CliRunner().invoke(
+        app, [*pack, "--text", str(novel), "--say-why", "1", "--out", str(tmp_path / "text")]
+    )
+    assert refused.exit_code == 2
+    assert "--say-why is for --chat files" in refused.stderr

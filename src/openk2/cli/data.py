@@ -147,7 +147,7 @@ def pack(
         typer.Option(
             min=0,
             max=1,
-            help="Conversations, a share: the words of a tool's description before calls.",
+            help="Share of the conversations that say before a call by which words it is chosen.",
         ),
     ] = 0.0,
     limit: Annotated[int | None, typer.Option(help="Documents of each file at most.")] = None,
@@ -174,6 +174,10 @@ def pack(
 
     if bool(text) == bool(chat):
         raise typer.BadParameter("give --text files or --chat files, one kind a call")
+    if text and say_why:
+        raise typer.BadParameter(
+            "--say-why is for --chat files: leave it out, or give conversations"
+        )
     vocabulary = Tokenizer.load(tokenizer)
     rows: Iterator[Any] = itertools.chain.from_iterable(
         itertools.islice(read(file), limit)

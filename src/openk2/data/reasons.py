@@ -1,9 +1,9 @@
 """What the assistant says before a call: the words of the tool's description that it goes by.
 
-A small network learns within a million tokens to copy, and not within ten to compare a request
-with many descriptions in one step (benchmarks/choosing.md). So it is taught to choose by copying:
-a word that the request shares with a description, the description from there on, the tool's name.
-Each of them is one step, and the call then repeats the name:
+A small network learns within a million tokens to copy, and did not learn within seven to compare a
+request with many descriptions in one step (benchmarks/choosing.md). So it is taught to choose by
+copying: a word that the request shares with a description, the description from there on, the
+tool's name. Each of them is one step, and the call then repeats the name:
 
     dns zone of a site: `list_zones`; console ports: `dcim_ports_create`
 """
