@@ -4,8 +4,8 @@
 
 The reasons of `openk2 data pack --say-why 1` are written into each conversation, and one pass reads
 it: how often is the likeliest of all tokens the next one, and with what loss, by what the token is.
-`word` is the first of a reason, `words` the rest of what is quoted, `name` the first token of the
-name after it. Guessing is one of the declared tools. Conversations have two tools and more.
+`word` is the first of a reason, `words` the rest of what is quoted, `name` the first token of a
+name. Guessing is one of the declared tools. Conversations have two tools and more.
 """
 
 import argparse
@@ -24,18 +24,27 @@ from openk2.checkpoint import load_model
 from openk2.data import with_reasons
 from openk2.data.reasons import is_reason
 
-NO_PIECE = ""
 MARK = "`"
+IN_CALLS = {
+    "<|tool_call_begin|>": "in the call",
+    "<|tool_call_argument_begin|>": "arguments",
+}
 KINDS = ("word", "words", "name", "name, rest", "mark", "in the call", "arguments", "text")
 
 
-def kinds_of_reason(tokens: list[str]) -> Iterator[str]:
-    """What each token of reasons is."""
-    at = "word"
+def kinds_of_reason(tokenizer: Tokenizer, ids: list[int]) -> Iterator[str]:
+    """What each token of reasons is: of "words: `name`; other words: `other`; bare"."""
+    tokens = [tokenizer.decode([token_id]) for token_id in ids]
+    bare = [MARK not in part for part in "".join(tokens).split("; ")]
+    reasons = iter(bare)
+    at = "name" if next(reasons) else "word"
     for token in tokens:
-        if MARK in token:
+        if ";" in token:
             yield "mark"
-            at = "name" if at in ("word", "words") else "word"
+            at = "name" if next(reasons, False) else "word"
+        elif MARK in token:
+            yield "mark"
+            at = "name"
         else:
             yield at
             at = {"word": "words", "name": "name, rest"}.get(at, at)
@@ -46,23 +55,20 @@ def encoded(tokenizer: Tokenizer, conversation: Mapping[str, Any]) -> tuple[list
     ids: list[int] = []
     kinds: list[str] = []
     pieces = render(conversation["messages"], conversation["tools"], generation_prompt=False)
-    last = NO_PIECE
-    for piece in pieces:
+    texts = [piece.text if piece.control else "" for piece in pieces]
+    for piece, before, after in zip(pieces, ["", *texts], [*texts[1:], ""], strict=False):
         new = encode_piece(tokenizer, piece)
         if not piece.learned:
             kinds += [""] * len(new)
         elif piece.control:
             kinds += [piece.text]
-        elif last == "<|tool_call_begin|>":
-            kinds += ["in the call"] * len(new)
-        elif last == "<|tool_call_argument_begin|>":
-            kinds += ["arguments"] * len(new)
-        elif is_reason(piece.text):
-            kinds += kinds_of_reason([tokenizer.decode([token_id]) for token_id in new])
+        elif before in IN_CALLS:
+            kinds += [IN_CALLS[before]] * len(new)
+        elif after == "<|tool_calls_section_begin|>" and is_reason(piece.text):
+            kinds += kinds_of_reason(tokenizer, new)
         else:
             kinds += ["text"] * len(new)
         ids += new
-        last = piece.text if piece.control else NO_PIECE
     return ids, kinds
 
 

@@ -70,7 +70,8 @@ pack() {
 }
 pack sft --chat "$made/generated.jsonl" --shuffle-seed 1 --say-why 0.95
 pack talk --chat "$made/talk.jsonl" --shuffle-seed 4
-pack generated-all --chat "$made/generated.jsonl" --learn-all --shuffle-seed 2 --limit 20000
+pack generated-all --chat "$made/generated.jsonl" --learn-all --say-why 0.95 --shuffle-seed 2 \
+    --limit 20000
 if [[ -n "$data" ]]; then
     pack sgd-sft --chat "$made/sgd-train.jsonl" --shuffle-seed 3 --say-why 0.95
     pack dense --chat "$made/dense.jsonl" --say-why 0.97

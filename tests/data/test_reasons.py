@@ -86,6 +86,62 @@ def test_a_question_for_a_missing_argument_says_first_for_which_tool(chats: list
     assert asked > 10
 
 
+CALLS = [{"function": {"name": "list_zones", "arguments": "{}"}}]
+
+
+def turns(*messages: object, **fields: object) -> dict:
+    tool = {"function": {"name": "list_zones", "description": "Lists zones."}}
+    return {"messages": list(messages), "tools": [tool], **fields}
+
+
+def test_only_the_next_turn_tells_what_is_asked_for() -> None:
+    def begins(*after: dict, kinds: object = ("missing", "single"), said: object = "Which?") -> str:
+        asked = {"role": "assistant", "content": said}
+        chat = turns({"role": "user", "content": "zones"}, asked, *after, kinds=kinds)
+        return reasoned(chat)["messages"][1]["content"]
+
+    call = {"role": "assistant", "content": "", "tool_calls": CALLS}
+    kinds = ["missing", "single"]
+    assert begins(call, kinds=kinds) == "zones: `list_zones`. Which?"
+    assert (
+        begins({"role": "assistant", "content": "Fine."}, call, kinds=[*kinds, "single"])
+        == "Which?"
+    )
+    assert begins(call, kinds=["missing"]) == "Which?"
+    assert begins(call, kinds=5) == "Which?"
+    assert begins(call, kinds=kinds, said=None) is None
+
+
+@pytest.mark.parametrize(
+    "request_", ["my zones", [{"type": "text", "text": "my zones"}], [{"type": "text"}, 3], None]
+)
+@pytest.mark.parametrize("content", ["", None])
+def test_a_request_may_come_in_parts(request_: object, content: object) -> None:
+    call = {"role": "assistant", "content": content, "tool_calls": CALLS}
+    said = reasoned(turns({"role": "user", "content": request_}, call))["messages"][1]["content"]
+    shared = "zones" in str(request_)
+    assert said == ("zones: `list_zones`" if shared else "Lists zones: `list_zones`")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"tools": None},
+        {"tools": [{}, 3, {"function": {"name": 4}}]},
+        {"tools": [{"function": {"name": "list_zones", "description": ["x"]}}]},
+        {"tools": [{"function": {"name": "list_zones", "description": "..."}}]},
+    ],
+)
+def test_what_is_not_in_openais_form_is_left_to_the_renderer(odd: dict) -> None:
+    call = {"role": "assistant", "content": "", "tool_calls": CALLS}
+    chat = {**turns(3, {"role": "user", "content": "zones"}, call, {"role": "assistant"}), **odd}
+    said = reasoned(chat)["messages"]
+    assert said[2]["content"] == "list_zones"
+    assert said[0] == 3
+    broken = turns({"role": "assistant", "tool_calls": [{}, 3]})
+    assert reasoned(broken) == broken
+
+
 def test_a_share_is_drawn_by_the_seed(chats: list) -> None:
     def changed(share: float, seed: int = 0) -> list[bool]:
         pairs = zip(chats, with_reasons(chats, share, seed), strict=True)
@@ -96,9 +152,9 @@ def test_a_share_is_drawn_by_the_seed(chats: list) -> None:
     assert 0.3 < sum(changed(0.5)) / sum(changed(1.0)) < 0.7
 
 
-def test_what_was_said_before_a_call_stays(chats: list) -> None:
-    [once] = with_reasons(chats[:1], 1.0)
-    said = {**once, "messages": [{**m, "content": "One moment."} for m in once["messages"]]}
+def test_what_was_said_before_a_call_stays() -> None:
+    call = {"role": "assistant", "content": "One moment.", "tool_calls": CALLS}
+    said = turns({"role": "user", "content": "zones"}, call)
     assert reasoned(said) == said
 
 

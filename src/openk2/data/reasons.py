@@ -41,35 +41,59 @@ def with_reasons(
 def reasoned(conversation: Mapping[str, Any]) -> dict[str, Any]:
     """The same conversation, with a reason in each turn that calls and has no content.
 
-    A question for a missing argument (kind "missing") begins with the reason of the call that it
-    leads to: what is missing can be told once the tool is chosen.
+    A question for a missing argument (kind "missing") begins with the reason of the call in the
+    assistant's next turn: what is missing can be told once the tool is chosen. What is not in
+    OpenAI's form is left for the renderer to refuse.
     """
-    functions = [tool["function"] for tool in conversation.get("tools") or ()]
-    descriptions = {f["name"]: f.get("description") or "" for f in functions}
-    kinds = iter(conversation.get("kinds") or ())
-    requests: list[str] = []
-    messages = []
-    for index, message in enumerate(conversation["messages"]):
-        if message["role"] == "user":
-            requests.append(str(message.get("content")))
-        if message["role"] == "assistant":
-            asks = next(kinds, None) == "missing" and not message.get("tool_calls")
-            called = _called(conversation["messages"][index:], asks)
-            words = "; ".join(reason(requests, name, descriptions) for name in called)
-            if words and asks:
-                message = {**message, "content": f"{words}. {message['content']}"}
-            elif words and not message.get("content"):
-                message = {**message, "content": words}
-        messages.append(message)
+    descriptions = _descriptions(conversation.get("tools"))
+    messages = list(conversation["messages"])
+    turns = [i for i, m in enumerate(messages) if _field(m, "role") == "assistant"]
+    kinds = conversation.get("kinds")
+    if not isinstance(kinds, list) or len(kinds) != len(turns):
+        kinds = [None] * len(turns)
+    for number, index in enumerate(turns):
+        message, content = messages[index], _field(messages[index], "content")
+        called = _called(message)
+        asks = kinds[number] == "missing" and not called and isinstance(content, str)
+        if asks and number + 1 < len(turns):
+            called = _called(messages[turns[number + 1]])
+        if not called or (content and not asks):
+            continue
+        before = messages[:index]
+        requests = [_text(m["content"]) for m in before if _field(m, "role") == "user"]
+        words = "; ".join(reason(requests, name, descriptions) for name in called)
+        messages[index] = {**message, "content": f"{words}. {content}" if asks else words}
     return {**conversation, "messages": messages}
 
 
-def _called(messages: Sequence[Mapping[str, Any]], asks: bool) -> list[str]:
-    """The names of the tools that the first of these messages calls, or, if it asks for what is
-    missing, the next that calls; each once."""
-    found = (message["tool_calls"] for message in messages if message.get("tool_calls"))
-    calls = next(found, ()) if asks else messages[0].get("tool_calls") or ()
-    return list(dict.fromkeys(call["function"]["name"] for call in calls))
+def _field(message: Any, name: str) -> Any:
+    return message.get(name) if isinstance(message, Mapping) else None
+
+
+def _text(content: Any) -> str:
+    """A content's text, whole or in parts."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    return " ".join(str(_field(part, "text") or "") for part in parts)
+
+
+def _descriptions(tools: Any) -> dict[str, str]:
+    """The declared tools' descriptions by their names."""
+    functions = [_field(tool, "function") for tool in tools or ()]
+    named = {_field(f, "name"): _field(f, "description") for f in functions}
+    return {
+        name: text if isinstance(text, str) else ""
+        for name, text in named.items()
+        if isinstance(name, str)
+    }
+
+
+def _called(message: Any) -> list[str]:
+    """The names of the tools that a message calls, each once."""
+    functions = [_field(call, "function") for call in _field(message, "tool_calls") or ()]
+    names = dict.fromkeys(_field(function, "name") for function in functions)
+    return [name for name in names if isinstance(name, str)]
 
 
 def reason(requests: Sequence[str], name: str, descriptions: Mapping[str, str]) -> str:
@@ -79,12 +103,11 @@ def reason(requests: Sequence[str], name: str, descriptions: Mapping[str, str]) 
     tools, by name.
     """
     description = descriptions.get(name, "").strip()
-    if not description:
-        return name
     start = _first_shared(requests[-1:], description, descriptions)
     if start is None:
         start = _first_shared(requests[-_EARLIER:], description, descriptions)
-    return f"{_excerpt(description[start or 0 :])}: `{name}`"
+    words = _excerpt(description[start or 0 :])
+    return f"{words}: `{name}`" if words else name
 
 
 def is_reason(text: str) -> bool:
@@ -108,7 +131,8 @@ def _first_shared(
 
 
 def _excerpt(text: str) -> str:
-    """To the sentence's end, at most MOST_WORDS words, without the marks that divide reasons."""
+    """To the first full stop or line end, at most MOST_WORDS words, without the marks that divide
+    reasons."""
     line = re.split(r"\n|\. ", text, maxsplit=1)[0]
     words = list(_WORD.finditer(line))
     if len(words) > MOST_WORDS:
