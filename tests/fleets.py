@@ -43,6 +43,10 @@ def take_part(
         if rank < size:
             places = {"RANK": rank, "WORLD_SIZE": size, "MASTER_PORT": port}
             os.environ |= {name: str(value) for name, value in places.items()}
-            act(number, *arguments)
+            try:
+                act(number, *arguments)
+            except SystemExit as ended:  # of a command, which must not keep the rest from running
+                if ended.code:
+                    raise RuntimeError(f"rank {rank} of {size} exited with {ended.code}") from ended
             if dist.is_initialized():
                 dist.destroy_process_group()
