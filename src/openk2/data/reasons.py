@@ -103,9 +103,10 @@ def reason(requests: Sequence[str], name: str, descriptions: Mapping[str, str]) 
     tools, by name.
     """
     description = descriptions.get(name, "").strip()
-    start = _first_shared(requests[-1:], description, descriptions)
+    counts = Counter(word for other in descriptions.values() for word in set(_WORD.findall(other)))
+    start = _first_shared(requests[-1:], description, counts)
     if start is None:
-        start = _first_shared(requests[-_EARLIER:], description, descriptions)
+        start = _first_shared(requests[-_EARLIER:], description, counts)
     words = _excerpt(description[start or 0 :])
     return f"{words}: `{name}`" if words else name
 
@@ -116,12 +117,11 @@ def is_reason(text: str) -> bool:
 
 
 def _first_shared(
-    requests: Sequence[str], description: str, descriptions: Mapping[str, str]
+    requests: Sequence[str], description: str, counts: Mapping[str, int]
 ) -> int | None:
-    """Where the word stands that requests and description share and the fewest other descriptions
-    have; of several the first."""
+    """Where the word stands that requests and description share and the fewest descriptions have;
+    of several the first. counts: how many have a word."""
     known = set(_WORD.findall(" ".join(requests)))
-    counts = Counter(word for other in descriptions.values() for word in set(_WORD.findall(other)))
     shared = [
         (counts[word[0]], word.start())
         for word in _WORD.finditer(description)
