@@ -5,12 +5,15 @@
 The reasons of `openk2 data pack --say-why 1` are written into each conversation, and one pass reads
 it: how often is the likeliest of all tokens the next one, and with what loss, by what the token is.
 `word` is the first of a reason, `words` the rest of what is quoted, `name` the first token of a
-name. Guessing is one of the declared tools. Conversations have two tools and more.
+name, `given` the required arguments with the beginnings of their values, `missing` the question
+marks of those that nobody has said. Guessing is one of the declared tools. Conversations have two
+tools and more.
 """
 
 import argparse
 import itertools
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,32 +25,41 @@ from torch import Tensor
 from openk2.chat import Tokenizer, encode_piece, render
 from openk2.checkpoint import load_model
 from openk2.data import with_reasons
-from openk2.data.reasons import is_reason
+from openk2.data.reasons import reason_length
 
-MARK = "`"
 IN_CALLS = {
     "<|tool_call_begin|>": "in the call",
     "<|tool_call_argument_begin|>": "arguments",
 }
-KINDS = ("word", "words", "name", "name, rest", "mark", "in the call", "arguments", "text")
+KINDS = ("word", "words", "name", "name, rest", "given", "missing", "mark", "in the call",
+         "arguments", "text")  # fmt: skip
+PART = re.compile(
+    r"(?:(?:(?P<word>[^\s`;]+)(?P<words>[^`;]*): )?`(?P<name>[^`]+)`|(?P<bare>[\w.-]+))"
+    r"(?:\((?P<given>[^()]*)\))?"
+)
 
 
 def kinds_of_reason(tokenizer: Tokenizer, ids: list[int]) -> Iterator[str]:
-    """What each token of reasons is: of "words: `name`; other words: `other`; bare"."""
+    """What each token of reasons is: of "words: `name`(key=value, other=?); `another`"."""
     tokens = [tokenizer.decode([token_id]) for token_id in ids]
-    bare = [MARK not in part for part in "".join(tokens).split("; ")]
-    reasons = iter(bare)
-    at = "name" if next(reasons) else "word"
+    text = "".join(tokens)
+    reasons = reason_length(text)
+    kinds = ["mark"] * reasons + ["text"] * (len(text) - reasons)
+    for part in PART.finditer(text, 0, reasons):
+        for kind in ("word", "words", "name", "bare", "given"):
+            start, end = part.span(kind)
+            kinds[start:end] = ["name" if kind == "bare" else kind] * (end - start)
+        start, end = part.span("given")
+        for place in (i for i in range(start, end) if text[i] == "?"):
+            kinds[place] = "missing"
+    before, at = "", 0
     for token in tokens:
-        if ";" in token:
-            yield "mark"
-            at = "name" if next(reasons, False) else "word"
-        elif MARK in token:
-            yield "mark"
-            at = "name"
-        else:
-            yield at
-            at = {"word": "words", "name": "name, rest"}.get(at, at)
+        found = kinds[at : at + len(token)]
+        at += len(token)
+        kind = "missing" if "missing" in found else (found or ["mark"])[0]
+        rest = {"word": "words", "name": "name, rest"}
+        yield rest.get(kind, kind) if kind == before else kind
+        before = kind
 
 
 def encoded(tokenizer: Tokenizer, conversation: Mapping[str, Any]) -> tuple[list[int], list[str]]:
@@ -56,7 +68,7 @@ def encoded(tokenizer: Tokenizer, conversation: Mapping[str, Any]) -> tuple[list
     kinds: list[str] = []
     pieces = render(conversation["messages"], conversation["tools"], generation_prompt=False)
     texts = [piece.text if piece.control else "" for piece in pieces]
-    for piece, before, after in zip(pieces, ["", *texts], [*texts[1:], ""], strict=False):
+    for piece, before in zip(pieces, ["", *texts], strict=False):
         new = encode_piece(tokenizer, piece)
         if not piece.learned:
             kinds += [""] * len(new)
@@ -64,7 +76,7 @@ def encoded(tokenizer: Tokenizer, conversation: Mapping[str, Any]) -> tuple[list
             kinds += [piece.text]
         elif before in IN_CALLS:
             kinds += [IN_CALLS[before]] * len(new)
-        elif after == "<|tool_calls_section_begin|>" and is_reason(piece.text):
+        elif reason_length(piece.text):
             kinds += kinds_of_reason(tokenizer, new)
         else:
             kinds += ["text"] * len(new)

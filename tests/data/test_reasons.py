@@ -1,17 +1,18 @@
+import json
 import re
 
 import pytest
 
 from openk2.chat import Tokenizer, train_tokenizer
 from openk2.data import Role, chat_documents, with_reasons
-from openk2.data.reasons import MOST_WORDS, is_reason, reason, reasoned
+from openk2.data.reasons import MOST_WORDS, Function, reason, reason_length, reasoned
 from openk2.synthesis import generate
 
-DESCRIPTIONS = {
-    "list_zones": "Lists the DNS zones of a site. Needs no key.",
-    "site_delete": "Deletes a site.",
-    "fn_7": "",
-    "search": "Searches; finds `all` entries of a site",
+FUNCTIONS = {
+    "list_zones": Function("Lists the DNS zones of a site. Needs no key."),
+    "site_delete": Function("Deletes a site."),
+    "fn_7": Function(""),
+    "search": Function("Searches; finds `all` entries of a site"),
 }
 
 
@@ -23,52 +24,75 @@ def chats() -> list:
 @pytest.mark.parametrize(
     ("requests", "name", "wanted"),
     [
-        (["Which DNS zones has my site?"], "list_zones", "DNS zones of a site: `list_zones`"),
-        (["Remove the site, please."], "site_delete", "site: `site_delete`"),
-        (["Show the zones.", "Try again."], "list_zones", "zones of a site: `list_zones`"),
-        (["Show it.", *3 * ["No."]], "list_zones", "Lists the DNS zones of a site: `list_zones`"),
-        (["Do it for the and a."], "site_delete", "Deletes a site: `site_delete`"),
-        (["Do fn_7."], "fn_7", "fn_7"),
-        (["It finds entries?"], "search", "finds ,all, entries of a site: `search`"),
-        (["What is this?"], "not_declared", "not_declared"),
+        (["Which DNS zones has my site?"], "list_zones", "DNS zones of a site"),
+        (["Remove the site, please."], "site_delete", "site"),
+        (["Show the zones.", "Try again."], "list_zones", "zones of a site"),
+        (["Show it.", *3 * ["No."]], "list_zones", "Lists the DNS zones of a site"),
+        (["Do it for the and a."], "site_delete", "Deletes a site"),
+        (["Do fn_7."], "fn_7", ""),
+        (["It finds entries?"], "search", "finds ,all, entries of a site"),
+        (["What is this?"], "not_declared", ""),
     ],
 )
 def test_a_reason_begins_at_the_rarest_shared_word(
     requests: list[str], name: str, wanted: str
 ) -> None:
-    assert reason(requests, name, DESCRIPTIONS) == wanted
+    assert reason(requests, name, FUNCTIONS) == wanted
 
 
 def test_a_long_description_is_cut() -> None:
     text = " ".join(f"zone{chr(97 + n)}" for n in range(26))
-    said = reason(["zonec"], "f", {"f": text})
+    said = reason(["zonec"], "f", {"f": Function(text)})
     assert len(re.findall("zone", said)) == MOST_WORDS
 
 
-def test_every_call_names_its_tools_and_nothing_else_changes(chats: list) -> None:
-    calls = 0
+def is_reason(text: str) -> bool:
+    return 0 < reason_length(text) == len(text)
+
+
+def declared(chat: dict) -> dict[str, dict]:
+    return {tool["function"]["name"]: tool["function"] for tool in chat["tools"]}
+
+
+PART = re.compile(r"(?:(?P<words>.+): )?`?(?P<name>[^`(]+)`?(?:\((?P<given>.*)\))?")
+
+
+def test_every_call_is_said_with_its_required_arguments_and_nothing_else_changes(
+    chats: list,
+) -> None:
+    calls = again = 0
     for chat, other in zip(chats, with_reasons(chats, 1.0), strict=True):
-        descriptions = {
-            tool["function"]["name"]: tool["function"]["description"] for tool in chat["tools"]
-        }
+        functions = declared(chat)
         for before, after in zip(chat["messages"], other["messages"], strict=True):
             if not before.get("tool_calls"):
                 assert before == after or after["content"].endswith(f". {before['content']}")
                 continue
             assert before == {**after, "content": before["content"]}
             assert is_reason(after["content"])
-            called = dict.fromkeys(call["function"]["name"] for call in before["tool_calls"])
-            parts = after["content"].split("; ")
-            for part, name in zip(parts, called, strict=True):
-                words, _, said = part.rpartition(": ")
-                assert said.strip("`") == name
-                assert words in descriptions[name]
-                assert bool(words) == bool(descriptions[name])
+            called = [call["function"] for call in before["tool_calls"]]
+            named = set()
+            for part, call in zip(after["content"].split("; "), called, strict=True):
+                found = PART.fullmatch(part)
+                assert found
+                assert found["name"] == call["name"]
+                described = functions[call["name"]]["description"]
+                assert (found["words"] or "") in described
+                assert bool(found["words"]) == (bool(described) and call["name"] not in named)
+                again += call["name"] in named
+                named.add(call["name"])
+                arguments = json.loads(call["arguments"])
+                given = (pair.split("=") for pair in (found["given"] or "").split(", ") if pair)
+                for key, mark in given:
+                    assert key in functions[call["name"]]["parameters"]["required"]
+                    assert mark in json.dumps(arguments[key])
                 calls += 1
     assert calls > 100
+    assert again > 5
 
 
-def test_a_question_for_a_missing_argument_says_first_for_which_tool(chats: list) -> None:
+def test_a_question_for_a_missing_argument_says_first_which_of_a_tools_are_missing(
+    chats: list,
+) -> None:
     asked = 0
     for chat, other in zip(chats, with_reasons(chats, 1.0), strict=True):
         turns = [m for m in chat["messages"] if m["role"] == "assistant"]
@@ -76,40 +100,89 @@ def test_a_question_for_a_missing_argument_says_first_for_which_tool(chats: list
         for index, kind in enumerate(chat["kinds"]):
             if kind == "missing":
                 called = next(m["tool_calls"] for m in turns[index:] if m.get("tool_calls"))
-                words, _, question = others[index]["content"].partition(". ")
-                assert is_reason(words)
-                assert words.endswith(f"`{called[0]['function']['name']}`")
-                assert question == turns[index]["content"]
+                values = json.loads(called[0]["function"]["arguments"]).values()
+                if len(set(map(str, values))) < len(values):
+                    continue  # what stands for one argument is taken for the other
+                said = others[index]["content"]
+                words, question = said[: reason_length(said)], said[reason_length(said) :]
+                found = PART.fullmatch(words)
+                assert found
+                assert found["name"] == called[0]["function"]["name"]
+                assert "=?" in found["given"]
+                assert question == f". {turns[index]['content']}"
                 asked += 1
             elif not turns[index].get("tool_calls"):
                 assert turns[index] == others[index]
     assert asked > 10
 
 
+def test_what_is_said_counts_and_what_comes_after_is_missing() -> None:
+    def asked(*said: str, city: object = "Oslo", kinds: object = None) -> str:
+        arguments = json.dumps({"city": city, "day": 2})
+        call = {"function": {"name": "book", "arguments": arguments}}
+        tool = {"name": "book", "parameters": {"required": ["city", "day"]}}
+        messages: list[dict] = [
+            {"role": "system", "content": "We are in Oslo on day 2."},
+            {"role": "user", "content": said[0]},
+            {"role": "assistant", "content": "Where?"},
+            *({"role": "user", "content": text} for text in said[1:]),
+            {"role": "assistant", "content": "", "tool_calls": [call]},
+        ]
+        chat = {"messages": messages, "tools": [{"function": tool}], "kinds": kinds}
+        return reasoned(chat)["messages"][2]["content"]
+
+    assert asked("Day 2.", "oslo") == "book(city=?, day=2). Where?"
+    assert asked("Day 12.", "Oslo, 2") == "book(city=?, day=?). Where?"
+    assert asked("Oslo, day 2.", "Yes.") == "Where?"
+    assert asked("Day 2.", "The capital.") == "Where?"
+    assert asked("Day 2.", "Oslo", city={"name": "Oslo"}) == "Where?"
+    assert asked("Day 2.", "a, b", city=["a", "b"]) == "book(city=?, day=2). Where?"
+    assert asked("Day 2.", "oslo", kinds=["missing", "single"]).startswith("book(")
+    assert asked("Day 2.", "oslo", kinds=["talk", "single"]) == "Where?"
+
+
+@pytest.mark.parametrize(
+    ("value", "mark"),
+    [("Redwood City", "(k=Redwood)"), (-7.5, "(k=7)"), (True, "(k=true)"), (["a b"], "(k=a)"),
+     ({"a": 1}, ""), (None, ""), ("?!", ""), ([], ""), ("x`y)", "(k=x)")],
+)  # fmt: skip
+def test_a_value_is_begun(value: object, mark: str) -> None:
+    call = {"function": {"name": "f", "arguments": json.dumps({"k": value})}}
+    tool = {"function": {"name": "f", "parameters": {"required": ["k"]}}}
+    chat = {"messages": [{"role": "assistant", "tool_calls": [call]}], "tools": [tool]}
+    assert reasoned(chat)["messages"][0]["content"] == f"f{mark or '()'}"
+
+
 CALLS = [{"function": {"name": "list_zones", "arguments": "{}"}}]
 
 
 def turns(*messages: object, **fields: object) -> dict:
-    tool = {"function": {"name": "list_zones", "description": "Lists zones."}}
+    parameters = {"required": ["site"]}
+    tool = {
+        "function": {"name": "list_zones", "description": "Lists zones.", "parameters": parameters}
+    }
     return {"messages": list(messages), "tools": [tool], **fields}
 
 
-def test_only_the_next_turn_tells_what_is_asked_for() -> None:
-    def begins(*after: dict, kinds: object = ("missing", "single"), said: object = "Which?") -> str:
+def test_the_next_call_tells_what_is_asked_for_unless_it_is_far() -> None:
+    def begins(*after: dict, kinds: object = None, said: object = "Which?") -> str:
         asked = {"role": "assistant", "content": said}
         chat = turns({"role": "user", "content": "zones"}, asked, *after, kinds=kinds)
         return reasoned(chat)["messages"][1]["content"]
 
-    call = {"role": "assistant", "content": "", "tool_calls": CALLS}
-    kinds = ["missing", "single"]
-    assert begins(call, kinds=kinds) == "zones: `list_zones`. Which?"
-    assert (
-        begins({"role": "assistant", "content": "Fine."}, call, kinds=[*kinds, "single"])
-        == "Which?"
-    )
-    assert begins(call, kinds=["missing"]) == "Which?"
-    assert begins(call, kinds=5) == "Which?"
-    assert begins(call, kinds=kinds, said=None) is None
+    told = {"role": "user", "content": "ab12"}
+    function = {"name": "list_zones", "arguments": '{"site": "ab12"}'}
+    call = {"role": "assistant", "content": "", "tool_calls": [{"function": function}]}
+    fine = {"role": "assistant", "content": "Fine."}
+    assert begins(told, call) == "zones: `list_zones`(site=?). Which?"
+    assert begins(told, fine, fine, call) == "zones: `list_zones`(site=?). Which?"
+    assert begins(told, fine, fine, fine, call) == "Which?"
+    assert begins(call) == "Which?"
+    assert begins(told) == "Which?"
+    assert begins(told, call, said="Fine.") == "Fine."
+    assert begins(told, call, kinds=["missing"]) == "zones: `list_zones`(site=?). Which?"
+    assert begins(told, call, kinds=["answer", "single"]) == "Which?"
+    assert begins(told, call, said=None) is None
 
 
 @pytest.mark.parametrize(
@@ -136,10 +209,21 @@ def test_what_is_not_in_openais_form_is_left_to_the_renderer(odd: dict) -> None:
     call = {"role": "assistant", "content": "", "tool_calls": CALLS}
     chat = {**turns(3, {"role": "user", "content": "zones"}, call, {"role": "assistant"}), **odd}
     said = reasoned(chat)["messages"]
-    assert said[2]["content"] == "list_zones"
+    assert said[2]["content"] == "list_zones()"
     assert said[0] == 3
     broken = turns({"role": "assistant", "tool_calls": [{}, 3]})
     assert reasoned(broken) == broken
+
+
+@pytest.mark.parametrize("arguments", ["{", "[]", 3, None, {"site": "a"}])
+@pytest.mark.parametrize("parameters", [None, 3, {"required": 3}, {"required": [3, "site"]}])
+def test_odd_arguments_and_schemas_give_no_pairs(arguments: object, parameters: object) -> None:
+    call = {"function": {"name": "f", "arguments": arguments}}
+    tool = {"function": {"name": "f", "parameters": parameters}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    said = reasoned({"messages": [message], "tools": [tool]})["messages"][0]["content"]
+    both = isinstance(arguments, dict) and parameters == {"required": [3, "site"]}
+    assert said == ("f(site=a)" if both else "f()")
 
 
 def test_a_share_is_drawn_by_the_seed(chats: list) -> None:
@@ -158,9 +242,20 @@ def test_what_was_said_before_a_call_stays() -> None:
     assert reasoned(said) == said
 
 
-@pytest.mark.parametrize("text", ["", "It is 4.", "`a` b", "Use `a`.", "a: `b`; c d"])
+@pytest.mark.parametrize(
+    "text", ["", "It is 4.", "`a` b", "Use `a`.", "a: `b`; c d", "a: `b`(c", "Hello", "Sure. Yes."]
+)
 def test_other_texts_are_no_reasons(text: str) -> None:
-    assert not is_reason(text)
+    assert reason_length(text) == 0
+
+
+def test_the_reason_before_a_question_weighs_as_a_name_too() -> None:
+    tokenizer: Tokenizer = train_tokenizer([str(chat) for chat in generate(0, 40, "train")], 600)
+    said = "zones: `zones`(site=?). Which?"
+    messages = [{"role": "user", "content": said}, {"role": "assistant", "content": said}]
+    (document,) = chat_documents([{"messages": messages}], tokenizer, learn_all=True)
+    names = [i for i, role in enumerate(document.learned) if Role(role) is Role.NAME]
+    assert tokenizer.decode([document.ids[i] for i in names]) == "zones: `zones`(site=?)"
 
 
 def test_a_reason_weighs_as_the_name_that_it_ends_with(chats: list) -> None:

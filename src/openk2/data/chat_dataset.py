@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from openk2.chat import PromptPiece, Tokenizer, encode_piece, render
 from openk2.data.call_roles import argument_roles, name_roles
 from openk2.data.packing import Document
-from openk2.data.reasons import is_reason
+from openk2.data.reasons import reason_length
 from openk2.data.role import Role
 
 # The markup before a text -> the roles of that text's tokens.
@@ -17,7 +17,6 @@ _IN_CALLS: Mapping[str, Callable[[Sequence[bytes]], NDArray[np.uint8]]] = {
     "<|tool_call_begin|>": name_roles,
     "<|tool_call_argument_begin|>": argument_roles,
 }
-_CALLS = "<|tool_calls_section_begin|>"
 NO_PIECE = PromptPiece("", control=False, learned=False)
 
 
@@ -42,14 +41,11 @@ def chat_documents(
         )
         ids: list[int] = []
         roles: list[NDArray[np.uint8]] = []
-        beside = zip([NO_PIECE, *pieces], pieces, [*pieces[1:], NO_PIECE], strict=False)
-        for before, piece, after in beside:
+        for before, piece in zip([NO_PIECE, *pieces], pieces, strict=False):
             new = encode_piece(tokenizer, piece)
             ids += new
             learned = piece.learned or learn_all
             found = piece_roles(before, piece, new, tokenizer)
-            if after.control and after.text == _CALLS and is_reason(piece.text):
-                found[:] = Role.NAME
             roles.append(found * np.uint8(learned))
         yield Document(ids, np.concatenate(roles))
 
@@ -61,6 +57,12 @@ def piece_roles(
 
     before: the piece before it, which tells whether this one is part of a call.
     """
-    if before.control and not piece.control and before.text in _IN_CALLS:
-        return _IN_CALLS[before.text]([tokenizer.tokens[token_id] for token_id in ids])
-    return np.full(len(ids), Role.STRUCTURE, np.uint8)
+    roles = np.full(len(ids), Role.STRUCTURE, np.uint8)
+    if piece.control:
+        return roles
+    parts = [tokenizer.tokens[token_id] for token_id in ids]
+    if before.control and before.text in _IN_CALLS:
+        return _IN_CALLS[before.text](parts)
+    reasons = piece.text[: reason_length(piece.text)] if piece.learned else ""
+    roles[np.cumsum([len(part) for part in parts]) <= len(reasons.encode())] = Role.NAME
+    return roles

@@ -1,29 +1,53 @@
-"""What the assistant says before a call: the words of the tool's description that it goes by.
+"""What the assistant says before a call: the words of the tool's description that it goes by, and
+where each argument that the tool requires comes from.
 
 A small network learns within a million tokens to copy, and did not learn within seven to compare a
 request with many descriptions in one step (benchmarks/choosing.md). So it is taught to choose by
 copying: a word that the request shares with a description, the description from there on, the
-tool's name. Each of them is one step, and the call then repeats the name:
+tool's name, each required parameter with the beginning of its value. Each of them is one step, and
+the calls then repeat them. A value that nobody has said is a question mark:
 
-    dns zone of a site: `list_zones`; console ports: `dcim_ports_create`
+    dns zone of a site: `list_zones`(site=ab12); console ports: `dcim_ports_create`
+    dns zone of a site: `list_zones`(site=?). Which site is it?
 """
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 MOST_WORDS = 12  # of a description
 _EARLIER = 3  # requests, where the last one shares no word with the description
+_LATER = 3  # turns of the assistant after a question, among which the call must be
 _WORD = re.compile(r"[^\W\d_]+")
+_RUN = re.compile(r"[^\W_]+")
 _SHORTEST = 3
 _COMMON = re.compile(
     "the|and|for|with|this|that|from|you|your|use|used|using|call|tool|are|was|his|her|its|our|all|"
     "any|can|will|not|has|have|get",
     re.IGNORECASE,
 )
-_REASON = re.compile(r"[^`;]+: `[^`\s]+`|[\w.-]+")
+_REASON = r"(?:(?:[^`;]+: )?`[^`\s]+`(?:\([^()`;]+\))?|[\w.-]+\([^()`;]*\))"
+_REASONS = re.compile(rf"{_REASON}(?:; {_REASON})*")
+
+
+@dataclass(frozen=True)
+class Function:
+    """A declared tool, as far as reasons go by it."""
+
+    description: str
+    required: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Call:
+    """A tool's name and its arguments."""
+
+    name: str
+    arguments: Mapping[str, Any]
 
 
 def with_reasons(
@@ -41,11 +65,12 @@ def with_reasons(
 def reasoned(conversation: Mapping[str, Any]) -> dict[str, Any]:
     """The same conversation, with a reason in each turn that calls and has no content.
 
-    A question for a missing argument (kind "missing") begins with the reason of the call in the
-    assistant's next turn: what is missing can be told once the tool is chosen. What is not in
+    A question begins with the reasons of the calls that it leads to, if a required value of theirs
+    is said after it and not before: what is missing can be told once the tool is chosen. Where
+    the conversation has kinds, only turns of the kind "missing" are such questions. What is not in
     OpenAI's form is left for the renderer to refuse.
     """
-    descriptions = _descriptions(conversation.get("tools"))
+    functions = _functions(conversation.get("tools"))
     messages = list(conversation["messages"])
     turns = [i for i, m in enumerate(messages) if _field(m, "role") == "assistant"]
     kinds = conversation.get("kinds")
@@ -53,17 +78,101 @@ def reasoned(conversation: Mapping[str, Any]) -> dict[str, Any]:
         kinds = [None] * len(turns)
     for number, index in enumerate(turns):
         message, content = messages[index], _field(messages[index], "content")
-        called = _called(message)
-        asks = kinds[number] == "missing" and not called and isinstance(content, str)
-        if asks and number + 1 < len(turns):
-            called = _called(messages[turns[number + 1]])
-        if not called or (content and not asks):
-            continue
         before = messages[:index]
-        requests = [_text(m["content"]) for m in before if _field(m, "role") == "user"]
-        words = "; ".join(reason(requests, name, descriptions) for name in called)
-        messages[index] = {**message, "content": f"{words}. {content}" if asks else words}
+        calls = _calls(message)
+        if calls and not content:
+            words = _reasons(before, calls, functions)
+            messages[index] = {**message, "content": words}
+        elif not calls and isinstance(content, str) and _asks(kinds[number], content):
+            later = turns[number + 1 : number + 1 + _LATER]
+            words = _question(before, messages, later, functions)
+            messages[index] = {**message, "content": f"{words}{content}"}
     return {**conversation, "messages": messages}
+
+
+def _asks(kind: Any, content: str) -> bool:
+    return kind == "missing" if isinstance(kind, str) else "?" in content
+
+
+def _question(
+    before: Sequence[Any],
+    messages: Sequence[Any],
+    later: Sequence[int],
+    functions: Mapping[str, Function],
+) -> str:
+    """What a question begins with: the reasons of the next calls, or nothing."""
+    index = next((i for i in later if _calls(messages[i])), None)
+    if index is None:
+        return ""
+    said, known = _said(before), _said(messages[:index])
+    lacking, calls = False, []
+    for call in _calls(messages[index]):
+        required = functions.get(call.name, Function("")).required
+        values = {
+            key: call.arguments.get(key) for key in required if _mark(call.arguments.get(key))
+        }
+        if any(not _stands(value, known) for value in values.values()):
+            return ""
+        missing = {key for key, value in values.items() if not _stands(value, said)}
+        lacking = lacking or bool(missing)
+        calls.append(Call(call.name, {**call.arguments, **dict.fromkeys(missing, "?")}))
+    return f"{_reasons(before, calls, functions)}. " if lacking else ""
+
+
+def _reasons(
+    before: Sequence[Any], calls: Sequence[Call], functions: Mapping[str, Function]
+) -> str:
+    """One reason for each call; of a tool called again, without the words; of a tool without a
+    description "name(...)", so that no single token is what begins every such reason."""
+    requests = [_text(m["content"]) for m in before if _field(m, "role") == "user"]
+    reasons: list[str] = []
+    named: set[str] = set()
+    for call in calls:
+        words = reason(requests, call.name, functions)
+        if call.name in named:
+            said = f"`{call.name}`"
+        else:
+            said = f"{words}: `{call.name}`" if words else call.name
+        pairs = _given(call, functions)
+        reasons.append(f"{said}({pairs})" if pairs or said == call.name else said)
+        named.add(call.name)
+    return "; ".join(reasons)
+
+
+def _given(call: Call, functions: Mapping[str, Function]) -> str:
+    """The required arguments of a call, each with the beginning of its value."""
+    required = functions.get(call.name, Function("")).required
+    marks = {key: _mark(call.arguments.get(key)) for key in required}
+    pairs = [f"{key}={mark}" for key, mark in marks.items() if mark and not set(key) & set("()`;")]
+    return ", ".join(pairs)
+
+
+def _mark(value: Any) -> str:
+    """The first run of letters and digits in a value, "?" for a question mark; "" for an object."""
+    if isinstance(value, list):
+        return _mark(value[0]) if value else ""
+    if isinstance(value, bool):
+        return json.dumps(value)
+    if value == "?" or not isinstance(value, str | int | float):
+        return "?" if value == "?" else ""
+    run = _RUN.search(str(value))
+    return run[0] if run else ""
+
+
+def _said(messages: Sequence[Any]) -> str:
+    """All that was said in the conversation but the system's turns, in lower case."""
+    return " ".join(
+        _text(m.get("content")).lower()
+        for m in messages
+        if isinstance(m, Mapping) and m.get("role") != "system"
+    )
+
+
+def _stands(value: Any, text: str) -> bool:
+    """Whether a value stands in a text, as words of their own."""
+    value = value[0] if isinstance(value, list) else value
+    edge = r"[^\W_]"
+    return bool(re.search(rf"(?<!{edge}){re.escape(str(value).lower())}(?!{edge})", text))
 
 
 def _field(message: Any, name: str) -> Any:
@@ -78,42 +187,57 @@ def _text(content: Any) -> str:
     return " ".join(str(_field(part, "text") or "") for part in parts)
 
 
-def _descriptions(tools: Any) -> dict[str, str]:
-    """The declared tools' descriptions by their names."""
-    functions = [_field(tool, "function") for tool in tools or ()]
-    named = {_field(f, "name"): _field(f, "description") for f in functions}
+def _functions(tools: Any) -> dict[str, Function]:
+    """The declared tools by their names."""
+    declared = [_field(tool, "function") for tool in tools or ()]
     return {
-        name: text if isinstance(text, str) else ""
-        for name, text in named.items()
+        name: Function(text if isinstance(text, str) else "", _required(_field(f, "parameters")))
+        for f in declared
+        for name, text in [(_field(f, "name"), _field(f, "description"))]
         if isinstance(name, str)
     }
 
 
-def _called(message: Any) -> list[str]:
-    """The names of the tools that a message calls, each once."""
+def _required(parameters: Any) -> tuple[str, ...]:
+    names = _field(parameters, "required")
+    return tuple(n for n in names if isinstance(n, str)) if isinstance(names, list) else ()
+
+
+def _calls(message: Any) -> list[Call]:
+    """The calls of a message."""
     functions = [_field(call, "function") for call in _field(message, "tool_calls") or ()]
-    names = dict.fromkeys(_field(function, "name") for function in functions)
-    return [name for name in names if isinstance(name, str)]
+    named = [(_field(f, "name"), _field(f, "arguments")) for f in functions]
+    return [Call(name, _arguments(text)) for name, text in named if isinstance(name, str)]
 
 
-def reason(requests: Sequence[str], name: str, descriptions: Mapping[str, str]) -> str:
-    """Why this tool: "words of its description: `name`"; of a tool without one, its name alone.
+def _arguments(text: Any) -> Mapping[str, Any]:
+    try:
+        parsed = json.loads(text) if isinstance(text, str) else text
+    except (ValueError, RecursionError):
+        return {}
+    return parsed if isinstance(parsed, Mapping) else {}
 
-    requests: what the user said, the last one being what is answered. descriptions: of all declared
+
+def reason(requests: Sequence[str], name: str, functions: Mapping[str, Function]) -> str:
+    """Why this tool: words of its description, if it has one.
+
+    requests: what the user said, the last one being what is answered. functions: all declared
     tools, by name.
     """
-    description = descriptions.get(name, "").strip()
-    counts = Counter(word for other in descriptions.values() for word in set(_WORD.findall(other)))
+    description = functions.get(name, Function("")).description.strip()
+    descriptions = [function.description for function in functions.values()]
+    counts = Counter(word for text in descriptions for word in set(_WORD.findall(text)))
     start = _first_shared(requests[-1:], description, counts)
     if start is None:
         start = _first_shared(requests[-_EARLIER:], description, counts)
-    words = _excerpt(description[start or 0 :])
-    return f"{words}: `{name}`" if words else name
+    return _excerpt(description[start or 0 :])
 
 
-def is_reason(text: str) -> bool:
-    """Whether a text before calls has the form of reasons."""
-    return all(_REASON.fullmatch(part) for part in text.split("; "))
+def reason_length(text: str) -> int:
+    """How many characters at the start of a text are reasons: all of it, those before a question,
+    or none."""
+    found = _REASONS.match(text)
+    return found.end() if found and text[found.end() :][:2] in ("", ". ") else 0
 
 
 def _first_shared(

@@ -234,6 +234,7 @@ def missing(dialogue: Dialogue) -> None:
     lacking = rng.sample(required, 2 if len(required) > 1 and rng.random() < 0.3 else 1)
     lacking.sort(key=lambda p: p.name)
     if tool.domain == "weather":
+        lacking = [tool.parameters[0]]
         wish = make_weather_wish(rng, tool, arguments, told=False)
     else:
         wish = make_wish(rng, tool, arguments, omit=[p.name for p in lacking])

@@ -35,6 +35,8 @@ _TALK_SHARES = (12, 3, 1)
 _MULTI_SHARE = 0.22
 TALK_SHARE = 0.2
 _BARE_TALK_SHARE = 0.5
+# Weather tools among the distractors: what asks for another thing must not call them.
+_WEATHER_BESIDE = 0.15
 _DISTRACTORS = (0, 1, 2, 3, 4, 5)
 _DISTRACTOR_SHARES = (40, 26, 14, 9, 6, 5)
 
@@ -120,7 +122,7 @@ def _distractor(rng: Random, vocabulary: Vocabulary, tools: list[Tool]) -> Tool:
     near = [tool.domain for tool in tools if tool.domain in vocabulary.domains]
     if near and rng.random() < 0.4:
         return draw_tool(rng, vocabulary, rng.choice(near))
-    if vocabulary.split == "train" and rng.random() < 0.06:
+    if vocabulary.split == "train" and rng.random() < _WEATHER_BESIDE:
         return make_weather_tool(rng)
     return draw_tool(rng, vocabulary)
 

@@ -11,7 +11,7 @@ from typing import Any
 from openk2.synthesis import values as v
 from openk2.synthesis.requests import Wish, dressed
 from openk2.synthesis.results import Outcome, dumped
-from openk2.synthesis.tools import Arguments, Kind, Parameter, Task, Tool
+from openk2.synthesis.tools import Arguments, Kind, Parameter, Task, Tool, draw_style
 from openk2.synthesis.values import Split, Value
 
 _NAMES = (
@@ -28,6 +28,23 @@ _DESCRIPTIONS = (
     "Retrieve the weather for a location.", "Check the weather.", "Weather lookup.",
     "Call this to find out the weather.", "Provides current weather conditions.",
 )  # fmt: skip
+# For the tools that are composed. The variations of `openk2 eval weather` have names of their own.
+_COMPOSED_SHARE = 0.5
+_VERBS = ("get", "lookup", "look up", "check", "show", "find", "tell", "retrieve", "request",
+          "see")  # fmt: skip
+_NOUNS = ("weather", "current weather", "weather report", "weather conditions", "conditions",
+          "forecast", "city weather", "local weather", "weather info", "sky", "sky now",
+          "weather state", "outdoor conditions")  # fmt: skip
+_DOMAINS = ("weather", "forecast", "climate", "sky", "outdoors", "wx")
+_ABOUT = ("the weather", "the current weather", "weather conditions", "the weather report",
+          "how the weather is", "current weather data", "the weather right now",
+          "today's weather")  # fmt: skip
+_WHERE = ("in a city", "in a town", "for a location", "of a place", "in a given city",
+          "for a city", "at a place", "by city", "for one town")  # fmt: skip
+_WHEN = ("", "", " Call this when the user asks about the weather.",
+         " Use it for questions about the weather.",
+         " Call it whenever somebody asks about the weather.")  # fmt: skip
+_PLACES = ("city", "location", "place", "town", "city name", "town name", "where", "area")
 _CITY_DESCRIPTIONS = ("Name of the city", "Name of the city", "The city name", "City", "The city",
                       "The name of the city", "City to look up", "The location", "")  # fmt: skip
 _FRAMES = (
@@ -63,16 +80,29 @@ _TASK = Task("ask", "the weather", ("city",), (), {})
 
 
 def make_weather_tool(rng: Random) -> Tool:
-    """A weather tool; one in four is close to the README's."""
-    name, described = rng.choice(_NAMES), rng.choice(_DESCRIPTIONS)
+    """A weather tool; one in eight is close to the README's."""
+    choice = rng.random()
     words = rng.choice(("city", "city", "city", "location", "city name", "place"))
-    if rng.random() < 0.25:
-        name, described, words = "get_weather", _DESCRIPTIONS[0], "city"
     about = rng.choice(_CITY_DESCRIPTIONS)
+    if choice < _COMPOSED_SHARE:
+        style = draw_style(rng)
+        name = style.tool_name(rng.choice(_VERBS), rng.choice(_NOUNS), rng.choice(_DOMAINS))
+        described, words = _composed_description(rng), rng.choice(_PLACES)
+        about = rng.choice((f"Name of the {words.removesuffix(' name')}", f"The {words}", ""))
+    elif choice < _COMPOSED_SHARE + 0.125:
+        name, described, words = "get_weather", _DESCRIPTIONS[0], "city"
+    else:
+        name, described = rng.choice(_NAMES), rng.choice(_DESCRIPTIONS)
     parameters = [Parameter(words.replace(" ", "_"), "city", words, _CITY, True, about)]
-    if rng.random() < 0.2:
-        parameters.append(Parameter("unit", "unit", "unit", _UNIT, False, "Temperature unit"))
+    if rng.random() < 0.25:
+        required = rng.random() < 0.5
+        parameters.append(Parameter("unit", "unit", "unit", _UNIT, required, "Temperature unit"))
     return Tool(name, described, tuple(parameters), _TASK, "weather", rng.random() < 0.1)
+
+
+def _composed_description(rng: Random) -> str:
+    verb = rng.choice(_VERBS).replace("lookup", "look up").capitalize()
+    return f"{verb} {rng.choice(_ABOUT)} {rng.choice(_WHERE)}.{rng.choice(_WHEN)}"
 
 
 def make_weather_wish(rng: Random, tool: Tool, arguments: Arguments, *, told: bool = True) -> Wish:
@@ -93,7 +123,8 @@ def draw_weather(rng: Random, split: Split, city: str) -> Outcome:
     """A weather report in one of many shapes, and its sentence."""
     condition, temperature = rng.choice(_CONDITIONS), v.degrees(rng, split)
     shown = condition if rng.random() < 0.6 else condition.lower()
-    name = rng.choice(("condition", "conditions", "weather", "description", "forecast", "summary"))
+    name = rng.choice(("condition", "conditions", "weather", "description", "forecast", "summary",
+                       "sky", "state"))  # fmt: skip
     heat = rng.choice(("temperature", "temp", "temperature_c", "temp_c", "degrees"))
     shape = rng.randrange(8)
     body: dict[str, Any] = {name: shown}

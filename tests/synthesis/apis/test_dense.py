@@ -1,7 +1,8 @@
 """Many requests in a row: every call is one of a few tools, asked for in its own words."""
 
 import json
-from itertools import chain
+from collections import Counter
+from itertools import chain, pairwise
 from random import Random
 
 import jsonschema
@@ -18,25 +19,42 @@ CATALOGUE = Catalogue(chain.from_iterable(read_openapi(made_up_service(n), "x") 
 SAMPLE = [make_dense(Random(f"{i}"), "train", CATALOGUE) for i in range(150)]
 
 
-def test_every_request_is_followed_by_one_valid_call_and_its_result() -> None:
+def test_every_call_is_valid_and_says_what_the_user_said() -> None:
+    kinds = Counter(kind for conversation in SAMPLE for kind in conversation["kinds"])
+    assert {"single", "missing", "parallel", "refused", "talk"} <= set(kinds)
+    assert kinds["single"] > kinds.total() / 3
     for conversation in SAMPLE:
         schemas = {
             t["function"]["name"]: t["function"]["parameters"] for t in conversation["tools"]
         }
         messages = conversation["messages"]
-        assert [m["role"] for m in messages] == ["user", "assistant", "tool"] * (len(messages) // 3)
-        assert conversation["kinds"] == ["single"] * (len(messages) // 3)
-        for number, (asked, said, _) in enumerate(zip(*[iter(messages)] * 3, strict=True)):
-            (call,) = said["tool_calls"]
-            function = call["function"]
-            assert call["id"] == f"functions.{function['name']}:{number}"
-            arguments = json.loads(function["arguments"])
-            jsonschema.validate(arguments, schemas[function["name"]])
-            stated = schemas[function["name"]]["properties"]
-            for key, value in arguments.items():
-                if isinstance(value, str) and "enum" not in stated[key]:
-                    assert value in asked["content"]
+        said, number = "", 0
+        for message in messages:
+            said += f"\n{message['content']}" if message["role"] == "user" else ""
+            for call in message.get("tool_calls", ()):
+                function = call["function"]
+                assert call["id"] == f"functions.{function['name']}:{number}"
+                number += 1
+                arguments = json.loads(function["arguments"])
+                jsonschema.validate(arguments, schemas[function["name"]])
+                stated = schemas[function["name"]]["properties"]
+                for key, value in arguments.items():
+                    if isinstance(value, str) and "enum" not in stated[key]:
+                        assert value in said
+        assert len(conversation["kinds"]) == sum(m["role"] == "assistant" for m in messages)
         render(messages, conversation["tools"], generation_prompt=False)
+
+
+def test_a_question_for_a_missing_argument_is_followed_by_its_call() -> None:
+    asked = 0
+    for conversation in SAMPLE:
+        turns = [m for m in conversation["messages"] if m["role"] == "assistant"]
+        for turn, after, kind in zip(turns, turns[1:], conversation["kinds"], strict=False):
+            if kind == "missing":
+                assert not turn.get("tool_calls")
+                assert len(after["tool_calls"]) == 1
+                asked += 1
+    assert asked > 20
 
 
 def test_several_tools_are_declared_and_each_place_is_called() -> None:
@@ -56,7 +74,11 @@ def test_the_share_of_dense_conversations_is_as_asked_and_none_by_default() -> N
             generate(3, 200, "train", catalogue=CATALOGUE, api_share=1.0, dense_share=share)
         )
 
-    dense = [c for c in made(0.5) if len(c["kinds"]) > 2 and set(c["kinds"]) == {"single"}]  # type: ignore[arg-type]
+    def untold(conversation: dict[str, object]) -> bool:
+        roles = [message["role"] for message in conversation["messages"]]  # type: ignore[attr-defined]
+        return ("tool", "user") in pairwise(roles)
+
+    dense = [conversation for conversation in made(0.5) if untold(conversation)]
     assert 70 < len(dense) < 130
     rng = Random("3/train/7")
     assert rng.random() < 1

@@ -69,6 +69,11 @@ class ApiTool:
         function["parameters"] = {"type": "object", **_object(self.parameters)}
         return {"type": "function", "function": function}
 
+    @property
+    def requires(self) -> bool:
+        """Whether a call must give an argument."""
+        return any(parameter.field.required for parameter in self.parameters)
+
     @cached_property
     def size(self) -> int:
         """Characters of the declaration as JSON."""

@@ -37,7 +37,8 @@ class ApiDialogue:
     """A conversation being written.
 
     purposes: those of the tools. absent: those that no declared tool may serve.
-    forbidden: words that no tool that finds things out may be about.
+    forbidden: words that no tool that finds things out may be about. complete: no further tool is
+    declared, and those that are get called.
     """
 
     rng: Random
@@ -50,6 +51,7 @@ class ApiDialogue:
     absent: set[Purpose] = field(default_factory=set)
     forbidden: set[str] = field(default_factory=set)
     calls: int = 0
+    complete: bool = False
 
     def user(self, text: str) -> None:
         """Add a user turn."""
@@ -118,13 +120,16 @@ class ApiDialogue:
         self.purposes.clear()
 
     def draw_tool(self, *, required: bool = False) -> ApiTool:
-        """A tool to call: one declared before, or a new one. `required`: with such a parameter."""
+        """A tool to call: one declared before, or a new one. `required`: with such a parameter.
+
+        Raises CatalogueError where none is found.
+        """
         for _ in range(_MOST_DRAWS):
-            if self.tools and self.rng.random() < 0.35:
+            if self.complete or (self.tools and self.rng.random() < 0.35):
                 tool: ApiTool | None = self.rng.choice(self.tools)
             else:
                 tool = self.add(self._drawn(required))
-            if tool and (not required or any(p.field.required for p in tool.parameters)):
+            if tool and (not required or tool.requires):
                 return tool
         raise CatalogueError(
             f"no usable tool in {_MOST_DRAWS} draws from {len(self.catalogue.by_provider)} "
