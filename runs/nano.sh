@@ -40,6 +40,7 @@ if [[ -n "$data" ]]; then
     apis=(--apis "$made/apis.jsonl")
     once "$made/dense.jsonl" synthesize "${apis[@]}" --api-share 1 --dense-share 1 \
         --count 8000 --seed 14 --out "$made/dense.jsonl"
+    once "$made/own.jsonl" synthesize --count 16000 --seed 31 --out "$made/own.jsonl"
     once "$made/held-out.jsonl" synthesize "${apis[@]}" --api-share 1 --split held_out \
         --count 3000 --seed 12 --out "$made/held-out.jsonl"
 fi
@@ -47,9 +48,11 @@ once "$made/generated.jsonl" \
     synthesize ${apis[@]+"${apis[@]}"} --count 60000 --seed 11 --out "$made/generated.jsonl"
 once "$made/talk.jsonl" synthesize --talk-share 1 --count 7000 --seed 13 --out "$made/talk.jsonl"
 texts=()
-recipe=recipes/nano/pretrain-procedural.toml
+pretrain=recipes/nano/pretrain-procedural.toml
+sft=recipes/nano/sft-procedural.toml
 if [[ -n "$data" ]]; then
-    recipe=recipes/nano/pretrain.toml
+    pretrain=recipes/nano/pretrain.toml
+    sft=recipes/nano/sft.toml
     for split in train dev; do
         once "$made/sgd-$split.jsonl" "$openk2" data dialogues \
             "$data/dialogues/sgd-$split.jsonl.xz" "$data/dialogues/sgd-$split-schema.json" \
@@ -74,6 +77,7 @@ pack generated-all --chat "$made/generated.jsonl" --learn-all --say-why 0.95 --s
     --limit 20000
 if [[ -n "$data" ]]; then
     pack sgd-sft --chat "$made/sgd-train.jsonl" --shuffle-seed 3 --say-why 0.95
+    pack own --chat "$made/own.jsonl" --shuffle-seed 5 --say-why 0.95
     pack dense --chat "$made/dense.jsonl" --say-why 0.97
 fi
 for file in ${texts[@]+"${texts[@]}"}; do
@@ -86,8 +90,8 @@ train() {
     OMP_NUM_THREADS="$((cores / processes))" "$bin/torchrun" --standalone \
         --nproc-per-node "$processes" --no-python "$openk2" "$@"
 }
-train pretrain "$recipe" --out "$out/nano/base"
-train sft recipes/nano/sft.toml --out "$out/nano/instruct"
+train pretrain "$pretrain" --out "$out/nano/base"
+train sft "$sft" --out "$out/nano/instruct"
 
 # The package's own copies: block-fp8, base and instruct.
 "$openk2" checkpoint export "$out/nano/base/checkpoint" src/openk2/assets/openk2-nano-base \

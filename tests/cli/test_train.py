@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.testing import CliRunner
+from safetensors.torch import load_file
+from typer.testing import CliRunner, Result
 
 import openk2
 from openk2.cli.main import app
 from openk2.config import read_recipe
+from openk2.train import StepProgress
 from openk2.train.recipe import Recipe
+from openk2.train.resume import list_states
 
 
 @pytest.mark.parametrize(
@@ -38,18 +41,50 @@ def test_a_bad_recipe_is_one_line_and_status_1(
     assert result.stderr.count("\n") == 1
 
 
-def test_a_scheduler_that_ends_a_run_is_told_how_it_goes_on(
-    material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_a_run_after_its_step_and_the_same_command_goes_on_from_there(
+    material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    command = ["pretrain", str(material / "pretrain.toml"), "--out", str(tmp_path)]
-    monkeypatch.setattr("openk2.cli.train.show", lambda _: os.kill(os.getpid(), signal.SIGTERM))
-    result = CliRunner().invoke(app, command)
-    assert result.exit_code == 128 + signal.SIGTERM
-    assert result.stderr == "interrupted by SIGTERM: the same command resumes from the last state\n"
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
-    monkeypatch.undo()
-    assert CliRunner().invoke(app, command).exit_code == 0
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+
+    def ended(out: Path, at: int, times: int = 1) -> Result:
+        def show(progress: StepProgress) -> None:
+            for _ in range(times if progress.step == at else 0):
+                os.kill(os.getpid(), number)
+
+        monkeypatch.setattr("openk2.cli.train.show", show)
+        result = CliRunner().invoke(app, ["pretrain", str(recipe), "--out", str(out)])
+        assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+        return result
+
+    recipe = material / "pretrain.toml"
+    whole, stopped, first = tmp_path / "whole", tmp_path / "stopped", tmp_path / "first"
+    assert ended(whole, 0).exit_code == 0
+    steps = list_states(whole / "state")[-1].name
+    result = ended(stopped, 3)
+    assert result.exit_code == 128 + number
+    told = "stopped after step 3: the same command goes on from there"
+    assert result.stderr == f"{number.name}: {told}\n"
+    assert list_states(stopped / "state")[-1].name == "step-00000003"
+    twice = ended(stopped, 4, 2)
+    assert twice.exit_code == 128 + number
+    told = "the same command resumes from the last state"
+    assert twice.stderr == f"interrupted by {number.name}: {told}\n"
+    assert ended(stopped, 0).exit_code == 0
+    assert_same(whole / "state" / steps, stopped / "state" / steps)
+    # Before a step is finished there is nothing to write.
+    assert ended(first, 1).exit_code == 128 + number
+    assert not (first / "state").exists()
+
+
+def assert_same(one: Path, other: Path) -> None:
+    """The same tensors to the last bit; a file's order of them is the writer's own."""
+    files = sorted(file.name for file in one.glob("*.safetensors"))
+    assert files == sorted(file.name for file in other.glob("*.safetensors"))
+    for name in files:
+        mine, its = load_file(one / name), load_file(other / name)
+        assert mine.keys() == its.keys()
+        assert all(torch.equal(mine[key], its[key]) for key in mine)
 
 
 def test_the_starter_recipe_has_every_key_with_its_default(tmp_path: Path) -> None:

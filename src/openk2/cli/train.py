@@ -1,5 +1,6 @@
 """`openk2 pretrain` and `openk2 sft`: a recipe run to its end."""
 
+import signal
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,7 +9,7 @@ import typer
 
 from openk2.cli.device import require_device
 from openk2.cli.dry_run import DryRun
-from openk2.cli.interruption import interruptible
+from openk2.cli.interruption import stoppable
 
 if TYPE_CHECKING:
     from openk2.train import StepProgress, StepReport
@@ -119,18 +120,25 @@ def run(file: Path, out: Path, device: str, threads: int | None, *, tuning: bool
     from openk2.config import RecipeError, read_recipe
     from openk2.data import DataError
     from openk2.parallel import FleetError
-    from openk2.train import Recipe, StateError, TrainingError, join, train
+    from openk2.train import Recipe, StateError, Stopped, TrainingError, join, train
 
     if threads is not None:
         torch.set_num_threads(threads)
     try:
-        with interruptible("the same command resumes from the last state"):
+        with stoppable("the same command resumes from the last state") as stop:
             recipe = read_recipe(file, Recipe)
             fleet = join(recipe, device)
             if tuning and recipe.start is None:
                 raise RecipeError(f"{file}: this command needs start; `openk2 pretrain` runs it")
             say = typer.echo if fleet.leads else silence
-            checkpoint = train(recipe, out, device=device, show=show, announce=say, fleet=fleet)
+            checkpoint = train(
+                recipe, out, device=device, show=show, announce=say, fleet=fleet, stop=stop
+            )
+    except Stopped as stopped:
+        number = stop.number or signal.SIGTERM
+        if fleet.leads:
+            typer.echo(f"{number.name}: {stopped}", err=True)
+        raise typer.Exit(128 + number) from stopped
     except (
         CheckpointError,
         DataError,

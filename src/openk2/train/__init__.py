@@ -1,6 +1,6 @@
 """Training: from a recipe to a checkpoint, in one step loop for pre-training and fine-tuning."""
 
-from openk2.train.loop import StepProgress, train
+from openk2.train.loop import StepProgress, Stopped, train
 from openk2.train.loss import IGNORED, StepLoss
 from openk2.train.passes import MicroBatches, loss_of, micro_batches
 from openk2.train.recipe import Memory, NetworkShape, Recipe
@@ -20,6 +20,7 @@ __all__ = [
     "StepLoss",
     "StepProgress",
     "StepReport",
+    "Stopped",
     "TrainingError",
     "fresh_config",
     "join",

@@ -28,6 +28,14 @@ SLOW_PRODUCTS = (
 )
 
 
+class Stopped(Exception):
+    """A run was asked to stop and did, after the step that it names; its state is written."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"stopped after step {step}: the same command goes on from there")
+        self.step = step
+
+
 @dataclass(frozen=True)
 class StepProgress:
     """One finished step, for progress lines."""
@@ -47,14 +55,20 @@ def train(
     show: Callable[[StepProgress], None] = lambda _: None,
     announce: Callable[[str], None] = lambda _: None,
     fleet: Fleet | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Path:
     """Run `recipe` to its end, resuming the run in `out`; return the exported checkpoint.
 
     Writes out/state (resumable, newest two), out/metrics.jsonl and, at the end, out/checkpoint in
-    the published layout (bf16). fleet: the processes that run this together, see `join`; None: this
-    one alone. Raises StateError if `out` holds a run of another recipe or a state cannot be
-    written, RecipeError or DataError if the recipe's parts do not match each other, FleetError if
-    another process is gone, and BlockingIOError if another process runs in `out`.
+    the published layout (bf16).
+
+    fleet: the processes that run this together, see `join`; None: this one alone.
+    stop: asked after each step; where it is true in one process, all of them write the state and
+        raise Stopped.
+
+    Raises StateError if `out` holds a run of another recipe or a state cannot be written,
+    RecipeError or DataError if the recipe's parts do not match each other, FleetError if another
+    process is gone, and BlockingIOError if another process runs in `out`.
     """
     run = set_up(recipe, device, fleet or alone(recipe))
     fleet = run.fleet
@@ -71,8 +85,12 @@ def train(
                 if log is not None:
                     log.write({**metrics(progress, state), **score})
                     show(progress)
-                if state.step % recipe.checkpoint_every == 0 or state.step == recipe.steps:
+                stopping = agreed(run, stop()) and state.step < recipe.steps
+                due = state.step % recipe.checkpoint_every == 0 or state.step == recipe.steps
+                if due or stopping:
                     save_state(out / "state", run.sharding, run.optimizer, state)
+                if stopping:
+                    raise Stopped(state.step)
         if fleet.leads:
             newest = list_states(out / "state")[-1]
             export_tensors(StateTensors(run.config, newest), run.tokenizer, out / "checkpoint")
@@ -124,6 +142,13 @@ def advance(run: Run, state: RunState) -> tuple[RunState, StepProgress]:
     rate = tokens / (time.perf_counter() - began)
     done = dataclasses.replace(state, step=state.step + 1, tokens=state.tokens + tokens)
     return done, StepProgress(done.step, recipe.steps, lr, rate, report)
+
+
+def agreed(run: Run, stop: bool) -> bool:
+    """Whether any process is asked to stop. Every rank must call it."""
+    wish = torch.tensor(float(stop), device=run.device)
+    run.fleet.maximum(wish)
+    return bool(wish)
 
 
 def metrics(progress: StepProgress, state: RunState) -> dict[str, Any]:
