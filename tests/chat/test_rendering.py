@@ -118,6 +118,27 @@ def test_a_name_replaces_the_role_in_the_header() -> None:
     assert "<|im_user|>user<|im_middle|>hi" in prompt({**USER, "name": ""})
 
 
+@pytest.mark.parametrize("weight", [None, 1, True, 0, False])
+def test_an_assistant_message_of_weight_0_is_read_and_not_learned(weight: int | None) -> None:
+    said = [{"role": "assistant", "content": "a"}, {"role": "assistant", "content": "b"}]
+    plain = render([USER, *said], generation_prompt=False)
+    first = {**said[0], "weight": weight, "tool_calls": [call("functions.f:0", "{}")]}
+    pieces = render([USER, first, said[1]], generation_prompt=False)
+    learned = [piece.text for piece in pieces if piece.learned]
+    assert ("a" in learned) == ("functions.f:0" in learned) == (weight not in (0, False))
+    assert learned[-2:] == ["b", "<|im_end|>"]
+    first.pop("tool_calls")
+    again = render([USER, first, said[1]], generation_prompt=False)
+    assert [piece.text for piece in again] == [piece.text for piece in plain]
+
+
+@pytest.mark.parametrize("weight", [0.5, 2, "0", []])
+def test_another_weight_is_refused_by_name(weight: object) -> None:
+    with pytest.raises(RenderError) as refused:
+        render([USER, {"role": "assistant", "content": "a", "weight": weight}])
+    assert str(refused.value) == f"messages[1].weight must be 0 or 1, not {weight!r}"
+
+
 def test_what_the_assistant_writes_is_learned_and_nothing_else(tokenizer: Tokenizer) -> None:
     messages: list[dict[str, Any]] = [
         USER,

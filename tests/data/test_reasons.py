@@ -61,7 +61,7 @@ def test_every_call_is_said_with_its_required_arguments_and_nothing_else_changes
     chats: list,
 ) -> None:
     calls = again = 0
-    for chat, other in zip(chats, with_reasons(chats, 1.0), strict=True):
+    for chat, other in zip(chats, map(reasoned, chats), strict=True):
         functions = declared(chat)
         for before, after in zip(chat["messages"], other["messages"], strict=True):
             if not before.get("tool_calls"):
@@ -94,7 +94,7 @@ def test_a_question_for_a_missing_argument_says_first_which_of_a_tools_are_missi
     chats: list,
 ) -> None:
     asked = 0
-    for chat, other in zip(chats, with_reasons(chats, 1.0), strict=True):
+    for chat, other in zip(chats, map(reasoned, chats), strict=True):
         turns = [m for m in chat["messages"] if m["role"] == "assistant"]
         others = [m for m in other["messages"] if m["role"] == "assistant"]
         for index, kind in enumerate(chat["kinds"]):
@@ -234,6 +234,29 @@ def test_a_share_is_drawn_by_the_seed(chats: list) -> None:
     assert not any(changed(0.0))
     assert changed(0.5) == changed(0.5) != changed(0.5, 1)
     assert 0.3 < sum(changed(0.5)) / sum(changed(1.0)) < 0.7
+
+
+def test_some_conversations_are_plain_and_unlearned_before_a_turn(chats: list) -> None:
+    cut = several = 0
+    for chat, drawn in zip(chats, with_reasons(chats, 1.0), strict=True):
+        whole = reasoned(chat)
+        changed = [
+            index
+            for index, pair in enumerate(zip(chat["messages"], whole["messages"], strict=True))
+            if pair[0] != pair[1]
+        ]
+        several += len(changed) > 1
+        if drawn == whole:
+            continue
+        cut += 1
+        unlearned = [i for i, m in enumerate(drawn["messages"]) if m.get("weight") == 0]
+        begins = next(i for i in changed if i > unlearned[-1])
+        assert begins > changed[0]
+        assert drawn["messages"][begins:] == whole["messages"][begins:]
+        for index, message in enumerate(drawn["messages"][:begins]):
+            extra = {"weight": 0} if message["role"] == "assistant" else {}
+            assert message == {**chat["messages"][index], **extra}
+    assert 0.15 < cut / several < 0.6
 
 
 def test_what_was_said_before_a_call_stays() -> None:

@@ -7,7 +7,7 @@ can act as markup. Report appendix B. Only `encode_chat` deals with token ids.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from openk2.chat.message_fields import (
@@ -73,7 +73,8 @@ def render(
     messages, tools: as in OpenAI's chat completions. The default system prompt comes first if the
     first message is not a system message. generation_prompt: end where the assistant goes on.
     tool_format: None, the style's own, or the report's shorter "typescript". begun: an assistant
-    message that the answer goes on from, its thought closed.
+    message that the answer goes on from, its thought closed. An assistant message with `weight` 0,
+    as in OpenAI's fine-tuning rows, is not learned.
     Raises RenderError naming the first message or tool that cannot be rendered.
     """
     if not is_list(messages) or not messages:
@@ -92,7 +93,9 @@ def render(
             pieces += _text("\n") if style.newline else []
         name = optional_text(message, "name", where) or role
         thought = _thought(message, where, style, index >= first) if role == "assistant" else []
-        pieces += _turn(role, name, thought + _body(role, message, where))
+        turn = _turn(role, name, thought + _body(role, message, where))
+        weighed = _weight(message, where)
+        pieces += turn if weighed else [replace(piece, learned=False) for piece in turn]
     if generation_prompt:
         pieces += _header("assistant", "assistant")
         pieces += _opening(style, thinking) if begun is None else _begun(begun, style, messages)
@@ -170,6 +173,13 @@ def _namespaces(tools: Sequence[Mapping[str, Any]]) -> str:
 
 def _turn(role: str, name: str, body: list[PromptPiece]) -> list[PromptPiece]:
     return [*_header(role, name), *body, _control("<|im_end|>", learned=role == "assistant")]
+
+
+def _weight(message: Mapping[str, Any], where: str) -> int:
+    weight = message.get("weight")
+    if weight is None or weight in (0, 1):
+        return 0 if weight == 0 else 1
+    raise RenderError(f"{where}.weight", f"must be 0 or 1, not {weight!r}")
 
 
 def _header(role: str, name: str) -> list[PromptPiece]:

@@ -21,6 +21,7 @@ from typing import Any
 
 MOST_WORDS = 12  # of a description
 _EARLIER = 3  # requests, where the last one shares no word with the description
+_PLAIN_BEFORE = 0.35  # of the conversations with several reasons
 _LATER = 3  # turns of the assistant after a question, among which the call must be
 _WORD = re.compile(r"[^\W\d_]+")
 _RUN = re.compile(r"[^\W_]+")
@@ -55,11 +56,31 @@ def with_reasons(
 ) -> Iterator[dict[str, Any]]:
     """The conversations, of which a share, drawn by the seed, says before each call why.
 
-    What an assistant said before a call already stays as it is.
+    What an assistant said before a call already stays as it is. Some of the conversations with
+    several reasons have none before a turn that is drawn too, since not every client keeps them;
+    what the assistant said until then is not learned.
     """
     for number, conversation in enumerate(conversations):
-        drawn = Random(f"{seed}/reasons/{number}").random() < share
-        yield reasoned(conversation) if drawn else dict(conversation)
+        rng = Random(f"{seed}/reasons/{number}")
+        if rng.random() >= share:
+            yield dict(conversation)
+            continue
+        whole = reasoned(conversation)
+        pairs = zip(conversation["messages"], whole["messages"], strict=True)
+        reasons = [index for index, (plain, said) in enumerate(pairs) if plain != said]
+        cut = len(reasons) > 1 and rng.random() < _PLAIN_BEFORE
+        yield _plain_before(conversation, whole, rng.choice(reasons[1:])) if cut else whole
+
+
+def _plain_before(
+    conversation: Mapping[str, Any], whole: Mapping[str, Any], index: int
+) -> dict[str, Any]:
+    """The conversation as it was before a message, unlearned, and with its reasons from there."""
+    before = [
+        {**message, "weight": 0} if _field(message, "role") == "assistant" else message
+        for message in conversation["messages"][:index]
+    ]
+    return {**whole, "messages": before + whole["messages"][index:]}
 
 
 def reasoned(conversation: Mapping[str, Any]) -> dict[str, Any]:
