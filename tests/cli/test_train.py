@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.distributed.checkpoint import HuggingFaceStorageWriter
 from typer.testing import CliRunner, Result
 
 import openk2
@@ -60,21 +61,48 @@ def test_a_signal_stops_a_run_after_its_step_and_the_same_command_goes_on_from_t
     recipe = material / "pretrain.toml"
     whole, stopped, first = tmp_path / "whole", tmp_path / "stopped", tmp_path / "first"
     assert ended(whole, 0).exit_code == 0
-    steps = list_states(whole / "state")[-1].name
-    result = ended(stopped, 3)
-    assert result.exit_code == 128 + number
-    told = "stopped after step 3: the same command goes on from there"
-    assert result.stderr == f"{number.name}: {told}\n"
-    assert list_states(stopped / "state")[-1].name == "step-00000003"
-    twice = ended(stopped, 4, 2)
+    last = list_states(whole / "state")[-1].name
+    for step, times in ((3, 1), (5, 2)):  # a signal that comes twice at once is one
+        result = ended(stopped, step, times)
+        assert result.exit_code == 128 + number
+        told = f"stopped after step {step}: the same command goes on from there"
+        assert result.stderr == f"{number.name}: {told}\n"
+        assert list_states(stopped / "state")[-1].name == f"step-{step:08}"
+    monkeypatch.setattr("openk2.cli.interruption.REPEAT_SECONDS", 0.0)
+    twice = ended(stopped, 7, 2)
     assert twice.exit_code == 128 + number
     told = "the same command resumes from the last state"
     assert twice.stderr == f"interrupted by {number.name}: {told}\n"
+    assert list_states(stopped / "state")[-1].name == "step-00000006"
+    assert ended(stopped, int(last.split("-")[1])).exit_code == 128 + number
+    assert not (stopped / "checkpoint").exists()
     assert ended(stopped, 0).exit_code == 0
-    assert_same(whole / "state" / steps, stopped / "state" / steps)
+    assert (stopped / "checkpoint").exists()
+    assert_same(whole / "state" / last, stopped / "state" / last)
     # Before a step is finished there is nothing to write.
     assert ended(first, 1).exit_code == 128 + number
     assert not (first / "state").exists()
+
+
+def test_a_second_signal_while_the_state_is_written_is_no_full_disk(
+    material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = HuggingFaceStorageWriter.write_data
+
+    def interrupted(self: HuggingFaceStorageWriter, *given: object) -> object:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return write(self, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("openk2.cli.interruption.REPEAT_SECONDS", 0.0)
+    monkeypatch.setattr(HuggingFaceStorageWriter, "write_data", interrupted)
+    command = ["pretrain", str(material / "pretrain.toml"), "--out", str(tmp_path)]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 128 + signal.SIGTERM
+    assert result.stderr == "interrupted by SIGTERM: the same command resumes from the last state\n"
+    assert not list_states(tmp_path / "state")
+    monkeypatch.undo()
+    assert CliRunner().invoke(app, command).exit_code == 0
 
 
 def assert_same(one: Path, other: Path) -> None:

@@ -1,5 +1,6 @@
 import json
 import re
+from collections.abc import Container
 
 import pytest
 
@@ -46,8 +47,8 @@ def test_a_long_description_is_cut() -> None:
     assert len(re.findall("zone", said)) == MOST_WORDS
 
 
-def is_reason(text: str) -> bool:
-    return 0 < reason_length(text) == len(text)
+def is_reason(text: str, names: Container[str]) -> bool:
+    return 0 < reason_length(text, names) == len(text)
 
 
 def declared(chat: dict) -> dict[str, dict]:
@@ -68,7 +69,7 @@ def test_every_call_is_said_with_its_required_arguments_and_nothing_else_changes
                 assert before == after or after["content"].endswith(f". {before['content']}")
                 continue
             assert before == {**after, "content": before["content"]}
-            assert is_reason(after["content"])
+            assert is_reason(after["content"], functions)
             called = [call["function"] for call in before["tool_calls"]]
             named = set()
             for part, call in zip(after["content"].split("; "), called, strict=True):
@@ -104,7 +105,8 @@ def test_a_question_for_a_missing_argument_says_first_which_of_a_tools_are_missi
                 if len(set(map(str, values))) < len(values):
                     continue  # what stands for one argument is taken for the other
                 said = others[index]["content"]
-                words, question = said[: reason_length(said)], said[reason_length(said) :]
+                length = reason_length(said, declared(chat))
+                words, question = said[:length], said[length:]
                 found = PART.fullmatch(words)
                 assert found
                 assert found["name"] == called[0]["function"]["name"]
@@ -135,6 +137,7 @@ def test_what_is_said_counts_and_what_comes_after_is_missing() -> None:
     assert asked("Day 12.", "Oslo, 2") == "book(city=?, day=?). Where?"
     assert asked("Oslo, day 2.", "Yes.") == "Where?"
     assert asked("Day 2.", "The capital.") == "Where?"
+    assert asked("Day 2.", "Soon.", "Oslo") == "Where?"
     assert asked("Day 2.", "Oslo", city={"name": "Oslo"}) == "Where?"
     assert asked("Day 2.", "a, b", city=["a", "b"]) == "book(city=?, day=2). Where?"
     assert asked("Day 2.", "oslo", kinds=["missing", "single"]).startswith("book(")
@@ -226,6 +229,22 @@ def test_odd_arguments_and_schemas_give_no_pairs(arguments: object, parameters: 
     assert said == ("f(site=a)" if both else "f()")
 
 
+def test_a_question_that_answers_a_tool_or_names_the_value_or_has_a_reason_stays() -> None:
+    def asked(said: str, role: str = "user") -> str:
+        arguments = json.dumps({"site": "ab12"})
+        call = {"function": {"name": "list_zones", "arguments": arguments}}
+        before = {"role": role, "content": "zones", "tool_call_id": "functions.list_zones:0"}
+        messages = [before, {"role": "assistant", "content": said},
+                    {"role": "user", "content": "Yes, ab12."},
+                    {"role": "assistant", "content": "", "tool_calls": [call]}]  # fmt: skip
+        return reasoned(turns(*messages))["messages"][1]["content"]
+
+    assert asked("Which?") == "zones: `list_zones`(site=?). Which?"
+    assert asked(asked("Which?")) == asked("Which?")
+    assert asked("Which?", "tool") == "Which?"
+    assert asked("Is it ab12?") == "Is it ab12?"
+
+
 def test_a_share_is_drawn_by_the_seed(chats: list) -> None:
     def changed(share: float, seed: int = 0) -> list[bool]:
         pairs = zip(chats, with_reasons(chats, share, seed), strict=True)
@@ -265,20 +284,68 @@ def test_what_was_said_before_a_call_stays() -> None:
     assert reasoned(said) == said
 
 
+NAMES = {"zones", "list_zones", "ls", "print", "Sure"}
+
+
 @pytest.mark.parametrize(
-    "text", ["", "It is 4.", "`a` b", "Use `a`.", "a: `b`; c d", "a: `b`(c", "Hello", "Sure. Yes."]
-)
+    "text",
+    ["", "It is 4.", "`zones` b", "Use `zones`.", "a: `zones`; c d", "a: `zones`(c", "Hello",
+     "Sure. Yes.", "Sure. I changed it: `zones`. It is new.", "With this command\n: `ls`",
+     "The answer is: `42`", "cos(x). Its derivative is -sin(x).", "print(x)y",
+     "a b c d e f g h i j k l m: `zones`"],
+)  # fmt: skip
 def test_other_texts_are_no_reasons(text: str) -> None:
-    assert reason_length(text) == 0
+    assert reason_length(text, NAMES) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [("a, b: c: `zones`", ""), ("a: `zones`(x=1); `zones`(x=2)", ""),
+     ("ls(x=?). Where?", ". Where?"), ("a: `zones`; print(). Which", ". Which")],
+)  # fmt: skip
+def test_reasons_end_with_the_text_or_before_a_question(text: str, rest: str) -> None:
+    assert text[reason_length(text, NAMES) :] == rest
+
+
+@pytest.mark.parametrize("name", ["list zones", "ns/zones", "f`x", "f(a", "a; b", ""])
+def test_a_tool_with_an_odd_name_has_no_reason_and_a_parameter_is_left_out(name: str) -> None:
+    def said(tool: str, key: str) -> str:
+        arguments = json.dumps({key: "a", "id": "?"})
+        parameters = {"required": [key, "id"]}
+        function = {"name": tool, "description": "Odd; `one` (x): y.", "parameters": parameters}
+        call = {"function": {"name": tool, "arguments": arguments}}
+        message = {"role": "assistant", "content": "", "tool_calls": [call]}
+        chat = {"messages": [{"role": "user"}, message], "tools": [{"function": function}]}
+        return reasoned(chat)["messages"][1]["content"]
+
+    assert said(name, "k") == ""
+    assert said("f", name) == "Odd, ,one, (x): y: `f`"
+    assert is_reason(said("f", "k"), {"f"})
 
 
 def test_the_reason_before_a_question_weighs_as_a_name_too() -> None:
     tokenizer: Tokenizer = train_tokenizer([str(chat) for chat in generate(0, 40, "train")], 600)
     said = "zones: `zones`(site=?). Which?"
     messages = [{"role": "user", "content": said}, {"role": "assistant", "content": said}]
-    (document,) = chat_documents([{"messages": messages}], tokenizer, learn_all=True)
+    tools = [{"type": "function", "function": {"name": "zones", "parameters": {}}}]
+    (document,) = chat_documents(
+        [{"messages": messages, "tools": tools}], tokenizer, learn_all=True
+    )
     names = [i for i, role in enumerate(document.learned) if Role(role) is Role.NAME]
-    assert tokenizer.decode([document.ids[i] for i in names]) == "zones: `zones`(site=?)"
+    # A token over the edge has the larger of both roles.
+    told = tokenizer.decode([document.ids[i] for i in names])
+    assert told.removesuffix(".") == "zones: `zones`(site=?)"
+
+
+def test_a_message_of_weight_0_is_not_learned_even_where_all_is() -> None:
+    tokenizer: Tokenizer = train_tokenizer([str(chat) for chat in generate(0, 40, "train")], 600)
+    messages = [{"role": "user", "content": "one"},
+                {"role": "assistant", "content": "two", "weight": 0}]  # fmt: skip
+    (document,) = chat_documents([{"messages": messages}], tokenizer, learn_all=True)
+    learned = zip(document.ids, document.learned, strict=True)
+    text = tokenizer.decode([token for token, role in learned if role])
+    assert "one" in text
+    assert "two" not in text
 
 
 def test_a_reason_weighs_as_the_name_that_it_ends_with(chats: list) -> None:

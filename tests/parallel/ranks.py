@@ -1,13 +1,14 @@
 """What one rank does for test_layouts.py: all the jobs that it is given, where a job is
   a layout's name              the whole run in it, into out/name
   source>layout                the last state of out/source, read and written again in the layout
-  fault:layout                 a run in which one rank fails, and what becomes of it
+  fault:layout                 a run in which one rank fails or is to stop, and what becomes of it
 Writes out/rank-R-of-N.json, what each job had to say.
 
 Usage: ranks.py MATERIAL OUT LAYOUT: `openk2 pretrain`, whose last rank is killed.
 """
 
 import dataclasses
+import itertools
 import json
 import os
 import resource
@@ -65,11 +66,13 @@ def recipe_of(material: Path, layout: Layout = Layout(), memory: Memory = Memory
     )
 
 
-def train(material: Path, out: Path, layout: str) -> list[str]:
+def train(
+    material: Path, out: Path, layout: str, stop: Callable[[], bool] = lambda: False
+) -> list[str]:
     """A run to its end; what it announced."""
     recipe = recipe_of(material, LAYOUTS[layout], MEMORY.get(layout, Memory()))
     said: list[str] = []
-    loop.train(recipe, out, fleet=setup.join(recipe, "cpu"), announce=said.append)
+    loop.train(recipe, out, fleet=setup.join(recipe, "cpu"), announce=said.append, stop=stop)
     return said
 
 
@@ -155,10 +158,12 @@ def tear(folder: Path) -> None:
 def fault(material: Path, out: Path, kind: str, layout: str) -> dict[str, Any]:
     """What a run says of a fault, the states it leaves, and then the run to its end."""
     folder = out / f"{kind}-{layout}"
-    acts = {"nan": poison, "disk": fill_disk, "torn": poison}
+    acts = {"nan": poison, "disk": fill_disk, "torn": poison, "stop": lambda _: None}
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    last = dist.get_rank() == dist.get_world_size() - 1
+    answers = itertools.chain([False] * STEP, itertools.repeat(kind == "stop" and last))
     with in_step(acts[kind]):
-        said = complaint(lambda: train(material, folder, layout))
+        said = complaint(lambda: train(material, folder, layout, lambda: next(answers)))
     resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     if kind == "torn":
         if dist.get_rank() == 0:
@@ -179,7 +184,7 @@ def fault(material: Path, out: Path, kind: str, layout: str) -> dict[str, Any]:
 def complaint(act: Callable[[], object]) -> str:
     try:
         act()
-    except (StateError, TrainingError) as error:
+    except (StateError, TrainingError, loop.Stopped) as error:
         return str(error)
     return "nothing"
 

@@ -30,7 +30,7 @@ TWO = ["replicas", "zero-1", "zero-3", "expert-zero-3"]
 FOUR = ["expert-zero-1"]
 MORE = ["zero-3", "expert"]
 READ_BY_FOUR = ["../two/expert-zero-3>zero-3", "../two/replicas>expert-zero-1"]
-FAULTS = ["nan:zero-3", "disk:expert-zero-3", "torn:zero-1"]
+FAULTS = ["nan:zero-3", "disk:expert-zero-3", "torn:zero-1", "stop:zero-1"]
 
 
 @pytest.fixture(scope="module")
@@ -227,6 +227,16 @@ def test_a_torn_state_is_refused_by_name_on_all_ranks_and_the_one_before_resumes
     )
     assert results[0]["states"] == ["step-00000002"]
     assert_same(out / "two" / "torn-zero-1" / "state", out / "two" / "zero-1" / "state")
+
+
+def test_where_one_rank_is_to_stop_all_do_after_the_same_step_and_the_run_goes_on(
+    out: Path,
+) -> None:
+    results = said(out, "two", "stop:zero-1")
+    told = "stopped after step 6: the same command goes on from there"
+    assert [result["said"] for result in results] == [told, told]
+    assert results[0]["states"] == ["step-00000004", "step-00000006"]
+    assert_same(out / "two" / "stop-zero-1" / "state", out / "two" / "zero-1" / "state")
 
 
 def test_a_rank_that_is_killed_ends_the_run_and_the_same_command_resumes_it(

@@ -43,11 +43,13 @@ class PromptPiece:
 
     control: the text is the name of a special token and becomes its id; otherwise ordinary text.
     learned: the assistant writes this part, so it is learned when training on the conversation.
+    left_out: it belongs to an assistant message of weight 0, and is never learned.
     """
 
     text: str
     control: bool
     learned: bool
+    left_out: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,9 @@ def render(
         thought = _thought(message, where, style, index >= first) if role == "assistant" else []
         turn = _turn(role, name, thought + _body(role, message, where))
         weighed = _weight(message, where)
-        pieces += turn if weighed else [replace(piece, learned=False) for piece in turn]
+        pieces += (
+            turn if weighed else [replace(piece, learned=False, left_out=True) for piece in turn]
+        )
     if generation_prompt:
         pieces += _header("assistant", "assistant")
         pieces += _opening(style, thinking) if begun is None else _begun(begun, style, messages)

@@ -147,7 +147,8 @@ def pack(
         typer.Option(
             min=0,
             max=1,
-            help="Share of the conversations that say before a call by which words it is chosen.",
+            help="Share of the conversations that say before a call why: by which words the tool "
+            "is chosen, and which required arguments are given or missing.",
         ),
     ] = 0.0,
     limit: Annotated[int | None, typer.Option(help="Documents of each file at most.")] = None,

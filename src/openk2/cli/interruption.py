@@ -1,12 +1,15 @@
 """Ctrl-C, and the SIGTERM that schedulers and torchrun send, end a long command with one line."""
 
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
 import typer
+
+REPEAT_SECONDS = 1.0  # a scheduler's signal comes to each process and, by torchrun, once more
 
 
 class Stop:
@@ -15,17 +18,21 @@ class Stop:
     def __init__(self) -> None:
         self.number: signal.Signals | None = None
         self._asked = False
+        self._heard_at = 0.0
 
     def __call__(self) -> bool:
         self._asked = True
         return self.number is not None
 
     def hear(self, number: int, frame: FrameType | None) -> None:
-        """A signal's handler: the first is noted; one before the command first asks, or a second,
-        interrupts."""
-        if self.number is not None or not self._asked:
+        """A signal's handler: the first is noted and its repeat passed over. One before the command
+        first asks, or a second, interrupts."""
+        if not self._asked:
             interrupt(number, frame)
-        self.number = signal.Signals(number)
+        if self.number is None:
+            self.number, self._heard_at = signal.Signals(number), time.monotonic()
+        elif time.monotonic() - self._heard_at > REPEAT_SECONDS:
+            interrupt(number, frame)
 
 
 @contextmanager

@@ -152,6 +152,8 @@ def run(file: Path, out: Path, device: str, threads: int | None, *, tuning: bool
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
     say(f"checkpoint in {checkpoint}")
+    if stop.number:  # heard while the checkpoint was written: what follows must not begin
+        raise typer.Exit(128 + stop.number)
 
 
 def silence(_: str) -> None:

@@ -1,6 +1,6 @@
 """Texts and conversations as documents of token ids."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,29 +33,41 @@ def chat_documents(
 ) -> Iterator[Document]:
     """Each conversation in K2's format; only what the assistant writes is learned.
 
-    learn_all: learn every turn, as pre-training on conversations as text does.
+    learn_all: learn every turn but messages of weight 0, as pre-training on conversations as text
+    does.
     """
     for conversation in conversations:
         pieces = render(
             conversation["messages"], conversation.get("tools"), generation_prompt=False
         )
+        names = tool_names(conversation.get("tools"))
         ids: list[int] = []
         roles: list[NDArray[np.uint8]] = []
         for before, piece in zip([NO_PIECE, *pieces], pieces, strict=False):
             new = encode_piece(tokenizer, piece)
             ids += new
-            learned = piece.learned or learn_all
-            found = piece_roles(before, piece, new, tokenizer)
+            learned = piece.learned or (learn_all and not piece.left_out)
+            found = piece_roles(before, piece, new, tokenizer, names)
             roles.append(found * np.uint8(learned))
         yield Document(ids, np.concatenate(roles))
 
 
+def tool_names(tools: Sequence[Mapping[str, Any]] | None) -> frozenset[str]:
+    """The names of declared tools."""
+    return frozenset(tool["function"]["name"] for tool in tools or ())
+
+
 def piece_roles(
-    before: PromptPiece, piece: PromptPiece, ids: Sequence[int], tokenizer: Tokenizer
+    before: PromptPiece,
+    piece: PromptPiece,
+    ids: Sequence[int],
+    tokenizer: Tokenizer,
+    names: Container[str] = (),
 ) -> NDArray[np.uint8]:
     """uint8, the role that each of the piece's ids has where it is learned; never NOT_LEARNED.
 
-    before: the piece before it, which tells whether this one is part of a call.
+    before: the piece before it, which tells whether this one is part of a call. names: of the
+    declared tools, whose reasons count as names.
     """
     roles = np.full(len(ids), Role.STRUCTURE, np.uint8)
     if piece.control:
@@ -63,6 +75,7 @@ def piece_roles(
     parts = [tokenizer.tokens[token_id] for token_id in ids]
     if before.control and before.text in _IN_CALLS:
         return _IN_CALLS[before.text](parts)
-    reasons = piece.text[: reason_length(piece.text)] if piece.learned else ""
-    roles[np.cumsum([len(part) for part in parts]) <= len(reasons.encode())] = Role.NAME
+    reasons = piece.text[: reason_length(piece.text, names)] if piece.learned else ""
+    starts = np.cumsum([0, *(len(part) for part in parts)])[:-1]
+    roles[starts < len(reasons.encode())] = Role.NAME
     return roles

@@ -1,5 +1,5 @@
 """What the assistant says before a call: the words of the tool's description that it goes by, and
-where each argument that the tool requires comes from.
+the arguments that the tool requires.
 
 A small network learns within a million tokens to copy, and did not learn within seven to compare a
 request with many descriptions in one step (benchmarks/choosing.md). So it is taught to choose by
@@ -14,8 +14,8 @@ the calls then repeat them. A value that nobody has said is a question mark:
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -23,6 +23,7 @@ MOST_WORDS = 12  # of a description
 _EARLIER = 3  # requests, where the last one shares no word with the description
 _PLAIN_BEFORE = 0.35  # of the conversations with several reasons
 _LATER = 3  # turns of the assistant after a question, among which the call must be
+_NAME = re.compile(r"[\w.-]+")  # of a tool or a parameter; others are not written
 _WORD = re.compile(r"[^\W\d_]+")
 _RUN = re.compile(r"[^\W_]+")
 _SHORTEST = 3
@@ -31,8 +32,10 @@ _COMMON = re.compile(
     "any|can|will|not|has|have|get",
     re.IGNORECASE,
 )
-_REASON = r"(?:(?:[^`;]+: )?`[^`\s]+`(?:\([^()`;]+\))?|[\w.-]+\([^()`;]*\))"
-_REASONS = re.compile(rf"{_REASON}(?:; {_REASON})*")
+_REASON = re.compile(
+    r"(?:(?P<words>[^`;\n]+): )?`(?P<name>[\w.-]+)`(?:\([^()`;\n]+\))?"
+    r"|(?P<bare>[\w.-]+)\([^()`;\n]*\)"
+)
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,11 @@ class Function:
 
 @dataclass(frozen=True)
 class Call:
-    """A tool's name and its arguments."""
+    """A tool's name and its arguments, and which of them nobody has said yet."""
 
     name: str
     arguments: Mapping[str, Any]
+    missing: frozenset[str] = frozenset()
 
 
 def with_reasons(
@@ -86,10 +90,10 @@ def _plain_before(
 def reasoned(conversation: Mapping[str, Any]) -> dict[str, Any]:
     """The same conversation, with a reason in each turn that calls and has no content.
 
-    A question begins with the reasons of the calls that it leads to, if a required value of theirs
-    is said after it and not before: what is missing can be told once the tool is chosen. Where
-    the conversation has kinds, only turns of the kind "missing" are such questions. What is not in
-    OpenAI's form is left for the renderer to refuse.
+    A question begins with the reasons of the calls that it leads to, if the user's reply says a
+    value that they require and that was not said before: what is missing can be told once the tool
+    is chosen. Where the conversation has kinds, only turns of the kind "missing" are such
+    questions. What is not in OpenAI's form is left for the renderer to refuse.
     """
     functions = _functions(conversation.get("tools"))
     messages = list(conversation["messages"])
@@ -99,15 +103,16 @@ def reasoned(conversation: Mapping[str, Any]) -> dict[str, Any]:
         kinds = [None] * len(turns)
     for number, index in enumerate(turns):
         message, content = messages[index], _field(messages[index], "content")
-        before = messages[:index]
         calls = _calls(message)
         if calls and not content:
-            words = _reasons(before, calls, functions)
-            messages[index] = {**message, "content": words}
+            words = _reasons(messages[:index], calls, functions)
         elif not calls and isinstance(content, str) and _asks(kinds[number], content):
-            later = turns[number + 1 : number + 1 + _LATER]
-            words = _question(before, messages, later, functions)
-            messages[index] = {**message, "content": f"{words}{content}"}
+            call = next((i for i in turns[number + 1 :][:_LATER] if _calls(messages[i])), None)
+            words = _question(messages, index, call, functions) if call else ""
+        else:
+            continue
+        if words:
+            messages[index] = {**message, "content": f"{words}{content or ''}"}
     return {**conversation, "messages": messages}
 
 
@@ -116,67 +121,77 @@ def _asks(kind: Any, content: str) -> bool:
 
 
 def _question(
-    before: Sequence[Any],
-    messages: Sequence[Any],
-    later: Sequence[int],
-    functions: Mapping[str, Function],
+    messages: Sequence[Any], index: int, call: int, functions: Mapping[str, Function]
 ) -> str:
-    """What a question begins with: the reasons of the next calls, or nothing."""
-    index = next((i for i in later if _calls(messages[i])), None)
-    if index is None:
+    """What the question in a message begins with: the reasons of the calls in a later one.
+
+    Nothing if the question answers a tool's result or begins with reasons already, if it names what
+    is missing itself, or if the user's next turn says none of it.
+    """
+    asked, reply = messages[index], messages[index + 1]
+    answers = index > 0 and _field(messages[index - 1], "role") == "tool"
+    if answers or reason_length(asked["content"], functions):
         return ""
-    said, known = _said(before), _said(messages[:index])
-    lacking, calls = False, []
-    for call in _calls(messages[index]):
-        required = functions.get(call.name, Function("")).required
+    before, known = _said(messages[:index]), _said(messages[:call])
+    calls: list[Call] = []
+    missing: list[Any] = []
+    for each in _calls(messages[call]):
+        required = functions.get(each.name, Function("")).required
         values = {
-            key: call.arguments.get(key) for key in required if _mark(call.arguments.get(key))
+            key: each.arguments.get(key) for key in required if _mark(each.arguments.get(key))
         }
         if any(not _stands(value, known) for value in values.values()):
             return ""
-        missing = {key for key, value in values.items() if not _stands(value, said)}
-        lacking = lacking or bool(missing)
-        calls.append(Call(call.name, {**call.arguments, **dict.fromkeys(missing, "?")}))
-    return f"{_reasons(before, calls, functions)}. " if lacking else ""
+        lacking = frozenset(key for key, value in values.items() if not _stands(value, before))
+        missing += [values[key] for key in lacking]
+        calls.append(replace(each, missing=lacking))
+    told = _said([reply]) if _field(reply, "role") == "user" else ""
+    if not any(_stands(value, told) and not _stands(value, _said([asked])) for value in missing):
+        return ""
+    reasons = _reasons(messages[:index], calls, functions)
+    return f"{reasons}. " if reasons else ""
 
 
 def _reasons(
     before: Sequence[Any], calls: Sequence[Call], functions: Mapping[str, Function]
 ) -> str:
     """One reason for each call; of a tool called again, without the words; of a tool without a
-    description "name(...)", so that no single token is what begins every such reason."""
-    requests = [_text(m["content"]) for m in before if _field(m, "role") == "user"]
+    description "name(...)", so that no single token is what begins every such reason.
+
+    Nothing if a name is not of letters, digits, "_", "." and "-".
+    """
+    requests = [_text(_field(m, "content")) for m in before if _field(m, "role") == "user"]
     reasons: list[str] = []
     named: set[str] = set()
     for call in calls:
+        if not _NAME.fullmatch(call.name):
+            return ""
         words = reason(requests, call.name, functions)
-        if call.name in named:
-            said = f"`{call.name}`"
+        if words:
+            said = f"`{call.name}`" if call.name in named else f"{words}: `{call.name}`"
         else:
-            said = f"{words}: `{call.name}`" if words else call.name
-        pairs = _given(call, functions)
-        reasons.append(f"{said}({pairs})" if pairs or said == call.name else said)
+            said = call.name
         named.add(call.name)
+        pairs = _given(call, functions)
+        reasons.append(f"{said}({pairs})" if pairs or not words else said)
     return "; ".join(reasons)
 
 
 def _given(call: Call, functions: Mapping[str, Function]) -> str:
-    """The required arguments of a call, each with the beginning of its value."""
+    """The required arguments of a call, each with the beginning of its value, or "?"."""
     required = functions.get(call.name, Function("")).required
-    marks = {key: _mark(call.arguments.get(key)) for key in required}
-    pairs = [f"{key}={mark}" for key, mark in marks.items() if mark and not set(key) & set("()`;")]
-    return ", ".join(pairs)
+    marks = {key: _mark(call.arguments.get(key)) for key in required if _NAME.fullmatch(key)}
+    marks |= dict.fromkeys(call.missing & marks.keys(), "?")
+    return ", ".join(f"{key}={mark}" for key, mark in marks.items() if mark)
 
 
 def _mark(value: Any) -> str:
-    """The first run of letters and digits in a value, "?" for a question mark; "" for an object."""
+    """The first run of letters and digits in a value; "" if it has none, or is an object."""
     if isinstance(value, list):
         return _mark(value[0]) if value else ""
     if isinstance(value, bool):
         return json.dumps(value)
-    if value == "?" or not isinstance(value, str | int | float):
-        return "?" if value == "?" else ""
-    run = _RUN.search(str(value))
+    run = _RUN.search(str(value)) if isinstance(value, str | int | float) else None
     return run[0] if run else ""
 
 
@@ -254,11 +269,23 @@ def reason(requests: Sequence[str], name: str, functions: Mapping[str, Function]
     return _excerpt(description[start or 0 :])
 
 
-def reason_length(text: str) -> int:
-    """How many characters at the start of a text are reasons: all of it, those before a question,
-    or none."""
-    found = _REASONS.match(text)
-    return found.end() if found and text[found.end() :][:2] in ("", ". ") else 0
+def reason_length(text: str, names: Container[str]) -> int:
+    """How many characters at the start of a text are reasons for tools of these names: all of it,
+    those before a question, or none."""
+    end = 0
+    while found := _REASON.match(text, end):
+        words = found["words"] or ""
+        if (found["name"] or found["bare"]) not in names:
+            return 0
+        if ". " in words or len(_WORD.findall(words)) > MOST_WORDS:
+            return 0
+        end = found.end()
+        if text[end : end + 2] in ("", ". "):
+            return end
+        if text[end : end + 2] != "; ":
+            return 0
+        end += 2
+    return 0
 
 
 def _first_shared(

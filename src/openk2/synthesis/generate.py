@@ -35,7 +35,7 @@ _TALK_SHARES = (12, 3, 1)
 _MULTI_SHARE = 0.22
 TALK_SHARE = 0.2
 _BARE_TALK_SHARE = 0.5
-# Weather tools among the distractors: what asks for another thing must not call them.
+# Weather tools among the distractors: a request for something else must not call them.
 _WEATHER_BESIDE = 0.15
 _DISTRACTORS = (0, 1, 2, 3, 4, 5)
 _DISTRACTOR_SHARES = (40, 26, 14, 9, 6, 5)

@@ -30,21 +30,19 @@ _DESCRIPTIONS = (
 )  # fmt: skip
 # For the tools that are composed. The variations of `openk2 eval weather` have names of their own.
 _COMPOSED_SHARE = 0.5
-_VERBS = ("get", "lookup", "look up", "check", "show", "find", "tell", "retrieve", "request",
-          "see")  # fmt: skip
+_VERBS = ("get", "lookup", "look up", "check", "show", "find", "retrieve", "see")
 _NOUNS = ("weather", "current weather", "weather report", "weather conditions", "conditions",
           "forecast", "city weather", "local weather", "weather info", "sky", "sky now",
           "weather state", "outdoor conditions")  # fmt: skip
 _DOMAINS = ("weather", "forecast", "climate", "sky", "outdoors", "wx")
 _ABOUT = ("the weather", "the current weather", "weather conditions", "the weather report",
-          "how the weather is", "current weather data", "the weather right now",
-          "today's weather")  # fmt: skip
+          "current weather data", "the weather right now", "today's weather")  # fmt: skip
 _WHERE = ("in a city", "in a town", "for a location", "of a place", "in a given city",
           "for a city", "at a place", "by city", "for one town")  # fmt: skip
 _WHEN = ("", "", " Call this when the user asks about the weather.",
          " Use it for questions about the weather.",
          " Call it whenever somebody asks about the weather.")  # fmt: skip
-_PLACES = ("city", "location", "place", "town", "city name", "town name", "where", "area")
+_PLACES = ("city", "location", "place", "town", "city name", "town name", "area")
 _CITY_DESCRIPTIONS = ("Name of the city", "Name of the city", "The city name", "City", "The city",
                       "The name of the city", "City to look up", "The location", "")  # fmt: skip
 _FRAMES = (

@@ -85,7 +85,7 @@ def train(
                 if log is not None:
                     log.write({**metrics(progress, state), **score})
                     show(progress)
-                stopping = agreed(run, stop()) and state.step < recipe.steps
+                stopping = agreed(run, stop())
                 due = state.step % recipe.checkpoint_every == 0 or state.step == recipe.steps
                 if due or stopping:
                     save_state(out / "state", run.sharding, run.optimizer, state)

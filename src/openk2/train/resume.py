@@ -97,6 +97,9 @@ def agree(fleet: Fleet, path: Path, act: Callable[[], T]) -> list[Any]:
     except (OSError, SafetensorError) as error:
         failures[fleet.rank] = str(error)
     except CheckpointException as error:  # which all ranks get when it happens on one
+        for cause, _ in error.failures.values():
+            if isinstance(cause, KeyboardInterrupt):
+                raise cause from error
         failures = {rank: str(cause) for rank, (cause, _) in error.failures.items()}
     outcomes = fleet.gather((result, failures))
     for rank, failure in sorted(

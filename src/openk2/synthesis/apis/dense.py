@@ -2,8 +2,9 @@
 
 Conversations as users have them hold one or two calls in a thousand tokens, which is little to
 learn choosing from. Here a few tools with few parameters are declared, half of them about the same
-thing. Most requests are followed by their call and a short result, which nobody tells; between them
-come requests for several calls, with a missing argument, or that no tool serves.
+thing. After most requests comes their call and a short result, which the assistant does not report.
+Between them are requests that need several calls, that lack an argument or that no tool serves, and
+small talk.
 """
 
 from random import Random
@@ -12,14 +13,14 @@ from typing import Any
 from openk2.synthesis.apis import episodes as e
 from openk2.synthesis.apis.catalogue import Catalogue
 from openk2.synthesis.apis.declaring import ApiTool
-from openk2.synthesis.apis.dialogue import ApiDialogue, Call
+from openk2.synthesis.apis.dialogue import MOST_DECLARED, ApiDialogue, Call
 from openk2.synthesis.apis.outcomes import ApiOutcome
 from openk2.synthesis.apis.wishes import wish
 from openk2.synthesis.values import Split
 
 MOST_TOOLS, MOST_DRAWS = 6, 40
 MOST_REQUIRED = 1  # parameters of a tool that must be given
-MOST_SIZE = 420  # characters of a declaration
+MOST_SIZE = 420  # characters of a declaration, but the first
 _DONE = ('{"ok": true}', '{"status": "ok"}', '{"status": "success"}', '{"success": true}', "{}")
 
 
@@ -60,9 +61,7 @@ def _declared(dialogue: ApiDialogue, count: int) -> list[ApiTool]:
         required = sum(field.required for field in operation.fields)
         if required > MOST_REQUIRED and tools:
             continue
-        tool = dialogue.add(operation, lean=True)
-        if tool is not None and tool.size > MOST_SIZE and len(tools) > 1:
-            tools.pop()
+        dialogue.add(operation, lean=True, most=MOST_SIZE if tools else MOST_DECLARED)
         if len(tools) == count:
             break
     rng.shuffle(dialogue.tools)

@@ -16,7 +16,7 @@ from openk2.synthesis.values import Split
 
 Kind = Literal["single", "parallel", "sequence", "missing", "ambiguous", "refused", "none_needed",
                "error", "answer", "talk"]  # fmt: skip
-_MOST_DECLARED = 700
+MOST_DECLARED = 700
 _MOST_DRAWS = 200
 # Tools of these classes might answer a question of common knowledge.
 _KNOWING = frozenset({"read", "compute", "check", "convert", "translate", "count"})
@@ -101,14 +101,17 @@ class ApiDialogue:
         self.forbidden |= words
         return True
 
-    def add(self, operation: Operation, *, lean: bool = False) -> ApiTool | None:
-        """Declare an operation; None where its purpose or its name is taken, or it is too long."""
+    def add(
+        self, operation: Operation, *, lean: bool = False, most: int = MOST_DECLARED
+    ) -> ApiTool | None:
+        """Declare an operation; None where its purpose or its name is taken, or it is of more
+        characters than `most`."""
         if not self.admits(operation):
             return None
         for _ in range(3):
             tool = declare(self.rng, operation, lean=lean)
             if all(tool.name.lower() != other.name.lower() for other in self.tools) and \
-                    tool.size < _MOST_DECLARED:  # fmt: skip
+                    tool.size < most:  # fmt: skip
                 self.tools.append(tool)
                 self.purposes.add(purpose(operation))
                 return tool
@@ -124,7 +127,7 @@ class ApiDialogue:
 
         Raises CatalogueError where none is found.
         """
-        for _ in range(_MOST_DRAWS):
+        for _ in range(0 if self.complete and not self.tools else _MOST_DRAWS):
             if self.complete or (self.tools and self.rng.random() < 0.35):
                 tool: ApiTool | None = self.rng.choice(self.tools)
             else:
