@@ -15,7 +15,7 @@ import itertools
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from torch import Tensor
 from openk2.chat import Tokenizer, encode_piece, render
 from openk2.checkpoint import load_model
 from openk2.data import with_reasons
+from openk2.data.chat_dataset import tool_names
 from openk2.data.reasons import reason_length
 
 IN_CALLS = {
@@ -39,11 +40,11 @@ PART = re.compile(
 )
 
 
-def kinds_of_reason(tokenizer: Tokenizer, ids: list[int]) -> Iterator[str]:
+def kinds_of_reason(tokenizer: Tokenizer, ids: list[int], names: Container[str]) -> Iterator[str]:
     """What each token of reasons is: of "words: `name`(key=value, other=?); `another`"."""
     tokens = [tokenizer.decode([token_id]) for token_id in ids]
     text = "".join(tokens)
-    reasons = reason_length(text)
+    reasons = reason_length(text, names)
     kinds = ["mark"] * reasons + ["text"] * (len(text) - reasons)
     for part in PART.finditer(text, 0, reasons):
         for kind in ("word", "words", "name", "bare", "given"):
@@ -64,6 +65,7 @@ def kinds_of_reason(tokenizer: Tokenizer, ids: list[int]) -> Iterator[str]:
 
 def encoded(tokenizer: Tokenizer, conversation: Mapping[str, Any]) -> tuple[list[int], list[str]]:
     """A conversation's ids, and what each is; "" for what the assistant does not write."""
+    names = tool_names(conversation["tools"])
     ids: list[int] = []
     kinds: list[str] = []
     pieces = render(conversation["messages"], conversation["tools"], generation_prompt=False)
@@ -76,8 +78,8 @@ def encoded(tokenizer: Tokenizer, conversation: Mapping[str, Any]) -> tuple[list
             kinds += [piece.text]
         elif before in IN_CALLS:
             kinds += [IN_CALLS[before]] * len(new)
-        elif reason_length(piece.text):
-            kinds += kinds_of_reason(tokenizer, new)
+        elif reason_length(piece.text, names):
+            kinds += kinds_of_reason(tokenizer, new, names)
         else:
             kinds += ["text"] * len(new)
         ids += new
