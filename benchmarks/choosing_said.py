@@ -26,7 +26,7 @@ from openk2.chat import Tokenizer, encode_piece, render
 from openk2.checkpoint import load_model
 from openk2.data import with_reasons
 from openk2.data.chat_dataset import tool_names
-from openk2.data.reasons import reason_length
+from openk2.data.reason_text import reason_length
 
 IN_CALLS = {
     "<|tool_call_begin|>": "in the call",

@@ -6,7 +6,8 @@ import pytest
 
 from openk2.chat import Tokenizer, train_tokenizer
 from openk2.data import Role, chat_documents, with_reasons
-from openk2.data.reasons import MOST_WORDS, Function, reason, reason_length, reasoned
+from openk2.data.reason_text import MOST_WORDS, Function, reason, reason_length
+from openk2.data.reasons import reasoned
 from openk2.synthesis import generate
 
 FUNCTIONS = {

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from openk2.chat import PromptPiece, Tokenizer, encode_piece, render
 from openk2.data.call_roles import argument_roles, name_roles
 from openk2.data.packing import Document
-from openk2.data.reasons import reason_length
+from openk2.data.reason_text import reason_length
 from openk2.data.role import Role
 
 # The markup before a text -> the roles of that text's tokens.

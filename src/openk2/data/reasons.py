@@ -13,46 +13,15 @@ the calls then repeat them. A value that nobody has said is a question mark:
 
 import json
 import re
-from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
-MOST_WORDS = 12  # of a description
-_EARLIER = 3  # requests, where the last one shares no word with the description
+from openk2.data.reason_text import Call, Function, mark_of, reason_length, reasons_of
+
 _PLAIN_BEFORE = 0.35  # of the conversations with several reasons
 _LATER = 3  # turns of the assistant after a question, among which the call must be
-_NAME = re.compile(r"[\w.-]+")  # of a tool or a parameter; others are not written
-_WORD = re.compile(r"[^\W\d_]+")
-_RUN = re.compile(r"[^\W_]+")
-_SHORTEST = 3
-_COMMON = re.compile(
-    "the|and|for|with|this|that|from|you|your|use|used|using|call|tool|are|was|his|her|its|our|all|"
-    "any|can|will|not|has|have|get",
-    re.IGNORECASE,
-)
-_REASON = re.compile(
-    r"(?:(?P<words>[^`;\n]+): )?`(?P<name>[\w.-]+)`(?:\([^()`;\n]+\))?"
-    r"|(?P<bare>[\w.-]+)\([^()`;\n]*\)"
-)
-
-
-@dataclass(frozen=True)
-class Function:
-    """A declared tool, as far as reasons go by it."""
-
-    description: str
-    required: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Call:
-    """A tool's name and its arguments, and which of them nobody has said yet."""
-
-    name: str
-    arguments: Mapping[str, Any]
-    missing: frozenset[str] = frozenset()
 
 
 def with_reasons(
@@ -105,7 +74,7 @@ def reasoned(conversation: Mapping[str, Any]) -> dict[str, Any]:
         message, content = messages[index], _field(messages[index], "content")
         calls = _calls(message)
         if calls and not content:
-            words = _reasons(messages[:index], calls, functions)
+            words = reasons_of(_requests(messages[:index]), calls, functions)
         elif not calls and isinstance(content, str) and _asks(kinds[number], content):
             call = next((i for i in turns[number + 1 :][:_LATER] if _calls(messages[i])), None)
             words = _question(messages, index, call, functions) if call else ""
@@ -138,7 +107,7 @@ def _question(
     for each in _calls(messages[call]):
         required = functions.get(each.name, Function("")).required
         values = {
-            key: each.arguments.get(key) for key in required if _mark(each.arguments.get(key))
+            key: each.arguments.get(key) for key in required if mark_of(each.arguments.get(key))
         }
         if any(not _stands(value, known) for value in values.values()):
             return ""
@@ -148,51 +117,13 @@ def _question(
     told = _said([reply]) if _field(reply, "role") == "user" else ""
     if not any(_stands(value, told) and not _stands(value, _said([asked])) for value in missing):
         return ""
-    reasons = _reasons(messages[:index], calls, functions)
+    reasons = reasons_of(_requests(messages[:index]), calls, functions)
     return f"{reasons}. " if reasons else ""
 
 
-def _reasons(
-    before: Sequence[Any], calls: Sequence[Call], functions: Mapping[str, Function]
-) -> str:
-    """One reason for each call; of a tool called again, without the words; of a tool without a
-    description "name(...)", so that no single token is what begins every such reason.
-
-    Nothing if a name is not of letters, digits, "_", "." and "-".
-    """
-    requests = [_text(_field(m, "content")) for m in before if _field(m, "role") == "user"]
-    reasons: list[str] = []
-    named: set[str] = set()
-    for call in calls:
-        if not _NAME.fullmatch(call.name):
-            return ""
-        words = reason(requests, call.name, functions)
-        if words:
-            said = f"`{call.name}`" if call.name in named else f"{words}: `{call.name}`"
-        else:
-            said = call.name
-        named.add(call.name)
-        pairs = _given(call, functions)
-        reasons.append(f"{said}({pairs})" if pairs or not words else said)
-    return "; ".join(reasons)
-
-
-def _given(call: Call, functions: Mapping[str, Function]) -> str:
-    """The required arguments of a call, each with the beginning of its value, or "?"."""
-    required = functions.get(call.name, Function("")).required
-    marks = {key: _mark(call.arguments.get(key)) for key in required if _NAME.fullmatch(key)}
-    marks |= dict.fromkeys(call.missing & marks.keys(), "?")
-    return ", ".join(f"{key}={mark}" for key, mark in marks.items() if mark)
-
-
-def _mark(value: Any) -> str:
-    """The first run of letters and digits in a value; "" if it has none, or is an object."""
-    if isinstance(value, list):
-        return _mark(value[0]) if value else ""
-    if isinstance(value, bool):
-        return json.dumps(value)
-    run = _RUN.search(str(value)) if isinstance(value, str | int | float) else None
-    return run[0] if run else ""
+def _requests(messages: Sequence[Any]) -> list[str]:
+    """What the user said."""
+    return [_text(_field(m, "content")) for m in messages if _field(m, "role") == "user"]
 
 
 def _said(messages: Sequence[Any]) -> str:
@@ -252,61 +183,3 @@ def _arguments(text: Any) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return parsed if isinstance(parsed, Mapping) else {}
-
-
-def reason(requests: Sequence[str], name: str, functions: Mapping[str, Function]) -> str:
-    """Why this tool: words of its description, if it has one.
-
-    requests: what the user said, the last one being what is answered. functions: all declared
-    tools, by name.
-    """
-    description = functions.get(name, Function("")).description.strip()
-    descriptions = [function.description for function in functions.values()]
-    counts = Counter(word for text in descriptions for word in set(_WORD.findall(text)))
-    start = _first_shared(requests[-1:], description, counts)
-    if start is None:
-        start = _first_shared(requests[-_EARLIER:], description, counts)
-    return _excerpt(description[start or 0 :])
-
-
-def reason_length(text: str, names: Container[str]) -> int:
-    """How many characters at the start of a text are reasons for tools of these names: all of it,
-    those before a question, or none."""
-    end = 0
-    while found := _REASON.match(text, end):
-        words = found["words"] or ""
-        if (found["name"] or found["bare"]) not in names:
-            return 0
-        if ". " in words or len(_WORD.findall(words)) > MOST_WORDS:
-            return 0
-        end = found.end()
-        if text[end : end + 2] in ("", ". "):
-            return end
-        if text[end : end + 2] != "; ":
-            return 0
-        end += 2
-    return 0
-
-
-def _first_shared(
-    requests: Sequence[str], description: str, counts: Mapping[str, int]
-) -> int | None:
-    """Where the word stands that requests and description share and the fewest descriptions have;
-    of several the first. counts: how many have a word."""
-    known = set(_WORD.findall(" ".join(requests)))
-    shared = [
-        (counts[word[0]], word.start())
-        for word in _WORD.finditer(description)
-        if word[0] in known and len(word[0]) >= _SHORTEST and not _COMMON.fullmatch(word[0])
-    ]
-    return min(shared)[1] if shared else None
-
-
-def _excerpt(text: str) -> str:
-    """To the first full stop or line end, at most MOST_WORDS words, without the marks that divide
-    reasons."""
-    line = re.split(r"\n|\. ", text, maxsplit=1)[0]
-    words = list(_WORD.finditer(line))
-    if len(words) > MOST_WORDS:
-        line = line[: words[MOST_WORDS].start()]
-    return re.sub(r"[`;]", ",", line).strip().rstrip(".").strip()
