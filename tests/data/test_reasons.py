@@ -147,7 +147,8 @@ def test_what_is_said_counts_and_what_comes_after_is_missing() -> None:
 
 @pytest.mark.parametrize(
     ("value", "mark"),
-    [("Redwood City", "(k=Redwood)"), (-7.5, "(k=7)"), (True, "(k=true)"), (["a b"], "(k=a)"),
+    [("Redwood City", "(k=Redwood)"), (-7.5, "(k=7.5)"), ("2019-03-05", "(k=2019-03-05)"),
+     ("17:30h", "(k=17)"), (True, "(k=true)"), (["a b"], "(k=a)"),
      ({"a": 1}, ""), (None, ""), ("?!", ""), ([], ""), ("x`y)", "(k=x)")],
 )  # fmt: skip
 def test_a_value_is_begun(value: object, mark: str) -> None:

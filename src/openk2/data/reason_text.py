@@ -14,7 +14,8 @@ MOST_WORDS = 12  # of a description
 _EARLIER = 3  # requests, where the last one shares no word with the description
 _NAME = re.compile(r"[\w.-]+")  # of a tool or a parameter; others are not written
 _WORD = re.compile(r"[^\W\d_]+")
-_RUN = re.compile(r"[^\W_]+")
+# A date, a time or a number is one run.
+_RUN = re.compile(r"\d+(?:[-:.]\d+)+(?![^\W_])|[^\W_]+")
 _SHORTEST = 3
 _COMMON = re.compile(
     "the|and|for|with|this|that|from|you|your|use|used|using|call|tool|are|was|his|her|its|our|all|"
@@ -78,7 +79,8 @@ def _given(call: Call, functions: Mapping[str, Function]) -> str:
 
 
 def mark_of(value: Any) -> str:
-    """The first run of letters and digits in a value; "" if it has none, or is an object."""
+    """The first run of letters and digits in a value, of a date or time all of it; "" if it has
+    none, or is an object."""
     if isinstance(value, list):
         return mark_of(value[0]) if value else ""
     if isinstance(value, bool):

@@ -12,13 +12,13 @@ the calls then repeat them. A value that nobody has said is a question mark:
 """
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
 
 from openk2.data.reason_text import Call, Function, mark_of, reason_length, reasons_of
+from openk2.data.spoken import is_said
 
 _PLAIN_BEFORE = 0.35  # of the conversations with several reasons
 _LATER = 3  # turns of the assistant after a question, among which the call must be
@@ -94,28 +94,28 @@ def _question(
 ) -> str:
     """What the question in a message begins with: the reasons of the calls in a later one.
 
-    Nothing if the question answers a tool's result or begins with reasons already, if it names what
-    is missing itself, or if the user's next turn says none of it.
+    Nothing if the question answers a tool's result or begins with reasons already; if the user does
+    not say all that is missing before the calls, and some of it in the next turn; or if the
+    question names it itself.
     """
     asked, reply = messages[index], messages[index + 1]
     answers = index > 0 and _field(messages[index - 1], "role") == "tool"
     if answers or reason_length(asked["content"], functions):
         return ""
-    before, known = _said(messages[:index]), _said(messages[:call])
+    before, told = _said(messages[:index]), " ".join(_requests(messages[index:call])).lower()
     calls: list[Call] = []
     missing: list[Any] = []
     for each in _calls(messages[call]):
         required = functions.get(each.name, Function("")).required
-        values = {
-            key: each.arguments.get(key) for key in required if mark_of(each.arguments.get(key))
-        }
-        if any(not _stands(value, known) for value in values.values()):
-            return ""
-        lacking = frozenset(key for key, value in values.items() if not _stands(value, before))
+        values = {key: each.arguments.get(key) for key in required}
+        values = {key: value for key, value in values.items() if mark_of(value)}
+        lacking = frozenset(key for key, value in values.items() if not is_said(value, before))
         missing += [values[key] for key in lacking]
         calls.append(replace(each, missing=lacking))
-    told = _said([reply]) if _field(reply, "role") == "user" else ""
-    if not any(_stands(value, told) and not _stands(value, _said([asked])) for value in missing):
+    if not all(is_said(value, told) for value in missing):
+        return ""
+    said, named = " ".join(_requests([reply])).lower(), _said([asked])
+    if not any(is_said(value, said) and not is_said(value, named) for value in missing):
         return ""
     reasons = reasons_of(_requests(messages[:index]), calls, functions)
     return f"{reasons}. " if reasons else ""
@@ -133,13 +133,6 @@ def _said(messages: Sequence[Any]) -> str:
         for m in messages
         if isinstance(m, Mapping) and m.get("role") != "system"
     )
-
-
-def _stands(value: Any, text: str) -> bool:
-    """Whether a value stands in a text, as words of their own."""
-    value = value[0] if isinstance(value, list) else value
-    edge = r"[^\W_]"
-    return bool(re.search(rf"(?<!{edge}){re.escape(str(value).lower())}(?!{edge})", text))
 
 
 def _field(message: Any, name: str) -> Any:
