@@ -6,15 +6,15 @@ import pytest
 
 from openk2.chat import Tokenizer, train_tokenizer
 from openk2.data import Role, chat_documents, with_reasons
-from openk2.data.reason_text import MOST_WORDS, Function, reason, reason_length
+from openk2.data.reason_text import MOST_WORDS, DescribedTool, reason, reason_length
 from openk2.data.reasons import reasoned
 from openk2.synthesis import generate
 
 FUNCTIONS = {
-    "list_zones": Function("Lists the DNS zones of a site. Needs no key."),
-    "site_delete": Function("Deletes a site."),
-    "fn_7": Function(""),
-    "search": Function("Searches; finds `all` entries of a site"),
+    "list_zones": DescribedTool("Lists the DNS zones of a site. Needs no key."),
+    "site_delete": DescribedTool("Deletes a site."),
+    "fn_7": DescribedTool(""),
+    "search": DescribedTool("Searches; finds `all` entries of a site"),
 }
 
 
@@ -44,7 +44,7 @@ def test_a_reason_begins_at_the_rarest_shared_word(
 
 def test_a_long_description_is_cut() -> None:
     text = " ".join(f"zone{chr(97 + n)}" for n in range(26))
-    said = reason(["zonec"], "f", {"f": Function(text)})
+    said = reason(["zonec"], "f", {"f": DescribedTool(text)})
     assert len(re.findall("zone", said)) == MOST_WORDS
 
 

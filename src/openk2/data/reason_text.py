@@ -29,7 +29,7 @@ _REASON = re.compile(
 
 
 @dataclass(frozen=True)
-class Function:
+class DescribedTool:
     """A declared tool, as far as reasons go by it."""
 
     description: str
@@ -37,7 +37,7 @@ class Function:
 
 
 @dataclass(frozen=True)
-class Call:
+class PlannedCall:
     """A tool's name and its arguments, and which of them nobody has said yet."""
 
     name: str
@@ -46,7 +46,7 @@ class Call:
 
 
 def reasons_of(
-    requests: Sequence[str], calls: Sequence[Call], functions: Mapping[str, Function]
+    requests: Sequence[str], calls: Sequence[PlannedCall], functions: Mapping[str, DescribedTool]
 ) -> str:
     """One reason for each call; of a tool called again, without the words; of a tool without a
     description "name(...)", so that no single token is what begins every such reason.
@@ -70,9 +70,9 @@ def reasons_of(
     return "; ".join(reasons)
 
 
-def _given(call: Call, functions: Mapping[str, Function]) -> str:
+def _given(call: PlannedCall, functions: Mapping[str, DescribedTool]) -> str:
     """The required arguments of a call, each with the beginning of its value, or "?"."""
-    required = functions.get(call.name, Function("")).required
+    required = functions.get(call.name, DescribedTool("")).required
     marks = {key: mark_of(call.arguments.get(key)) for key in required if _NAME.fullmatch(key)}
     marks |= dict.fromkeys(call.missing & marks.keys(), "?")
     return ", ".join(f"{key}={mark}" for key, mark in marks.items() if mark)
@@ -89,13 +89,13 @@ def mark_of(value: Any) -> str:
     return run[0] if run else ""
 
 
-def reason(requests: Sequence[str], name: str, functions: Mapping[str, Function]) -> str:
+def reason(requests: Sequence[str], name: str, functions: Mapping[str, DescribedTool]) -> str:
     """Why this tool: words of its description, if it has one.
 
     requests: what the user said, the last one being what is answered. functions: all declared
     tools, by name.
     """
-    description = functions.get(name, Function("")).description.strip()
+    description = functions.get(name, DescribedTool("")).description.strip()
     descriptions = [function.description for function in functions.values()]
     counts = Counter(word for text in descriptions for word in set(_WORD.findall(text)))
     start = _first_shared(requests[-1:], description, counts)

@@ -17,7 +17,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from openk2.data.reason_text import Call, Function, mark_of, reason_length, reasons_of
+from openk2.data.reason_text import DescribedTool, PlannedCall, mark_of, reason_length, reasons_of
 from openk2.data.spoken import is_said
 
 _PLAIN_BEFORE = 0.35  # of the conversations with several reasons
@@ -90,7 +90,7 @@ def _asks(kind: Any, content: str) -> bool:
 
 
 def _question(
-    messages: Sequence[Any], index: int, call: int, functions: Mapping[str, Function]
+    messages: Sequence[Any], index: int, call: int, functions: Mapping[str, DescribedTool]
 ) -> str:
     """What the question in a message begins with: the reasons of the calls in a later one.
 
@@ -103,10 +103,10 @@ def _question(
     if answers or reason_length(asked["content"], functions):
         return ""
     before, told = _said(messages[:index]), " ".join(_requests(messages[index:call])).lower()
-    calls: list[Call] = []
+    calls: list[PlannedCall] = []
     missing: list[Any] = []
     for each in _calls(messages[call]):
-        required = functions.get(each.name, Function("")).required
+        required = functions.get(each.name, DescribedTool("")).required
         values = {key: each.arguments.get(key) for key in required}
         values = {key: value for key, value in values.items() if mark_of(value)}
         lacking = frozenset(key for key, value in values.items() if not is_said(value, before))
@@ -147,11 +147,13 @@ def _text(content: Any) -> str:
     return " ".join(str(_field(part, "text") or "") for part in parts)
 
 
-def _functions(tools: Any) -> dict[str, Function]:
+def _functions(tools: Any) -> dict[str, DescribedTool]:
     """The declared tools by their names."""
     declared = [_field(tool, "function") for tool in tools or ()]
     return {
-        name: Function(text if isinstance(text, str) else "", _required(_field(f, "parameters")))
+        name: DescribedTool(
+            text if isinstance(text, str) else "", _required(_field(f, "parameters"))
+        )
         for f in declared
         for name, text in [(_field(f, "name"), _field(f, "description"))]
         if isinstance(name, str)
@@ -163,11 +165,11 @@ def _required(parameters: Any) -> tuple[str, ...]:
     return tuple(n for n in names if isinstance(n, str)) if isinstance(names, list) else ()
 
 
-def _calls(message: Any) -> list[Call]:
+def _calls(message: Any) -> list[PlannedCall]:
     """The calls of a message."""
     functions = [_field(call, "function") for call in _field(message, "tool_calls") or ()]
     named = [(_field(f, "name"), _field(f, "arguments")) for f in functions]
-    return [Call(name, _arguments(text)) for name, text in named if isinstance(name, str)]
+    return [PlannedCall(name, _arguments(text)) for name, text in named if isinstance(name, str)]
 
 
 def _arguments(text: Any) -> Mapping[str, Any]:
