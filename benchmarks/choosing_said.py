@@ -13,7 +13,6 @@ tools and more.
 import argparse
 import itertools
 import json
-import re
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
@@ -25,8 +24,7 @@ from torch import Tensor
 from openk2.chat import Tokenizer, encode_piece, render
 from openk2.checkpoint import load_model
 from openk2.data import with_reasons
-from openk2.data.chat_dataset import tool_names
-from openk2.data.reason_text import reason_length
+from openk2.data.reason_text import REASON, reason_length
 
 IN_CALLS = {
     "<|tool_call_begin|>": "in the call",
@@ -34,10 +32,6 @@ IN_CALLS = {
 }
 KINDS = ("word", "words", "name", "name, rest", "given", "missing", "mark", "in the call",
          "arguments", "text")  # fmt: skip
-PART = re.compile(
-    r"(?:(?:(?P<word>[^\s`;]+)(?P<words>[^`;]*): )?`(?P<name>[^`]+)`|(?P<bare>[\w.-]+))"
-    r"(?:\((?P<given>[^()]*)\))?"
-)
 
 
 def kinds_of_reason(tokenizer: Tokenizer, ids: list[int], names: Container[str]) -> Iterator[str]:
@@ -46,10 +40,11 @@ def kinds_of_reason(tokenizer: Tokenizer, ids: list[int], names: Container[str])
     text = "".join(tokens)
     reasons = reason_length(text, names)
     kinds = ["mark"] * reasons + ["text"] * (len(text) - reasons)
-    for part in PART.finditer(text, 0, reasons):
-        for kind in ("word", "words", "name", "bare", "given"):
-            start, end = part.span(kind)
-            kinds[start:end] = ["name" if kind == "bare" else kind] * (end - start)
+    groups = {"words": "word", "name": "name", "bare": "name", "given": "given"}
+    for part in REASON.finditer(text, 0, reasons):
+        for group, kind in groups.items():
+            start, end = part.span(group)
+            kinds[start:end] = [kind] * (end - start)
         start, end = part.span("given")
         for place in (i for i in range(start, end) if text[i] == "?"):
             kinds[place] = "missing"
@@ -65,7 +60,7 @@ def kinds_of_reason(tokenizer: Tokenizer, ids: list[int], names: Container[str])
 
 def encoded(tokenizer: Tokenizer, conversation: Mapping[str, Any]) -> tuple[list[int], list[str]]:
     """A conversation's ids, and what each is; "" for what the assistant does not write."""
-    names = tool_names(conversation["tools"])
+    names = {tool["function"]["name"] for tool in conversation["tools"] or ()}
     ids: list[int] = []
     kinds: list[str] = []
     pieces = render(conversation["messages"], conversation["tools"], generation_prompt=False)

@@ -14,9 +14,10 @@ from torch.distributed.checkpoint import HuggingFaceStorageWriter
 from typer.testing import CliRunner, Result
 
 import openk2
+from openk2.checkpoint import verify_checkpoint
 from openk2.cli.main import app
 from openk2.config import read_recipe
-from openk2.train import StepProgress
+from openk2.train import StepProgress, loop
 from openk2.train.recipe import Recipe
 from openk2.train.resume import list_states
 
@@ -82,6 +83,23 @@ def test_a_signal_stops_a_run_after_its_step_and_the_same_command_goes_on_from_t
     # Before a step is finished there is nothing to write.
     assert ended(first, 1).exit_code == 128 + number
     assert not (first / "state").exists()
+
+
+def test_a_signal_while_the_checkpoint_is_written_is_answered_after_it(
+    material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export = loop.export_tensors
+
+    def interrupted(*given: object) -> object:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return export(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop, "export_tensors", interrupted)
+    command = ["pretrain", str(material / "pretrain.toml"), "--out", str(tmp_path)]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 128 + signal.SIGTERM
+    assert f"checkpoint in {tmp_path / 'checkpoint'}" in result.stdout
+    assert verify_checkpoint(tmp_path / "checkpoint", deep=True)
 
 
 def test_a_second_signal_while_the_state_is_written_is_no_full_disk(

@@ -27,7 +27,7 @@ def test_what_people_say_is_found(value: object, text: str) -> None:
     ("value", "text"),
     [
         ("Oslo", "in oslofjord"), ("Oslo", ""), ("The Hall", "the house"), ("Al Green", "al"),
-        ("a-b", "a"), (5, "15"), (5, "5.5 or fifty"[3:]), (25, "two"), (2019, "two"),
+        ("a-b", "a"), (5, "15"), (5, "fifty"), (25, "two"), (2019, "two"),
         ("2019-03-05", "on the 15th"), ("2019-03-05", "march 15"), ("2019-03-05", "monday"),
         ("2019-99-05", "5th"), ("17:30", "5 pm"), ("17:00", "15 people"), ("17:00", "six"),
         ("11:45", "quarter to eleven"), ([], "oslo"), ("99:99", "nine"),

@@ -96,10 +96,9 @@ def render(
         name = optional_text(message, "name", where) or role
         thought = _thought(message, where, style, index >= first) if role == "assistant" else []
         turn = _turn(role, name, thought + _body(role, message, where))
-        weighed = _weight(message, where)
-        pieces += (
-            turn if weighed else [replace(piece, learned=False, left_out=True) for piece in turn]
-        )
+        if _left_out(role, message, where):
+            turn = [replace(piece, learned=False, left_out=True) for piece in turn]
+        pieces += turn
     if generation_prompt:
         pieces += _header("assistant", "assistant")
         pieces += _opening(style, thinking) if begun is None else _begun(begun, style, messages)
@@ -179,11 +178,11 @@ def _turn(role: str, name: str, body: list[PromptPiece]) -> list[PromptPiece]:
     return [*_header(role, name), *body, _control("<|im_end|>", learned=role == "assistant")]
 
 
-def _weight(message: Mapping[str, Any], where: str) -> int:
+def _left_out(role: str, message: Mapping[str, Any], where: str) -> bool:
     weight = message.get("weight")
-    if weight is None or weight in (0, 1):
-        return 0 if weight == 0 else 1
-    raise RenderError(f"{where}.weight", f"must be 0 or 1, not {weight!r}")
+    if weight not in (None, 0, 1):
+        raise RenderError(f"{where}.weight", f"must be 0 or 1, not {weight!r}")
+    return role == "assistant" and weight == 0
 
 
 def _header(role: str, name: str) -> list[PromptPiece]:

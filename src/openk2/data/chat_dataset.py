@@ -40,7 +40,7 @@ def chat_documents(
         pieces = render(
             conversation["messages"], conversation.get("tools"), generation_prompt=False
         )
-        names = tool_names(conversation.get("tools"))
+        names = {tool["function"]["name"] for tool in conversation.get("tools") or ()}
         ids: list[int] = []
         roles: list[NDArray[np.uint8]] = []
         for before, piece in zip([NO_PIECE, *pieces], pieces, strict=False):
@@ -50,11 +50,6 @@ def chat_documents(
             found = piece_roles(before, piece, new, tokenizer, names)
             roles.append(found * np.uint8(learned))
         yield Document(ids, np.concatenate(roles))
-
-
-def tool_names(tools: Sequence[Mapping[str, Any]] | None) -> frozenset[str]:
-    """The names of declared tools."""
-    return frozenset(tool["function"]["name"] for tool in tools or ())
 
 
 def piece_roles(

@@ -22,9 +22,9 @@ _COMMON = re.compile(
     "any|can|will|not|has|have|get",
     re.IGNORECASE,
 )
-_REASON = re.compile(
-    r"(?:(?P<words>[^`;\n]+): )?`(?P<name>[\w.-]+)`(?:\([^()`;\n]+\))?"
-    r"|(?P<bare>[\w.-]+)\([^()`;\n]*\)"
+REASON = re.compile(
+    r"(?:(?:(?P<words>[^`;\n]+): )?`(?P<name>[\w.-]+)`|(?P<bare>[\w.-]+)(?=\())"
+    r"(?:\((?P<given>[^()`;\n]*)\))?"
 )
 
 
@@ -108,7 +108,7 @@ def reason_length(text: str, names: Container[str]) -> int:
     """How many characters at the start of a text are reasons for tools of these names: all of it,
     those before a question, or none."""
     end = 0
-    while found := _REASON.match(text, end):
+    while found := REASON.match(text, end):
         words = found["words"] or ""
         if (found["name"] or found["bare"]) not in names:
             return 0

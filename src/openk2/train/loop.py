@@ -31,10 +31,6 @@ SLOW_PRODUCTS = (
 class Stopped(Exception):
     """A run was asked to stop and did, after the step that it names; its state is written."""
 
-    def __init__(self, step: int) -> None:
-        super().__init__(f"stopped after step {step}: the same command goes on from there")
-        self.step = step
-
 
 @dataclass(frozen=True)
 class StepProgress:
@@ -90,7 +86,9 @@ def train(
                 if due or stopping:
                     save_state(out / "state", run.sharding, run.optimizer, state)
                 if stopping:
-                    raise Stopped(state.step)
+                    raise Stopped(
+                        f"stopped after step {state.step}: the same command goes on from there"
+                    )
         if fleet.leads:
             newest = list_states(out / "state")[-1]
             export_tensors(StateTensors(run.config, newest), run.tokenizer, out / "checkpoint")

@@ -37,8 +37,8 @@ class ApiDialogue:
     """A conversation being written.
 
     purposes: those of the tools. absent: those that no declared tool may serve.
-    forbidden: words that no tool that finds things out may be about. complete: no further tool is
-    declared, and those that are get called.
+    forbidden: words that no tool that finds things out may be about. complete: the tools that are
+    declared are called, and no further one is.
     """
 
     rng: Random
@@ -127,8 +127,8 @@ class ApiDialogue:
 
         Raises CatalogueError where none is found.
         """
-        for _ in range(0 if self.complete and not self.tools else _MOST_DRAWS):
-            if self.complete or (self.tools and self.rng.random() < 0.35):
+        for _ in range(_MOST_DRAWS):
+            if self.tools and (self.complete or self.rng.random() < 0.35):
                 tool: ApiTool | None = self.rng.choice(self.tools)
             else:
                 tool = self.add(self._drawn(required))
