@@ -67,7 +67,7 @@ def test_every_object_is_one_that_kubernetes_takes(case: tuple[str, ...]) -> Non
     kinds = [each["kind"] for each in found if each["kind"] != "ConfigMap"]
     nodes = deployed(*case).nodes
     first = "LeaderWorkerSet" if nodes > 1 else "Deployment"
-    assert kinds == [first, "Service", "Deployment", "Service"]
+    assert kinds == [first, "Service", "Deployment", "Service", "NetworkPolicy"]
     if nodes > 1:
         assert found[0]["spec"]["leaderWorkerTemplate"]["size"] == nodes
 
@@ -93,6 +93,47 @@ def test_services_select_the_pods_that_serve_http_and_no_worker() -> None:
         found[3]["spec"]["selector"].items()
         <= found[2]["spec"]["template"]["metadata"]["labels"].items()
     )
+
+
+def selects(selector: dict, found: dict[str, str]) -> bool:
+    """Whether a label selector selects a pod of these labels."""
+    return selector.get("matchLabels", {}).items() <= found.items() and all(
+        each["operator"] == "In" and found.get(each["key"]) in each["values"]
+        for each in selector.get("matchExpressions", [])
+    )
+
+
+def reaches(policy: dict, source: dict[str, str], target: dict[str, str], port: int) -> bool:
+    """Whether a pod may open a connection to another, by a policy of ingress."""
+    if not selects(policy["spec"]["podSelector"], target):
+        return True
+    return any(
+        any(selects(peer["podSelector"], source) for peer in rule["from"])
+        and port in [each["port"] for each in rule.get("ports", [{"port": port}])]
+        for rule in policy["spec"]["ingress"]
+    )
+
+
+@pytest.mark.parametrize("case", CASES, ids=" ".join)
+def test_only_the_gateway_and_its_own_nodes_reach_an_engine(case: tuple[str, ...]) -> None:
+    """An engine asks for no key and listens for the whole cluster."""
+    found = [each for each in objects(*case) if each["kind"] != "ConfigMap"]
+    engine, _, gateway, _, policy = found
+    gateway_labels = gateway["spec"]["template"]["metadata"]["labels"]
+    group = engine["spec"].get(
+        "leaderWorkerTemplate", {"leaderTemplate": engine["spec"].get("template")}
+    )
+    nodes = [group[part]["metadata"]["labels"] for part in group if part.endswith("Template")]
+    other_model = {**nodes[0], "app.kubernetes.io/name": "another"}
+    http = deployed(*case).ports.engine
+    for node in nodes:
+        assert reaches(policy, gateway_labels, node, http)
+        assert not reaches(policy, gateway_labels, node, http + 1)
+        assert not reaches(policy, {"app": "curl"}, node, http)
+        assert not reaches(policy, other_model, node, http)
+        for other in nodes:
+            assert reaches(policy, other, node, 1) == (len(nodes) > 1)
+    assert reaches(policy, {"app": "curl"}, gateway_labels, 8000)
 
 
 def test_volumes_are_those_that_are_mounted_and_no_value_is_secret() -> None:

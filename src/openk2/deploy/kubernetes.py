@@ -1,4 +1,5 @@
-"""Kubernetes: the engine as a LeaderWorkerSet or a Deployment, the gateway before it, Services.
+"""Kubernetes: the engine as a LeaderWorkerSet or a Deployment, the gateway before it, Services,
+and a NetworkPolicy, since engines ask for no key.
 
 A model at a path is a hostPath of every node; one of the hub lies in a claim that must exist. Keys
 come from a Secret that must exist: nothing secret is in the file.
@@ -18,6 +19,8 @@ from openk2.deploy.scripts import script_ranks
 from openk2.deploy.words import shell_command
 from openk2.deploy.yaml_text import yaml_text
 
+ENGINE_PARTS = "engine", "engine-worker"
+
 
 def kubernetes_files(deployment: Deployment) -> dict[str, str]:
     """Texts by name; none without an image, or where MPI has to reach other nodes."""
@@ -36,6 +39,7 @@ def kubernetes_objects(deployment: Deployment) -> list[dict[str, Any]]:
         service(deployment, engine, "engine", ports.engine),
         gateway_deployment(deployment, f"http://{engine}:{ports.engine}"),
         service(deployment, deployment.label, "gateway", ports.gateway),
+        engine_policy(deployment),
     ]
     return found
 
@@ -58,7 +62,7 @@ def engine_script(deployment: Deployment, rank: int | None) -> str:
 
 def engine_template(deployment: Deployment, rank: int | None) -> dict[str, Any]:
     """The pod of one node."""
-    part = "engine" if rank == 0 else "engine-worker"
+    part = ENGINE_PARTS[0 if rank == 0 else 1]
     script = engine_script(deployment, rank)
     container = engine_container(deployment, script, serves=rank == 0)
     return pod(deployment, part, container)
@@ -104,6 +108,23 @@ def gateway_deployment(deployment: Deployment, url: str) -> dict[str, Any]:
         "template": pod(deployment, "gateway", container),
     }
     return named("Deployment", "apps/v1", f"{deployment.label}-gateway", spec)
+
+
+def engine_policy(deployment: Deployment) -> dict[str, Any]:
+    """Who reaches the engine: the gateway its HTTP server, its own nodes each other, nobody else.
+
+    Probes come from the node, which a NetworkPolicy never keeps out.
+    """
+    name = {"app.kubernetes.io/name": deployment.label}
+    parts = {"key": "app.kubernetes.io/component", "operator": "In"}
+    nodes = {"matchLabels": name, "matchExpressions": [{**parts, "values": list(ENGINE_PARTS)}]}
+    gateway = {
+        "from": [{"podSelector": {"matchLabels": labels(deployment, "gateway")}}],
+        "ports": [{"protocol": "TCP", "port": deployment.ports.engine}],
+    }
+    each_other = [{"from": [{"podSelector": nodes}]}] if deployment.nodes > 1 else []
+    spec = {"podSelector": nodes, "policyTypes": ["Ingress"], "ingress": [gateway, *each_other]}
+    return named("NetworkPolicy", "networking.k8s.io/v1", f"{deployment.label}-engine", spec)
 
 
 def config_map(deployment: Deployment) -> dict[str, Any] | None:
