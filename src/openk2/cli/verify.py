@@ -84,7 +84,8 @@ def verify(
 ) -> None:
     """Check an OpenAI-compatible endpoint of Kimi K2 as the vendor does, and more.
 
-    Exit status: 0 all passed, 1 a check failed, 2 nothing could be checked.
+    Exit status: 0 all passed, 1 a check failed or all were skipped, 2 usage error or
+    no usable endpoint.
 
     \b
     Examples:
