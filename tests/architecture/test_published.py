@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from openk2.architecture import ConfigError, ModelConfig, count_parameters
+from openk2.architecture.config import TOKEN_IDS
 from openk2.checkpoint.names import published_tensors, skipped_kind, text_name
 from openk2.model import K2Model
 from published import FACTS, published_config, record
@@ -28,6 +29,14 @@ def test_a_published_config_builds_with_the_published_parameter_sum(name: str) -
     # Some publishers count the embedding's table among the active parameters, some do not.
     counts = (count.active, count.active_without_embedding)
     assert min(abs(each / 1e9 - active) for each in counts) < 0.5
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_a_config_that_is_written_again_names_no_id_beyond_its_vocabulary(name: str) -> None:
+    """transformers builds an embedding with `pad_token_id` and refuses one beyond its rows."""
+    written = read(name).to_dict()
+    ids = [written[key] for key in TOKEN_IDS if written[key] is not None]
+    assert all(each < written["vocab_size"] for each in ids), ids
 
 
 @pytest.mark.parametrize("name", ["Moonlight-16B-A3B", "DeepSeek-V2-Lite-Chat", "DeepSeek-V3"])

@@ -234,8 +234,10 @@ class ModelConfig:
         values = {name: data.pop(name) for name in known if name in data}
         values |= {"rope_theta": theta, "rope_scaling": yarn, "quantization": quantization}
         for name in TOKEN_IDS:
-            if isinstance(values.get(name), list) and values[name]:
-                values[name] = values[name][0]
+            # Absent is none, as published code has it: K2's own lie beyond other vocabularies.
+            given = values.setdefault(name, None)
+            if isinstance(given, list) and given:
+                values[name] = given[0]
         missing = [name for name in REQUIRED if values.get(name) is None]
         missing += [name for name in STATED if name not in values]
         # Where the file is silent, the published code of these networks means 8 groups.
