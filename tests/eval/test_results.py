@@ -11,7 +11,7 @@ import pytest
 from inspect_ai.scorer import Score, Scorer, Target, accuracy, scorer
 from inspect_ai.solver import TaskState
 
-from openk2.eval.code.harness import HARNESSES, Harness
+from openk2.eval.code.harness import HARNESSES, Harness, Solved
 from openk2.eval.compare import compare_runs, comparison_table
 from openk2.eval.inspect_task import Asking
 from openk2.eval.model_api import ModelAddress
@@ -166,21 +166,40 @@ def test_what_nothing_here_can_score_is_left_out_and_told(tmp_path: Path) -> Non
     assert found.complaint == "unscored answers: 1 not run: php: not found"
 
 
+def test_samples_of_one_cluster_are_one_question(tmp_path: Path) -> None:
+    """Eight orders of a question's options say little more than one."""
+    write_sums(tmp_path, 4)
+    plain = sums("sums-orders")
+
+    def clustered(folder: Path) -> list[Any]:
+        samples = plain.read(folder)
+        for place, sample in enumerate(samples):
+            sample.metadata = {**(sample.metadata or {}), "cluster": place // 2}
+        return samples
+
+    row = row_of(replace(plain, read=clustered))
+    with fake_server(right) as server:
+        outcomes = run(server.url, tmp_path, tmp_path / "out", row)
+    (found,) = results_of(tmp_path / "out", outcomes, rows=[row])
+    assert (found.answers, sorted(found.questions)) == (4, ["0", "1"])
+
+
 def test_a_harness_runs_once_and_its_figure_is_the_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = row_of(replace(sums("sums-harness"), external="their harness"))
-    write = [sys.executable, "-c", "open('share', 'a').write('0.5')"]
+    write = [sys.executable, "-c", "open('solved', 'a').write('1')"]
     harness = Harness(
         "theirs", ("sh",), "", lambda asked: [write],
-        lambda folder: float((folder / "share").read_text()), "their own agent",
+        lambda asked: Solved(int((asked.folder / "solved").read_text()), 2), "their own agent",
     )  # fmt: skip
     monkeypatch.setitem(HARNESSES, "sums-harness", harness)
     refused = run("http://127.0.0.1:9", tmp_path, tmp_path / "none", row)
     assert refused[0].status == "skipped"
     assert "needs a container engine" in refused[0].reason
     monkeypatch.setattr("openk2.eval.code.harness.find_engine", lambda: "docker")
-    for _ in range(2):  # the second time what stands is kept: 0.50.5 is no number
+    for _ in range(2):  # the second time what stands is kept: 11 of 2 is refused
         outcomes = run("http://127.0.0.1:9", tmp_path, tmp_path / "out", row)
         (found,) = results_of(tmp_path / "out", outcomes, rows=[row])
         assert (found.figure and found.figure.value, found.note) == (0.5, "their own agent")
+        assert found.answers == 2

@@ -10,7 +10,7 @@ import pytest
 from openk2.chat import ToolCall
 from openk2.eval.score import LATER, MEASURES, ToolCallScore, miss_json
 from openk2.eval.tool_calls import score_answers, score_tool_calls
-from openk2.eval.turns import ConversationError, reference_turns
+from openk2.eval.turns import ConversationError, reference_turns, tells
 from openk2.generation import (
     ChatAnswer,
     ChatEvent,
@@ -119,6 +119,24 @@ def test_a_result_is_told_only_if_every_value_that_the_reference_tells_is_in_the
     assert wrong.share("told_share").value == 0
     assert wrong.worst()[0].fault == "result not told"
     assert score(RIGHT[0], answer(text="42 apples"), RIGHT[2]).share("told_share").value == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "told", "untold"),
+    [
+        ("5", ["It is 5.", "5km, no more", "(5)", "5, or 6"], ["15", "5.5", "1.5", "5:30", "-5"]),
+        ("2.5", ["2.5 degrees", "it's 2.5."], ["2.55", "12.5", "3"]),
+        ("-5", ["it is -5 here"], ["5", "it is -52"]),
+        ("rome", ["In Rome: sun", "rome's"], ["Romeo", "Jerome"]),
+        ("(x)", ["f(x)", "(X) is"], ["x"]),
+        ("2024-05-01", ["on 2024-05-01."], ["2024-05-011"]),
+    ],
+)
+def test_a_value_is_told_as_a_whole_word_or_number(
+    value: str, told: list[str], untold: list[str]
+) -> None:
+    assert [text for text in told if not tells(text, value)] == []
+    assert [text for text in untold if tells(text, value)] == []
 
 
 def test_word_for_word_looks_at_letters_only_and_at_answers_to_the_user_only() -> None:

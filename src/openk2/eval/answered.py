@@ -75,7 +75,8 @@ def answered(sample: EvalSample, log: EvalLog, *, grouped: bool) -> Answered:
     if sample.started_at and sample.completed_at:
         whole = (moment(str(sample.started_at)), moment(str(sample.completed_at)))
     return Answered(
-        question=str(sample.id),
+        # The orders of one question's options are not so many questions.
+        question=str((sample.metadata or {}).get("cluster", sample.id)),
         values=values(sample, grouped=grouped) if scored and not unscored else {},
         error=sample.error is not None,
         unscored=(only_score(sample).explanation or "nothing says why") if unscored else "",

@@ -37,7 +37,7 @@ QUESTIONS = (
     Question("Thank you very much!", r"welcome|pleasure|glad|any ?time|no problem", False),
     Question("What is the capital of France?", r"\bParis\b"),
     Question("What's the capital of Japan?", r"\bTokyo\b"),
-    Question("What is 2 + 2?", r"\b(is|=|equals)\s*(4|four)\b|^\W*(4|four)\W*$"),
+    Question("What is 2 + 2?", r"(\b(is|equals)|=)[\s*_]*(4|four)\b(?!\.\d)|^\W*(4|four)\W*$"),
     Question("What is 7 times 8?", r"\b(56|fifty-six)\b"),
     Question("How many days are in a week?", r"\b(7|seven)\b"),
     Question("What colour is the sky on a clear day?", r"\bblue\b"),
@@ -45,7 +45,9 @@ QUESTIONS = (
     Question("Which planet is the largest?", r"\bJupiter\b"),
     Question("Who wrote Romeo and Juliet?", r"\bShakespeare\b"),
     Question("At what temperature does water boil?", r"\b(100|212|373)\b"),
-    Question("What day comes after Monday?", r"\bis Tuesday|^\W*Tuesday|Tuesday comes"),
+    Question(
+        "What day comes after Monday?", r"\b(is|comes)[\s*_]+Tuesday|^\W*Tuesday|Tuesday comes"
+    ),
     Question("How many legs does a spider have?", r"\b(8|eight)\b"),
     Question("Who is Zorblan Quimbly?", UNKNOWN),
     Question("What was in the news this morning?", UNKNOWN),

@@ -1,12 +1,15 @@
-"""Rows that their own harnesses run, with a container engine: one figure beside the run's logs."""
+"""Rows that their own harnesses run, with a container engine: one count beside the run's logs."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from openk2.eval.catalogue import Row
 from openk2.eval.code.harness import HARNESSES, Asked, refusal, run_harness
 from openk2.eval.model_api import ModelAddress
+from openk2.eval.share import Share, clustered_share
 from openk2.generation import api_root
 from openk2.record import write_file_atomically
 
@@ -30,12 +33,17 @@ def run_external(
     workers: int,
     predictions: Mapping[str, Path],
 ) -> None:
-    """Run the harness in `folder` and keep its figure there; a figure that stands is kept.
+    """Run the harness in `folder` and keep its count there, unless it stands and was asked alike.
 
-    predictions: row -> a file of patches that are there already. Raises HarnessError.
+    predictions: row -> a file of patches that are there already. Raises HarnessError, and OSError
+    for a file of patches that cannot be read.
     """
-    if external_share(folder) is not None:
+    patches = predictions.get(row.name)
+    wanted = {"limit": limit, "predictions": None if patches is None else digest(patches)}
+    stood = stored(folder)
+    if stood is not None and all(stood.get(key) == value for key, value in wanted.items()):
         return
+    mark = hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:8]
     asked = Asked(
         model=address.model,
         url=api_root(address.url),
@@ -43,18 +51,35 @@ def run_external(
         key=address.api_key or "none",
         workers=workers,
         limit=limit,
-        predictions=predictions.get(row.name),
+        predictions=patches,
+        run=f"openk2-{mark}",
     )
-    share = run_harness(HARNESSES[row.benchmark.name], asked)
-    write_file_atomically(folder / FIGURE, json.dumps({"share": share}) + "\n")
+    found = run_harness(HARNESSES[row.benchmark.name], asked)
+    text = json.dumps({**wanted, "solved": found.solved, "of": found.of})
+    write_file_atomically(folder / FIGURE, text + "\n")
 
 
-def external_share(folder: Path) -> float | None:
-    """The figure that a harness left, 0 to 1; None if it did not end."""
+def digest(file: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def stored(folder: Path) -> Mapping[str, Any] | None:
+    """What a harness left: its count, and what it was asked; None if it did not end."""
     try:
-        return float(json.loads((folder / FIGURE).read_text(encoding="utf-8"))["share"])
+        found = json.loads((folder / FIGURE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+    return found if isinstance(found, dict) and {"solved", "of"} <= found.keys() else None
+
+
+def external_share(folder: Path) -> Share | None:
+    """The share of problems that a harness found solved; None if it did not end."""
+    found = stored(folder)
+    if found is None:
+        return None
+    return clustered_share((int(place < found["solved"]), 1) for place in range(found["of"]))
 
 
 def harness_note(row: Row) -> str:

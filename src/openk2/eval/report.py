@@ -64,7 +64,8 @@ def figures(results: Sequence[RowResult]) -> MarkdownTable:
             section = row.section
             rows.append((f"**{section}**", *[""] * (3 + len(models))))
         ours = NONE if result.figure is None else str(result.figure)
-        questions = str(len(result.questions)) if result.questions else NONE
+        # A harness of its own tells how many it judged, not which.
+        questions = str(len(result.questions) or result.answers or NONE)
         published = tuple(cell(row, model) for model in models)
         rows.append((row.title, row.metric, ours, questions, *published))
     return MarkdownTable(("benchmark", "metric", "ours", "questions", *models), tuple(rows))

@@ -101,7 +101,8 @@ def row_result(
         return RowResult(row, outcome)
     share = external_share(logs_folder(out, row.name))
     if share is not None:
-        return RowResult(row, outcome, Figure(share, share, share, {}), note=harness_note(row))
+        figure = Figure(share.value, share.low, share.high, {})
+        return RowResult(row, outcome, figure, answers=share.whole, note=harness_note(row))
     weights = row.benchmark.protocol.groups
     answers = list(read_answers(logs_folder(out, row.name), grouped=bool(weights)))
     scored = [answer for answer in answers if answer.values]

@@ -1,6 +1,7 @@
 """Reference conversations as turns to be asked for: the history, and what the reference did."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,7 +52,22 @@ class Turn:
                 break
             contents.append(str(message["content"]))
         values = frozenset(value for content in contents for value in _leaves(content))
-        return frozenset(value for value in values if value in self.text.lower())
+        return frozenset(value for value in values if tells(self.text, value))
+
+
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+
+
+def tells(text: str, value: str) -> bool:
+    """Whether the text says the value, in lower case, as a whole word or number: neither "15" nor
+    "5.5" says "5", "5km" does."""
+    if NUMBER.fullmatch(value):
+        whole = rf"(?<![\w-])(?<!\d[.,:]){re.escape(value)}(?!\d|[.,:]\d)"
+    else:
+        before = r"(?<!\w)" if value[:1].isalnum() else ""
+        after = r"(?!\w)" if value[-1:].isalnum() else ""
+        whole = before + re.escape(value) + after
+    return re.search(whole, text.lower()) is not None
 
 
 def reference_turns(conversation: Conversation, number: int = 0) -> list[Turn]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from openk2.chat import ToolCall, argument_problem, read_json
-from openk2.eval.turns import Turn
+from openk2.eval.turns import Turn, tells
 from openk2.generation import ChatAnswer
 
 # The worst first.
@@ -51,8 +51,8 @@ def judge(turn: Turn, answer: ChatAnswer) -> Verdict:
     right_tool = _right_tool(turn, answer)
     exact = right_tool and _same_arguments(turn, answer)
     valid = [_is_valid(turn, call) for call in answer.tool_calls]
-    values, text = turn.told_values(), answer.content.lower()
-    told = all(value in text for value in values)
+    values = turn.told_values()
+    told = all(tells(answer.content, value) for value in values)
     expected = "; ".join(f"{name} {canonical(arguments)}" for name, arguments in turn.reference)
     got = "; ".join(f"{call.name} {call.arguments}" for call in answer.tool_calls)
     return Verdict(

@@ -9,9 +9,20 @@ from typing import Any
 import pytest
 from inspect_ai.model import ModelOutput
 
+from openk2.eval import external
+from openk2.eval.catalogue import all_rows
 from openk2.eval.code import harness
 from openk2.eval.code.best_of_n import best_of, choose_predictions, mark_in
-from openk2.eval.code.harness import HARNESSES, Asked, HarnessError, refusal, run_harness
+from openk2.eval.code.harness import (
+    HARNESSES,
+    Asked,
+    HarnessError,
+    Solved,
+    refusal,
+    run_harness,
+)
+from openk2.eval.model_api import ModelAddress
+from openk2.eval.share import Share
 from openk2.eval.tasks import swebench, terminalbench
 
 ROWS = [
@@ -69,7 +80,7 @@ def test_a_harness_is_run_and_its_report_read(
 ) -> None:
     program = tmp_path / "bin/tb"
     program.parent.mkdir()
-    results = json.dumps({"accuracy": 0.25})
+    results = json.dumps({"accuracy": 0.25, "n_resolved": 1, "n_unresolved": 3})
     program.write_text(
         '#!/bin/sh\n[ "$OPENAI_API_BASE" = http://x/v1 ] || exit 3\n'
         f"mkdir -p runs/openk2 && echo '{results}' > runs/openk2/results.json\n"
@@ -78,7 +89,7 @@ def test_a_harness_is_run_and_its_report_read(
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setattr(harness, "find_engine", lambda: "docker")
     row = HARNESSES["terminalbench-terminus"]
-    assert run_harness(row, Asked("k2", "http://x/v1", tmp_path / "run")) == 0.25
+    assert run_harness(row, Asked("k2", "http://x/v1", tmp_path / "run")) == Solved(1, 4)
     with pytest.raises(HarnessError, match="exit code 3"):
         run_harness(row, Asked("k2", "http://other/v1", tmp_path / "run"))
     program.write_text("#!/bin/sh\n")
@@ -86,10 +97,53 @@ def test_a_harness_is_run_and_its_report_read(
         run_harness(row, Asked("k2", "http://x/v1", tmp_path / "empty"))
 
 
-def test_swebenchs_report_gives_the_share(tmp_path: Path) -> None:
+def test_swebenchs_report_gives_the_count(tmp_path: Path) -> None:
     report = {"resolved_instances": 3, "submitted_instances": 4, "total_instances": 500}
-    (tmp_path / "openai__k2.openk2.json").write_text(json.dumps(report))
-    assert harness.resolved_share(tmp_path) == 0.75
+    (tmp_path / "openai__k2.openk2-5.json").write_text(json.dumps(report))
+    (tmp_path / "openai__k2.openk2.json").write_text("another run's")
+    asked = Asked("k2", "http://x/v1", tmp_path, run="openk2-5")
+    assert harness.resolved(asked) == Solved(3, 4)
+
+
+def test_a_harness_runs_again_only_when_it_is_asked_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[Asked] = []
+
+    def ran(_: object, asked: Asked) -> Solved:
+        runs.append(asked)
+        return Solved(2, asked.limit or 500)
+
+    monkeypatch.setattr(external, "run_harness", ran)
+    row = next(row for row in all_rows() if row.benchmark.name == "swebench-agentless")
+    patches = tmp_path / "a.jsonl"
+    patches.write_text("first")
+
+    def run(limit: int | None, file: Path | None = None) -> Share | None:
+        external.run_external(
+            row,
+            ModelAddress("http://x/v1", "k2"),
+            tmp_path,
+            limit=limit,
+            workers=1,
+            predictions={} if file is None else {row.name: file},
+        )
+        return external.external_share(tmp_path)
+
+    share = run(5)
+    assert share is not None
+    assert (share.part, share.whole) == (2, 5)
+    assert share.low < 0.2 < 0.7 < share.high, "two of five say little"
+    run(5)
+    assert len(runs) == 1
+    assert run(None) != share
+    run(None, file=patches)
+    run(None, file=patches)
+    assert len(runs) == 3
+    patches.write_text("second")
+    run(None, file=patches)
+    assert len(runs) == 4
+    assert len({asked.run for asked in runs}) == 4, "or the harness would go on with an older run"
 
 
 class Scoring:

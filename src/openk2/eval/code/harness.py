@@ -26,7 +26,8 @@ class Asked:
     """What is measured: the model's name at `url`, its key, and where the harness may write.
 
     workers: containers at one time. limit: problems at most, the harness's first. predictions: a
-    file of patches that are there already, instead of asking the model.
+    file of patches that are there already, instead of asking the model. run: the harness's name for
+    this run. A harness goes on with a run that it knows by name, or refuses one that has changed.
     """
 
     model: str
@@ -36,6 +37,7 @@ class Asked:
     workers: int = 4
     limit: int | None = None
     predictions: Path | None = None
+    run: str = "openk2"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -47,14 +49,26 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class Solved:
+    """Problems that a harness found solved, of those that it judged."""
+
+    solved: int
+    of: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.solved <= self.of or not self.of:
+            raise ValueError(f"{self.solved} solved of {self.of}")
+
+
+@dataclass(frozen=True)
 class Harness:
-    """program: its command or, with dots, its Python module. figure: folder -> the row's share."""
+    """program: its command or, with dots, its Python module. figure: what its report counts."""
 
     name: str
     programs: tuple[str, ...]
     install: str
     commands: Callable[[Asked], Sequence[Sequence[str]]]
-    figure: Callable[[Path], float]
+    figure: Callable[[Asked], Solved]
     note: str = ""
 
 
@@ -70,8 +84,8 @@ def refusal(harness: Harness) -> str:
     return ""
 
 
-def run_harness(harness: Harness, asked: Asked) -> float:
-    """Run its commands in the folder and return the row's share, 0 to 1. Raises HarnessError."""
+def run_harness(harness: Harness, asked: Asked) -> Solved:
+    """Run its commands in the folder and return what it counted. Raises HarnessError."""
     reason = refusal(harness)
     if reason:
         raise HarnessError(reason)
@@ -82,12 +96,11 @@ def run_harness(harness: Harness, asked: Asked) -> float:
             told = f"{' '.join(command[:4])} ... ended with exit code {done.returncode}"
             raise HarnessError(f"{harness.name}: {told}; see its output above")
     try:
-        return harness.figure(asked.folder)
-    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+        return harness.figure(asked)
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise HarnessError(f"{harness.name}: no report in {asked.folder}: {error!r}") from None
 
 
-_RUN = "openk2"
 _TEMPERATURE = 0.6
 _MAX_TOKENS = 8192  # a turn
 
@@ -95,7 +108,7 @@ _MAX_TOKENS = 8192  # a turn
 def _evaluate(dataset: str, predictions: str, asked: Asked) -> list[str]:
     module = [sys.executable, "-m", "swebench.harness.run_evaluation"]
     named = ["--dataset_name", dataset, "--predictions_path", predictions]
-    return [*module, *named, "--max_workers", str(asked.workers), "--run_id", _RUN]
+    return [*module, *named, "--max_workers", str(asked.workers), "--run_id", asked.run]
 
 
 def swebench(subset: str, dataset: str, total: int) -> Callable[[Asked], list[list[str]]]:
@@ -141,25 +154,27 @@ def terminal_bench(agent: str) -> Callable[[Asked], list[list[str]]]:
         run = ["tb", "run", "--dataset", "terminal-bench-core==0.1.1", "--agent", agent]
         run += ["--model", f"openai/{asked.model}", "--n-concurrent", str(asked.workers)]
         run += ["--agent-kwarg", f"temperature={_TEMPERATURE}"]
-        run += ["--output-path", "runs", "--run-id", _RUN]
+        run += ["--output-path", "runs", "--run-id", asked.run]
         return [run if asked.limit is None else [*run, "--n-tasks", str(asked.limit)]]
 
     return commands
 
 
-def resolved_share(folder: Path) -> float:
+def resolved(asked: Asked) -> Solved:
     """Resolved of submitted, from SWE-bench's report of the run."""
-    reports = sorted(folder.glob(f"*.{_RUN}.json"))
+    reports = sorted(asked.folder.glob(f"*.{asked.run}.json"))
     if not reports:
-        raise OSError(f"no *.{_RUN}.json")
+        raise OSError(f"no *.{asked.run}.json")
     report: Mapping[str, int] = json.loads(reports[-1].read_text(encoding="utf-8"))
-    return report["resolved_instances"] / report["submitted_instances"]
+    return Solved(int(report["resolved_instances"]), int(report["submitted_instances"]))
 
 
-def accuracy(folder: Path) -> float:
-    """The accuracy in TerminalBench's results."""
-    results = json.loads((folder / "runs" / _RUN / "results.json").read_text(encoding="utf-8"))
-    return float(results["accuracy"])
+def accuracy(asked: Asked) -> Solved:
+    """Resolved of all trials, from TerminalBench's results: its accuracy."""
+    file = asked.folder / "runs" / asked.run / "results.json"
+    results: Mapping[str, int] = json.loads(file.read_text(encoding="utf-8"))
+    solved = int(results["n_resolved"])
+    return Solved(solved, solved + int(results["n_unresolved"]))
 
 
 _SWEBENCH = "pip install swebench mini-swe-agent"
@@ -174,7 +189,7 @@ HARNESSES: Mapping[str, Harness] = {
             "Agentless makes its patches itself: run it with --max_tokens 16384 and hand its "
             "all_preds.jsonl over as predictions",
         ),
-        resolved_share,
+        resolved,
         "16,384 tokens of output, one patch, no test run",
     ),
     "swebench-agentic": Harness(
@@ -182,7 +197,7 @@ HARNESSES: Mapping[str, Harness] = {
         ("swebench.harness", "mini-extra"),
         _SWEBENCH,
         swebench("verified", "SWE-bench/SWE-bench_Verified", 500),
-        resolved_share,
+        resolved,
         "the report's agent (bash and an editor) is not published; mini-swe-agent has bash",
     ),
     "swebench-best-of-n": Harness(
@@ -194,7 +209,7 @@ HARNESSES: Mapping[str, Harness] = {
             "run swebench-agentic N times, choose with best_of_n.choose_predictions and hand the "
             "chosen file over as predictions",
         ),
-        resolved_share,
+        resolved,
         "N and the scoring model are not published",
     ),
     "swebench-multilingual": Harness(
@@ -202,7 +217,7 @@ HARNESSES: Mapping[str, Harness] = {
         ("swebench.harness", "mini-extra"),
         _SWEBENCH,
         swebench("multilingual", "SWE-bench/SWE-bench_Multilingual", 300),
-        resolved_share,
+        resolved,
     ),
     "terminalbench-inhouse": Harness(
         "TerminalBench",
