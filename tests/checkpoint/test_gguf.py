@@ -113,6 +113,13 @@ def test_networks_that_llama_cpp_computes_differently_are_refused(tmp_path: Path
     assert not (tmp_path / "m.gguf").exists()
 
 
+def test_a_folder_is_refused_before_anything_is_computed(source: Path, tmp_path: Path) -> None:
+    pytest.importorskip("gguf")
+    with pytest.raises(CheckpointError, match=r"is a folder: name a file, such as .*model\.gguf"):
+        write_gguf(source, tmp_path, "bf16", progress=lambda *_: pytest.fail("it began"))
+    assert not list(tmp_path.parent.glob("*.writing"))
+
+
 def test_without_the_package_one_line_says_how_to_get_it(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

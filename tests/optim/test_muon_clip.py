@@ -81,3 +81,15 @@ def test_adamw_can_own_every_matrix() -> None:
     adamw.step()
     for ours, theirs in zip(parameters.values(), plain, strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_parameters_without_names_are_refused_with_the_remedy() -> None:
+    """What one passes to torch's own optimizers."""
+    model = torch.nn.Linear(4, 4)
+    groups = [{"params": list(model.parameters()), "lr": 1e-3}]
+    for given in (model.parameters(), list(model.parameters()), groups, model.state_dict()):
+        with pytest.raises(TypeError, match=r"need names.*model\.named_parameters\(\)"):
+            MuonClip(given, partial=True)
+    optimizer = MuonClip(model.named_parameters(), partial=True)
+    with pytest.raises(TypeError, match=r"need names.*in `params`"):
+        optimizer.add_param_group({"params": list(torch.nn.Linear(4, 4).parameters())})

@@ -43,6 +43,8 @@ def write_gguf(
     the disk, and for a network that llama.cpp would compute differently.
     """
     gguf, file = require_gguf(), Path(file)
+    if file.is_dir():
+        raise CheckpointError(f"{file} is a folder: name a file, such as {file / 'model.gguf'}")
     checkpoint = open_checkpoint(Path(source))
     try:
         tokenizer = Tokenizer.load(checkpoint.folder)

@@ -94,7 +94,7 @@ class MuonClip(torch.optim.Optimizer):
             raise ValueError(f"betas is {betas}: each must be at least 0 and below 1")
         self.tau, self.adamw_matrix_rate = tau, adamw_matrix_rate
         self.adamw, self.fused, self.partial = tuple(adamw), dict(fused or {}), partial
-        named = list(named_parameters)
+        named = with_names(named_parameters, "use add_param_group for groups of parameters")
         self.owners: list[Ownership] = []
         self.calls = 0  # of add_param_group, the first from here
         self.copies = Copies(copies_of(named, copies))
@@ -153,9 +153,7 @@ class MuonClip(torch.optim.Optimizer):
         `assign_owners` does, and TypeError for parameters without names.
         """
         if "algorithm" not in param_group:
-            named = list(param_group["params"])
-            if not all(isinstance(each, tuple) for each in named):
-                raise TypeError("parameters need names: pass (name, parameter) pairs in `params`")
+            named = with_names(param_group["params"], "here they stand in `params`")
             owners = assign_owners(named, self.adamw, self.fused, partial=True)
             for group in self._by_owner(owners, param_group | {"params": named}):
                 self.add_param_group(group)
@@ -272,6 +270,18 @@ class MuonClip(torch.optim.Optimizer):
             for name, parameter in self.named.items()
             for key, value in self.state.get(parameter, {}).items()
         }
+
+
+def with_names(parameters: Iterable[Any], more: str) -> list[tuple[str, Tensor]]:
+    """The parameters as (name, tensor) pairs. Raises TypeError, with `more`, if they are not."""
+    named = list(parameters)
+    for each in named:
+        if not (isinstance(each, tuple) and len(each) == 2 and isinstance(each[0], str)):
+            raise TypeError(
+                f"parameters need names, and one is a {type(each).__name__}: pass pairs of name and "
+                f"parameter, as model.named_parameters() gives them; {more}"
+            )
+    return named
 
 
 def copies_of(
