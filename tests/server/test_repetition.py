@@ -1,5 +1,7 @@
 """When a conversation repeats its calls, and when it does not."""
 
+import time
+
 import pytest
 
 from openk2.server.repetition import REPEATED, repeated_turns, repetition_headers
@@ -35,5 +37,16 @@ def turn(*arguments: object, **fields: object) -> dict[str, object]:
 )
 def test_turns_with_the_same_calls_are_counted(messages, turns) -> None:
     assert repeated_turns(messages) == turns
-    headers = repetition_headers(messages)
+    counted: list[None] = []
+    headers = repetition_headers(messages, lambda: counted.append(None))
+    assert len(counted) == (turns >= REPEATED)
     assert headers == ({"X-Repeated-Tool-Calls": str(turns)} if turns >= REPEATED else {})
+
+
+def test_a_history_of_many_calls_is_compared_in_a_moment() -> None:
+    """Nine turns of the ten thousand calls that a message may hold: nobody waits for them."""
+    calls = [{"function": {"name": "f", "arguments": {"place": i}}} for i in range(10_000)]
+    messages = [{"role": "assistant", "tool_calls": list(calls)} for _ in range(9)]
+    began = time.perf_counter()
+    assert repeated_turns(messages) == 9
+    assert time.perf_counter() - began < 0.5

@@ -69,10 +69,12 @@ class ChatRequest(GenerationSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         names = tool_names(self.tools)
+        declared: set[str] = set()
         for index, name in enumerate(names):
-            if name in names[:index]:
+            if name in declared:
                 place = f"tools[{index}].function.name"
                 raise RequestError(f"{place} is {name!r}, which is declared twice", place)
+            declared.add(name)
         choice = self.tool_choice
         if choice == "required" and not names:
             message = 'tool_choice is "required", but there are no tools: declare one'

@@ -278,8 +278,8 @@ def with_names(parameters: Iterable[Any], more: str) -> list[tuple[str, Tensor]]
     for each in named:
         if not (isinstance(each, tuple) and len(each) == 2 and isinstance(each[0], str)):
             raise TypeError(
-                f"parameters need names, and one is a {type(each).__name__}: pass pairs of name and "
-                f"parameter, as model.named_parameters() gives them; {more}"
+                f"parameters need names, and one is a {type(each).__name__}: pass pairs of name "
+                f"and parameter, as model.named_parameters() gives them; {more}"
             )
     return named
 

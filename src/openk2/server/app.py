@@ -64,9 +64,10 @@ def create_app(
     context_length = None if coder is None else coder.context_length
     signer = ThoughtSigner(thinking_key)
     meter, names = Meter(registry), ServedNames(model, aliases, context_length)
+    repeated = meter.repetitions.inc
     app.include_router(model_routes(names))
-    app.include_router(chat_routes(MeteredChat(chat, meter), names))
-    app.include_router(message_routes(MeteredChat(chat, meter), names, signer))
+    app.include_router(chat_routes(MeteredChat(chat, meter), names, repeated))
+    app.include_router(message_routes(MeteredChat(chat, meter), names, signer, repeated))
     app.include_router(refused_routes())
     if completion is not None:
         app.include_router(completion_routes(MeteredCompletion(completion, meter), names))

@@ -20,7 +20,6 @@ from openk2.generation import (
     PromptRead,
     TokensScored,
 )
-from openk2.server.repetition import REPEATED, repeated_turns
 
 E = TypeVar("E")
 CALL_OUTCOMES = ("completed", "undeclared", "truncated")  # of `CallCounts`
@@ -123,8 +122,6 @@ class MeteredChat:
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """See `ChatGenerator.stream`."""
-        if repeated_turns(request.messages) >= REPEATED:
-            self.meter.repetitions.inc()
         return self.meter.count(self.chat.stream(request))
 
 

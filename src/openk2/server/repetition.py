@@ -4,9 +4,8 @@ A model in a loop sends one call verbatim, turn after turn. Only its client can 
 answer has a header, and the loop is counted and logged.
 """
 
-import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 REPEATED = 3  # turns in a row with the same calls that are flagged
@@ -15,12 +14,18 @@ HEADER = "X-Repeated-Tool-Calls"
 logger = logging.getLogger(__name__)
 
 
-def repetition_headers(messages: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def repetition_headers(
+    messages: Sequence[Mapping[str, Any]], count: Callable[[], None]
+) -> dict[str, str]:
     """The header that says how many turns in a row had the same calls; empty for fewer than
-    REPEATED."""
+    REPEATED. count: called if there is one.
+
+    Once for each HTTP request, however many answers it asks for.
+    """
     turns = repeated_turns(messages)
     if turns < REPEATED:
         return {}
+    count()
     if turns == REPEATED:  # not with every further turn
         logger.warning("a conversation repeats its calls verbatim: %d turns in a row", turns)
     return {HEADER: str(turns)}
@@ -43,8 +48,9 @@ def repeated_turns(messages: Sequence[Mapping[str, Any]]) -> int:
     return count
 
 
-def named_calls(message: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The names and arguments of a turn's calls."""
+def named_calls(message: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+    """The names and arguments of a turn's calls, as they were sent: comparing them costs less than
+    writing them, and a history may hold a hundred thousand."""
     calls = message.get("tool_calls")
     functions = [
         call.get("function")
@@ -52,7 +58,5 @@ def named_calls(message: Mapping[str, Any]) -> list[tuple[str, str]]:
         if isinstance(call, Mapping)
     ]
     return [
-        (str(one.get("name")), json.dumps(one.get("arguments"), sort_keys=True, default=str))
-        for one in functions
-        if isinstance(one, Mapping)
+        (one.get("name"), one.get("arguments")) for one in functions if isinstance(one, Mapping)
     ]

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections.abc import Callable
 
 from fastapi import APIRouter, Request, Response
 
@@ -19,15 +20,21 @@ from openk2.server.stream import CLIENT_LEFT, STREAMABLE, EventStream, unless_cl
 from openk2.server.thoughts import ThoughtSigner
 
 
-def message_routes(chat: ChatGenerator, names: ServedNames, signer: ThoughtSigner) -> APIRouter:
-    """The route of messages for one model. signer: of its thoughts."""
+def message_routes(
+    chat: ChatGenerator,
+    names: ServedNames,
+    signer: ThoughtSigner,
+    count_repetition: Callable[[], None],
+) -> APIRouter:
+    """The route of messages for one model. signer: of its thoughts. count_repetition: called for a
+    request whose history repeats the same calls."""
     router = APIRouter(route_class=BoundedRoute)
 
     @router.post(MESSAGES_PATH, responses=STREAMABLE | MESSAGE_ANSWERS)
     async def messages(body: MessagesBody, request: Request) -> Response:
         names.check(body.model)
         asked = body.generation(signer, tenant_of(request.scope))
-        headers = repetition_headers(asked.messages)
+        headers = repetition_headers(asked.messages, count_repetition)
         answer = in_their_words(chat.stream(asked))
         head = {"id": f"msg_{uuid.uuid4().hex}", "model": body.model}
         events = message_events(answer, head, signer if body.show_thinking else None)

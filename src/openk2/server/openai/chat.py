@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -182,15 +182,20 @@ def as_rendered(message: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**message, "role": "system"} if message.get("role") == "developer" else message
 
 
-def chat_routes(chat: ChatGenerator, names: ServedNames) -> APIRouter:
-    """The route of chat completions for one model."""
+def chat_routes(
+    chat: ChatGenerator, names: ServedNames, count_repetition: Callable[[], None]
+) -> APIRouter:
+    """The route of chat completions for one model.
+
+    count_repetition: called for a request whose history repeats the same calls.
+    """
     router = APIRouter(prefix="/v1", route_class=BoundedRoute)
 
     @router.post("/chat/completions", responses=STREAMABLE | ANSWERS)
     async def chat_completions(body: ChatCompletionBody, request: Request) -> Response:
         names.check(body.model)
         asked = body.requests(tenant_of(request.scope))
-        headers = repetition_headers(asked[0].messages)
+        headers = repetition_headers(asked[0].messages, count_repetition)
         head = {
             "id": f"chatcmpl-{uuid.uuid4().hex}",
             "object": "chat.completion.chunk" if body.stream else "chat.completion",
