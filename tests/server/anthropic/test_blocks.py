@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from openk2.chat import canonical_history
 from openk2.server.anthropic.blocks import chat_messages
 from openk2.server.anthropic.ids import tool_use_id
+from openk2.server.errors import ApiError
 from openk2.server.thoughts import ThoughtSigner
 
 SIGNER = ThoughtSigner(b"k" * 16)
@@ -175,3 +176,41 @@ def test_each_result_reaches_its_call_however_clients_split_and_order_them(data,
     assert [turn["role"] for turn in rest] == (["user"] if around else [])
     spoken = "".join(block["text"] for block in blocks if block["type"] == "text")
     assert not rest or rest[0]["content"].replace("\n\n", "") == spoken
+
+
+PLAIN = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "x=1"}}
+TITLED = {
+    "type": "document",
+    "title": "notes.md",
+    "source": {"type": "content", "content": [text("first "), {"type": "image"}, text("last")]},
+}
+FOUND = {"type": "search_result", "title": "T", "source": "https://s", "content": [text("said")]}
+PDF = {"type": "document", "source": {"type": "base64", "data": "JVBERi0="}}
+NOTE = "[image omitted: this model reads text only]"
+
+
+@pytest.mark.parametrize(
+    ("block", "read"),
+    [
+        (PLAIN, "x=1\n\n"),
+        (TITLED, f"notes.md\nfirst {NOTE}last\n\n"),
+        (FOUND, "T\nhttps://s\nsaid\n\n"),
+    ],
+)
+def test_documents_of_text_are_read_in_results_and_in_what_the_user_says(block, read) -> None:
+    """The SDK makes such a block of what an MCP server returns as text."""
+    history = [user(text("a")), assistant(use("t1")), user(result("t1", [block, text("b")]))]
+    assert chat_messages(None, history, SIGNER)[-1]["content"] == f"{read}b"
+    for seen in ([], [assistant(text("c"))]):
+        messages = chat_messages(None, [user(block, text("Why?")), *seen], SIGNER)
+        assert messages[0] == said(f"{read}Why?")
+
+
+@pytest.mark.parametrize(
+    "block", [PDF, {"type": "document", "source": None}, {"type": "search_result", "content": 7}]
+)
+def test_a_document_that_is_no_text_is_a_note_in_a_result_and_refused_when_it_is_new(block) -> None:
+    messages = chat_messages(None, [assistant(use("t1")), user(result("t1", [block]))], SIGNER)
+    assert messages[1]["content"] == f"[{block['type']} omitted: this model reads text only]"
+    with pytest.raises(ApiError, match=block["type"]):
+        chat_messages(None, [user(block)], SIGNER)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from openk2.server.anthropic.documents import document_text
 from openk2.server.anthropic.ids import call_id_of
 from openk2.server.refusals import invalid
 from openk2.server.replayed import answered, note, reference
@@ -102,6 +103,8 @@ def user_turns(contents: Sequence[list[Placed]], *, is_answered: bool) -> list[d
                 results.append(tool_turn(place, block))
             elif is_answered:
                 text += text_or_note(place, block)
+            elif (held := document_text(block)) is not None:
+                text += held
             else:
                 text += read_text(place, block, "a user message", "tool_result")
         texts.append(text)
@@ -112,7 +115,7 @@ def user_turns(contents: Sequence[list[Placed]], *, is_answered: bool) -> list[d
 def tool_turn(place: str, block: ContentBlock) -> dict[str, Any]:
     """A tool's result. An error is marked in its text, since K2 has no field for it.
 
-    An image, which no agent can take back, becomes a note.
+    An image or a PDF, which no agent can take back, becomes a note.
     """
     content = block.get("content")
     blocks = [] if content is None else read_blocks(content, f"{place}.content")
@@ -194,11 +197,12 @@ def read_text(place: str, block: ContentBlock, where: str, *others: str) -> str:
 
 
 def text_or_note(place: str, block: ContentBlock) -> str:
-    """A text block's text, or a note in the place of another one."""
+    """The text of a block of text or of a document that is text, or a note in its place."""
     kind = block.get("type")
     if kind == "text" or not isinstance(kind, str):
         return read_text(place, block, "a tool_result")
-    return reference(block) or note(kind)
+    held = document_text(block)
+    return held if held is not None else reference(block) or note(kind)
 
 
 def read_name(place: str, block: ContentBlock, field: str) -> str:
