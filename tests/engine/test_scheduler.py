@@ -1,4 +1,5 @@
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -145,7 +146,8 @@ def test_whatever_comes_and_leaves_pages_are_whole_and_everything_finishes(
 def test_requests_start_in_order_of_arrival(
     sizes: list[tuple[list[int], int]], running: int, step_tokens: int
 ) -> None:
-    scheduler = Scheduler(PagePool(6), 4, running, 100, step_tokens)
+    # With shared prefixes, one that waits for a page lets others pass.
+    scheduler = Scheduler(PagePool(6), 4, running, 100, step_tokens, share_prefixes=False)
     requests = [make(*size) for size in sizes]
     for request in requests:
         scheduler.add(request)
@@ -213,10 +215,48 @@ def test_a_request_waits_for_a_prefix_that_another_computes_in_this_step() -> No
     for request in (first, same, other):
         scheduler.add(request)
     cache = Cache(scheduler)
-    # The room that is left is not given to `other`: requests start in order of arrival.
-    assert [chunk.request for chunk in cache.step()] == [first]
-    assert [chunk.num_tokens for chunk in cache.step()] == [1, 2, 5]
+    # `other` has nothing to wait for.
+    assert [chunk.request for chunk in cache.step()] == [first, other]
+    assert [chunk.num_tokens for chunk in cache.step()] == [1, 1, 2]
     assert same.num_cached_tokens == 16
+
+
+def test_a_short_request_does_not_wait_for_the_long_prefix_that_others_share() -> None:
+    scheduler = Scheduler(PagePool(200), 8, 20, 100, step_tokens=32)
+    prefix = list(range(392))
+    for place in range(3):
+        scheduler.add(make([*prefix, place], 2))
+    cache, short = Cache(scheduler), make([9] * 3, 1)
+    cache.step()
+    scheduler.add(short)
+    assert short in [chunk.request for chunk in cache.step()]
+    computed = 0
+    while step := cache.step():
+        computed += sum(chunk.num_tokens for chunk in step if chunk.request is not short)
+    assert computed < 392 + 3 * 8 + 3, "the prefix was computed once"
+
+
+def test_a_request_that_waits_for_a_page_searches_no_page_twice() -> None:
+    """Otherwise a thousand requests that wait for one prefix would search it in every step."""
+    scheduler = Scheduler(PagePool(200), 8, 20, 100, step_tokens=32)
+    prefix = list(range(392))
+    first, same = make([*prefix, 1], 2), make([*prefix, 2], 2)
+    scheduler.add(first)
+    scheduler.add(same)
+    cache, searched = Cache(scheduler), []
+    page_tokens = scheduler.prefix_cache.page_tokens
+
+    def counted(tokens: Sequence[int], index: int) -> tuple[int, ...]:
+        if tokens is same.tokens and same in scheduler.waiting:
+            searched.append(index)
+        return page_tokens(tokens, index)
+
+    scheduler.prefix_cache.page_tokens = counted
+    while same in scheduler.waiting:
+        cache.step()
+    times = Counter(searched)
+    assert max(times.values()) == 2, "once while it is computed, once when it is there"
+    assert len(times) == len(prefix) // 8
 
 
 def test_a_preempted_request_is_the_next_to_run_again() -> None:

@@ -19,6 +19,7 @@ class Request:
         rest to the model.
     page_table: its cache pages, in the order of the tokens; empty while it waits.
     prefix_nodes: the prefix cache's nodes of its first pages.
+    known_prefix: nodes that were found for it while it waits for the page after them.
     num_cached_tokens: prompt tokens found in the prefix cache when it first ran.
     uniforms: its own random numbers, so that a seeded output does not depend on the other requests
         in a step. Python's generator costs 0.1 us a number, a torch.Generator 3 us, and it gives
@@ -33,6 +34,7 @@ class Request:
     num_computed_tokens: int = 0
     page_table: list[int] = field(default_factory=list)
     prefix_nodes: list[PrefixNode] = field(default_factory=list)
+    known_prefix: list[PrefixNode] = field(default_factory=list)
     num_cached_tokens: int | None = None
     prompt_scores: list[TokenLogprobs | None] = field(default_factory=list)
     uniforms: Random = field(init=False)

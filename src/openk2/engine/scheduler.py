@@ -99,7 +99,8 @@ class Scheduler:
             budget -= self._schedule_more(step, oldest, part)
         for prompt in shortest_first:
             budget -= self._schedule_more(step, prompt, budget - (part if self.waiting else 0))
-        while budget > 0 and self._admit_next(step):
+        passed_over: set[Request] = set()
+        while budget > 0 and self._admit_next(step, passed_over):
             budget -= self._schedule_more(step, self.running[-1], budget)
         for prompt in shortest_first:  # what nobody was admitted for
             budget -= self._schedule_more(step, prompt, budget)
@@ -183,17 +184,22 @@ class Scheduler:
         request.prefix_nodes.append(node)
         return True
 
-    def _admit_next(self, step: dict[Request, int]) -> bool:
-        """Run the request that is next, if it can run now; its place may be another owner's."""
+    def _admit_next(self, step: dict[Request, int], passed_over: set[Request]) -> bool:
+        """Run the request that is next, if it can run now; its place may be another owner's.
+
+        passed_over: in this step, since a page of theirs is being computed; added to.
+        """
         shares = Counter(request.owner for request in self.running)
-        request = self._next_waiting(shares)
-        if request is None:
-            return False
-        # The last token is always computed: the next one is sampled from its output.
-        last = len(request.tokens) - 1
-        most = 0 if request.scores_prompt else last // self.page_size
-        chain, being_computed = self.prefix_cache.match(request.tokens, most)
-        if being_computed and not request.scores_prompt:
+        while (request := self._next_waiting(shares, passed_over)) is not None:
+            # The last token is always computed: the next one is sampled from its output.
+            last = len(request.tokens) - 1
+            most = 0 if request.scores_prompt else last // self.page_size
+            chain, waits = self.prefix_cache.match(request.tokens, most, request.known_prefix)
+            if not waits:
+                break
+            request.known_prefix = chain
+            passed_over.add(request)
+        else:
             return False
         new = -(-len(request.tokens) // self.page_size) - len(chain)
         for victim in self._victims(request, shares, chain, new):
@@ -206,10 +212,14 @@ class Scheduler:
         self._admit(request, chain)
         return True
 
-    def _next_waiting(self, shares: Mapping[object, int]) -> Request | None:
+    def _next_waiting(
+        self, shares: Mapping[object, int], passed_over: set[Request]
+    ) -> Request | None:
         """The request that has waited longest among owners with the fewest places."""
         least: Request | None = None
         for request in self.waiting:
+            if request in passed_over:
+                continue
             if not shares[request.owner]:
                 return request
             if least is None or shares[request.owner] < shares[least.owner]:
@@ -243,7 +253,7 @@ class Scheduler:
     def _admit(self, request: Request, chain: list[PrefixNode]) -> None:
         for node in chain:
             self.prefix_cache.acquire(node)
-        request.prefix_nodes = list(chain)
+        request.prefix_nodes, request.known_prefix = list(chain), []
         request.page_table = [node.page for node in chain]
         request.num_computed_tokens = len(chain) * self.page_size
         if request.num_cached_tokens is None:
