@@ -6,7 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from openk2.engine.request import Request
 from openk2.engine.sampler import choose, hopeless_rows, penalize, score, truncate
+from openk2.engine.step import prompt_ids
 from openk2.protocol import SAMPLING_SETTINGS, SamplingParams, bounds_of
 
 # An even walk over [0, 1): each token is drawn as often as its probability says, give or take one.
@@ -156,7 +158,7 @@ def test_no_allowed_value_makes_infinity_of_finite_logits(
     logits = torch.tensor([-size, size, 0.5 * size, 0.0, -0.0])
     given = {"temperature": 2.0, name: value}
     params = SamplingParams(max_tokens=1, **given, logit_bias={0: 100.0, 1: -100.0})
-    penalized = penalize(logits, params, range(5), dict.fromkeys(range(5), 10**6))
+    penalized = penalize(logits, params, torch.arange(5), dict.fromkeys(range(5), 10**6))
     assert penalized.isfinite().all()
     assert not hopeless_rows(penalized[None])
     [token] = choose(penalized[None], [params], [0.999])
@@ -200,9 +202,21 @@ def test_penalties_and_bias_are_what_their_formulas_say() -> None:
     row = torch.tensor([2.0, -2.0, 1.0, 0.5])
     settings = {"presence_penalty": 0.5, "frequency_penalty": 0.25, "repetition_penalty": 2.0}
     params = SamplingParams(max_tokens=1, logit_bias={3: -1.0}, **settings)  # type: ignore[arg-type]
-    got = penalize(row, params, prompt=(1,), output={0: 3})
+    got = penalize(row, params, prompt=torch.tensor([1]), output={0: 3})
     assert got.tolist() == [2.0 / 2 - 0.5 - 0.75, -2.0 * 2, 1.0, 0.5 - 1.0]
     assert row.tolist() == [2.0, -2.0, 1.0, 0.5]
+
+
+def test_a_prompts_ids_are_collected_once_and_for_the_repetition_penalty_alone() -> None:
+    """Of a long prompt that costs milliseconds, which no step may pay for each of its rows."""
+    prompt, cpu = (5, 2, 5, 0), torch.device("cpu")
+    plain = Request(prompt, SamplingParams(max_tokens=1, presence_penalty=0.5))
+    assert prompt_ids(plain, cpu).tolist() == []
+    penal = Request(prompt, SamplingParams(max_tokens=1, repetition_penalty=1.5))
+    first = prompt_ids(penal, cpu)
+    penal.append(3)
+    assert prompt_ids(penal, cpu) is first
+    assert first.tolist() == [0, 2, 5]
 
 
 STRONG = {
@@ -223,7 +237,7 @@ def test_every_setting_of_sampling_changes_what_is_chosen(name: str) -> None:
 
     def chosen(**settings: object) -> list[int]:
         params = SamplingParams(max_tokens=1, **settings)  # type: ignore[arg-type]
-        row = penalize(torch.tensor(LOGITS), params, prompt=(3,), output={2: 2})
+        row = penalize(torch.tensor(LOGITS), params, prompt=torch.tensor([3]), output={2: 2})
         return choose(row.expand(len(GRID), -1), [params] * len(GRID), GRID)
 
     assert chosen(**{name: STRONG[name]}) != chosen()

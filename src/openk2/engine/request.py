@@ -3,9 +3,13 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
+from typing import TYPE_CHECKING
 
 from openk2.engine.prefix_cache import PrefixNode
 from openk2.protocol import FinishReason, SamplingParams, TokenLogprobs, TokenMask
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(eq=False)
@@ -21,6 +25,7 @@ class Request:
     prefix_nodes: the prefix cache's nodes of its first pages.
     known_prefix: nodes that were found for it while it waits for the page after them.
     num_cached_tokens: prompt tokens found in the prefix cache when it first ran.
+    prompt_ids: see `step.prompt_ids`.
     uniforms: its own random numbers, so that a seeded output does not depend on the other requests
         in a step. Python's generator costs 0.1 us a number, a torch.Generator 3 us, and it gives
         the same numbers for every device.
@@ -37,6 +42,7 @@ class Request:
     known_prefix: list[PrefixNode] = field(default_factory=list)
     num_cached_tokens: int | None = None
     prompt_scores: list[TokenLogprobs | None] = field(default_factory=list)
+    prompt_ids: "Tensor | None" = None
     uniforms: Random = field(init=False)
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ Pure functions of logits, settings and uniform numbers. The caller owns the rand
 token depends on that row alone.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -66,19 +66,21 @@ def penalizes(params: SamplingParams) -> bool:
 
 
 def penalize(
-    row: Tensor, params: SamplingParams, prompt: Iterable[int], output: Mapping[int, int]
+    row: Tensor, params: SamplingParams, prompt: Tensor, output: Mapping[int, int]
 ) -> Tensor:
     """One row of logits [V] after penalties and bias, float32 [V].
 
-    prompt: its ids. output: how often each id was generated. The repetition penalty is applied
-    first, then presence and frequency penalties, then the bias, as in the published engines. A
-    float32 row without any of them is returned as it is.
+    prompt: its ids, int64 [N]. output: how often each id was generated. The repetition penalty is
+    applied first, then presence and frequency penalties, then the bias, as in the published
+    engines. A float32 row without any of them is returned as it is.
     """
     row = row.float()
     if params.repetition_penalty != 1:
-        seen = torch.tensor(sorted({*prompt, *output}), device=row.device)
-        logits, penalty = row[seen], params.repetition_penalty
-        row = row.index_copy(0, seen, torch.where(logits > 0, logits / penalty, logits * penalty))
+        penalty = params.repetition_penalty
+        seen = torch.zeros_like(row, dtype=torch.bool).index_fill_(0, prompt, True)
+        if output:
+            seen.index_fill_(0, torch.tensor(list(output), device=row.device), True)
+        row = torch.where(seen, torch.where(row > 0, row / penalty, row * penalty), row)
     if output and (params.presence_penalty or params.frequency_penalty):
         ids = torch.tensor(list(output), device=row.device)
         often = torch.tensor(list(output.values()), dtype=row.dtype, device=row.device)

@@ -183,7 +183,8 @@ def penalized(requests: Sequence[Request], logits: Tensor, errors: dict[int, Exc
     rows: list[Tensor] = []
     for row, request in enumerate(requests):
         try:
-            rows.append(penalize(logits[row], request.params, request.prompt, request.token_counts))
+            prompt = prompt_ids(request, logits.device)
+            rows.append(penalize(logits[row], request.params, prompt, request.token_counts))
         except Exception as error:
             errors[row] = error
             rows.append(logits[row].float())
@@ -216,3 +217,12 @@ def chunk_of(request: Request, token: int, logits: Tensor) -> TokenChunk:
         tuple(request.prompt_scores) if first and request.scores_prompt else None,
         (request.num_cached_tokens or 0) if first else 0,
     )
+
+
+def prompt_ids(request: Request, device: torch.device) -> Tensor:
+    """The prompt's ids once each, int64, kept with the request: a step must not cost a long prompt
+    again. None of them where no penalty looks at them."""
+    if request.prompt_ids is None:
+        looked_at = request.prompt if request.params.repetition_penalty != 1 else ()
+        request.prompt_ids = torch.tensor(sorted(set(looked_at)), dtype=torch.int64, device=device)
+    return request.prompt_ids
