@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from openk2.chat import Tokenizer
 from openk2.generation.completion import CompletionEvent, CompletionRequest
-from openk2.generation.encoding import EncodingThreads, refuse_too_long
+from openk2.generation.encoding import EncodingThreads, key_of, refuse_too_long
 from openk2.generation.raw_reader import RawReader
 from openk2.generation.request_error import ContextLengthError, RequestError
 from openk2.generation.token_stream import token_chunks
@@ -29,7 +29,8 @@ class RawCompletion:
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent, None]:
         """See `CompletionGenerator.stream`."""
-        prompt = await self._threads.run(self.encode, request.prompt)
+        key = key_of(request, request.prompt)
+        prompt = await self._threads.run_once(key, self.encode, request.prompt)
         params = self.sampling(request, len(prompt))
         reader = RawReader(self.tokenizer, request, prompt)
         async with aclosing(token_chunks(self.token_generator, prompt, params)) as chunks:

@@ -11,7 +11,7 @@ from openk2.chat import Thinking, Tokenizer
 from openk2.generation.chat import ChatEvent, ChatRequest, OutputMasks, PromptRead
 from openk2.generation.chat_format import DEFAULT_THINKING, ChatFormat, K2Format
 from openk2.generation.chat_reader import ChatReader
-from openk2.generation.encoding import EncodingThreads, refuse_too_long, text_size
+from openk2.generation.encoding import EncodingThreads, key_of, refuse_too_long, text_size
 from openk2.generation.request_error import ContextLengthError, RequestError
 from openk2.generation.thought_mask import ThoughtMask
 from openk2.generation.token_stream import token_chunks
@@ -57,7 +57,9 @@ class RenderedChat:
         tools = () if request.tool_choice == "none" else request.tools
         # Off the event loop: encoding a prompt of 100,000 tokens takes a good part of a second.
         plan = self.format.plan(request.thinking)
-        prompt, call_count = await self._threads.run(self.prompt, request, tools, plan.thinking)
+        prompt, call_count = await self._threads.run_once(
+            key_of(request, request.messages), self.prompt, request, tools, plan.thinking
+        )
         params = self.sampling(request, len(prompt))
         in_reasoning = self.format.opens(plan.thinking) and not request.is_continued
         mask = await self.mask(request, params.max_tokens, call_count)

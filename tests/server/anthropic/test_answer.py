@@ -16,7 +16,12 @@ from hypothesis import strategies as st
 
 from openk2.generation import ChatRequest, RenderedChat
 from openk2.protocol import TokenChunk
-from openk2.server.anthropic.answer import message_events, sent_events, whole_message
+from openk2.server.anthropic.answer import (
+    input_object,
+    message_events,
+    sent_events,
+    whole_message,
+)
 
 MODEL = "openk2-test"
 BODY = {"model": MODEL, "max_tokens": 200, "messages": [{"role": "user", "content": "hi"}]}
@@ -221,3 +226,24 @@ def test_events_are_ascii_lines(serve, scripted):
     got = httpx.post(f"{url}/v1/messages", json={**BODY, "stream": True}, verify=False)
     assert got.content.isascii()
     assert [text for _, text in check_order(read_events(got.text))] == ["a\u2028b\r\nc"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "whole"),
+    [
+        ('{"a": 1, "b": 2', {"a": 1}),
+        ('{"a": 1, "b": -', {"a": 1}),
+        ('{"a": 1, "b": 1.5e', {"a": 1}),
+        ('{"a": [1, 2, 34', {"a": [1, 2]}),
+        ('{"a": "no 7", "b": 7', {"a": "no 7"}),
+    ],
+)
+def test_of_a_number_that_is_cut_nothing_is_given(arguments: str, whole: dict) -> None:
+    assert input_object(arguments) == whole
+
+
+def test_long_digits_before_a_cut_cost_no_time() -> None:
+    text = '{"content": "' + "7" * 200_000 + ' end", "path": "/t'
+    began = time.perf_counter()
+    assert list(input_object(text)) == ["content"]
+    assert time.perf_counter() - began < 1

@@ -15,7 +15,7 @@ from openk2.server.stream import data_event
 from openk2.server.thoughts import ThoughtSigner
 
 Event = dict[str, Any]
-_LAST_NUMBER = re.compile(r"-?\d[-+.\deE]*$")
+_DIGITS = "+-.0123456789eE"  # what a JSON number is written with
 
 
 async def message_events(
@@ -196,5 +196,15 @@ def read_json(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        # Of a number that ends the text nobody knows whether it is whole.
-        return from_json(_LAST_NUMBER.sub("", text), allow_partial=True)
+        return from_json(without_last_number(text), allow_partial=True)
+
+
+def without_last_number(text: str) -> str:
+    """The text up to a number that ends it, of which nobody knows whether it is whole.
+
+    One pattern for this would look from each digit of a long number, wherever it stands, to its
+    end: minutes, for digits that a client can demand by its schema.
+    """
+    head = text.rstrip(_DIGITS)
+    number = re.search(r"-?\d", text[len(head) :])
+    return text if number is None else text[: len(head) + number.start()]

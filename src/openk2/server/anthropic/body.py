@@ -1,5 +1,6 @@
 """The bodies of Anthropic's Messages routes as pydantic reads them, and the request they make."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
@@ -107,7 +108,7 @@ class PromptBody(BaseModel):
         try:
             return ChatRequest(
                 messages=messages,
-                tools=function_tools(offered(self.tools or (), self.messages, self.tool_choice)),
+                tools=function_tools(self.offered_tools),
                 tool_choice=read_tool_choice(self.tool_choice),
                 parallel_tool_calls=not single,
                 response_format=self.json_format(),
@@ -117,7 +118,22 @@ class PromptBody(BaseModel):
                 **settings,
             )
         except RequestError as error:
-            raise message_error(error) from error
+            raise message_error(error, self.moved(len(messages))) from error
+
+    @property
+    def offered_tools(self) -> list[tuple[int, MessageTool]]:
+        """The tools to declare, with their places."""
+        return offered(self.tools or (), self.messages, self.tool_choice)
+
+    def moved(self, turns: int) -> Mapping[str, str]:
+        """Where the body has what the request has elsewhere: tools, and the last message.
+
+        turns: of the request. A body's messages may be several turns, or share one.
+        """
+        tools = {
+            f"tools[{new}]": f"tools[{old}]" for new, (old, _) in enumerate(self.offered_tools)
+        }
+        return {**tools, f"messages[{turns - 1}]": f"messages[{len(self.messages) - 1}]"}
 
     def thinking_fields(self) -> ThinkingFields:
         """Whether to think, and which earlier thoughts stay. Without `thinking`, or with it

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 from openk2.chat import RenderError
@@ -20,25 +20,34 @@ PLACES = (
     (re.compile(r"\btool_choice names the tool\b"), "tool_choice.name is"),
 )
 
+_NUMBERED = re.compile(r"\b(?:tools|messages)\[\d+\]")
+
 
 async def in_their_words(
-    events: AsyncGenerator[ChatEvent, None],
+    events: AsyncGenerator[ChatEvent, None], moved: Mapping[str, str]
 ) -> AsyncGenerator[ChatEvent, None]:
-    """The events. An error in the request is raised as ApiError with its place in the body."""
+    """The events. An error in the request is raised as ApiError with its place in the body.
+
+    moved: see `message_error`.
+    """
     async with aclosing(events):
         try:
             async for event in events:
                 yield event
         except (RenderError, RequestError) as error:
-            raise message_error(error) from error
+            raise message_error(error, moved) from error
 
 
-def message_error(error: RenderError | RequestError) -> ApiError:
-    """The 400 of a request that generation refuses."""
+def message_error(error: RenderError | RequestError, moved: Mapping[str, str]) -> ApiError:
+    """The 400 of a request that generation refuses.
+
+    moved: what has another place in the body than in the request that was made of it:
+        {"tools[0]": "tools[3]"}.
+    """
     if isinstance(error, ContextLengthError):
         return ApiError(400, context_problem(error), code="context_length_exceeded")
     shown = as_api_error(error)
-    place, problem = in_place(shown.param or ""), in_place(str(shown))
+    place, problem = in_place(shown.param or "", moved), in_place(str(shown), moved)
     # Errors of these routes have no field for the place, so the message names it.
     text = problem if place in problem else f"{place}: {problem}"
     return ApiError(400, text, param=place or None, code=shown.code)
@@ -55,8 +64,9 @@ def context_problem(error: ContextLengthError) -> str:
     )
 
 
-def in_place(text: str) -> str:
-    """The text with the fields named as these routes have them."""
+def in_place(text: str, moved: Mapping[str, str]) -> str:
+    """The text with the fields named and numbered as the body has them."""
+    text = _NUMBERED.sub(lambda found: moved.get(found[0], found[0]), text)
     for openai, anthropic in PLACES:
         text = openai.sub(anthropic, text, count=1)
     return text

@@ -35,7 +35,7 @@ def message_routes(
         names.check(body.model)
         asked = body.generation(signer, tenant_of(request.scope))
         headers = repetition_headers(asked.messages, count_repetition)
-        answer = in_their_words(chat.stream(asked))
+        answer = in_their_words(chat.stream(asked), body.moved(len(asked.messages)))
         head = {"id": f"msg_{uuid.uuid4().hex}", "model": body.model}
         events = message_events(answer, head, signer if body.show_thinking else None)
         if body.stream:
@@ -73,5 +73,5 @@ def count(body: PromptBody, coder: PromptCoder, signer: ThoughtSigner) -> int:
             thinking=request.thinking,
         )
     except (RenderError, RequestError) as error:
-        raise message_error(error) from error
+        raise message_error(error, body.moved(len(request.messages))) from error
     return len(ids)

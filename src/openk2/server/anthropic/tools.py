@@ -42,15 +42,19 @@ def offered(
     tools: Sequence[MessageTool],
     messages: Sequence[Mapping[str, Any]],
     choice: MessageToolChoice | None,
-) -> list[MessageTool]:
-    """The tools to declare: of those that are deferred only the ones that a `tool_reference` named,
-    a turn called or the choice demands. Agents with hundreds of tools find them by a search."""
+) -> list[tuple[int, MessageTool]]:
+    """The tools to declare, each with its place in `tools`.
+
+    Of those that are deferred only the ones that a `tool_reference` named, a turn called or the
+    choice demands. Agents with hundreds of tools find them by a search.
+    """
+    placed = list(enumerate(tools))
     if not any(tool.defer_loading for tool in tools):
-        return list(tools)
+        return placed
     named = {choice.name} if choice is not None else set()
     for message in messages:
         named |= named_tools(message.get("content"))
-    return [tool for tool in tools if not tool.defer_loading or tool.name in named]
+    return [(place, tool) for place, tool in placed if not tool.defer_loading or tool.name in named]
 
 
 def named_tools(content: Any) -> set[str | None]:
@@ -67,10 +71,11 @@ def named_tools(content: Any) -> set[str | None]:
     return found
 
 
-def function_tools(tools: Sequence[MessageTool]) -> list[dict[str, Any]]:
-    """The tools in OpenAI's form. Raises ApiError 400 for a server tool or an invalid one."""
+def function_tools(tools: Sequence[tuple[int, MessageTool]]) -> list[dict[str, Any]]:
+    """The tools that are `offered`, in OpenAI's form. Raises ApiError 400 for a server tool or an
+    invalid one."""
     functions: list[dict[str, Any]] = []
-    for index, tool in enumerate(tools):
+    for index, tool in tools:
         place = f"tools[{index}]"
         if tool.type not in (None, "custom"):
             problem = f"is {tool.type!r}: this server runs no tools; declare it with input_schema"
