@@ -206,6 +206,8 @@ def test_too_long_a_prompt_is_openais_context_length_error(client, scripted):
         ({"logprobs": 21}, "logprobs"),
         ({"logprobs": True}, "logprobs"),
         ({"echo": "yes"}, "echo"),
+        ({"prompt": [[1] * 5_000] * 4, "n": 16, "echo": True, "logprobs": 6}, "logprobs"),
+        ({"prompt": "x" * 800_000, "echo": True, "logprobs": 5}, "logprobs"),
         ({"n": 0}, "n"),
         ({"stop": [""]}, "stop[0]"),
         ({"logit_bias": {"512": 1}}, "logit_bias"),

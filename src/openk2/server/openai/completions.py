@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, TypeGuard
 
@@ -13,7 +14,7 @@ from openk2.generation import CompletionGenerator, CompletionRequest, complete_t
 from openk2.server.bounded_route import BoundedRoute
 from openk2.server.choices import all_of, interleaved
 from openk2.server.errors import ANSWERS, error_event
-from openk2.server.limits import MAX_ANSWERS
+from openk2.server.limits import MAX_ANSWERS, MAX_ECHOED_SCORES
 from openk2.server.openai.completion_answer import chunk_events, completion_json
 from openk2.server.openai.fields import GenerationFields, TopLogprobs, shared_owner
 from openk2.server.refusals import COMPLETION_NEUTRAL, invalid, refuse_unsupported
@@ -45,6 +46,7 @@ class CompletionBody(GenerationFields):
         if self.best_of not in (None, len(seeds)):
             raise invalid("best_of", f"is {self.best_of}: only the number of choices, n, works")
         prompts = self.prompts(MAX_ANSWERS // len(seeds))
+        self.check_echoed(prompts, len(seeds))
         settings = self.settings()
         if self.max_tokens is not None:
             settings["max_tokens"] = self.max_tokens
@@ -54,6 +56,18 @@ class CompletionBody(GenerationFields):
         ]
         owner = shared_owner(len(seeds) * len(requests))
         return [replace(one, seed=seed, owner=owner) for one in requests for seed in seeds]
+
+    def check_echoed(self, prompts: Sequence[str | list[int]], choices: int) -> None:
+        """Raise ApiError 400 if the echoed prompts would have too many scores. What a text has of
+        tokens is not known here: two characters are taken for one."""
+        if not self.echo or self.logprobs is None:
+            return
+        sizes = [len(one) if isinstance(one, list) else -(-len(one) // 2) for one in prompts]
+        tokens = sum(sizes) * choices
+        if tokens * (1 + self.logprobs) > MAX_ECHOED_SCORES:
+            asked = f"is {self.logprobs} for some {tokens:,} echoed tokens"
+            most = f"{MAX_ECHOED_SCORES:,} scores at most"
+            raise invalid("logprobs", f"{asked}: {most}, send fewer prompts or lower it")
 
     def prompts(self, most: int) -> list[str | list[int]]:
         """The prompts, `most` of them. Raises ApiError 400 for more, and for what is none."""
