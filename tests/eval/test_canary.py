@@ -54,3 +54,32 @@ def test_the_same_words_in_another_order_are_not_found() -> None:
     canary = looking(QUESTION)
     canary.read(" ".join(words))
     assert canary.rows["row"].found == {}
+
+
+def test_what_the_questions_of_a_row_have_in_common_is_not_looked_for() -> None:
+    """How to answer stands in every prompt, and in documents that hold no question."""
+    how = "Think step by step and end with the letter of the right option, A, B, C or D."
+    questions = [f"{QUESTION} Train number {n * 7919}. {how}" for n in range(5)]
+    canary = looking(*questions)
+    canary.read(f"Exams say: {how}")
+    assert canary.rows["row"].found == {}
+    canary.read(questions[2])
+    assert list(canary.rows["row"].found) == ["q2"]
+
+
+def test_a_question_that_is_asked_in_many_ways_is_looked_for() -> None:
+    canary = Canary()
+    orders = [
+        Sample(id=f"q/{n}", input=f"{QUESTION} {n}", metadata={"cluster": "q"}) for n in range(8)
+    ]
+    canary.add("row", orders)
+    canary.read(QUESTION)
+    assert len(canary.rows["row"].found) == 8
+
+
+def test_a_question_with_blank_lines_after_examples_is_read_from_the_metadata() -> None:
+    prompt = f"### Problem\nadd\n\n### Problem\n{QUESTION}\n\n### Python solution\n"
+    canary = Canary()
+    canary.add("row", [Sample(input=prompt, metadata={"question": QUESTION})], shots=True)
+    canary.read(QUESTION)
+    assert len(canary.rows["row"].found) == 1

@@ -9,6 +9,8 @@ from pathlib import Path
 from inspect_ai.log import EvalLog, EvalSample, read_eval_log
 from inspect_ai.scorer import Score, value_to_float
 
+from openk2.eval.benchmark import question_name
+
 SHOWN_CHARACTERS = 4000
 
 # From when to when, in seconds since the epoch.
@@ -75,8 +77,7 @@ def answered(sample: EvalSample, log: EvalLog, *, grouped: bool) -> Answered:
     if sample.started_at and sample.completed_at:
         whole = (moment(str(sample.started_at)), moment(str(sample.completed_at)))
     return Answered(
-        # The orders of one question's options are not so many questions.
-        question=str((sample.metadata or {}).get("cluster", sample.id)),
+        question=question_name(sample),
         values=values(sample, grouped=grouped) if scored and not unscored else {},
         error=sample.error is not None,
         unscored=(only_score(sample).explanation or "nothing says why") if unscored else "",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from inspect_ai.dataset import Sample
+from inspect_ai.log import EvalSample
 from inspect_ai.scorer import Scorer
 from inspect_ai.solver import Solver, generate
 
@@ -91,3 +92,9 @@ class Benchmark:
     scorer: Callable[[], Scorer]
     solver: Callable[[], Solver] = generate
     external: str = ""
+
+
+def question_name(sample: Sample | EvalSample) -> str:
+    """The question that a sample asks, its `cluster`: a row may ask one in several ways, such as
+    with its options in eight orders, which are not eight questions."""
+    return str((sample.metadata or {}).get("cluster", sample.id))

@@ -1,9 +1,10 @@
 """Whether a benchmark's questions stand in a training corpus, by n-grams of words.
 
 A question is found if 13 of its words in a row stand in a document (the rule of GPT-3's report,
-appendix C), or the whole of it if it has 8 to 12. Shorter ones say nothing and are left out. Letter
-case, punctuation and spaces do not count; a Chinese character is a word. Nothing here knows where
-the documents come from.
+appendix C), or the whole of it if it has 8 to 12. Shorter ones say nothing and are left out. Words
+that many questions of a row have in common, such as what to do and how to answer, are no question's
+own. Letter case, punctuation and spaces do not count; a Chinese character is a word. Nothing here
+knows where the documents come from.
 """
 
 import re
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from openk2.eval.benchmark import question_name
 from openk2.eval.catalogue import Row
 from openk2.eval.locate import DataUnavailableError, locate
 from openk2.record import DataError
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from inspect_ai.dataset import Sample
 
 WORDS, LEAST = 13, 8
+# Of a row: so many questions may share a passage.
+SHARED, SHARED_PART = 3, 100
 # CJK ideographs have no spaces between words.
 _WORD = re.compile("[\u3400-\u9fff]|[^\\W_\u3400-\u9fff]+")
 
@@ -60,19 +64,24 @@ class Canary:
         self._grams: dict[int, dict[tuple[str, ...], list[tuple[RowLeak, str]]]] = {}
 
     def add(self, row: str, samples: "Iterable[Sample]", *, shots: bool = False) -> None:
-        """Look for these questions too. shots: examples stand before each, a blank line after."""
+        """Look for these questions too. shots: examples stand before each, a blank line after,
+        unless the sample's metadata have the question alone."""
         leak = self.rows.setdefault(row, RowLeak(row))
-        for sample in samples:
-            asked = sample.input if isinstance(sample.input, str) else sample.input[-1].text
-            asked = asked.rpartition("\n\n")[2] if shots else asked
-            words = words_of(asked)
-            if len(words) < LEAST:
+        asked = [(sample, words_of(question_of(sample, shots=shots))) for sample in samples]
+        sharing: dict[tuple[str, ...], set[str]] = {}
+        for sample, words in asked:
+            for gram in grams_of(words, min(WORDS, len(words))):
+                sharing.setdefault(gram, set()).add(question_name(sample))
+        most = max(SHARED, len(asked) // SHARED_PART)
+        for sample, words in asked:
+            size = min(WORDS, len(words))
+            own = [gram for gram in grams_of(words, size) if len(sharing[gram]) <= most]
+            if size < LEAST or not own:
                 leak.too_short += 1
                 continue
             leak.looked_for += 1
-            size = min(WORDS, len(words))
             table = self._grams.setdefault(size, {})
-            for gram in grams_of(words, size):
+            for gram in own:
                 table.setdefault(gram, []).append((leak, str(sample.id)))
 
     def read(self, document: str) -> None:
@@ -82,6 +91,15 @@ class Canary:
             for gram in grams_of(words, size):
                 for leak, question in table.get(gram, ()):
                     leak.found.setdefault(question, " ".join(gram))
+
+
+def question_of(sample: "Sample", *, shots: bool) -> str:
+    """What is asked, without the examples before it."""
+    alone = (sample.metadata or {}).get("question")
+    if isinstance(alone, str):
+        return alone
+    asked = sample.input if isinstance(sample.input, str) else sample.input[-1].text
+    return asked.rpartition("\n\n")[2] if shots else asked
 
 
 def canary_of(rows: Sequence[Row], data: Path | None) -> tuple[Canary, dict[str, str]]:

@@ -97,6 +97,7 @@ def _sample(problem: dict[str, Any], path: Path, offset: int, base: bool) -> Sam
         id=problem["question_id"],
         input=prompt,
         metadata={
+            "question": question,
             "file": str(path),
             "offset": offset,
             "difficulty": problem.get("difficulty", ""),
