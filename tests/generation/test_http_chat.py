@@ -164,7 +164,7 @@ def test_settings_are_sent_under_openais_names():
     assert (sent["logprobs"], sent["top_logprobs"]) == (True, 0)
 
 
-def test_scores_and_cached_tokens_are_read():
+def test_scores_and_details_of_the_usage_are_read():
     entries = [
         {"token": "x", "bytes": [120], "logprob": -1.0, "top_logprobs": []},
         {
@@ -174,7 +174,8 @@ def test_scores_and_cached_tokens_are_read():
             "top_logprobs": [{"token": "雪", "bytes": None, "logprob": -0.5}],
         },
     ]
-    usage = {**USAGE, "prompt_tokens_details": {"cached_tokens": 8}}
+    details = {"completion_tokens_details": {"reasoning_tokens": 1}}
+    usage = {**USAGE, "prompt_tokens_details": {"cached_tokens": 8}, **details}
     body = events(
         delta({"content": "x"}, logprobs={"content": entries[:1]}),
         delta({}, finish_reason="stop", logprobs={"content": entries[1:]}),
@@ -187,7 +188,7 @@ def test_scores_and_cached_tokens_are_read():
         ScoredToken(b"x", -1.0),
         ScoredToken(b"\xe9", -2.0, (("雪".encode(), -0.5),)),
     )
-    assert answer.cached_tokens == 8
+    assert (answer.cached_tokens, answer.reasoning_tokens) == (8, 1)
 
 
 def test_a_server_that_ignores_logprobs_is_an_error():

@@ -138,6 +138,19 @@ class Free:
         return None
 
 
+def test_a_thought_that_the_client_does_not_want_to_see_is_thought_and_not_sent(start) -> None:
+    thinking = {"type": "enabled", "display": "omitted"}
+    for stream in (False, True):
+        url, tokens = start(K2_5, f"hm«</think>»yes{END}")
+        answer = post(url, max_tokens=64, thinking=thinking, stream=stream)
+        assert answer.status_code == 200
+        assert '"text"' in answer.text
+        assert "thinking" not in answer.text
+        assert tokens.prompts[-1].endswith("<think>")
+    refused = post(url, max_tokens=64, thinking={"type": "enabled", "display": "loud"})
+    assert (refused.status_code, "thinking.display" in refused.text) == (400, True)
+
+
 def test_a_call_in_a_thought_that_was_not_closed_is_a_call(start) -> None:
     url, _ = start(K2_5, f"let me look {CALL.format(0)}{END}")
     choice = ask(url, tools=TOOLS).json()["choices"][0]

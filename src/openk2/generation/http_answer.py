@@ -64,7 +64,9 @@ async def answer_events(
     for event in calls.finish(cut_off=reason == "length"):
         yield event
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-    yield ChatFinish(reason, prompt_tokens, completion_tokens, count_of(cached))
+    thought = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
+    sizes = prompt_tokens, completion_tokens, count_of(cached)
+    yield ChatFinish(reason, *sizes, reasoning_tokens=count_of(thought))
 
 
 def text_of(value: Any) -> str:

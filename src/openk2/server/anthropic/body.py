@@ -69,11 +69,15 @@ class OutputConfig(BaseModel):
 
 
 class ThinkingConfig(BaseModel):
-    """`thinking`: whether to think and to show it; K2-Instruct does not think."""
+    """`thinking`: whether to think and to show it; K2-Instruct does not think.
+
+    display: "omitted": think, and send no thought.
+    """
 
     model_config = ConfigDict(extra="allow")
 
     type: str
+    display: Literal["summarized", "omitted"] | None = None
 
 
 class PromptBody(BaseModel):
@@ -141,14 +145,20 @@ class PromptBody(BaseModel):
         asked = None if self.thinking is None else self.thinking.model_dump(exclude_unset=True)
         return ThinkingFields(
             asked,
-            hidden=not self.show_thinking,
+            hidden=not self.wants_thoughts,
             uncleared=uncleared_turns(self.context_management),
         )
 
     @property
-    def show_thinking(self) -> bool:
-        """Whether the client wants to see reasoning."""
+    def wants_thoughts(self) -> bool:
+        """Whether the client wants the model to think."""
         return self.thinking is not None and self.thinking.type != "disabled"
+
+    @property
+    def shows_thoughts(self) -> bool:
+        """Whether it also wants to see what is thought."""
+        display = None if self.thinking is None else self.thinking.display
+        return self.wants_thoughts and display != "omitted"
 
     def refuse_thread(self) -> None:
         """Raise for a conversation that the server would have to store.

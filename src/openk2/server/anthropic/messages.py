@@ -37,7 +37,7 @@ def message_routes(
         headers = repetition_headers(asked.messages, count_repetition)
         answer = in_their_words(chat.stream(asked), body.moved(len(asked.messages)))
         head = {"id": f"msg_{uuid.uuid4().hex}", "model": body.model}
-        events = message_events(answer, head, signer if body.show_thinking else None)
+        events = message_events(answer, head, signer if body.shows_thoughts else None)
         if body.stream:
             return EventStream(sent_events(events), message_error_event, headers)
         message = await unless_client_leaves(request.receive, whole_message(events))
