@@ -245,7 +245,7 @@ def test_every_setting_of_sampling_changes_what_is_chosen(name: str) -> None:
 
 def test_a_row_without_penalties_is_left_bit_equal() -> None:
     row = torch.randn(7)
-    assert penalize(row, SamplingParams(max_tokens=1), (1, 2), {3: 4}) is row
+    assert penalize(row, SamplingParams(max_tokens=1), torch.tensor([1, 2]), {3: 4}) is row
 
 
 def test_scores_are_log_softmax_and_the_likeliest_come_first() -> None:

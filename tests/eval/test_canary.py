@@ -41,7 +41,7 @@ def test_thirteen_words_in_a_row_are_enough_and_twelve_are_not() -> None:
 def test_a_short_question_is_found_whole_and_a_very_short_one_is_not_looked_for() -> None:
     canary = looking("one two three four five six seven eight nine", "what is two plus two")
     leak = canary.rows["row"]
-    assert (leak.looked_for, leak.too_short) == (1, 1)
+    assert (leak.looked_for, leak.untold) == (1, 1)
     canary.read("what is two plus two, one two three four five six seven eight")
     assert leak.found == {}
     canary.read("zero one two three four five six seven eight nine ten")
@@ -74,7 +74,8 @@ def test_a_question_that_is_asked_in_many_ways_is_looked_for() -> None:
     ]
     canary.add("row", orders)
     canary.read(QUESTION)
-    assert len(canary.rows["row"].found) == 8
+    assert list(canary.rows["row"].found) == ["q"]
+    assert canary.rows["row"].looked_for == 1
 
 
 def test_a_question_with_blank_lines_after_examples_is_read_from_the_metadata() -> None:

@@ -130,6 +130,8 @@ def test_a_result_is_told_only_if_every_value_that_the_reference_tells_is_in_the
         ("rome", ["In Rome: sun", "rome's"], ["Romeo", "Jerome"]),
         ("(x)", ["f(x)", "(X) is"], ["x"]),
         ("2024-05-01", ["on 2024-05-01."], ["2024-05-011"]),
+        ("25", ["温度是25度"], ["温度是125度"]),
+        ("北京", ["今天北京晴"], ["北平"]),
     ],
 )
 def test_a_value_is_told_as_a_whole_word_or_number(

@@ -80,6 +80,7 @@ def test_who_leaves_stops_nobody_and_the_last_to_leave_stops_the_work() -> None:
 @pytest.mark.parametrize("owner", [None, "b"])
 def test_only_answers_of_one_request_to_one_prompt_have_one_key(owner: str | None) -> None:
     other = replace(REQUEST, owner=owner)
+    assert key_of(REQUEST) == key_of(replace(REQUEST, seed=3, messages=[*REQUEST.messages]))
     assert key_of(REQUEST, REQUEST.messages) == key_of(replace(REQUEST, seed=3), REQUEST.messages)
     assert key_of(REQUEST, REQUEST.messages) != key_of(REQUEST, [])
     assert key_of(other, other.messages) != key_of(REQUEST, REQUEST.messages)

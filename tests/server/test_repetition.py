@@ -45,8 +45,11 @@ def test_turns_with_the_same_calls_are_counted(messages, turns) -> None:
 
 def test_a_history_of_many_calls_is_compared_in_a_moment() -> None:
     """Nine turns of the ten thousand calls that a message may hold: nobody waits for them."""
-    calls = [{"function": {"name": "f", "arguments": {"place": i}}} for i in range(10_000)]
-    messages = [{"role": "assistant", "tool_calls": list(calls)} for _ in range(9)]
-    began = time.perf_counter()
+
+    def calls() -> list[object]:
+        return [{"function": {"name": "f", "arguments": {"place": i}}} for i in range(10_000)]
+
+    messages = [{"role": "assistant", "tool_calls": calls()} for _ in range(9)]
+    began = time.process_time()
     assert repeated_turns(messages) == 9
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 1

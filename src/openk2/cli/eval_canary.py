@@ -88,6 +88,6 @@ def report(looking: "Canary", missing: dict[str, str], as_json: bool) -> None:
         typer.echo(printable(f"{row}: left out, {reason}"), err=True)
     for leak in looking.rows.values():
         looked = f"{len(leak.found)} of {leak.looked_for} questions found"
-        typer.echo(f"{leak.row}: {looked}, {leak.too_short} too short to tell")
+        typer.echo(f"{leak.row}: {looked}, {leak.untold} with too few words of their own to tell")
         for question, words in list(leak.found.items())[:3]:
             typer.echo(printable(f"  {question}: ... {words} ..."))

@@ -111,7 +111,7 @@ def gateway_deployment(deployment: Deployment, url: str) -> dict[str, Any]:
 
 
 def engine_policy(deployment: Deployment) -> dict[str, Any]:
-    """Who reaches the engine: the gateway its HTTP server, its own nodes each other, nobody else.
+    """Who may reach the engine's pods: the gateway their HTTP port, and they each other.
 
     Probes come from the node, which a NetworkPolicy never keeps out.
     """

@@ -42,16 +42,16 @@ class PrefixCache:
         self._evictable: list[tuple[int, int, PrefixNode]] = []
 
     def match(
-        self, tokens: Sequence[int], max_pages: int, known: Sequence[PrefixNode] = ()
+        self, tokens: Sequence[int], max_pages: int, known: list[PrefixNode] | None = None
     ) -> tuple[list[PrefixNode], bool]:
         """The longest chain of computed nodes that `tokens` start with, at most `max_pages`.
 
         The flag is true if the next page is being computed right now: waiting for it is free.
-        known: what an earlier call with these tokens found, from which the search goes on if all of
-        it is still there.
+        known: what an earlier call with these tokens found. If all of it is still there, the search
+        goes on from it, and the list is extended.
         """
         # Only leaves are evicted, so the last one's being there means that all are.
-        chain = list(known) if known and known[-1].parent is not None else []
+        chain = known if known and known[-1].parent is not None else []
         node = chain[-1] if chain else self._root
         while len(chain) < max_pages:
             child = node.children.get(self.page_tokens(tokens, len(chain)))

@@ -18,7 +18,7 @@ never preempted for another, and the longest request fits into all pages, so eve
 """
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from openk2.engine.page_pool import PagePool
@@ -190,7 +190,9 @@ class Scheduler:
         passed_over: in this step, since a page of theirs is being computed; added to.
         """
         shares = Counter(request.owner for request in self.running)
-        while (request := self._next_waiting(shares, passed_over)) is not None:
+        for request in self._in_turn(shares):
+            if request in passed_over:
+                continue
             # The last token is always computed: the next one is sampled from its output.
             last = len(request.tokens) - 1
             most = 0 if request.scores_prompt else last // self.page_size
@@ -212,19 +214,15 @@ class Scheduler:
         self._admit(request, chain)
         return True
 
-    def _next_waiting(
-        self, shares: Mapping[object, int], passed_over: set[Request]
-    ) -> Request | None:
-        """The request that has waited longest among owners with the fewest places."""
-        least: Request | None = None
+    def _in_turn(self, shares: Mapping[object, int]) -> Iterator[Request]:
+        """Those that wait: of the owners with the fewest places first, then by arrival."""
+        others = []
         for request in self.waiting:
-            if request in passed_over:
-                continue
-            if not shares[request.owner]:
-                return request
-            if least is None or shares[request.owner] < shares[least.owner]:
-                least = request
-        return least
+            if shares[request.owner]:
+                others.append(request)
+            else:
+                yield request
+        yield from sorted(others, key=lambda request: shares[request.owner])
 
     def _victims(
         self, request: Request, shares: Counter[object], chain: list[PrefixNode], new: int

@@ -77,7 +77,7 @@ def answered(sample: EvalSample, log: EvalLog, *, grouped: bool) -> Answered:
     if sample.started_at and sample.completed_at:
         whole = (moment(str(sample.started_at)), moment(str(sample.completed_at)))
     return Answered(
-        question=question_name(sample),
+        question=question_name(sample.id, sample.metadata),
         values=values(sample, grouped=grouped) if scored and not unscored else {},
         error=sample.error is not None,
         unscored=(only_score(sample).explanation or "nothing says why") if unscored else "",

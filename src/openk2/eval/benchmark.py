@@ -8,10 +8,9 @@ docs/design/benchmarks.md.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from inspect_ai.dataset import Sample
-from inspect_ai.log import EvalSample
 from inspect_ai.scorer import Scorer
 from inspect_ai.solver import Solver, generate
 
@@ -94,7 +93,7 @@ class Benchmark:
     external: str = ""
 
 
-def question_name(sample: Sample | EvalSample) -> str:
-    """The question that a sample asks, its `cluster`: a row may ask one in several ways, such as
-    with its options in eight orders, which are not eight questions."""
-    return str((sample.metadata or {}).get("cluster", sample.id))
+def question_name(identity: object, metadata: Mapping[str, Any] | None) -> str:
+    """The question that a sample asks: its `cluster`, else its id. A row may ask one question in
+    several ways, such as with its options in eight orders, which are not eight questions."""
+    return str((metadata or {}).get("cluster", identity))

@@ -38,16 +38,25 @@ def grams_of(words: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
     return (tuple(words[i : i + size]) for i in range(len(words) - size + 1))
 
 
+def grams_of_all(ways: Iterable[Sequence[str]]) -> Iterator[tuple[str, ...]]:
+    """What is looked for of a question that is asked in these ways; none of a short one."""
+    for words in ways:
+        size = min(WORDS, len(words))
+        if size >= LEAST:
+            yield from grams_of(words, size)
+
+
 @dataclass
 class RowLeak:
-    """A row's questions: how many were looked for, were too short, and stand in the corpus.
+    """A row's questions: how many were looked for, have too few words of their own to tell, and
+    stand in the corpus.
 
-    found: id of a question -> the first words in common.
+    found: a question -> the first words in common.
     """
 
     row: str
     looked_for: int = 0
-    too_short: int = 0
+    untold: int = 0
     found: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -67,22 +76,25 @@ class Canary:
         """Look for these questions too. shots: examples stand before each, a blank line after,
         unless the sample's metadata have the question alone."""
         leak = self.rows.setdefault(row, RowLeak(row))
-        asked = [(sample, words_of(question_of(sample, shots=shots))) for sample in samples]
+        asked: dict[str, list[list[str]]] = {}
+        for place, sample in enumerate(samples):
+            words = words_of(question_of(sample, shots=shots))
+            identity = place if sample.id is None else sample.id
+            asked.setdefault(question_name(identity, sample.metadata), []).append(words)
         sharing: dict[tuple[str, ...], set[str]] = {}
-        for sample, words in asked:
-            for gram in grams_of(words, min(WORDS, len(words))):
-                sharing.setdefault(gram, set()).add(question_name(sample))
+        for question, ways in asked.items():
+            for gram in grams_of_all(ways):
+                sharing.setdefault(gram, set()).add(question)
         most = max(SHARED, len(asked) // SHARED_PART)
-        for sample, words in asked:
-            size = min(WORDS, len(words))
-            own = [gram for gram in grams_of(words, size) if len(sharing[gram]) <= most]
-            if size < LEAST or not own:
-                leak.too_short += 1
+        for question, ways in asked.items():
+            own = {gram for gram in grams_of_all(ways) if len(sharing[gram]) <= most}
+            if not own:
+                leak.untold += 1
                 continue
             leak.looked_for += 1
-            table = self._grams.setdefault(size, {})
             for gram in own:
-                table.setdefault(gram, []).append((leak, str(sample.id)))
+                table = self._grams.setdefault(len(gram), {})
+                table.setdefault(gram, []).append((leak, question))
 
     def read(self, document: str) -> None:
         """Look for every question in a document of the corpus."""

@@ -33,7 +33,8 @@ def run_external(
     workers: int,
     predictions: Mapping[str, Path],
 ) -> None:
-    """Run the harness in `folder` and keep its count there, unless it stands and was asked alike.
+    """Run the harness in `folder` and keep its count there, unless one of these patches, and of as
+    many problems at least, stands.
 
     predictions: row -> a file of patches that are there already. Raises HarnessError, and OSError
     for a file of patches that cannot be read.
@@ -41,8 +42,10 @@ def run_external(
     patches = predictions.get(row.name)
     wanted = {"limit": limit, "predictions": None if patches is None else digest(patches)}
     stood = stored(folder)
-    if stood is not None and all(stood.get(key) == value for key, value in wanted.items()):
-        return
+    if stood is not None and stood.get("predictions") == wanted["predictions"]:
+        done = stood.get("limit")
+        if done is None or (limit is not None and limit <= done):
+            return
     mark = hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:8]
     asked = Asked(
         model=address.model,

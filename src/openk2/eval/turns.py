@@ -56,16 +56,17 @@ class Turn:
 
 
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+LETTER = "[^\\W\u3400-\u9fff]"  # CJK ideographs have no spaces between words
 
 
 def tells(text: str, value: str) -> bool:
     """Whether the text says the value, in lower case, as a whole word or number: neither "15" nor
     "5.5" says "5", "5km" does."""
     if NUMBER.fullmatch(value):
-        whole = rf"(?<![\w-])(?<!\d[.,:]){re.escape(value)}(?!\d|[.,:]\d)"
+        whole = rf"(?<!{LETTER})(?<!-)(?<!\d[.,:]){re.escape(value)}(?!\d|[.,:]\d)"
     else:
-        before = r"(?<!\w)" if value[:1].isalnum() else ""
-        after = r"(?!\w)" if value[-1:].isalnum() else ""
+        before = f"(?<!{LETTER})" if re.match(LETTER, value) else ""
+        after = f"(?!{LETTER})" if re.match(LETTER, value[-1:]) else ""
         whole = before + re.escape(value) + after
     return re.search(whole, text.lower()) is not None
 

@@ -61,10 +61,10 @@ class EncodingThreads:
         self._threads.shutdown(cancel_futures=True)
 
 
-def key_of(request: GenerationSettings, prompt: object) -> Hashable:
+def key_of(request: GenerationSettings, prompt: object = None) -> Hashable:
     """What the answers of one HTTP request to one prompt have in common, and nothing else has.
 
-    prompt: the object in `request`, which its other answers hold too.
+    prompt: where a request may have several, the object in `request`, which its other answers hold.
     """
     return (request.owner, id(prompt)) if request.owner is not None else object()
 

@@ -58,7 +58,7 @@ class RenderedChat:
         # Off the event loop: encoding a prompt of 100,000 tokens takes a good part of a second.
         plan = self.format.plan(request.thinking)
         prompt, call_count = await self._threads.run_once(
-            key_of(request, request.messages), self.prompt, request, tools, plan.thinking
+            key_of(request), self.prompt, request, tools, plan.thinking
         )
         params = self.sampling(request, len(prompt))
         in_reasoning = self.format.opens(plan.thinking) and not request.is_continued

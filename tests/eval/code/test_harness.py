@@ -137,6 +137,9 @@ def test_a_harness_runs_again_only_when_it_is_asked_otherwise(
     run(5)
     assert len(runs) == 1
     assert run(None) != share
+    more = run(7)
+    assert more is not None
+    assert more.whole == 500, "more problems than were asked for are judged"
     run(None, file=patches)
     run(None, file=patches)
     assert len(runs) == 3

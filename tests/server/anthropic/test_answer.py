@@ -244,6 +244,6 @@ def test_of_a_number_that_is_cut_nothing_is_given(arguments: str, whole: dict) -
 
 def test_long_digits_before_a_cut_cost_no_time() -> None:
     text = '{"content": "' + "7" * 200_000 + ' end", "path": "/t'
-    began = time.perf_counter()
+    began = time.process_time()
     assert list(input_object(text)) == ["content"]
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1

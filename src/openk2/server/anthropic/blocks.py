@@ -106,7 +106,8 @@ def user_turns(contents: Sequence[list[Placed]], *, is_answered: bool) -> list[d
             elif (held := document_text(block)) is not None:
                 text += held
             else:
-                text += read_text(place, block, "a user message", "tool_result")
+                others = ("tool_result", "search_result", "documents that are text")
+                text += read_text(place, block, "a user message", *others)
         texts.append(text)
     said = joined(texts)
     return [*results, {"role": "user", "content": said}] if said or not results else results

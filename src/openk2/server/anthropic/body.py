@@ -40,7 +40,8 @@ TEXT_BLOCK_SCHEMA = {
 TEXTS_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "array", "items": TEXT_BLOCK_SCHEMA}]}
 MESSAGE_SCHEMA = {
     "type": "object",
-    "description": "Blocks are text, tool_use, tool_result, thinking and redacted_thinking.",
+    "description": "Blocks are text, document (of text), search_result, tool_use, tool_result, "
+    "thinking and redacted_thinking.",
     "required": ["role", "content"],
     "properties": {
         "role": {"enum": ["user", "assistant", "system"]},
