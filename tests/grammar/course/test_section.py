@@ -95,18 +95,18 @@ def test_the_end_is_masked_inside_a_call_and_allowed_behind_the_section(
 
 def test_arguments_hold_no_special_token(enforcer: Enforcer, tokenizer: Tokenizer) -> None:
     mask = enforcer.mask(ToolCalls((DeclaredTool("f", None),), required=True), max_tokens=500)
-    begin = tokenizer.special("<|tool_call_argument_begin|>")
+    begin, end = map(tokenizer.special, ("<|tool_call_argument_begin|>", "<|tool_call_end|>"))
     inside = False
     chooser = random.Random(4)
     for _ in range(150):
         allowed = allowed_ids(mask, tokenizer)
         if inside and len(allowed) > 1:
             specials = {token_id for token_id in allowed if tokenizer.is_special(token_id)}
-            assert specials <= {tokenizer.special("<|tool_call_end|>")}
+            assert specials <= {end}
         ordinary = [i for i in allowed if not tokenizer.is_special(i)] or allowed
         chosen = ordinary[chooser.randrange(len(ordinary))]
         mask.accept(chosen)
-        inside |= chosen == begin
+        inside = (inside or chosen == begin) and chosen != end
 
 
 def test_auto_is_free_but_for_markers_without_a_section(

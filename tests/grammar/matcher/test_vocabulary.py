@@ -52,7 +52,7 @@ def test_a_text_that_begins_inside_a_character_keeps_its_bytes(
 def test_the_beginnings_of_a_text_are_all_tokens_that_it_starts_with(
     vocabulary: TokenVocabulary, tokenizer: Tokenizer
 ) -> None:
-    text = b" the weather in Paris"
+    text = b"the weather in Paris"
     expected = {i for i, token in enumerate(tokenizer.tokens) if text.startswith(token)}
     assert set(vocabulary.beginnings(text)) == expected
     assert len(expected) > 2
