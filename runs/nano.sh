@@ -8,7 +8,7 @@
 # continues from its last checkpoint. Train longer by editing recipes/nano/*.toml, whose paths begin
 # with out/ as this script does. Environment: BIN, where openk2 and torchrun are (default .venv/bin);
 # PROCESSES that train together, 1 or 2: two of one thread each are faster on a CPU of two cores than
-# one of two. With jemalloc preloaded a step is a tenth faster: docs/design/training.md.
+# one of two. With jemalloc preloaded a step may be a tenth faster: docs/design/training.md.
 set -euo pipefail
 data="${1:-}"
 if [[ -n "$data" ]]; then data="$(realpath "$data")"; fi
