@@ -45,8 +45,15 @@ def test_a_bad_recipe_is_one_line_and_status_1(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_a_run_after_its_step_and_the_same_command_goes_on_from_there(
-    material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+    material: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    number: signal.Signals,
 ) -> None:
+    # A shell's background jobs are born ignoring SIGINT, these tests among them.
+    begun = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, begun))
     before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
 
     def ended(out: Path, at: int, times: int = 1) -> Result:

@@ -220,8 +220,8 @@ def chunk_of(request: Request, token: int, logits: Tensor) -> TokenChunk:
 
 
 def prompt_ids(request: Request, device: torch.device) -> Tensor:
-    """The prompt's ids once each, int64, kept with the request: a step must not cost a long prompt
-    again. None of them where no penalty looks at them."""
+    """The prompt's ids once each, int64 [N], kept with the request: a step must not read a long
+    prompt again. None of them where no penalty looks at them."""
     if request.prompt_ids is None:
         looked_at = request.prompt if request.params.repetition_penalty != 1 else ()
         request.prompt_ids = torch.tensor(sorted(set(looked_at)), dtype=torch.int64, device=device)

@@ -273,7 +273,8 @@ class MuonClip(torch.optim.Optimizer):
 
 
 def with_names(parameters: Iterable[Any], more: str) -> list[tuple[str, Tensor]]:
-    """The parameters as (name, tensor) pairs. Raises TypeError, with `more`, if they are not."""
+    """The parameters as pairs of a name and a tensor of any shape. Raises TypeError, with `more`,
+    if they are not."""
     named = list(parameters)
     for each in named:
         if not (isinstance(each, tuple) and len(each) == 2 and isinstance(each[0], str)):
