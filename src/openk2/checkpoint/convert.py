@@ -28,11 +28,11 @@ from openk2.checkpoint.format import (
 )
 from openk2.checkpoint.index import INDEX, Index
 from openk2.checkpoint.names import PublishedTensor, published_tensors
-from openk2.checkpoint.safetensors_file import TensorSpec, sha256
+from openk2.checkpoint.safetensors_file import TensorSpec
 from openk2.checkpoint.save import refuse_other_content
 from openk2.checkpoint.shard_writer import write_shard
 from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
-from openk2.record import resume_folder_atomically, write_file_atomically
+from openk2.record import file_sha256, resume_folder_atomically, write_file_atomically
 
 RECORD = ".conversion.json"
 ROOM = 64 << 20  # bytes for config, index, tokenizer and the file system's own
@@ -151,7 +151,7 @@ def _write_shards(
                 for spec in tensor.specs(checkpoint.config.quantization, "BF16")
             )
             _finish(hashing, new, record)
-            hashing = name, error, hasher.submit(sha256, new / name)
+            hashing = name, error, hasher.submit(file_sha256, new / name)
         _finish(hashing, new, record)
     return read
 

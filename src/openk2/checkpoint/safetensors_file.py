@@ -6,7 +6,6 @@ itself, and a tensor can be read straight into the memory of a model's parameter
 soon as it is made, so that neither direction ever holds a shard in memory. Little-endian machines.
 """
 
-import hashlib
 import json
 import math
 import os
@@ -185,9 +184,3 @@ def lay_out(specs: Sequence[TensorSpec]) -> tuple[bytes, dict[str, int]]:
     data = 8 + len(text)
     begins = {spec.name: data + entries[spec.name]["data_offsets"][0] for spec in specs}
     return len(text).to_bytes(8, "little") + text, begins
-
-
-def sha256(file: Path) -> str:
-    """The file's SHA-256 in hexadecimal."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -23,9 +23,9 @@ from openk2.checkpoint.format import (
 )
 from openk2.checkpoint.index import Index
 from openk2.checkpoint.names import PublishedTensor, published_tensors
-from openk2.checkpoint.safetensors_file import sha256, write_file
+from openk2.checkpoint.safetensors_file import write_file
 from openk2.model import K2Model
-from openk2.record import write_file_atomically, write_folder_atomically
+from openk2.record import file_sha256, write_file_atomically, write_folder_atomically
 
 
 class TensorSource(Protocol):
@@ -100,7 +100,7 @@ def write_tensors(
         name = shard_name(number, len(shards))
         specs = [spec for published in shard for spec in form.specs(published)]
         write_file(folder / name, specs, _encode(source, shard, form))
-        checksums[name] = sha256(folder / name)
+        checksums[name] = file_sha256(folder / name)
         shard_of |= {spec.name: name for spec in specs}
         total_size += sum(spec.bytes for spec in specs)
     write_file_atomically(folder / "config.json", config_text(source.config, form))

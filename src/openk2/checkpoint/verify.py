@@ -7,8 +7,8 @@ from pathlib import Path
 
 from openk2.architecture import ModelConfig
 from openk2.checkpoint.error import CheckpointError
-from openk2.checkpoint.safetensors_file import sha256
 from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
+from openk2.record import file_sha256
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def _check_contents(checkpoint: StoredCheckpoint) -> None:
                 f"{checkpoint.folder}: the index records no checksum of {shard}: only checkpoints "
                 "that openk2 wrote, and snapshots in the hub's cache, can be verified deeply"
             )
-        actual = sha256(file)
+        actual = file_sha256(file)
         if actual != recorded:
             raise CheckpointError(
                 f"{file} has SHA-256 {actual}, {recorded} is recorded: copy the shard again"

@@ -4,7 +4,6 @@ Opening checks what is cheap: that every shard of the manifest is there with its
 shape is checked when its first row is read, its digest by `verify_rows`.
 """
 
-import hashlib
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from openk2.data.manifest import Manifest, Shard
 from openk2.data.packing import TOKENIZER, PackedRows, Row
 from openk2.data.role import Role
-from openk2.record import DataError
+from openk2.record import DataError, file_sha256
 
 COLUMNS = {"tokens": ("I32",), "segments": ("I16",), "learned": ("U8", "BOOL")}
 OPEN_SHARDS = 256
@@ -181,9 +180,8 @@ def verify_rows(folder: Path) -> Iterator[Checked]:
         path, fault = folder / shard.file, None
         try:
             check_size(folder, shard)
-            with path.open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != shard.sha256:
-                    fault = f"{path} is damaged: its digest is not the manifest's"
+            if file_sha256(path) != shard.sha256:
+                fault = f"{path} is damaged: its digest is not the manifest's"
         except DataError as error:
             fault = str(error)
         yield Checked(path, shard, fault)

@@ -9,6 +9,8 @@ from typing import Any
 
 from openk2.deploy.deployment import CONFIG_FOLDER, EVERYWHERE, Deployment, NodePlace
 from openk2.deploy.kubernetes_pods import (
+    NAME,
+    PART,
     engine_container,
     gateway_container,
     labels,
@@ -19,7 +21,7 @@ from openk2.deploy.scripts import script_ranks
 from openk2.deploy.words import shell_command
 from openk2.deploy.yaml_text import yaml_text
 
-ENGINE_PARTS = "engine", "engine-worker"
+ENGINE, WORKER = "engine", "engine-worker"  # parts of the engine
 
 
 def kubernetes_files(deployment: Deployment) -> dict[str, str]:
@@ -62,7 +64,7 @@ def engine_script(deployment: Deployment, rank: int | None) -> str:
 
 def engine_template(deployment: Deployment, rank: int | None) -> dict[str, Any]:
     """The pod of one node."""
-    part = ENGINE_PARTS[0 if rank == 0 else 1]
+    part = ENGINE if rank == 0 else WORKER
     script = engine_script(deployment, rank)
     container = engine_container(deployment, script, serves=rank == 0)
     return pod(deployment, part, container)
@@ -93,7 +95,7 @@ def engine_deployment(deployment: Deployment) -> dict[str, Any]:
     spec = {
         "replicas": 1,
         "strategy": {"type": "Recreate"},
-        "selector": {"matchLabels": labels(deployment, "engine")},
+        "selector": {"matchLabels": labels(deployment, ENGINE)},
         "template": engine_template(deployment, 0),
     }
     return named("Deployment", "apps/v1", f"{deployment.label}-engine", spec)
@@ -115,9 +117,8 @@ def engine_policy(deployment: Deployment) -> dict[str, Any]:
 
     Probes come from the node, which a NetworkPolicy never keeps out.
     """
-    name = {"app.kubernetes.io/name": deployment.label}
-    parts = {"key": "app.kubernetes.io/component", "operator": "In"}
-    nodes = {"matchLabels": name, "matchExpressions": [{**parts, "values": list(ENGINE_PARTS)}]}
+    parts = {"key": PART, "operator": "In", "values": [ENGINE, WORKER]}
+    nodes = {"matchLabels": {NAME: deployment.label}, "matchExpressions": [parts]}
     gateway = {
         "from": [{"podSelector": {"matchLabels": labels(deployment, "gateway")}}],
         "ports": [{"protocol": "TCP", "port": deployment.ports.engine}],

@@ -8,12 +8,13 @@ from openk2.deploy.scripts import container_environment, load_seconds
 from openk2.deploy.words import Word
 
 SHARED_MEMORY = "/dev/shm"
+NAME, PART = "app.kubernetes.io/name", "app.kubernetes.io/component"  # labels
 PROBE_SECONDS, HEALTH_SECONDS = 10, 20
 
 
 def labels(deployment: Deployment, part: str) -> dict[str, str]:
     """Of a part's pods."""
-    return {"app.kubernetes.io/name": deployment.label, "app.kubernetes.io/component": part}
+    return {NAME: deployment.label, PART: part}
 
 
 def service(deployment: Deployment, name: str, part: str, port: int) -> dict[str, Any]:

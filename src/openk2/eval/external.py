@@ -11,7 +11,7 @@ from openk2.eval.code.harness import HARNESSES, Asked, refusal, run_harness
 from openk2.eval.model_api import ModelAddress
 from openk2.eval.share import Share, clustered_share
 from openk2.generation import api_root
-from openk2.record import write_file_atomically
+from openk2.record import file_sha256, write_file_atomically
 
 FIGURE = "harness.json"
 
@@ -40,7 +40,7 @@ def run_external(
     for a file of patches that cannot be read.
     """
     patches = predictions.get(row.name)
-    wanted = {"limit": limit, "predictions": None if patches is None else digest(patches)}
+    wanted = {"limit": limit, "predictions": None if patches is None else file_sha256(patches)}
     stood = stored(folder)
     if stood is not None and stood.get("predictions") == wanted["predictions"]:
         done = stood.get("limit")
@@ -60,12 +60,6 @@ def run_external(
     found = run_harness(HARNESSES[row.benchmark.name], asked)
     text = json.dumps({**wanted, "solved": found.solved, "of": found.of})
     write_file_atomically(folder / FIGURE, text + "\n")
-
-
-def digest(file: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def stored(folder: Path) -> Mapping[str, Any] | None:

@@ -11,6 +11,7 @@ from openk2.record.atomic import (
 )
 from openk2.record.bytes_bar import bytes_bar
 from openk2.record.data_error import DataError
+from openk2.record.file_sha256 import file_sha256
 from openk2.record.host_memory import available_host_memory
 from openk2.record.lock import hold_folder
 from openk2.record.machine import describe_machine
@@ -29,6 +30,7 @@ __all__ = [
     "available_host_memory",
     "bytes_bar",
     "describe_machine",
+    "file_sha256",
     "hold_folder",
     "printable",
     "read_metrics",

@@ -10,7 +10,6 @@ is random; it takes the same layout, `micro_rows`, thread count, device and torc
 ordered.
 """
 
-import hashlib
 import json
 import shutil
 import warnings
@@ -25,7 +24,7 @@ from torch import Tensor
 
 from openk2.optim import MuonClip
 from openk2.parallel import Fleet, Sharding
-from openk2.record import write_folder_atomically
+from openk2.record import file_sha256, write_folder_atomically
 from openk2.train.identity import Identity
 
 T = TypeVar("T")
@@ -66,7 +65,7 @@ def save_state(
 
         def write(writing: Path) -> dict[str, str]:
             write_tensors(writing, state_tensors(sharding, optimizer), fleet)
-            return {file.name: digest(file) for file in own_files(writing, fleet)}
+            return {file.name: file_sha256(file) for file in own_files(writing, fleet)}
 
         writing = agree(fleet, path, begin)[0]
         assert writing is not None
@@ -166,7 +165,7 @@ def check_files(path: Path, digests: dict[str, str], fleet: Fleet) -> None:
     """
     names = sorted(digests)
     mine = names[fleet.rank :: fleet.count]
-    damaged = [n for n in mine if not (path / n).exists() or digest(path / n) != digests[n]]
+    damaged = [n for n in mine if not (path / n).exists() or file_sha256(path / n) != digests[n]]
     damaged += [file.name for file in path.glob("*.safetensors") if file.name not in digests]
     for name in sorted({name for names in fleet.gather(damaged) for name in names}):
         raise StateError(f"{path / name} is damaged: remove {path} to resume from the one before")
@@ -226,9 +225,3 @@ def stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
 
     stored = HuggingFaceStorageReader(str(folder)).read_metadata().state_dict_metadata
     return {n: tuple(t.size) for n, t in stored.items() if isinstance(t, TensorStorageMetadata)}
-
-
-def digest(path: Path) -> str:
-    """sha256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

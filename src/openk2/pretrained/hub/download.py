@@ -5,7 +5,6 @@ compared before it is used, while the next file is on its way. A file that is no
 noted in the cache, so that one whose process died in between is hashed by the next.
 """
 
-import hashlib
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +16,7 @@ from openk2.pretrained.hub.cache import SHA256, UNVERIFIED, storage_folder
 from openk2.pretrained.hub.library import hub_library, one_line_errors
 from openk2.pretrained.hub.listing import HubFile, HubListing
 from openk2.pretrained.hub.name import HubName
+from openk2.record import file_sha256
 
 MARGIN = 64 << 20  # bytes of a disk that stay free
 
@@ -125,8 +125,7 @@ def _check_noted(path: Path, note: Path | None) -> None:
     """Hash the file if a note says so; the note's name is the SHA-256."""
     if note is None or not note.exists():
         return
-    with path.open("rb") as stream:
-        actual = hashlib.file_digest(stream, "sha256").hexdigest()
+    actual = file_sha256(path)
     if actual != note.name:
         _remove(path)
         raise LocalModelError(

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 
 from openk2.chat import RenderError
@@ -24,18 +24,18 @@ _NUMBERED = re.compile(r"\b(?:tools|messages)\[\d+\]")
 
 
 async def in_their_words(
-    events: AsyncGenerator[ChatEvent, None], moved: Mapping[str, str]
+    events: AsyncGenerator[ChatEvent, None], moved: Callable[[], Mapping[str, str]]
 ) -> AsyncGenerator[ChatEvent, None]:
     """The events. An error in the request is raised as ApiError with its place in the body.
 
-    moved: see `message_error`.
+    moved: called for an error; see `message_error`.
     """
     async with aclosing(events):
         try:
             async for event in events:
                 yield event
         except (RenderError, RequestError) as error:
-            raise message_error(error, moved) from error
+            raise message_error(error, moved()) from error
 
 
 def message_error(error: RenderError | RequestError, moved: Mapping[str, str]) -> ApiError:

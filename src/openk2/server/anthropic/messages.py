@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Callable
+from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
@@ -35,7 +36,7 @@ def message_routes(
         names.check(body.model)
         asked = body.generation(signer, tenant_of(request.scope))
         headers = repetition_headers(asked.messages, count_repetition)
-        answer = in_their_words(chat.stream(asked), body.moved(len(asked.messages)))
+        answer = in_their_words(chat.stream(asked), partial(body.moved, len(asked.messages)))
         head = {"id": f"msg_{uuid.uuid4().hex}", "model": body.model}
         events = message_events(answer, head, signer if body.shows_thoughts else None)
         if body.stream:
