@@ -59,8 +59,8 @@ def test_the_rest_of_a_schema_is_enforced(tokenizer: Tokenizer) -> None:
     schema = {
         "type": "object",
         "properties": {
-            "tags": {"type": "array", "items": {"type": "string"}, "uniqueItems": True},
             "id": {"type": "string", "pattern": "(?<=a)b", "maxLength": 3},
+            "tags": {"type": "array", "items": {"type": "string"}, "uniqueItems": True},
         },
         "required": ["id"],
         "additionalProperties": False,
@@ -74,11 +74,15 @@ def test_the_rest_of_a_schema_is_enforced(tokenizer: Tokenizer) -> None:
     for token_id in tokenizer.encode("functions.f:0"):
         mask.accept(token_id)
     mask.accept(tokenizer.special("<|tool_call_argument_begin|>"))
-    for byte in b'{"tags":["a","a"],"id":"abc':
+    for byte in b'{"id":"abc':
         mask.accept(ids[bytes([byte])])
     for wrong in (b"d", b","):
         with pytest.raises(ValueError, match="not allowed"):
             mask.accept(ids[wrong])
+    for byte in b'","tags":["a","a"':
+        mask.accept(ids[bytes([byte])])
+    with pytest.raises(ValueError, match="not allowed"):
+        mask.accept(ids[b"}"])
     Draft202012Validator.check_schema(schema)
 
 

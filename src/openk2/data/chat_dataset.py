@@ -62,15 +62,17 @@ def piece_roles(
     """uint8, the role that each of the piece's ids has where it is learned; never NOT_LEARNED.
 
     before: the piece before it, which tells whether this one is part of a call. names: of the
-    declared tools, whose reasons count as names.
+    declared tools, whose reasons count as names. So does what decides between a call, another one
+    and none: the markup that the assistant writes, and the first token after a reason.
     """
     roles = np.full(len(ids), Role.STRUCTURE, np.uint8)
     if piece.control:
-        return roles
+        return roles + np.uint8(piece.learned) * np.uint8(Role.NAME - Role.STRUCTURE)
     parts = [tokenizer.tokens[token_id] for token_id in ids]
     if before.control and before.text in _IN_CALLS:
         return _IN_CALLS[before.text](parts)
     reasons = piece.text[: reason_length(piece.text, names)] if piece.learned else ""
     starts = np.cumsum([0, *(len(part) for part in parts)])[:-1]
-    roles[starts < len(reasons.encode())] = Role.NAME
+    within = int(np.count_nonzero(starts < len(reasons.encode())))
+    roles[: within + 1 if within else 0] = Role.NAME
     return roles

@@ -10,7 +10,7 @@ class Role(IntEnum):
     """
 
     NOT_LEARNED = 0
-    STRUCTURE = 1  # text, markup and the punctuation of calls
-    NAME = 2  # of a tool, in a call and in the reason before it
+    STRUCTURE = 1  # text and the punctuation of calls
+    NAME = 2  # of a tool, in a call and in the reason before it; and the markup of calls
     KEY = 3  # of a call's arguments
     VALUE = 4  # of a call's arguments
