@@ -1,4 +1,4 @@
-"""The one error of this room."""
+"""The error that every fault of a checkpoint raises."""
 
 
 class CheckpointError(ValueError):

@@ -29,7 +29,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 def corpus(
     recipe: Annotated[Path, typer.Argument(help="What it is made of, TOML.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write; gone on with if begun.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; continued if it exists.")],
     processes: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
     ray: Annotated[
         str | None,

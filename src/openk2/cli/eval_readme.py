@@ -31,11 +31,15 @@ Role = Annotated[str | None, typer.Option(help="URL#MODEL, a folder or a built-i
 def readme(
     model: Annotated[
         str | None,
-        typer.Argument(help="Of the instruct table: URL, URL#MODEL, a folder or a built-in name."),
+        typer.Argument(
+            help="Model for the instruct table: URL, URL#MODEL, a folder or a built-in name."
+        ),
     ] = None,
-    base: Annotated[str | None, typer.Option(help="Of the base table, likewise.")] = None,
+    base: Annotated[
+        str | None, typer.Option(help="Model for the base table, in the same forms.")
+    ] = None,
     out: Annotated[
-        Path, typer.Option("--out", help="Folder of the run; gone on with if begun.")
+        Path, typer.Option("--out", help="Folder of the run; continued if it exists.")
     ] = Path("readme-run"),
     data: Data = None,
     rows: Rows = None,
@@ -65,8 +69,8 @@ def readme(
     role_api_key: Annotated[
         str | None, typer.Option(envvar="OPENK2_ROLE_API_KEY", help="For --grader and the like.")
     ] = None,
-    price_in: Annotated[float, typer.Option(min=0, help="Of a million input tokens.")] = 0.0,
-    price_out: Annotated[float, typer.Option(min=0, help="Of a million output tokens.")] = 0.0,
+    price_in: Annotated[float, typer.Option(min=0, help="Price per million input tokens.")] = 0.0,
+    price_out: Annotated[float, typer.Option(min=0, help="Price per million output tokens.")] = 0.0,
     serve: Annotated[
         list[str] | None,
         typer.Option(

@@ -115,7 +115,10 @@ def serve(
     ] = None,
     upstream_mode: Annotated[
         UpstreamMode,
-        typer.Option(help="chat: for upstreams without completions; much is left to them then."),
+        typer.Option(
+            help="chat: for upstreams without completions, which then render the prompt and parse "
+            "calls themselves."
+        ),
     ] = UpstreamMode.completions,
     tokenizer: Annotated[
         str | None,
@@ -138,8 +141,8 @@ def serve(
     state: Annotated[
         Path | None,
         typer.Option(
-            help="File in which reasoning is remembered for that, shared by gateways and kept "
-            "across restarts; default: in memory.",
+            help="File that stores reasoning for --repair, shared by gateways and kept across "
+            "restarts; default: in memory.",
             dir_okay=False,
         ),
     ] = None,
