@@ -30,7 +30,7 @@ class Topic:
 
     def exchange(self, rng: Random, split: Split) -> Exchange:
         """A question and its answer. The first rows come more often than the last."""
-        row = self.rows[int(len(self.rows) * rng.random() ** 1.7)]
+        row = self.rows[int(len(self.rows) * rng.random() ** 2.5)]
         form = rng.choice(self.forms)
         return phrasing(rng, split, form.asked).format(*row), sentence(form.answer.format(*row))
 
