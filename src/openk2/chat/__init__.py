@@ -3,6 +3,7 @@
 from openk2.chat.arguments import argument_problem, read_json, schema_problem
 from openk2.chat.byte_level import require_tokenizers
 from openk2.chat.call_ids import argument_names, call_id
+from openk2.chat.chat_files import GENERATION_FILE, ChatFiles
 from openk2.chat.checkpoint_template import CheckpointTemplate
 from openk2.chat.events import (
     CallArguments,
@@ -33,6 +34,7 @@ from openk2.chat.rendering import (
     encode_piece,
     render,
 )
+from openk2.chat.stop_ids import read_stop_ids
 from openk2.chat.template import CHAT_TEMPLATE
 from openk2.chat.template_style import style_of
 from openk2.chat.tokenizer import TOKENIZER_FILE, Tokenizer, TokenizerError
@@ -41,6 +43,7 @@ from openk2.chat.training import train_tokenizer
 __all__ = [
     "CHAT_TEMPLATE",
     "DEFAULT_SYSTEM_PROMPT",
+    "GENERATION_FILE",
     "INSTRUCT",
     "SPECIAL_MARKERS",
     "THINK",
@@ -51,6 +54,7 @@ __all__ = [
     "CallEnd",
     "CallStart",
     "CanonicalHistory",
+    "ChatFiles",
     "CheckpointTemplate",
     "ContentDelta",
     "EncodedChat",
@@ -85,6 +89,7 @@ __all__ = [
     "parse_output",
     "parse_output_text",
     "read_json",
+    "read_stop_ids",
     "render",
     "require_tokenizers",
     "schema_problem",

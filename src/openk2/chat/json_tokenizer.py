@@ -146,7 +146,11 @@ def token_bytes(
 
 def read_settings(folder: Path) -> dict[str, Any]:
     """tokenizer_config.json, empty if there is none. Raises TokenizerError for a damaged one."""
-    file = folder / "tokenizer_config.json"
+    return read_object(folder / "tokenizer_config.json")
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """A JSON object, empty if there is no file. Raises TokenizerError for a damaged one."""
     if not file.is_file():
         return {}
     try:

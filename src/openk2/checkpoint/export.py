@@ -6,15 +6,21 @@ from pathlib import Path
 import torch
 
 from openk2.architecture import ModelConfig
-from openk2.chat import Tokenizer, TokenizerError, export_tokenizer, require_tokenizers
+from openk2.chat import (
+    GENERATION_FILE,
+    ChatFiles,
+    Tokenizer,
+    TokenizerError,
+    export_tokenizer,
+    named_tokenizer,
+    require_tokenizers,
+)
 from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.format import MAX_SHARD_BYTES, Format, ModelType, Weights
 from openk2.checkpoint.save import ModelTensors, TensorSource, refuse_other_content, write_tensors
 from openk2.checkpoint.stored import open_checkpoint
 from openk2.model import K2Model
 from openk2.record import write_file_atomically, write_folder_atomically
-
-TEMPERATURE = 0.6  # the README's recommendation for Kimi-K2-Instruct
 
 
 def export_model(
@@ -47,16 +53,18 @@ def export_checkpoint(
 ) -> None:
     """`export_model` of a checkpoint on disk, tensor by tensor: the model is never in memory.
 
-    Raises CheckpointError if the source is broken or has no tokenizer, or `tokenizers` is missing.
+    Its chat template, names of specials and generation_config.json are kept (`ChatFiles`). Raises
+    CheckpointError if the source is broken or has no tokenizer, or `tokenizers` is missing.
     """
     checkpoint = open_checkpoint(Path(source))
     try:
         require_tokenizers()
-        tokenizer = Tokenizer.load(checkpoint.folder)
+        tokenizer = named_tokenizer(checkpoint.folder)
+        files = ChatFiles.read(checkpoint.folder, tokenizer)
     except TokenizerError as error:
         raise CheckpointError(str(error)) from error
     form = Format.named(weights, dtype, model_type)
-    export_tensors(checkpoint, tokenizer, Path(folder), form, max_shard_bytes)
+    export_tensors(checkpoint, tokenizer, Path(folder), form, max_shard_bytes, files)
 
 
 def export_tensors(
@@ -65,8 +73,12 @@ def export_tensors(
     folder: Path,
     form: Format = Format(model_type="deepseek_v3"),
     max_shard_bytes: int = MAX_SHARD_BYTES,
+    files: ChatFiles = ChatFiles(),
 ) -> None:
-    """`export_model` of a network wherever its tensors are, one at a time."""
+    """`export_model` of a network wherever its tensors are, one at a time.
+
+    files: how the network is prompted and sampled.
+    """
     if tokenizer.vocab_size > source.config.vocab_size:
         raise CheckpointError(
             f"the tokenizer has {tokenizer.vocab_size} ids, the model's vocab_size is "
@@ -74,21 +86,20 @@ def export_tensors(
         )
     refuse_other_content(folder)
     with write_folder_atomically(folder) as new:
-        export_tokenizer(tokenizer, new, context_length=source.config.max_position_embeddings)
-        generation = json.dumps(_generation_config(source.config, tokenizer), indent=2) + "\n"
-        write_file_atomically(new / "generation_config.json", generation)
+        context = source.config.max_position_embeddings
+        export_tokenizer(tokenizer, new, context_length=context, files=files)
+        generation = json.dumps(_generation_config(source.config, tokenizer, files), indent=2)
+        write_file_atomically(new / GENERATION_FILE, generation + "\n")
         write_tensors(source, new, form, max_shard_bytes)
 
 
-def _generation_config(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, object]:
+def _generation_config(
+    config: ModelConfig, tokenizer: Tokenizer, files: ChatFiles
+) -> dict[str, object]:
     """config.json names one end of text; a chat turn ends with another. Both stop here."""
-    ends = set(tokenizer.stop_ids)
+    ends = tokenizer.stop_ids | files.stop_ids
     if config.eos_token_id is not None:
-        ends.add(config.eos_token_id)
-    return {
-        "bos_token_id": config.bos_token_id,
-        "eos_token_id": sorted(ends),
-        "pad_token_id": config.pad_token_id,
-        "do_sample": True,
-        "temperature": TEMPERATURE,
-    }
+        ends |= {config.eos_token_id}
+    own = {"bos_token_id": config.bos_token_id, "eos_token_id": sorted(ends)}
+    own["pad_token_id"] = config.pad_token_id
+    return {**own, **files.generation, "eos_token_id": own["eos_token_id"]}

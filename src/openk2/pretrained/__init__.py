@@ -22,7 +22,6 @@ from openk2.pretrained.model import (
     memory_check,
     open_model,
 )
-from openk2.pretrained.stop_ids import read_stop_ids
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -44,5 +43,4 @@ __all__ = [
     "memory_check",
     "open_model",
     "plan_cache",
-    "read_stop_ids",
 ]
