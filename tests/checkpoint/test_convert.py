@@ -207,8 +207,8 @@ def test_a_full_disk_is_said_before_writing(
 ) -> None:
     usage = type("usage", (), {"free": 70_000_000})
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
-    monkeypatch.setattr("openk2.checkpoint.convert.ROOM", 70_000_000)
-    with pytest.raises(CheckpointError, match=r"70,000,000 bytes free, the conversion needs"):
+    monkeypatch.setattr("openk2.checkpoint.target.ROOM", 70_000_000)
+    with pytest.raises(CheckpointError, match=r"70,000,000 bytes free, c needs"):
         convert_checkpoint(source, tmp_path / "c", "int4")
     assert not (tmp_path / "c").exists()
 
@@ -227,4 +227,7 @@ def test_weights_that_are_not_finite_are_refused_by_name(
 def test_the_source_is_never_the_target(source: Path) -> None:
     with pytest.raises(CheckpointError, match="is the source itself"):
         convert_checkpoint(source, source, "int4")
+    (source.parent / "config.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="is the source itself or holds it"):
+        convert_checkpoint(source, source.parent, "int4")
     verify_checkpoint(source, deep=True)

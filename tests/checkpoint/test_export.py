@@ -169,12 +169,43 @@ def test_block_fp8_to_bf16_and_back_loses_little_and_stays_valid(
         torch.testing.assert_close(again[name], tensor, rtol=2**-4, atol=1e-4)
 
 
-def test_a_checkpoint_may_replace_itself(
+def test_an_export_never_replaces_its_source(
     model: K2Model, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
+    source = tmp_path / "c"
+    export_model(model, tokenizer, source)
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "link").symlink_to(source)
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    for file in source.iterdir():
+        (linked / file.name).symlink_to(file)
+    pairs = ((source, source), (source, tmp_path), (tmp_path / "link", source), (linked, source))
+    for origin, target in pairs:
+        with pytest.raises(CheckpointError, match="is the source itself or holds it"):
+            export_checkpoint(origin, target, weights="block-fp8")
+    verify_checkpoint(source, deep=True)
+
+
+def test_a_full_disk_is_said_before_the_export_writes(
+    model: K2Model, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     export_model(model, tokenizer, tmp_path / "c")
-    export_checkpoint(tmp_path / "c", tmp_path / "c", weights="block-fp8")
-    assert verify_checkpoint(tmp_path / "c").config.quantization == (128, 128)
+    usage = type("usage", (), {"free": 70_000_000})
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
+    monkeypatch.setattr("openk2.checkpoint.target.ROOM", 70_000_000)
+    with pytest.raises(CheckpointError, match="70,000,000 bytes free, d needs"):
+        export_checkpoint(tmp_path / "c", tmp_path / "d")
+    assert not (tmp_path / "d").exists()
+
+
+def test_an_export_says_how_far_it_is(model: K2Model, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    export_model(model, tokenizer, tmp_path / "c")
+    seen: list[tuple[int, int]] = []
+    export_checkpoint(tmp_path / "c", tmp_path / "d", progress=lambda *at: seen.append(at))
+    total = verify_checkpoint(tmp_path / "d").bytes
+    assert seen == sorted(seen)
+    assert seen[-1] == (total, total)
 
 
 def test_a_source_without_tokenizer_and_one_too_large_are_refused(

@@ -66,6 +66,14 @@ def test_a_thinking_model_keeps_its_template_and_its_thoughts_stay_text(
     assert fields["tokenizer.ggml.token_type"][280:284] == [3, 4, 4, 3]
 
 
+def test_a_file_of_the_source_is_never_replaced(source: Path) -> None:
+    pytest.importorskip("gguf")
+    shard = source / "model-00001-of-00001.safetensors"
+    with pytest.raises(CheckpointError, match="is the source itself"):
+        write_gguf(source, shard, "bf16")
+    load_model(source)
+
+
 @pytest.mark.parametrize("weights", ["f32", "bf16", "q8_0"])
 def test_tensors_are_stacked_split_and_named_as_llama_cpp_reads_them(
     source: Path, tmp_path: Path, weights: GgufType

@@ -9,7 +9,6 @@ before it written.
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,6 @@ from time import perf_counter
 from typing import Any
 
 from openk2.checkpoint.added_error import AddedError
-from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.format import (
     MAX_SHARD_BYTES,
     Format,
@@ -29,16 +27,18 @@ from openk2.checkpoint.format import (
 from openk2.checkpoint.index import INDEX, Index
 from openk2.checkpoint.names import PublishedTensor, published_tensors
 from openk2.checkpoint.safetensors_file import TensorSpec
-from openk2.checkpoint.save import refuse_other_content
+from openk2.checkpoint.save import Progress
 from openk2.checkpoint.shard_writer import write_shard
 from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
+from openk2.checkpoint.target import (
+    BESIDE,
+    refuse_full_disk,
+    refuse_other_content,
+    refuse_source,
+)
 from openk2.record import file_sha256, resume_folder_atomically, write_file_atomically
 
 RECORD = ".conversion.json"
-ROOM = 64 << 20  # bytes for config, index, tokenizer and the file system's own
-# Endings of what lies beside weights and belongs to the model.
-KEPT_ENDINGS = (".json", ".jinja", ".model", ".txt", ".md", ".tiktoken")
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -98,16 +98,15 @@ def convert_checkpoint(
     name = checkpoint.config.unread.get("model_type", "kimi_k2")
     form = Format.named(weights, model_type=name)
     form.refuse_rows(checkpoint.config)
+    refuse_source(target, checkpoint.folder)
     refuse_other_content(target)
-    if target.resolve() == checkpoint.folder.resolve():
-        raise CheckpointError(f"{target} is the source itself: name another folder")
     shards = plan_shards(published_tensors(checkpoint.config), form, max_shard_bytes)
     specs = [[spec for tensor in shard for spec in form.specs(tensor)] for shard in shards]
     with resume_folder_atomically(target) as new:
         record = _Record.read(new, _describe_work(checkpoint, form, max_shard_bytes))
         kept = len(record.done)
         _clear_unrecorded(new, record)
-        _refuse_full_disk(new, specs, record)
+        refuse_full_disk(target, _bytes_left(specs, record))
         read = _write_shards(checkpoint, form, shards, new, record, progress)
         _write_rest(checkpoint, form, specs, new, record)
         open_checkpoint(new)
@@ -174,8 +173,7 @@ def _write_rest(
 ) -> None:
     """Copy what belongs to the model, write config.json and the index."""
     for file in sorted(checkpoint.folder.iterdir()):
-        kept = file.name.endswith(KEPT_ENDINGS) and file.name not in ("config.json", INDEX)
-        if kept and not file.name.startswith(".") and file.is_file():
+        if BESIDE.fullmatch(file.name) and file.name != "config.json" and file.is_file():
             shutil.copyfile(file, new / file.name)
     write_file_atomically(new / "config.json", config_text(checkpoint.config, form))
     names = [shard_name(number, len(specs)) for number in range(1, len(specs) + 1)]
@@ -204,18 +202,12 @@ def _clear_unrecorded(new: Path, record: _Record) -> None:
             path.unlink()
 
 
-def _refuse_full_disk(new: Path, specs: list[list[TensorSpec]], record: _Record) -> None:
-    needed = ROOM + sum(
+def _bytes_left(specs: list[list[TensorSpec]], record: _Record) -> int:
+    return sum(
         _total(shard)
         for number, shard in enumerate(specs, start=1)
         if shard_name(number, len(specs)) not in record.done
     )
-    free = shutil.disk_usage(new).free
-    if needed > free:
-        raise CheckpointError(
-            f"{new.parent} has {free:,} bytes free, the conversion needs {needed:,}: make room or "
-            "name a folder on another disk"
-        )
 
 
 def _added_error(record: _Record) -> dict[str, float]:

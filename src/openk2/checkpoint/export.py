@@ -17,8 +17,15 @@ from openk2.chat import (
 )
 from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.format import MAX_SHARD_BYTES, Format, ModelType, Weights
-from openk2.checkpoint.save import ModelTensors, TensorSource, refuse_other_content, write_tensors
+from openk2.checkpoint.save import (
+    ModelTensors,
+    Progress,
+    TensorSource,
+    tensor_bytes,
+    write_tensors,
+)
 from openk2.checkpoint.stored import open_checkpoint
+from openk2.checkpoint.target import refuse_full_disk, refuse_other_content, refuse_source
 from openk2.model import K2Model
 from openk2.record import write_file_atomically, write_folder_atomically
 
@@ -50,13 +57,16 @@ def export_checkpoint(
     dtype: torch.dtype = torch.bfloat16,
     model_type: ModelType = "deepseek_v3",
     max_shard_bytes: int = MAX_SHARD_BYTES,
+    progress: Progress = lambda done, total: None,
 ) -> None:
     """`export_model` of a checkpoint on disk, tensor by tensor: the model is never in memory.
 
-    Its chat template, names of specials and generation_config.json are kept (`ChatFiles`). Raises
-    CheckpointError if the source is broken or has no tokenizer, or `tokenizers` is missing.
+    Its chat template, names of specials and generation_config.json are kept (`ChatFiles`).
+    progress: is called with bytes written and to be written in all. Raises CheckpointError if the
+    source is broken, has no tokenizer or would be replaced, or if `tokenizers` is missing.
     """
     checkpoint = open_checkpoint(Path(source))
+    refuse_source(Path(folder), checkpoint.folder)
     try:
         require_tokenizers()
         tokenizer = named_tokenizer(checkpoint.folder)
@@ -64,7 +74,7 @@ def export_checkpoint(
     except TokenizerError as error:
         raise CheckpointError(str(error)) from error
     form = Format.named(weights, dtype, model_type)
-    export_tensors(checkpoint, tokenizer, Path(folder), form, max_shard_bytes, files)
+    export_tensors(checkpoint, tokenizer, Path(folder), form, max_shard_bytes, files, progress)
 
 
 def export_tensors(
@@ -74,10 +84,11 @@ def export_tensors(
     form: Format = Format(model_type="deepseek_v3"),
     max_shard_bytes: int = MAX_SHARD_BYTES,
     files: ChatFiles = ChatFiles(),
+    progress: Progress = lambda done, total: None,
 ) -> None:
     """`export_model` of a network wherever its tensors are, one at a time.
 
-    files: how the network is prompted and sampled.
+    files: how the network is prompted and sampled. progress: see `export_checkpoint`.
     """
     if tokenizer.vocab_size > source.config.vocab_size:
         raise CheckpointError(
@@ -85,12 +96,13 @@ def export_tensors(
             f"{source.config.vocab_size}: they are not of one model"
         )
     refuse_other_content(folder)
+    refuse_full_disk(folder, tensor_bytes(source.config, form))
     with write_folder_atomically(folder) as new:
         context = source.config.max_position_embeddings
         export_tokenizer(tokenizer, new, context_length=context, files=files)
         generation = json.dumps(_generation_config(source.config, tokenizer, files), indent=2)
         write_file_atomically(new / GENERATION_FILE, generation + "\n")
-        write_tensors(source, new, form, max_shard_bytes)
+        write_tensors(source, new, form, max_shard_bytes, progress)
 
 
 def _generation_config(

@@ -5,7 +5,6 @@ their stack, so that memory holds one published tensor.
 """
 
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -25,12 +24,12 @@ from openk2.chat import (
 from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.gguf_layout import GgufTensor, flags, numbers, pieces
 from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
+from openk2.checkpoint.target import refuse_full_disk, refuse_source
 
 GgufType = Literal["f32", "bf16", "q8_0"]
 ARCHITECTURE, PRE_TOKENIZER = "deepseek2", "kimi-k2"
 ALIGNMENT = 32
 NORMAL, CONTROL, SHOWN, UNUSED = 1, 3, 4, 5  # kinds of tokens; 4 is called user defined
-ROOM = 64 << 20
 
 
 def write_gguf(
@@ -52,6 +51,7 @@ def write_gguf(
     if file.is_dir():
         raise CheckpointError(f"{file} is a folder: name a file, such as {file / 'model.gguf'}")
     checkpoint = open_checkpoint(Path(source))
+    refuse_source(file, checkpoint.folder)
     try:
         tokenizer = named_tokenizer(checkpoint.folder)
         template = ChatFiles.read(checkpoint.folder, tokenizer).template
@@ -59,12 +59,8 @@ def write_gguf(
         raise CheckpointError(str(error)) from error
     plan = [(piece, type_of(gguf, piece, weights)) for piece in pieces(checkpoint.config)]
     total = sum(size_of(gguf, piece, kind) for piece, kind in plan)
+    refuse_full_disk(file, total)
     file.parent.mkdir(parents=True, exist_ok=True)
-    if (free := shutil.disk_usage(file.parent).free) < total + ROOM:
-        raise CheckpointError(
-            f"{file.parent} has {free:,} bytes free, the file needs {total + ROOM:,}: make room or "
-            "name a file on another disk"
-        )
     writing = file.with_name(f".{file.name}.writing")
     try:
         writer = gguf.GGUFWriter(writing, ARCHITECTURE)
