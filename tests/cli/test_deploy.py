@@ -99,6 +99,27 @@ def test_the_checkpoints_own_files_say_how_it_talks() -> None:
     assert gateway[gateway.index("--tokenizer") + 1] == NANO
 
 
+def test_a_folder_without_the_code_that_it_names_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "c"
+    folder.mkdir()
+    for file in Path(NANO).iterdir():
+        (folder / file.name).symlink_to(file)
+    (folder / "tokenizer_config.json").unlink()
+    named = {"AutoTokenizer": ["tokenization_kimi.TikTokenTokenizer", None], "x": "a/b--c.D"}
+    (folder / "tokenizer_config.json").write_text(json.dumps({"auto_map": named}))
+    words = ("vllm", str(folder), "--machine", "h100", "--gpus", "1", "--weights", "bf16", "--json")
+    code, _, err = run(*words)
+    assert code == 1
+    assert "tokenizer_config.json names tokenization_kimi.py (auto_map), which is not there" in err
+    assert f"openk2 checkpoint export {folder} OUT" in err
+    code, _, err = run(*words, "--model-path", "/models/whole")
+    assert code == 0, err
+    (folder / "tokenization_kimi.py").write_text("")
+    code, out, err = run(*words)
+    assert code == 0, err
+    assert "--trust-remote-code" in json.loads(out)["commands"]["node 0"]
+
+
 def test_a_thinking_model_gets_its_parsers_and_prompts() -> None:
     code, out, err = run("vllm", "k2-thinking", "--machine", "h200", "--json")
     assert code == 0, err

@@ -15,7 +15,12 @@ from openk2.chat.events import (
     ReasoningDelta,
     ToolCall,
 )
-from openk2.chat.export import byte_level_vocabulary, export_tokenizer, tokenizer_config
+from openk2.chat.export import (
+    byte_level_vocabulary,
+    export_tokenizer,
+    free_of_code,
+    tokenizer_config,
+)
 from openk2.chat.found_tokenizer import find_tokenizer, named_tokenizer
 from openk2.chat.history import CanonicalHistory, canonical_history
 from openk2.chat.json_text import JsonState, advance_json
@@ -84,6 +89,7 @@ __all__ = [
     "encode_piece",
     "export_tokenizer",
     "find_tokenizer",
+    "free_of_code",
     "join_events",
     "named_tokenizer",
     "parse_output",

@@ -14,8 +14,9 @@ from typing import Any
 from openk2.chat.byte_level import byte_characters, byte_level_splitter, require_tokenizers
 from openk2.chat.chat_files import ChatFiles
 from openk2.chat.checkpoint_template import TEMPLATE_FILE
-from openk2.chat.json_tokenizer import JSON_FILE
-from openk2.chat.tokenizer import Tokenizer, special_names
+from openk2.chat.found_tokenizer import named_tokenizer
+from openk2.chat.json_tokenizer import JSON_FILE, SETTINGS_FILE, read_settings
+from openk2.chat.tokenizer import TOKENIZER_FILE, Tokenizer, special_names
 
 # Of a published tokenizer_config.json: what names Python code, and what is written elsewhere.
 LEFT_OUT = ("auto_map", "chat_template")
@@ -41,7 +42,26 @@ def export_tokenizer(
         (folder / TEMPLATE_FILE).write_text(files.template, "utf-8")
     settings = {**named_specials(tokenizer), **files.settings}
     config = json.dumps(tokenizer_config(context_length, settings), indent=2)
-    (folder / "tokenizer_config.json").write_text(config + "\n", "utf-8")
+    (folder / SETTINGS_FILE).write_text(config + "\n", "utf-8")
+
+
+def free_of_code(source: Path, folder: Path, *, context_length: int) -> None:
+    """Write into `folder` the tokenizer files of a checkpoint, such that no engine needs its code.
+
+    Nothing is written if its tokenizer_config.json names none (`auto_map`). Raises TokenizerError
+    for damaged files, and without the `tokenizers` library if they are K2's.
+    """
+    settings = read_settings(source)
+    if "auto_map" not in settings:
+        return
+    if (source / TOKENIZER_FILE).is_file():
+        tokenizer = named_tokenizer(source)
+        files = ChatFiles.read(source, tokenizer)
+        export_tokenizer(tokenizer, folder, context_length=context_length, files=files)
+        return
+    del settings["auto_map"]
+    settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
 
 
 def named_specials(tokenizer: Tokenizer) -> dict[str, Any]:

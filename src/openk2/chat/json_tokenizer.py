@@ -14,7 +14,7 @@ from typing import Any
 from openk2.chat.byte_level import byte_characters, require_tokenizers
 from openk2.chat.tokenizer import Tokenizer, TokenizerError
 
-JSON_FILE = "tokenizer.json"
+JSON_FILE, SETTINGS_FILE = "tokenizer.json", "tokenizer_config.json"
 
 
 class JsonTokenizer(Tokenizer):
@@ -146,7 +146,7 @@ def token_bytes(
 
 def read_settings(folder: Path) -> dict[str, Any]:
     """tokenizer_config.json, empty if there is none. Raises TokenizerError for a damaged one."""
-    return read_object(folder / "tokenizer_config.json")
+    return read_object(folder / SETTINGS_FILE)
 
 
 def read_object(file: Path) -> dict[str, Any]:

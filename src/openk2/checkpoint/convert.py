@@ -15,7 +15,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from openk2.chat import TokenizerError, free_of_code
 from openk2.checkpoint.added_error import AddedError
+from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.format import (
     MAX_SHARD_BYTES,
     Format,
@@ -89,13 +91,16 @@ def convert_checkpoint(
 ) -> Conversion:
     """Write a checkpoint anew with its linears stored as `weights`, other tensors in bfloat16.
 
-    Files of tokenizer and generation are copied; config.json keeps its fields. Memory: a few strips
-    of some megabytes, whatever the tensors' size. A checkpoint in `folder` is replaced, once the
-    new one is complete and its headers are checked. progress: is called with bytes written and to
-    be written in all. Raises CheckpointError, also for a disk without room, and OSError.
+    Files of tokenizer, generation and licence are copied; config.json keeps its fields. A tokenizer
+    that is code of its own repository is written as `tokenizer.json` (`chat.free_of_code`), and a
+    configuration that is code goes by the name that transformers knows. Memory: a few strips of
+    some megabytes, whatever the tensors' size. A checkpoint in `folder` is replaced, once the new
+    one is complete and its headers are checked. progress: is called with bytes written and to be
+    written in all. Raises CheckpointError, also for a disk without room, and OSError.
     """
     begun, checkpoint, target = perf_counter(), open_checkpoint(Path(source)), Path(folder)
-    name = checkpoint.config.unread.get("model_type", "kimi_k2")
+    unread = checkpoint.config.unread
+    name = "deepseek_v3" if "auto_map" in unread else unread.get("model_type", "kimi_k2")
     form = Format.named(weights, model_type=name)
     form.refuse_rows(checkpoint.config)
     refuse_source(target, checkpoint.folder)
@@ -107,8 +112,10 @@ def convert_checkpoint(
         kept = len(record.done)
         _clear_unrecorded(new, record)
         refuse_full_disk(target, _bytes_left(specs, record))
+        _write_beside(checkpoint, new)
         read = _write_shards(checkpoint, form, shards, new, record, progress)
-        _write_rest(checkpoint, form, specs, new, record)
+        write_file_atomically(new / "config.json", config_text(checkpoint.config, form))
+        _write_index(specs, new, record)
         open_checkpoint(new)
         (new / RECORD).unlink()
     return Conversion(
@@ -164,18 +171,19 @@ def _finish(
         record.write(new)
 
 
-def _write_rest(
-    checkpoint: StoredCheckpoint,
-    form: Format,
-    specs: list[list[TensorSpec]],
-    new: Path,
-    record: _Record,
-) -> None:
-    """Copy what belongs to the model, write config.json and the index."""
+def _write_beside(checkpoint: StoredCheckpoint, new: Path) -> None:
+    """Copy what belongs to the model; the tokenizer such that it needs no code."""
     for file in sorted(checkpoint.folder.iterdir()):
         if BESIDE.fullmatch(file.name) and file.name != "config.json" and file.is_file():
             shutil.copyfile(file, new / file.name)
-    write_file_atomically(new / "config.json", config_text(checkpoint.config, form))
+    context = checkpoint.config.max_position_embeddings
+    try:
+        free_of_code(checkpoint.folder, new, context_length=context)
+    except TokenizerError as error:
+        raise CheckpointError(str(error)) from error
+
+
+def _write_index(specs: list[list[TensorSpec]], new: Path, record: _Record) -> None:
     names = [shard_name(number, len(specs)) for number in range(1, len(specs) + 1)]
     shard_of = {spec.name: name for name, shard in zip(names, specs, strict=True) for spec in shard}
     checksums = {name: record.done[name]["sha256"] for name in names}

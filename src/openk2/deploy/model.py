@@ -1,6 +1,7 @@
 """`DeployedModel`: the checkpoint as nodes see it, and what its chat format demands."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -92,12 +93,39 @@ def published_model(preset: str, location: str | None, name: str | None) -> Depl
 
 
 def read_model(folder: Path, location: str, name: str, style: ChatStyle) -> DeployedModel:
-    """The model whose small files are in `folder`. Raises DeployError."""
+    """The model whose small files are in `folder`.
+
+    Raises DeployError, also if the engine is to read this folder and it lacks the code that its
+    files name.
+    """
     config = read_object(folder / "config.json")
     settings = folder / "tokenizer_config.json"
     tokenizer = read_object(settings) if settings.is_file() else {}
+    named = {**code_files(tokenizer, settings.name), **code_files(config, "config.json")}
+    absent = [file for file in named if not (folder / file).is_file()]
+    if absent and location == str(folder):
+        raise DeployError(
+            f"{folder}: {named[absent[0]]} names {absent[0]} (auto_map), which is not there: copy "
+            "it from the model's repository, or write a folder without code: openk2 checkpoint "
+            f"export {folder} OUT"
+        )
     remote = "auto_map" in config or "auto_map" in tokenizer
     return DeployedModel(location, name, style, remote, "vision_config" in config)
+
+
+def code_files(data: Mapping[str, Any], origin: str) -> dict[str, str]:
+    """The Python files that `auto_map` names in the same folder -> origin.
+
+    A class is `module.Class`, or `organisation/name--module.Class` in another repository; a
+    tokenizer has a list of two, of which one may be null.
+    """
+    found: dict[str, str] = {}
+    classes = data.get("auto_map")
+    for value in classes.values() if isinstance(classes, Mapping) else ():
+        for name in value if isinstance(value, list) else [value]:
+            if isinstance(name, str) and "--" not in name:
+                found[f"{name.rpartition('.')[0].replace('.', '/')}.py"] = origin
+    return found
 
 
 def read_object(file: Path) -> dict[str, Any]:
