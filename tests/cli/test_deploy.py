@@ -41,6 +41,10 @@ def run(*arguments: str) -> tuple[int, str, str]:
             "reads int4, block-fp8, bf16 of a checkpoint as it is, not nvfp4",
         ),
         (
+            ("ktransformers", "k2-thinking", "--machine", "rtx4090-48"),
+            "kt-kernel reads a folder, not moonshotai/Kimi-K2-Thinking: `openk2 checkpoint",
+        ),
+        (
             ("vllm", "k2", "--machine", "h200", "--", "--seeed", "1"),
             "no flag --seeed, did you mean",
         ),
@@ -99,6 +103,14 @@ def test_the_checkpoints_own_files_say_how_it_talks() -> None:
     assert gateway[gateway.index("--tokenizer") + 1] == NANO
 
 
+def test_kt_kernel_is_given_the_folder_that_nodes_have() -> None:
+    words = ("ktransformers", "k2-thinking", "--machine", "rtx4090-48", "--model-path", "/k2")
+    code, out, err = run(*words, "--json")
+    assert code == 0, err
+    command = json.loads(out)["commands"]["node 0"]
+    assert command[command.index("--kt-weight-path") + 1] == "/k2"
+
+
 def test_a_folder_without_the_code_that_it_names_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "c"
     folder.mkdir()
@@ -111,7 +123,7 @@ def test_a_folder_without_the_code_that_it_names_is_refused(tmp_path: Path) -> N
     code, _, err = run(*words)
     assert code == 1
     assert "tokenizer_config.json names tokenization_kimi.py (auto_map), which is not there" in err
-    assert f"openk2 checkpoint export {folder} OUT" in err
+    assert f"openk2 checkpoint convert {folder} OUT" in err
     code, _, err = run(*words, "--model-path", "/models/whole")
     assert code == 0, err
     (folder / "tokenization_kimi.py").write_text("")

@@ -107,7 +107,7 @@ def read_model(folder: Path, location: str, name: str, style: ChatStyle) -> Depl
         raise DeployError(
             f"{folder}: {named[absent[0]]} names {absent[0]} (auto_map), which is not there: copy "
             "it from the model's repository, or write a folder without code: openk2 checkpoint "
-            f"export {folder} OUT"
+            f"convert {folder} OUT, its --format being what it has"
         )
     remote = "auto_map" in config or "auto_map" in tokenizer
     return DeployedModel(location, name, style, remote, "vision_config" in config)
