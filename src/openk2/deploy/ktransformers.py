@@ -43,7 +43,7 @@ class KTransformers(ServingEngine):
         return None
 
     def words(self, deployment: Deployment, place: NodePlace) -> list[Word]:
-        """See `ServingEngine`. Raises DeployError for a name on the hub, since kt-kernel reads paths."""
+        """See `ServingEngine`. Raises DeployError for a name on the hub."""
         model, gpus = deployment.model, deployment.planned.gpus
         if not model.is_local:
             raise DeployError(

@@ -14,7 +14,7 @@ from openk2.pretrained.folder import (
     hub_name,
 )
 from openk2.pretrained.front import LoadedModel, load
-from openk2.pretrained.hub import HubName, fetch_config, fetch_model
+from openk2.pretrained.hub import HubName, fetch_config, fetch_model, folder_name
 from openk2.pretrained.model import (
     LocalModel,
     WeightForm,
@@ -38,6 +38,7 @@ __all__ = [
     "fetch_model",
     "find_folder",
     "find_format",
+    "folder_name",
     "hub_name",
     "load",
     "memory_check",
