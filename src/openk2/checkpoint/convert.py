@@ -100,7 +100,7 @@ def convert_checkpoint(
     """
     begun, checkpoint, target = perf_counter(), open_checkpoint(Path(source)), Path(folder)
     unread = checkpoint.config.unread
-    name = "deepseek_v3" if "auto_map" in unread else unread.get("model_type", "kimi_k2")
+    name: Any = "deepseek_v3" if "auto_map" in unread else unread.get("model_type", "kimi_k2")
     form = Format.named(weights, model_type=name)
     form.refuse_rows(checkpoint.config)
     refuse_source(target, checkpoint.folder)

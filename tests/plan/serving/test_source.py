@@ -122,6 +122,13 @@ def test_layers_that_predict_further_tokens_are_no_weights_to_hold(tmp_path: Pat
     assert found.assumed == ("layers beyond the last, 14.4 GB, not loaded without speculation",)
 
 
+def test_offsets_beyond_any_file_are_a_broken_header(tmp_path: Path) -> None:
+    write_config(tmp_path)
+    write_header(tmp_path, {"model.layers.5.mlp.experts.0.up_proj.weight": 10**400})
+    with pytest.raises(ServingError, match="copy it again"):
+        find_served(str(tmp_path))
+
+
 def test_headers_without_a_routed_expert_are_refused(tmp_path: Path) -> None:
     write_config(tmp_path)
     write_header(tmp_path, {"model.layers.5.mlp.gate.weight": 100, "strange.experts.0": 100})

@@ -144,7 +144,9 @@ def read_matrices(shards: list[Path]) -> Iterator[StoredMatrix]:
         try:
             for name, entry in json.loads(text).items():
                 if name != "__metadata__":
-                    begin, end = entry["data_offsets"]
-                    yield StoredMatrix(name, int(end) - int(begin))
+                    begin, end = (int(number) for number in entry["data_offsets"])
+                    if not 0 <= begin <= end < 2**63:
+                        raise ValueError(f"{name} is at {begin} to {end}")
+                    yield StoredMatrix(name, end - begin)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ServingError(f"{shard} has a broken header ({error!r}): copy it again") from error
