@@ -93,6 +93,15 @@ def as_thinking(folder: Path, template: str | None) -> Path:
     return folder
 
 
+def test_the_licence_goes_with_the_weights(
+    model: K2Model, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    export_model(model, tokenizer, tmp_path / "c")
+    (tmp_path / "c" / "LICENSE").write_text("modified MIT")
+    export_checkpoint(tmp_path / "c", tmp_path / "d")
+    assert (tmp_path / "d" / "LICENSE").read_text() == "modified MIT"
+
+
 def test_an_exported_thinking_model_thinks(
     model: K2Model, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:

@@ -1,6 +1,8 @@
 """A folder that other engines serve: weights, config.json, generation_config.json, tokenizer."""
 
 import json
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -25,7 +27,12 @@ from openk2.checkpoint.save import (
     write_tensors,
 )
 from openk2.checkpoint.stored import open_checkpoint
-from openk2.checkpoint.target import refuse_full_disk, refuse_other_content, refuse_source
+from openk2.checkpoint.target import (
+    LICENCE,
+    refuse_full_disk,
+    refuse_other_content,
+    refuse_source,
+)
 from openk2.model import K2Model
 from openk2.record import write_file_atomically, write_folder_atomically
 
@@ -61,7 +68,7 @@ def export_checkpoint(
 ) -> None:
     """`export_model` of a checkpoint on disk, tensor by tensor: the model is never in memory.
 
-    Its chat template, names of specials and generation_config.json are kept (`ChatFiles`).
+    Its chat template, names of specials, generation_config.json (`ChatFiles`) and licence are kept.
     progress: is called with bytes written and to be written in all. Raises CheckpointError if the
     source is broken, has no tokenizer or would be replaced, or if `tokenizers` is missing.
     """
@@ -74,7 +81,10 @@ def export_checkpoint(
     except TokenizerError as error:
         raise CheckpointError(str(error)) from error
     form = Format.named(weights, dtype, model_type)
-    export_tensors(checkpoint, tokenizer, Path(folder), form, max_shard_bytes, files, progress)
+    licences = [file for file in checkpoint.folder.iterdir() if LICENCE.fullmatch(file.name)]
+    export_tensors(
+        checkpoint, tokenizer, Path(folder), form, max_shard_bytes, files, licences, progress
+    )
 
 
 def export_tensors(
@@ -84,11 +94,13 @@ def export_tensors(
     form: Format = Format(model_type="deepseek_v3"),
     max_shard_bytes: int = MAX_SHARD_BYTES,
     files: ChatFiles = ChatFiles(),
+    licences: Sequence[Path] = (),
     progress: Progress = lambda done, total: None,
 ) -> None:
     """`export_model` of a network wherever its tensors are, one at a time.
 
-    files: how the network is prompted and sampled. progress: see `export_checkpoint`.
+    files: how the network is prompted and sampled. licences: files to copy. progress: see
+    `export_checkpoint`.
     """
     if tokenizer.vocab_size > source.config.vocab_size:
         raise CheckpointError(
@@ -102,6 +114,8 @@ def export_tensors(
         export_tokenizer(tokenizer, new, context_length=context, files=files)
         generation = json.dumps(_generation_config(source.config, tokenizer, files), indent=2)
         write_file_atomically(new / GENERATION_FILE, generation + "\n")
+        for file in licences:
+            shutil.copyfile(file, new / file.name)
         write_tensors(source, new, form, max_shard_bytes, progress)
 
 

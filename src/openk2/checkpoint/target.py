@@ -8,11 +8,12 @@ from openk2.checkpoint.error import CheckpointError
 
 ROOM = 64 << 20  # bytes for config, index, tokenizer and the file system's own
 WEIGHTS = re.compile(r"[\w-][\w.-]*\.safetensors|model\.safetensors\.index\.json")
+LICENCE = re.compile(r"(?i:[\w-]*(licen[cs]e|notice)[\w.-]*)")
 # What lies beside weights and belongs to the text network.
 BESIDE = re.compile(
     r"((generation|tokenizer)_)?config\.json|configuration\.json|tokenizer\.json|special_tokens_map\.json"
     r"|added_tokens\.json|vocab\.(json|txt)|merges\.txt|chat_template\.(json|jinja)"
-    r"|[\w-][\w.-]*\.(model|tiktoken)|README\.md|(?i:[\w-]*(licen[cs]e|notice)[\w.-]*)"
+    r"|[\w-][\w.-]*\.(model|tiktoken)|README\.md|" + LICENCE.pattern
 )
 
 
