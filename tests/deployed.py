@@ -49,11 +49,17 @@ def deployed(
     """One deployment; changes: of its fields."""
     found = find_serving_engine(engine)
     plan = planned(found.profile, model, machine, cache)
-    published = changed or published_model(model, None, None)
-    assert published is not None
+    given = changed or published_for(engine, model)
     chosen = choose_layout(plan, found, layout)
-    made = Deployment(found, published, plan, chosen, recorded_flags(engine))
+    made = Deployment(found, given, plan, chosen, recorded_flags(engine))
     return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def published_for(engine: str, model: str) -> DeployedModel:
+    """A preset, by its name on the hub; at a path for kt-kernel, which reads no other."""
+    found = published_model(model, f"/models/{model}" if engine == "ktransformers" else None, None)
+    assert found is not None
+    return found
 
 
 def every_deployment(models: Sequence[str] = MODELS) -> Iterator[Deployment]:
@@ -65,8 +71,7 @@ def every_deployment(models: Sequence[str] = MODELS) -> Iterator[Deployment]:
                 for layout in plan.layouts:
                     serves = layout.fits and layout.kind in engine.kinds
                     if serves and engine.refusal(plan, layout) is None:
-                        published = published_model(model, None, None)
-                        assert published is not None
+                        published = published_for(engine.id, model)
                         flags = recorded_flags(engine.id)
                         yield Deployment(engine, published, plan, layout, flags)
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from openk2.architecture import ConfigError, ModelConfig, count_parameters
+from openk2.architecture import ConfigError, ModelConfig, count_parameters, text_name
 from openk2.architecture.config import TOKEN_IDS
-from openk2.checkpoint.names import published_tensors, skipped_kind, text_name
+from openk2.checkpoint.names import published_tensors, skipped_kind
 from openk2.model import K2Model
 from published import FACTS, published_config, record
 

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from openk2.architecture import ModelConfig
+from openk2.chat import Tokenizer
 from openk2.checkpoint import (
     CheckpointError,
     Weights,
@@ -71,6 +72,50 @@ def test_converting_writes_what_saving_the_model_writes(
     assert done.bytes == verify_checkpoint(tmp_path / "c").bytes
     assert done.bytes_read == verify_checkpoint(source).bytes
     assert not (tmp_path / ".c.unfinished").exists()
+
+
+def test_a_converted_folder_opens_without_the_repositorys_code(
+    config: ModelConfig, tmp_path: Path
+) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = Tokenizer([bytes([byte]) for byte in range(256)] + [b"ab", b"abc"])
+    save_model(K2Model(config).initialize(0), tmp_path / "source")
+    tokenizer.save(tmp_path / "source")
+    texts = {
+        "tokenizer_config.json": json.dumps(
+            {
+                "added_tokens_decoder": {str(258 + 22): {"content": "<think>", "special": False}},
+                "auto_map": {"AutoTokenizer": ["tokenization_kimi.TikTokenTokenizer", None]},
+                "tokenizer_class": "TikTokenTokenizer",
+            }
+        ),
+        "chat_template.jinja": "{{ own }}<think>",
+        "LICENSE": "a",
+        "THIRD_PARTY_NOTICES.md": "b",
+        "preprocessor_config.json": "{}",
+        "modeling.py": "",
+    }
+    for name, text in texts.items():
+        (tmp_path / "source" / name).write_text(text)
+    published = json.loads((tmp_path / "source" / "config.json").read_text())
+    published["auto_map"] = {"AutoConfig": "configuration_deepseek.DeepseekV3Config"}
+    (tmp_path / "source" / "config.json").write_text(json.dumps(published))
+    convert_checkpoint(tmp_path / "source", tmp_path / "c", "bf16")
+    names = {path.name for path in (tmp_path / "c").iterdir()}
+    assert names >= {"LICENSE", "THIRD_PARTY_NOTICES.md", "tiktoken.model"}
+    assert not names & {"preprocessor_config.json", "modeling.py"}
+    assert (tmp_path / "c" / "chat_template.jinja").read_text() == "{{ own }}<think>"
+    fast = AutoTokenizer.from_pretrained(tmp_path / "c")
+    assert fast.encode("abcd<think>", add_special_tokens=False) == [257, 100, 258 + 22]
+
+
+def test_code_of_another_vocabulary_is_left_out_too(source: Path, tmp_path: Path) -> None:
+    settings = {"auto_map": {"AutoTokenizer": ["own.Own", None]}, "bos_token": "<s>"}
+    (source / "tokenizer_config.json").write_text(json.dumps(settings))
+    convert_checkpoint(source, tmp_path / "c", "bf16")
+    written = json.loads((tmp_path / "c" / "tokenizer_config.json").read_text())
+    assert written == {"bos_token": "<s>", "tokenizer_class": "PreTrainedTokenizerFast"}
 
 
 def test_every_format_becomes_every_other_with_the_error_that_is_stated(
@@ -207,8 +252,8 @@ def test_a_full_disk_is_said_before_writing(
 ) -> None:
     usage = type("usage", (), {"free": 70_000_000})
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
-    monkeypatch.setattr("openk2.checkpoint.convert.ROOM", 70_000_000)
-    with pytest.raises(CheckpointError, match=r"70,000,000 bytes free, the conversion needs"):
+    monkeypatch.setattr("openk2.checkpoint.target.ROOM", 70_000_000)
+    with pytest.raises(CheckpointError, match=r"70,000,000 bytes free, c needs"):
         convert_checkpoint(source, tmp_path / "c", "int4")
     assert not (tmp_path / "c").exists()
 
@@ -227,4 +272,7 @@ def test_weights_that_are_not_finite_are_refused_by_name(
 def test_the_source_is_never_the_target(source: Path) -> None:
     with pytest.raises(CheckpointError, match="is the source itself"):
         convert_checkpoint(source, source, "int4")
+    (source.parent / "config.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="is the source itself or holds it"):
+        convert_checkpoint(source, source.parent, "int4")
     verify_checkpoint(source, deep=True)

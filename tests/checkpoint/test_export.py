@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from openk2.architecture import ModelConfig
-from openk2.chat import Tokenizer
+from openk2.chat import CHAT_TEMPLATE, Tokenizer, named_tokenizer
 from openk2.checkpoint import (
     CheckpointError,
     Weights,
@@ -20,6 +20,7 @@ from openk2.checkpoint import (
     verify_checkpoint,
 )
 from openk2.model import K2Model
+from thinking_templates import STYLES, own_template
 
 WORDS = [b" a", b"he", b"ll", b"lo", b"th", b"in", b"er", b"the"]
 TEXT = "the hello in a café, 12345 times\n"
@@ -72,6 +73,83 @@ def test_generation_also_stops_at_the_configs_own_end_and_needs_none(
         assert generation["eos_token_id"] == ([end] if end else []) + [265, 266]
 
 
+def as_thinking(folder: Path, template: str | None) -> Path:
+    """The checkpoint with the names, the sampling and the code that K2-Thinking's files have."""
+    first = len(WORDS) + 256
+    named = {first + 22: "<think>", first + 23: "</think>"}
+    settings = {
+        "added_tokens_decoder": {
+            str(number): {"content": name, "special": False} for number, name in named.items()
+        },
+        "auto_map": {"AutoTokenizer": ["tokenization_kimi.TikTokenTokenizer", None]},
+        "tokenizer_class": "TikTokenTokenizer",
+    }
+    (folder / "chat_template.jinja").unlink()
+    if template is not None:
+        settings["chat_template"] = template
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    generation = {"eos_token_id": 7, "temperature": 1.0, "max_length": 99}
+    (folder / "generation_config.json").write_text(json.dumps(generation))
+    return folder
+
+
+def test_the_licence_goes_with_the_weights(
+    model: K2Model, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    export_model(model, tokenizer, tmp_path / "c")
+    (tmp_path / "c" / "LICENSE").write_text("modified MIT")
+    export_checkpoint(tmp_path / "c", tmp_path / "d")
+    assert (tmp_path / "d" / "LICENSE").read_text() == "modified MIT"
+
+
+def test_an_exported_thinking_model_thinks(
+    model: K2Model, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    from transformers import AutoTokenizer
+
+    export_model(model, tokenizer, tmp_path / "c")
+    template = own_template(STYLES["k2-thinking"])
+    export_checkpoint(as_thinking(tmp_path / "c", template), tmp_path / "d")
+    assert (tmp_path / "d" / "chat_template.jinja").read_text() == template
+    assert named_tokenizer(tmp_path / "d").special("<think>") == 264 + 22
+    generation = json.loads((tmp_path / "d" / "generation_config.json").read_text())
+    assert generation["eos_token_id"] == [7, 265, 266]
+    assert (generation["temperature"], generation["max_length"]) == (1.0, 99)
+    assert "do_sample" not in generation
+    fast = AutoTokenizer.from_pretrained(tmp_path / "d")
+    ids = [264 + 22, 264 + 23, 265]
+    assert fast.convert_tokens_to_ids(["<think>", "</think>", "[EOS]"]) == ids
+    assert fast.decode(ids, skip_special_tokens=True) == "<think></think>"
+
+
+def test_a_thinking_model_without_a_template_is_given_none(
+    model: K2Model, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    export_model(model, tokenizer, tmp_path / "c")
+    export_checkpoint(as_thinking(tmp_path / "c", None), tmp_path / "d")
+    assert not (tmp_path / "d" / "chat_template.jinja").exists()
+
+
+def test_names_of_specials_that_only_the_tokenizer_knows_are_written(
+    model: K2Model, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    thinking = Tokenizer(tokenizer.tokens, thinking=True)
+    export_model(model, thinking, tmp_path / "c")
+    assert named_tokenizer(tmp_path / "c").specials == thinking.specials
+
+
+def test_a_source_without_template_and_sampling_gets_k2_instructs(
+    model: K2Model, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    export_model(model, tokenizer, tmp_path / "c")
+    (tmp_path / "c" / "chat_template.jinja").unlink()
+    (tmp_path / "c" / "generation_config.json").unlink()
+    export_checkpoint(tmp_path / "c", tmp_path / "d")
+    assert (tmp_path / "d" / "chat_template.jinja").read_text() == CHAT_TEMPLATE
+    generation = json.loads((tmp_path / "d" / "generation_config.json").read_text())
+    assert generation["temperature"] == 0.6
+
+
 @pytest.mark.parametrize("weights", ["bf16", "block-fp8"])
 def test_exporting_from_disk_writes_what_exporting_the_model_writes(
     model: K2Model, tokenizer: Tokenizer, tmp_path: Path, weights: Weights
@@ -100,12 +178,43 @@ def test_block_fp8_to_bf16_and_back_loses_little_and_stays_valid(
         torch.testing.assert_close(again[name], tensor, rtol=2**-4, atol=1e-4)
 
 
-def test_a_checkpoint_may_replace_itself(
+def test_an_export_never_replaces_its_source(
     model: K2Model, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
+    source = tmp_path / "c"
+    export_model(model, tokenizer, source)
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "link").symlink_to(source)
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    for file in source.iterdir():
+        (linked / file.name).symlink_to(file)
+    pairs = ((source, source), (source, tmp_path), (tmp_path / "link", source), (linked, source))
+    for origin, target in pairs:
+        with pytest.raises(CheckpointError, match="is the source itself or holds it"):
+            export_checkpoint(origin, target, weights="block-fp8")
+    verify_checkpoint(source, deep=True)
+
+
+def test_a_full_disk_is_said_before_the_export_writes(
+    model: K2Model, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     export_model(model, tokenizer, tmp_path / "c")
-    export_checkpoint(tmp_path / "c", tmp_path / "c", weights="block-fp8")
-    assert verify_checkpoint(tmp_path / "c").config.quantization == (128, 128)
+    usage = type("usage", (), {"free": 70_000_000})
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
+    monkeypatch.setattr("openk2.checkpoint.target.ROOM", 70_000_000)
+    with pytest.raises(CheckpointError, match="70,000,000 bytes free, d needs"):
+        export_checkpoint(tmp_path / "c", tmp_path / "d")
+    assert not (tmp_path / "d").exists()
+
+
+def test_an_export_says_how_far_it_is(model: K2Model, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    export_model(model, tokenizer, tmp_path / "c")
+    seen: list[tuple[int, int]] = []
+    export_checkpoint(tmp_path / "c", tmp_path / "d", progress=lambda *at: seen.append(at))
+    total = verify_checkpoint(tmp_path / "d").bytes
+    assert seen == sorted(seen)
+    assert seen[-1] == (total, total)
 
 
 def test_a_source_without_tokenizer_and_one_too_large_are_refused(

@@ -180,9 +180,15 @@ def test_a_model_larger_than_memory_is_one_line(
 
 def test_a_folder_of_other_files_is_not_replaced(model: K2Model, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("precious")
-    with pytest.raises(CheckpointError, match="holds files that are no checkpoint"):
+    with pytest.raises(CheckpointError, match=r"holds 'thesis\.txt', which writing"):
         save_model(model, tmp_path)
-    assert (tmp_path / "thesis.txt").read_text() == "precious"
+    save_model(model, tmp_path / "c")
+    for name in ("LICENSE", "tokenizer_config.json", "thesis.txt"):
+        (tmp_path / "c" / name).write_text("precious")
+    with pytest.raises(CheckpointError, match=r"holds 'thesis\.txt', which writing"):
+        save_model(model, tmp_path / "c")
+    for place in (tmp_path, tmp_path / "c"):
+        assert (place / "thesis.txt").read_text() == "precious"
 
 
 def test_an_index_that_points_outside_the_folder(folder: Path) -> None:

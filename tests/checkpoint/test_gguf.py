@@ -1,5 +1,6 @@
 """GGUF files: what llama.cpp's loader reads, and its logits where it is at hand."""
 
+import json
 import os
 import subprocess
 from dataclasses import replace
@@ -48,6 +49,29 @@ def read(file: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         for tensor in reader.tensors
     }
     return fields, tensors
+
+
+def test_a_thinking_model_keeps_its_template_and_its_thoughts_stay_text(
+    source: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("gguf")
+    (source / "chat_template.jinja").unlink()
+    named = {"281": {"content": "<think>"}, "282": {"content": "</think>"}}
+    settings = {"added_tokens_decoder": named, "chat_template": "{{ own }}<think>"}
+    (source / "tokenizer_config.json").write_text(json.dumps(settings))
+    write_gguf(source, tmp_path / "m.gguf", "bf16")
+    fields, _ = read(tmp_path / "m.gguf")
+    assert fields["tokenizer.chat_template"] == "{{ own }}<think>"
+    assert fields["tokenizer.ggml.tokens"][281:283] == ["<think>", "</think>"]
+    assert fields["tokenizer.ggml.token_type"][280:284] == [3, 4, 4, 3]
+
+
+def test_a_file_of_the_source_is_never_replaced(source: Path) -> None:
+    pytest.importorskip("gguf")
+    shard = source / "model-00001-of-00001.safetensors"
+    with pytest.raises(CheckpointError, match="is the source itself"):
+        write_gguf(source, shard, "bf16")
+    load_model(source)
 
 
 @pytest.mark.parametrize("weights", ["f32", "bf16", "q8_0"])

@@ -40,7 +40,7 @@ def test_a_full_disk_is_refused_before_anything_is_written(
 ) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage(10**6, 0, 10**6))
-    with pytest.raises(CheckpointError, match=r"has 1,000,000 bytes free, the checkpoint needs"):
+    with pytest.raises(CheckpointError, match=r"has 1,000,000 bytes free, k2 needs"):
         synthesize_checkpoint(CONFIG, tmp_path / "k2", "bf16")
     assert not list(tmp_path.iterdir())
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from openk2.chat import Tokenizer
@@ -78,6 +79,31 @@ def test_export_converts_and_names_the_network(folder: Path, tmp_path: Path) -> 
     assert config["model_type"] == "kimi_k2"
     exact = load_model(folder, dtype=torch.float32).lm_head.weight
     assert torch.equal(load_model(target, dtype=torch.float32).lm_head.weight, exact)
+
+
+def test_export_says_what_it_leaves_out(folder: Path, tmp_path: Path) -> None:
+    save_file({"vision_tower.w": torch.zeros(2)}, folder / "vision.safetensors")
+    index = folder / "model.safetensors.index.json"
+    data = json.loads(index.read_text())
+    data["weight_map"]["vision_tower.w"] = "vision.safetensors"
+    index.write_text(json.dumps(data))
+    result = CliRunner().invoke(app, ["export", str(folder), str(tmp_path / "d")])
+    assert result.exit_code == 0, result.output
+    assert (
+        "left out, because openk2 reads the text network alone: 1 vision tensors" in result.stdout
+    )
+
+
+def test_export_names_the_file_that_it_would_remove(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "d"
+    CliRunner().invoke(app, ["export", str(folder), str(target)])
+    (target / "results.csv").write_text("precious")
+    result = CliRunner().invoke(app, ["export", str(folder), str(target)])
+    assert result.exit_code == 1
+    assert re.fullmatch(
+        r"error: .*/d holds 'results.csv', which .*: name a new folder\n", result.stderr
+    )
+    assert (target / "results.csv").read_text() == "precious"
 
 
 def test_convert_states_the_error_that_it_adds(folder: Path, tmp_path: Path) -> None:

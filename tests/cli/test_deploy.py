@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from openk2.cli.main import app
@@ -39,6 +40,10 @@ def run(*arguments: str) -> tuple[int, str, str]:
         (
             ("ktransformers", "k2-thinking", "--machine", "h200", "--weights", "nvfp4"),
             "reads int4, block-fp8, bf16 of a checkpoint as it is, not nvfp4",
+        ),
+        (
+            ("ktransformers", "k2-thinking", "--machine", "rtx4090-48"),
+            "kt-kernel reads a folder, not moonshotai/Kimi-K2-Thinking: `openk2 checkpoint",
         ),
         (
             ("vllm", "k2", "--machine", "h200", "--", "--seeed", "1"),
@@ -97,6 +102,84 @@ def test_the_checkpoints_own_files_say_how_it_talks() -> None:
     assert "--trust-remote-code" not in words
     gateway = json.loads(out)["commands"]["gateway, on node 0"]
     assert gateway[gateway.index("--tokenizer") + 1] == NANO
+
+
+def test_kt_kernel_is_given_the_folder_that_nodes_have() -> None:
+    words = ("ktransformers", "k2-thinking", "--machine", "rtx4090-48", "--model-path", "/k2")
+    code, out, err = run(*words, "--json")
+    assert code == 0, err
+    command = json.loads(out)["commands"]["node 0"]
+    assert command[command.index("--kt-weight-path") + 1] == "/k2"
+
+
+def test_a_snapshot_of_the_hubs_cache_is_mounted_with_what_it_links_to(tmp_path: Path) -> None:
+    storage = tmp_path / "models--moonshotai--Kimi-Nano"
+    snapshot = storage / "snapshots" / ("0123456789" * 4)
+    for folder in (storage / "blobs", snapshot):
+        folder.mkdir(parents=True)
+    for number, file in enumerate(Path(NANO).iterdir()):
+        (storage / "blobs" / f"{number}").write_bytes(file.read_bytes())
+        (snapshot / file.name).symlink_to(f"../../blobs/{number}")
+    words = (
+        "vllm",
+        str(snapshot),
+        "--machine",
+        "h100",
+        "--gpus",
+        "1",
+        "--weights",
+        "bf16",
+        "--json",
+    )
+    code, out, err = run(*words)
+    assert code == 0, err
+    found = json.loads(out)
+    command = found["commands"]["node 0"]
+    assert command[command.index("--served-model-name") + 1] == "kimi-nano"
+    assert str(snapshot) in command
+    for service in yaml.safe_load(found["files"]["compose.yaml"])["services"].values():
+        assert service["volumes"][0]["source"] == service["volumes"][0]["target"] == str(storage)
+    for each in yaml.safe_load_all(found["files"]["kubernetes.yaml"]):
+        if each["kind"] == "Deployment":
+            pod = each["spec"]["template"]["spec"]
+            paths = [v["hostPath"]["path"] for v in pod["volumes"] if "hostPath" in v]
+            mounts = [m["mountPath"] for m in pod["containers"][0]["volumeMounts"]]
+            assert paths == [str(storage)]
+            assert str(storage) in mounts
+
+
+def test_links_out_of_the_folder_are_not_mounted_and_a_note_says_so(tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
+    for file in Path(NANO).iterdir():
+        (tmp_path / "c" / file.name).symlink_to(file)
+    words = ("vllm", str(tmp_path / "c"), "--machine", "h100", "--gpus", "1", "--weights", "bf16")
+    code, out, err = run(*words, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert "node-0.sh" in found["files"]
+    assert not {"compose.yaml", "kubernetes.yaml"} & found["files"].keys()
+    assert any("chat_template.jinja is a link out of" in note for note in found["notes"])
+
+
+def test_a_folder_without_the_code_that_it_names_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "c"
+    folder.mkdir()
+    for file in Path(NANO).iterdir():
+        (folder / file.name).symlink_to(file)
+    (folder / "tokenizer_config.json").unlink()
+    named = {"AutoTokenizer": ["tokenization_kimi.TikTokenTokenizer", None], "x": "a/b--c.D"}
+    (folder / "tokenizer_config.json").write_text(json.dumps({"auto_map": named}))
+    words = ("vllm", str(folder), "--machine", "h100", "--gpus", "1", "--weights", "bf16", "--json")
+    code, _, err = run(*words)
+    assert code == 1
+    assert "tokenizer_config.json names tokenization_kimi.py (auto_map), which is not there" in err
+    assert f"openk2 checkpoint convert {folder} OUT" in err
+    code, _, err = run(*words, "--model-path", "/models/whole")
+    assert code == 0, err
+    (folder / "tokenization_kimi.py").write_text("")
+    code, out, err = run(*words)
+    assert code == 0, err
+    assert "--trust-remote-code" in json.loads(out)["commands"]["node 0"]
 
 
 def test_a_thinking_model_gets_its_parsers_and_prompts() -> None:

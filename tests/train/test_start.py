@@ -1,4 +1,6 @@
 import dataclasses
+import json
+import shutil
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import cast
 import pytest
 import torch
 
+from openk2.chat import Tokenizer
 from openk2.config import RecipeError, read_recipe
 from openk2.model import K2Model
 from openk2.model.copying_start import CopyingStart
@@ -15,6 +18,7 @@ from openk2.parallel import ALONE, Sharding
 from openk2.parallel.sharding import HeldRows
 from openk2.train.loop import train
 from openk2.train.recipe import Recipe
+from openk2.train.setup import alone, set_up
 from openk2.train.start import EMBEDDING, HEAD, Fresh
 from tiny import COPYING
 
@@ -86,3 +90,15 @@ def test_a_shape_without_room_is_refused_by_key_and_size(material: Path, tmp_pat
     )
     with pytest.raises(RecipeError, match="copying_start: hidden_size is 32"):
         train(recipe, tmp_path)
+
+
+def test_a_run_keeps_the_names_that_its_tokenizers_folder_gives(
+    material: Path, tmp_path: Path
+) -> None:
+    recipe = read_recipe(material / "pretrain.toml", Recipe)
+    shutil.copytree(recipe.tokenizer, tmp_path / "tokenizer")
+    number = len(Tokenizer.load(recipe.tokenizer).tokens) + 22
+    settings = {"added_tokens_decoder": {str(number): {"content": "<think>"}}}
+    (tmp_path / "tokenizer" / "tokenizer_config.json").write_text(json.dumps(settings))
+    recipe = dataclasses.replace(recipe, tokenizer=tmp_path / "tokenizer")
+    assert set_up(recipe, "cpu", alone(recipe)).tokenizer.special("<think>") == number

@@ -12,6 +12,7 @@ from openk2.architecture.flops import (
 from openk2.architecture.parameters import ParameterCount, count_parameters, layer_parameters
 from openk2.architecture.quantization import Int4, Quantization
 from openk2.architecture.rope import Yarn
+from openk2.architecture.tensor_names import layer_of, text_name
 
 __all__ = [
     "ConfigError",
@@ -24,7 +25,9 @@ __all__ = [
     "count_parameters",
     "head_flops",
     "layer_flops",
+    "layer_of",
     "layer_parameters",
     "newton_schulz_flops",
+    "text_name",
     "training_flops",
 ]

@@ -74,7 +74,7 @@ class ModelConfig:
         file. They are neither built nor read.
     quantization: how linears are stored: the `weight_block_size` of block-fp8, an `Int4`, or None
         for plain weights.
-    eos_token_id: the first of several; all of them end an answer (`pretrained.stop_ids`).
+    eos_token_id: the first of several; all of them end an answer (`chat.stop_ids`).
     """
 
     vocab_size: int = 163840

@@ -3,6 +3,7 @@
 from openk2.chat.arguments import argument_problem, read_json, schema_problem
 from openk2.chat.byte_level import require_tokenizers
 from openk2.chat.call_ids import argument_names, call_id
+from openk2.chat.chat_files import GENERATION_FILE, ChatFiles
 from openk2.chat.checkpoint_template import CheckpointTemplate
 from openk2.chat.events import (
     CallArguments,
@@ -14,7 +15,12 @@ from openk2.chat.events import (
     ReasoningDelta,
     ToolCall,
 )
-from openk2.chat.export import byte_level_vocabulary, export_tokenizer, tokenizer_config
+from openk2.chat.export import (
+    byte_level_vocabulary,
+    export_tokenizer,
+    free_of_code,
+    tokenizer_config,
+)
 from openk2.chat.found_tokenizer import find_tokenizer, named_tokenizer
 from openk2.chat.history import CanonicalHistory, canonical_history
 from openk2.chat.json_text import JsonState, advance_json
@@ -33,6 +39,7 @@ from openk2.chat.rendering import (
     encode_piece,
     render,
 )
+from openk2.chat.stop_ids import read_stop_ids
 from openk2.chat.template import CHAT_TEMPLATE
 from openk2.chat.template_style import style_of
 from openk2.chat.tokenizer import TOKENIZER_FILE, Tokenizer, TokenizerError
@@ -41,6 +48,7 @@ from openk2.chat.training import train_tokenizer
 __all__ = [
     "CHAT_TEMPLATE",
     "DEFAULT_SYSTEM_PROMPT",
+    "GENERATION_FILE",
     "INSTRUCT",
     "SPECIAL_MARKERS",
     "THINK",
@@ -51,6 +59,7 @@ __all__ = [
     "CallEnd",
     "CallStart",
     "CanonicalHistory",
+    "ChatFiles",
     "CheckpointTemplate",
     "ContentDelta",
     "EncodedChat",
@@ -80,11 +89,13 @@ __all__ = [
     "encode_piece",
     "export_tokenizer",
     "find_tokenizer",
+    "free_of_code",
     "join_events",
     "named_tokenizer",
     "parse_output",
     "parse_output_text",
     "read_json",
+    "read_stop_ids",
     "render",
     "require_tokenizers",
     "schema_problem",

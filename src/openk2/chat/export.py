@@ -7,32 +7,80 @@ of a special token in any text into that token).
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from openk2.chat.byte_level import byte_characters, byte_level_splitter, require_tokenizers
-from openk2.chat.template import CHAT_TEMPLATE
-from openk2.chat.tokenizer import Tokenizer
+from openk2.chat.chat_files import ChatFiles
+from openk2.chat.checkpoint_template import TEMPLATE_FILE
+from openk2.chat.found_tokenizer import named_tokenizer
+from openk2.chat.json_tokenizer import JSON_FILE, SETTINGS_FILE, read_settings
+from openk2.chat.tokenizer import TOKENIZER_FILE, Tokenizer, special_names
+
+# Of a published tokenizer_config.json: what names Python code, and what is written elsewhere.
+LEFT_OUT = ("auto_map", "chat_template")
 
 
-def export_tokenizer(tokenizer: Tokenizer, folder: str | Path, *, context_length: int) -> None:
+def export_tokenizer(
+    tokenizer: Tokenizer,
+    folder: str | Path,
+    *,
+    context_length: int,
+    files: ChatFiles = ChatFiles(),
+) -> None:
     """Write the tokenizer files into the folder, replacing existing ones.
 
     context_length: how many tokens the model supports, written as `model_max_length`.
-    Raises TokenizerError without the `tokenizers` library.
+    files: whose template and settings are written. Raises TokenizerError without the `tokenizers`
+    library.
     """
     folder = Path(folder)
     tokenizer.save(folder)
-    (folder / "tokenizer.json").write_text(tokenizer_json(tokenizer), "utf-8")
-    (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE, "utf-8")
-    config = json.dumps(tokenizer_config(context_length), indent=2)
-    (folder / "tokenizer_config.json").write_text(config + "\n", "utf-8")
+    (folder / JSON_FILE).write_text(tokenizer_json(tokenizer), "utf-8")
+    if files.template is not None:
+        (folder / TEMPLATE_FILE).write_text(files.template, "utf-8")
+    settings = {**named_specials(tokenizer), **files.settings}
+    config = json.dumps(tokenizer_config(context_length, settings), indent=2)
+    (folder / SETTINGS_FILE).write_text(config + "\n", "utf-8")
 
 
-def tokenizer_config(context_length: int) -> dict[str, Any]:
-    """The content of `tokenizer_config.json`."""
-    return {
+def free_of_code(source: Path, folder: Path, *, context_length: int) -> None:
+    """Write into `folder` the tokenizer files of a checkpoint, such that no engine needs its code.
+
+    Nothing is written if its tokenizer_config.json names none (`auto_map`). Raises TokenizerError
+    for damaged files, and without the `tokenizers` library if they are K2's.
+    """
+    settings = read_settings(source)
+    if "auto_map" not in settings:
+        return
+    if (source / TOKENIZER_FILE).is_file():
+        tokenizer = named_tokenizer(source)
+        files = ChatFiles.read(source, tokenizer)
+        export_tokenizer(tokenizer, folder, context_length=context_length, files=files)
+        return
+    del settings["auto_map"]
+    settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
+
+
+def named_specials(tokenizer: Tokenizer) -> dict[str, Any]:
+    """`added_tokens_decoder` for specials that K2-Instruct calls otherwise; empty without any."""
+    usual = set(special_names(len(tokenizer.tokens)))
+    named = {
+        str(number): {"content": name, "special": number in tokenizer.silent_ids}
+        for name, number in tokenizer.specials.items()
+        if name not in usual
+    }
+    return {"added_tokens_decoder": named} if named else {}
+
+
+def tokenizer_config(
+    context_length: int, settings: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The content of `tokenizer_config.json`. settings: of a published one, kept where they fit."""
+    kept = {key: value for key, value in (settings or {}).items() if key not in LEFT_OUT}
+    own: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": "[BOS]",
         "eos_token": "[EOS]",
@@ -41,6 +89,8 @@ def tokenizer_config(context_length: int) -> dict[str, Any]:
         "model_max_length": context_length,
         "clean_up_tokenization_spaces": False,
     }
+    fixed = {key: own[key] for key in ("tokenizer_class", "model_max_length")}
+    return {**own, **kept, **fixed}
 
 
 def tokenizer_json(tokenizer: Tokenizer) -> str:
@@ -57,7 +107,14 @@ def tokenizer_json(tokenizer: Tokenizer) -> str:
     fast.pre_tokenizer = byte_level_splitter()
     fast.decoder = decoders.ByteLevel()
     specials = sorted(tokenizer.specials, key=tokenizer.specials.__getitem__)
-    fast.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in specials])
+    # What an answer shows as text, such as <think>, is not skipped with the specials.
+    silent = tokenizer.silent_ids
+    fast.add_tokens(
+        [
+            AddedToken(name, special=tokenizer.specials[name] in silent, normalized=False)
+            for name in specials
+        ]
+    )
     return str(fast.to_str())
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from openk2.chat.byte_level import byte_characters, require_tokenizers
 from openk2.chat.tokenizer import Tokenizer, TokenizerError
 
-JSON_FILE = "tokenizer.json"
+JSON_FILE, SETTINGS_FILE = "tokenizer.json", "tokenizer_config.json"
 
 
 class JsonTokenizer(Tokenizer):
@@ -146,7 +146,11 @@ def token_bytes(
 
 def read_settings(folder: Path) -> dict[str, Any]:
     """tokenizer_config.json, empty if there is none. Raises TokenizerError for a damaged one."""
-    file = folder / "tokenizer_config.json"
+    return read_object(folder / SETTINGS_FILE)
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """A JSON object, empty if there is no file. Raises TokenizerError for a damaged one."""
     if not file.is_file():
         return {}
     try:

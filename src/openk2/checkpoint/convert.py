@@ -9,13 +9,13 @@ before it written.
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from openk2.chat import TokenizerError, free_of_code
 from openk2.checkpoint.added_error import AddedError
 from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.format import (
@@ -29,16 +29,18 @@ from openk2.checkpoint.format import (
 from openk2.checkpoint.index import INDEX, Index
 from openk2.checkpoint.names import PublishedTensor, published_tensors
 from openk2.checkpoint.safetensors_file import TensorSpec
-from openk2.checkpoint.save import refuse_other_content
+from openk2.checkpoint.save import Progress
 from openk2.checkpoint.shard_writer import write_shard
 from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
+from openk2.checkpoint.target import (
+    BESIDE,
+    refuse_full_disk,
+    refuse_other_content,
+    refuse_source,
+)
 from openk2.record import file_sha256, resume_folder_atomically, write_file_atomically
 
 RECORD = ".conversion.json"
-ROOM = 64 << 20  # bytes for config, index, tokenizer and the file system's own
-# Endings of what lies beside weights and belongs to the model.
-KEPT_ENDINGS = (".json", ".jinja", ".model", ".txt", ".md", ".tiktoken")
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -89,27 +91,31 @@ def convert_checkpoint(
 ) -> Conversion:
     """Write a checkpoint anew with its linears stored as `weights`, other tensors in bfloat16.
 
-    Files of tokenizer and generation are copied; config.json keeps its fields. Memory: a few strips
-    of some megabytes, whatever the tensors' size. A checkpoint in `folder` is replaced, once the
-    new one is complete and its headers are checked. progress: is called with bytes written and to
-    be written in all. Raises CheckpointError, also for a disk without room, and OSError.
+    Files of tokenizer, generation and licence are copied; config.json keeps its fields. A tokenizer
+    that is code of its own repository is written as `tokenizer.json` (`chat.free_of_code`), and a
+    configuration that is code goes by the name that transformers knows. Memory: a few strips of
+    some megabytes, whatever the tensors' size. A checkpoint in `folder` is replaced, once the new
+    one is complete and its headers are checked. progress: is called with bytes written and to be
+    written in all. Raises CheckpointError, also for a disk without room, and OSError.
     """
     begun, checkpoint, target = perf_counter(), open_checkpoint(Path(source)), Path(folder)
-    name = checkpoint.config.unread.get("model_type", "kimi_k2")
+    unread = checkpoint.config.unread
+    name: Any = "deepseek_v3" if "auto_map" in unread else unread.get("model_type", "kimi_k2")
     form = Format.named(weights, model_type=name)
     form.refuse_rows(checkpoint.config)
+    refuse_source(target, checkpoint.folder)
     refuse_other_content(target)
-    if target.resolve() == checkpoint.folder.resolve():
-        raise CheckpointError(f"{target} is the source itself: name another folder")
     shards = plan_shards(published_tensors(checkpoint.config), form, max_shard_bytes)
     specs = [[spec for tensor in shard for spec in form.specs(tensor)] for shard in shards]
     with resume_folder_atomically(target) as new:
         record = _Record.read(new, _describe_work(checkpoint, form, max_shard_bytes))
         kept = len(record.done)
         _clear_unrecorded(new, record)
-        _refuse_full_disk(new, specs, record)
+        refuse_full_disk(target, _bytes_left(specs, record))
+        _write_beside(checkpoint, new)
         read = _write_shards(checkpoint, form, shards, new, record, progress)
-        _write_rest(checkpoint, form, specs, new, record)
+        write_file_atomically(new / "config.json", config_text(checkpoint.config, form))
+        _write_index(specs, new, record)
         open_checkpoint(new)
         (new / RECORD).unlink()
     return Conversion(
@@ -165,19 +171,19 @@ def _finish(
         record.write(new)
 
 
-def _write_rest(
-    checkpoint: StoredCheckpoint,
-    form: Format,
-    specs: list[list[TensorSpec]],
-    new: Path,
-    record: _Record,
-) -> None:
-    """Copy what belongs to the model, write config.json and the index."""
+def _write_beside(checkpoint: StoredCheckpoint, new: Path) -> None:
+    """Copy what belongs to the model; the tokenizer such that it needs no code."""
     for file in sorted(checkpoint.folder.iterdir()):
-        kept = file.name.endswith(KEPT_ENDINGS) and file.name not in ("config.json", INDEX)
-        if kept and not file.name.startswith(".") and file.is_file():
+        if BESIDE.fullmatch(file.name) and file.name != "config.json" and file.is_file():
             shutil.copyfile(file, new / file.name)
-    write_file_atomically(new / "config.json", config_text(checkpoint.config, form))
+    context = checkpoint.config.max_position_embeddings
+    try:
+        free_of_code(checkpoint.folder, new, context_length=context)
+    except TokenizerError as error:
+        raise CheckpointError(str(error)) from error
+
+
+def _write_index(specs: list[list[TensorSpec]], new: Path, record: _Record) -> None:
     names = [shard_name(number, len(specs)) for number in range(1, len(specs) + 1)]
     shard_of = {spec.name: name for name, shard in zip(names, specs, strict=True) for spec in shard}
     checksums = {name: record.done[name]["sha256"] for name in names}
@@ -204,18 +210,12 @@ def _clear_unrecorded(new: Path, record: _Record) -> None:
             path.unlink()
 
 
-def _refuse_full_disk(new: Path, specs: list[list[TensorSpec]], record: _Record) -> None:
-    needed = ROOM + sum(
+def _bytes_left(specs: list[list[TensorSpec]], record: _Record) -> int:
+    return sum(
         _total(shard)
         for number, shard in enumerate(specs, start=1)
         if shard_name(number, len(specs)) not in record.done
     )
-    free = shutil.disk_usage(new).free
-    if needed > free:
-        raise CheckpointError(
-            f"{new.parent} has {free:,} bytes free, the conversion needs {needed:,}: make room or "
-            "name a folder on another disk"
-        )
 
 
 def _added_error(record: _Record) -> dict[str, float]:

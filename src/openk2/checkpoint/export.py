@@ -1,20 +1,40 @@
 """A folder that other engines serve: weights, config.json, generation_config.json, tokenizer."""
 
 import json
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from openk2.architecture import ModelConfig
-from openk2.chat import Tokenizer, TokenizerError, export_tokenizer, require_tokenizers
+from openk2.chat import (
+    GENERATION_FILE,
+    ChatFiles,
+    Tokenizer,
+    TokenizerError,
+    export_tokenizer,
+    named_tokenizer,
+    require_tokenizers,
+)
 from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.format import MAX_SHARD_BYTES, Format, ModelType, Weights
-from openk2.checkpoint.save import ModelTensors, TensorSource, refuse_other_content, write_tensors
+from openk2.checkpoint.save import (
+    ModelTensors,
+    Progress,
+    TensorSource,
+    tensor_bytes,
+    write_tensors,
+)
 from openk2.checkpoint.stored import open_checkpoint
+from openk2.checkpoint.target import (
+    LICENCE,
+    refuse_full_disk,
+    refuse_other_content,
+    refuse_source,
+)
 from openk2.model import K2Model
 from openk2.record import write_file_atomically, write_folder_atomically
-
-TEMPERATURE = 0.6  # the README's recommendation for Kimi-K2-Instruct
 
 
 def export_model(
@@ -44,19 +64,27 @@ def export_checkpoint(
     dtype: torch.dtype = torch.bfloat16,
     model_type: ModelType = "deepseek_v3",
     max_shard_bytes: int = MAX_SHARD_BYTES,
+    progress: Progress = lambda done, total: None,
 ) -> None:
     """`export_model` of a checkpoint on disk, tensor by tensor: the model is never in memory.
 
-    Raises CheckpointError if the source is broken or has no tokenizer, or `tokenizers` is missing.
+    Its chat template, names of specials, generation_config.json (`ChatFiles`) and licence are kept.
+    progress: is called with bytes written and to be written in all. Raises CheckpointError if the
+    source is broken, has no tokenizer or would be replaced, or if `tokenizers` is missing.
     """
     checkpoint = open_checkpoint(Path(source))
+    refuse_source(Path(folder), checkpoint.folder)
     try:
         require_tokenizers()
-        tokenizer = Tokenizer.load(checkpoint.folder)
+        tokenizer = named_tokenizer(checkpoint.folder)
+        files = ChatFiles.read(checkpoint.folder, tokenizer)
     except TokenizerError as error:
         raise CheckpointError(str(error)) from error
     form = Format.named(weights, dtype, model_type)
-    export_tensors(checkpoint, tokenizer, Path(folder), form, max_shard_bytes)
+    licences = [file for file in checkpoint.folder.iterdir() if LICENCE.fullmatch(file.name)]
+    export_tensors(
+        checkpoint, tokenizer, Path(folder), form, max_shard_bytes, files, licences, progress
+    )
 
 
 def export_tensors(
@@ -65,30 +93,39 @@ def export_tensors(
     folder: Path,
     form: Format = Format(model_type="deepseek_v3"),
     max_shard_bytes: int = MAX_SHARD_BYTES,
+    files: ChatFiles = ChatFiles(),
+    licences: Sequence[Path] = (),
+    progress: Progress = lambda done, total: None,
 ) -> None:
-    """`export_model` of a network wherever its tensors are, one at a time."""
+    """`export_model` of a network wherever its tensors are, one at a time.
+
+    files: how the network is prompted and sampled. licences: files to copy. progress: see
+    `export_checkpoint`.
+    """
     if tokenizer.vocab_size > source.config.vocab_size:
         raise CheckpointError(
             f"the tokenizer has {tokenizer.vocab_size} ids, the model's vocab_size is "
             f"{source.config.vocab_size}: they are not of one model"
         )
     refuse_other_content(folder)
+    refuse_full_disk(folder, tensor_bytes(source.config, form))
     with write_folder_atomically(folder) as new:
-        export_tokenizer(tokenizer, new, context_length=source.config.max_position_embeddings)
-        generation = json.dumps(_generation_config(source.config, tokenizer), indent=2) + "\n"
-        write_file_atomically(new / "generation_config.json", generation)
-        write_tensors(source, new, form, max_shard_bytes)
+        context = source.config.max_position_embeddings
+        export_tokenizer(tokenizer, new, context_length=context, files=files)
+        generation = json.dumps(_generation_config(source.config, tokenizer, files), indent=2)
+        write_file_atomically(new / GENERATION_FILE, generation + "\n")
+        for file in licences:
+            shutil.copyfile(file, new / file.name)
+        write_tensors(source, new, form, max_shard_bytes, progress)
 
 
-def _generation_config(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, object]:
+def _generation_config(
+    config: ModelConfig, tokenizer: Tokenizer, files: ChatFiles
+) -> dict[str, object]:
     """config.json names one end of text; a chat turn ends with another. Both stop here."""
-    ends = set(tokenizer.stop_ids)
+    ends = tokenizer.stop_ids | files.stop_ids
     if config.eos_token_id is not None:
-        ends.add(config.eos_token_id)
-    return {
-        "bos_token_id": config.bos_token_id,
-        "eos_token_id": sorted(ends),
-        "pad_token_id": config.pad_token_id,
-        "do_sample": True,
-        "temperature": TEMPERATURE,
-    }
+        ends |= {config.eos_token_id}
+    own = {"bos_token_id": config.bos_token_id, "eos_token_id": sorted(ends)}
+    own["pad_token_id"] = config.pad_token_id
+    return {**own, **files.generation, "eos_token_id": own["eos_token_id"]}

@@ -5,7 +5,6 @@ their stack, so that memory holds one published tensor.
 """
 
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -15,16 +14,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from openk2.chat import CHAT_TEMPLATE, Tokenizer, TokenizerError, byte_level_vocabulary
+from openk2.chat import (
+    ChatFiles,
+    Tokenizer,
+    TokenizerError,
+    byte_level_vocabulary,
+    named_tokenizer,
+)
 from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.gguf_layout import GgufTensor, flags, numbers, pieces
 from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
+from openk2.checkpoint.target import refuse_full_disk, refuse_source
 
 GgufType = Literal["f32", "bf16", "q8_0"]
 ARCHITECTURE, PRE_TOKENIZER = "deepseek2", "kimi-k2"
 ALIGNMENT = 32
-NORMAL, CONTROL, UNUSED = 1, 3, 5  # kinds of tokens
-ROOM = 64 << 20
+NORMAL, CONTROL, SHOWN, UNUSED = 1, 3, 4, 5  # kinds of tokens; 4 is called user defined
 
 
 def write_gguf(
@@ -46,22 +51,20 @@ def write_gguf(
     if file.is_dir():
         raise CheckpointError(f"{file} is a folder: name a file, such as {file / 'model.gguf'}")
     checkpoint = open_checkpoint(Path(source))
+    refuse_source(file, checkpoint.folder)
     try:
-        tokenizer = Tokenizer.load(checkpoint.folder)
+        tokenizer = named_tokenizer(checkpoint.folder)
+        template = ChatFiles.read(checkpoint.folder, tokenizer).template
     except TokenizerError as error:
         raise CheckpointError(str(error)) from error
     plan = [(piece, type_of(gguf, piece, weights)) for piece in pieces(checkpoint.config)]
     total = sum(size_of(gguf, piece, kind) for piece, kind in plan)
+    refuse_full_disk(file, total)
     file.parent.mkdir(parents=True, exist_ok=True)
-    if (free := shutil.disk_usage(file.parent).free) < total + ROOM:
-        raise CheckpointError(
-            f"{file.parent} has {free:,} bytes free, the file needs {total + ROOM:,}: make room or "
-            "name a file on another disk"
-        )
     writing = file.with_name(f".{file.name}.writing")
     try:
         writer = gguf.GGUFWriter(writing, ARCHITECTURE)
-        _describe(gguf, writer, checkpoint, tokenizer, weights)
+        _describe(gguf, writer, checkpoint, tokenizer, template, weights)
         for piece, kind in plan:
             writer.add_tensor_info(
                 piece.name,
@@ -135,6 +138,7 @@ def _describe(
     writer: Any,
     checkpoint: StoredCheckpoint,
     tokenizer: Tokenizer,
+    template: str | None,
     weights: GgufType,
 ) -> None:
     """Everything of the file but tensors."""
@@ -152,7 +156,7 @@ def _describe(
     count = checkpoint.config.vocab_size
     listed = [*tokens, *(specials.get(i, f"[PAD{i}]") for i in range(len(tokens), count))]
     kinds = [NORMAL] * len(tokens)
-    kinds += [CONTROL if i in specials else UNUSED for i in range(len(tokens), count)]
+    kinds += [kind_of(i, tokenizer) for i in range(len(tokens), count)]
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(PRE_TOKENIZER)
     writer.add_token_list(listed)
@@ -163,6 +167,13 @@ def _describe(
     writer.add_eot_token_id(tokenizer.specials["<|im_end|>"])
     writer.add_pad_token_id(tokenizer.specials["[PAD]"])
     writer.add_add_bos_token(False)
-    template = checkpoint.folder / "chat_template.jinja"
-    text = template.read_text(encoding="utf-8") if template.is_file() else CHAT_TEMPLATE
-    writer.add_chat_template(text)
+    if template is not None:
+        writer.add_chat_template(template)
+
+
+def kind_of(number: int, tokenizer: Tokenizer) -> int:
+    """The kind of an id after the ranks. llama.cpp leaves control tokens out of an answer's text,
+    so those that are shown, such as <think>, are not of them."""
+    if number >= tokenizer.vocab_size:
+        return UNUSED
+    return CONTROL if number in tokenizer.silent_ids else SHOWN

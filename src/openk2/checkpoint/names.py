@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from openk2.architecture import Int4, ModelConfig, Quantization
+from openk2.architecture import Int4, ModelConfig, Quantization, layer_of
 from openk2.checkpoint.safetensors_file import TensorSpec
 
 PLAIN_DTYPES = ("BF16", "F32", "F16")
@@ -21,17 +21,9 @@ SCALE_SUFFIX = "_scale_inv"  # of block-fp8, after the weight's name
 # of int4, after the weight's name:
 PACKED_SUFFIX, INT4_SCALE_SUFFIX, SHAPE_SUFFIX = "_packed", "_scale", "_shape"
 
-# The text network's place in a model with a vision tower: as K2.5 is published, and as
-# transformers 5 names it.
-TEXT_PREFIXES = {
-    "language_model.model.": "model.",
-    "language_model.lm_head.": "lm_head.",
-    "model.language_model.": "model.",
-}
 VISION = re.compile(
     r"(model\.)?(vision_tower|vision_model|visual|mm_projector|multi_modal_projector)\."
 )
-LAYER = re.compile(r"model\.layers\.(\d{1,6})\.")
 
 
 @dataclass(frozen=True)
@@ -97,14 +89,6 @@ class PublishedTensor:
         ]
 
 
-def text_name(stored: str) -> str:
-    """A stored tensor's name in the text network, without the prefix of a wrapping model."""
-    for prefix, own in TEXT_PREFIXES.items():
-        if stored.startswith(prefix):
-            return own + stored.removeprefix(prefix)
-    return stored
-
-
 def skipped_kind(name: str, config: ModelConfig) -> str | None:
     """What kind of tensor is skipped, by its `text_name`; None for one that must be known."""
     if name.endswith("rotary_emb.inv_freq"):
@@ -113,9 +97,9 @@ def skipped_kind(name: str, config: ModelConfig) -> str | None:
         return "vision"
     if config.tie_word_embeddings and name == "lm_head.weight":
         return "tied head"
-    layer = LAYER.match(name)
+    layer = layer_of(name)
     last = config.num_hidden_layers + config.num_nextn_predict_layers
-    if layer and config.num_hidden_layers <= int(layer[1]) < last:
+    if layer is not None and config.num_hidden_layers <= layer < last:
         return "multi-token prediction"
     return None
 

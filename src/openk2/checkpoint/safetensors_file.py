@@ -20,6 +20,7 @@ from torch import Tensor
 from openk2.checkpoint.error import CheckpointError
 
 MAX_HEADER_BYTES = 100_000_000  # the library's own limit
+MAX_DIMENSIONS = 8
 DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -132,6 +133,8 @@ def _parse_entry(name: str, entry: dict[str, Any]) -> tuple[TensorSpec, int, int
     dtype, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
     if dtype not in DTYPES:
         raise ValueError(f"{name} has dtype {dtype!r}")
+    if len(shape) > MAX_DIMENSIONS:  # the product of many would take hours
+        raise ValueError(f"{name} has {len(shape)} dimensions")
     if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
         raise ValueError(f"{name} has shape {list(shape)} at {begin} to {end}")
     if max(math.prod(shape), end) >= 2**63:

@@ -4,7 +4,7 @@ The tensors come from a `TensorSource`: a model in memory, or another checkpoint
 the format of a checkpoint needs no more memory than one of its tensors.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from openk2.architecture import ModelConfig
-from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.format import (
     MAX_SHARD_BYTES,
     Format,
@@ -24,8 +23,11 @@ from openk2.checkpoint.format import (
 from openk2.checkpoint.index import Index
 from openk2.checkpoint.names import PublishedTensor, published_tensors
 from openk2.checkpoint.safetensors_file import write_file
+from openk2.checkpoint.target import refuse_other_content
 from openk2.model import K2Model
 from openk2.record import file_sha256, write_file_atomically, write_folder_atomically
+
+Progress = Callable[[int, int], None]
 
 
 class TensorSource(Protocol):
@@ -74,37 +76,43 @@ def save_model(
         write_tensors(ModelTensors(model), new, form, max_shard_bytes)
 
 
-def refuse_other_content(folder: Path) -> None:
-    """Raise CheckpointError if `folder` holds files and is no checkpoint: it is to be replaced."""
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "config.json").exists():
-        raise CheckpointError(
-            f"{folder} holds files that are no checkpoint, which writing one here would remove: "
-            "name a new folder"
-        )
-
-
 def write_tensors(
-    source: TensorSource, folder: Path, form: Format, max_shard_bytes: int = MAX_SHARD_BYTES
+    source: TensorSource,
+    folder: Path,
+    form: Format,
+    max_shard_bytes: int = MAX_SHARD_BYTES,
+    progress: Progress = lambda done, total: None,
 ) -> None:
     """Write shards, then config.json, then the index into an existing `folder`.
 
     Not atomic by itself: for a folder that holds more than a model, inside
-    `write_folder_atomically`.
+    `write_folder_atomically`. progress: is called with bytes written and to be written in all.
     """
     form.refuse_rows(source.config)
     shards = plan_shards(published_tensors(source.config), form, max_shard_bytes)
+    total_size, done = tensor_bytes(source.config, form), 0
+
+    def counted(shard: list[PublishedTensor]) -> Iterator[tuple[str, Tensor]]:
+        nonlocal done
+        for name, tensor in _encode(source, shard, form):
+            yield name, tensor
+            progress(done := done + tensor.nbytes, total_size)
+
     shard_of: dict[str, str] = {}
     checksums: dict[str, str] = {}
-    total_size = 0
     for number, shard in enumerate(shards, start=1):
         name = shard_name(number, len(shards))
         specs = [spec for published in shard for spec in form.specs(published)]
-        write_file(folder / name, specs, _encode(source, shard, form))
+        write_file(folder / name, specs, counted(shard))
         checksums[name] = file_sha256(folder / name)
         shard_of |= {spec.name: name for spec in specs}
-        total_size += sum(spec.bytes for spec in specs)
     write_file_atomically(folder / "config.json", config_text(source.config, form))
     Index(shard_of, checksums).write(folder, total_size)
+
+
+def tensor_bytes(config: ModelConfig, form: Format) -> int:
+    """Bytes of all tensors of a network stored in `form`."""
+    return sum(spec.bytes for each in published_tensors(config) for spec in form.specs(each))
 
 
 def _encode(

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from openk2.architecture import ConfigError, Int4, ModelConfig, Quantization
+from openk2.architecture import ConfigError, Int4, ModelConfig, Quantization, text_name
 from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.index import INDEX, Index, read_index
 from openk2.checkpoint.names import (
@@ -26,7 +26,6 @@ from openk2.checkpoint.names import (
     published_tensors,
     readable_dtypes,
     skipped_kind,
-    text_name,
 )
 from openk2.checkpoint.safetensors_file import DTYPES, StoredTensor, TensorSpec, read_header
 from openk2.kernels import Fp8Weight, Int4Weight, Quantized, dequantize, dequantize_int4

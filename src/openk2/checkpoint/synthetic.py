@@ -7,7 +7,6 @@ skewed as it was measured (`ROUTER_EXPONENT`), so that caches of experts meet a 
 
 import hashlib
 import math
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +16,10 @@ import torch
 from torch import Tensor
 
 from openk2.architecture import ModelConfig
-from openk2.checkpoint.convert import ROOM
-from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.format import MAX_SHARD_BYTES, Format, Weights
-from openk2.checkpoint.names import PublishedTensor, published_tensors
-from openk2.checkpoint.save import refuse_other_content, write_tensors
+from openk2.checkpoint.names import PublishedTensor
+from openk2.checkpoint.save import Progress, tensor_bytes, write_tensors
+from openk2.checkpoint.target import refuse_full_disk, refuse_other_content
 from openk2.record import write_folder_atomically
 
 # An expert's share of a layer's choices falls as rank^-0.95. It fits what DeepSeek-V4-Flash (256
@@ -36,7 +34,6 @@ ADDING = (".o_proj.weight", ".down_proj.weight")
 ADDED_SHARE = 0.05
 CALIBRATION_ROWS = 512
 CALIBRATION_ROUNDS = 200
-Progress = Callable[[int, int], None]
 
 
 def synthesize_checkpoint(
@@ -59,24 +56,13 @@ def synthesize_checkpoint(
     config = replace(config, quantization=None)
     form.refuse_rows(config)
     refuse_other_content(target)
-    total = sum(spec.bytes for each in published_tensors(config) for spec in form.specs(each))
-    refuse_full_disk(target, total + ROOM)
+    total = tensor_bytes(config, form)
+    refuse_full_disk(target, total)
     source = SyntheticTensors(config, seed, form, lambda done: progress(done, total))
     with write_folder_atomically(target) as new:
         write_tensors(source, new, form, max_shard_bytes)
         beside(new)
     return total
-
-
-def refuse_full_disk(folder: Path, needed: int) -> None:
-    """Raise CheckpointError if the disk that will hold `folder` has less than `needed` bytes."""
-    place = next(each for each in (folder, *folder.absolute().parents) if each.exists())
-    free = shutil.disk_usage(place).free
-    if needed > free:
-        raise CheckpointError(
-            f"{place} has {free:,} bytes free, the checkpoint needs {needed:,}: make room, take "
-            "fewer layers or name a folder on another disk"
-        )
 
 
 class SyntheticTensors:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from openk2.architecture import ModelConfig
 from openk2.checkpoint.error import CheckpointError
+from openk2.checkpoint.save import Progress
 from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
 from openk2.record import file_sha256
 
@@ -30,15 +31,21 @@ class CheckpointInfo:
     skipped: dict[str, int] = field(default_factory=dict)
 
 
-def verify_checkpoint(folder: Path | str, *, deep: bool = False) -> CheckpointInfo:
+def verify_checkpoint(
+    folder: Path | str,
+    *,
+    deep: bool = False,
+    progress: Progress = lambda done, total: None,
+) -> CheckpointInfo:
     """Check a checkpoint without loading it; `deep` reads every shard and compares checksums.
 
-    Raises CheckpointError with one line: what is missing, renamed, cut short, of a wrong shape, or
-    (deep) changed or without a recorded checksum.
+    progress: is called with bytes read and to be read in all, before each shard. Raises
+    CheckpointError with one line: what is missing, renamed, cut short, of a wrong shape, or (deep)
+    changed or without a recorded checksum.
     """
     checkpoint = open_checkpoint(Path(folder))
     if deep:
-        _check_contents(checkpoint)
+        _check_contents(checkpoint, progress)
     sizes: Counter[str] = Counter()
     for stored in checkpoint.tensors.values():
         sizes[stored.spec.dtype] += stored.spec.bytes
@@ -54,8 +61,11 @@ def verify_checkpoint(folder: Path | str, *, deep: bool = False) -> CheckpointIn
     )
 
 
-def _check_contents(checkpoint: StoredCheckpoint) -> None:
-    for shard in checkpoint.index.shards:
+def _check_contents(checkpoint: StoredCheckpoint, progress: Progress) -> None:
+    shards = checkpoint.index.shards
+    sizes = [(checkpoint.folder / shard).stat().st_size for shard in shards]
+    for number, shard in enumerate(shards):
+        progress(sum(sizes[:number]), sum(sizes))
         file = checkpoint.folder / shard
         recorded = checkpoint.index.sha256.get(shard) or _blob_name(file)
         if recorded is None:

@@ -1,6 +1,8 @@
 """`openk2 checkpoint`: look at a checkpoint, write it in another format."""
 
 import json
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -66,7 +68,8 @@ def info(
       openk2 checkpoint info ./my-model --deep --json
     """
     try:
-        found = describe(verify_checkpoint(source_folder(path), deep=deep))
+        with bytes_bar("reading") if deep else nullcontext(lambda done, total: None) as progress:
+            found = describe(verify_checkpoint(source_folder(path), deep=deep, progress=progress))
     except (CheckpointError, LocalModelError, OSError, TokenizerError) as error:
         if as_json:
             typer.echo(json.dumps({"folder": path, "valid": False, "error": str(error)}))
@@ -100,22 +103,24 @@ def export(
       openk2 checkpoint export ./my-model ./for-vllm
       openk2 checkpoint export ./my-model ./my-model-fp8 --dtype block-fp8
     """
-    if target.is_dir() and any(target.iterdir()) and not (target / "config.json").is_file():
-        typer.echo(f"error: {target} holds other files: give a new folder", err=True)
-        raise typer.Exit(1)
     try:
-        export_checkpoint(
-            source_folder(source),
-            target,
-            weights=dtype.value,
-            model_type=model_type.value,
-            max_shard_bytes=max_shard_bytes,
-        )
+        folder = source_folder(source)
+        with bytes_bar(f"writing {target.name}") as progress:
+            export_checkpoint(
+                folder,
+                target,
+                weights=dtype.value,
+                model_type=model_type.value,
+                max_shard_bytes=max_shard_bytes,
+                progress=progress,
+            )
+        skipped = open_checkpoint(folder).skipped
     except (CheckpointError, LocalModelError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
     written = verify_checkpoint(target)
     typer.echo(f"{target}: {written.bytes:,} bytes in {len(written.shards)} shards, verified")
+    say_left_out(skipped)
 
 
 @app.command()
@@ -163,8 +168,14 @@ def convert(
             typer.echo(f"llama.cpp reads these from its command line only: {' '.join(flags)}")
     else:
         typer.echo(_conversion_text(done))
-    if found["skipped"] and not as_json:
-        kinds = ", ".join(f"{count} {kind} tensors" for kind, count in found["skipped"].items())
+    if not as_json:
+        say_left_out(found["skipped"])
+
+
+def say_left_out(skipped: Mapping[str, int]) -> None:
+    """Which tensors of the source were not written, if there are any."""
+    if skipped:
+        kinds = ", ".join(f"{count} {kind} tensors" for kind, count in skipped.items())
         typer.echo(f"left out, because openk2 reads the text network alone: {kinds}")
 
 

@@ -7,7 +7,14 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from openk2.deploy import ChatStyle, DeployedModel, DeployError, published_model, read_model
-from openk2.pretrained import built_in_names, fetch_config, find_folder, find_format, hub_name
+from openk2.pretrained import (
+    built_in_names,
+    fetch_config,
+    find_folder,
+    find_format,
+    folder_name,
+    hub_name,
+)
 
 if TYPE_CHECKING:
     from openk2.plan import ServedSubject
@@ -29,13 +36,14 @@ def find_model(
     if hub is None:
         given = Path(source).expanduser().resolve()
         folder = given if given.is_dir() else given.parent
-        found = str(folder)
+        found, title = str(folder), folder_name(folder)
     else:
         folder, found = fetch_config(hub), str(hub)
+        title = found
         if "@" in found:
             raise DeployError(f"{found} names a revision: download it and give its folder")
     style = chat_style(folder, subject.network.vocab_size)
-    called = name or found.rpartition("/")[2].lower() or "model"
+    called = name or title.rpartition("/")[2].lower() or "model"
     return read_model(folder, location or found, called, style)
 
 

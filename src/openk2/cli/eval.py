@@ -29,7 +29,10 @@ app = typer.Typer(
 for command in (readme, rows, compare, canary):
     app.command()(command)
 
-ModelName = Annotated[str | None, typer.Option(help="Folder or built-in name; a name at --url.")]
+ModelName = Annotated[
+    str | None,
+    typer.Option(help="Folder, built-in name or ORGANISATION/NAME on the hub; a name at --url."),
+]
 Url = Annotated[str | None, typer.Option(help="An OpenAI-compatible server, not a local model.")]
 ApiKey = Annotated[str | None, typer.Option(envvar="OPENK2_API_KEY", help="Key for --url.")]
 Temperature = Annotated[float, typer.Option(min=0.0, max=2.0)]

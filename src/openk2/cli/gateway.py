@@ -17,7 +17,6 @@ from openk2.pretrained import (
     fetch_config,
     find_format,
     hub_name,
-    read_stop_ids,
 )
 
 if TYPE_CHECKING:
@@ -212,7 +211,7 @@ class Prompts:
     @classmethod
     def read(cls, path_or_name: str) -> "Prompts":
         """Raises LocalModelError, TokenizerError, RenderError, OSError."""
-        from openk2.chat import named_tokenizer
+        from openk2.chat import named_tokenizer, read_stop_ids
 
         path = tokenizer_folder(path_or_name)
         folder = path if path.is_dir() else path.parent

@@ -34,7 +34,7 @@ def serve(
         str,
         typer.Argument(
             help="Checkpoint folder, config.json, k2, k2-0905, k2-thinking, k2.5, or "
-            "ORGANISATION/NAME on the hub, of which only the config is downloaded.",
+            "ORGANISATION/NAME on the hub, of which only small files are downloaded.",
             show_default=False,
         ),
     ],

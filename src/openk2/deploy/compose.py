@@ -14,7 +14,7 @@ from openk2.deploy.deployment import (
     Deployment,
     NodePlace,
 )
-from openk2.deploy.scripts import container_environment, load_seconds, script_ranks
+from openk2.deploy.scripts import container_environment, has_containers, load_seconds
 from openk2.deploy.words import shell_command
 from openk2.deploy.yaml_text import yaml_text
 
@@ -22,8 +22,8 @@ KEY = "OPENK2_API_KEY=${OPENK2_API_KEY:?set it to the key of the clients}"
 
 
 def compose_files(deployment: Deployment) -> dict[str, str]:
-    """Texts by name; none without an image, or where MPI has to reach other nodes."""
-    if deployment.engine_image is None or len(script_ranks(deployment)) < deployment.nodes:
+    """Texts by name; none where there can be no containers."""
+    if not has_containers(deployment):
         return {}
     return {
         compose_name(deployment, rank): yaml_text(
@@ -86,10 +86,10 @@ def engine_environment(deployment: Deployment) -> list[str]:
 
 def volumes(deployment: Deployment) -> list[dict[str, Any]]:
     """The model, at its own path or in the hub's cache, and the engine's file."""
-    location = escaped(deployment.model.location)
+    place = escaped(deployment.model.mount)
     found: list[dict[str, Any]]
     if deployment.model.is_local:
-        found = [{"type": "bind", "source": location, "target": location, "read_only": True}]
+        found = [{"type": "bind", "source": place, "target": place, "read_only": True}]
     else:
         found = [{"type": "volume", "source": "models", "target": HUB_CACHE}]
     file = deployment.engine.file(deployment)

@@ -7,6 +7,7 @@ counted by the node's shell when the script runs.
 import math
 
 from openk2.deploy.deployment import Deployment, NodePlace, ServingEngine, is_amd
+from openk2.deploy.error import DeployError
 from openk2.deploy.sglang import LAUNCH, parsers
 from openk2.deploy.words import Shell, Word
 from openk2.plan import PlannedLayout, ServingPlan
@@ -42,8 +43,14 @@ class KTransformers(ServingEngine):
         return None
 
     def words(self, deployment: Deployment, place: NodePlace) -> list[Word]:
-        """See `ServingEngine`."""
+        """See `ServingEngine`. Raises DeployError for a name on the hub."""
         model, gpus = deployment.model, deployment.planned.gpus
+        if not model.is_local:
+            raise DeployError(
+                f"ktransformers: kt-kernel reads a folder, not {model.location}: "
+                f"`openk2 checkpoint download {model.location}`, then deploy the folder that it "
+                "prints, or give --model-path"
+            )
         method = METHODS[deployment.plan.subject.form.name]
         words: list[Word] = [*LAUNCH, "--model-path", model.location]
         words += ["--kt-weight-path", model.location, "--kt-method", method]

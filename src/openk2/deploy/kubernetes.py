@@ -17,7 +17,7 @@ from openk2.deploy.kubernetes_pods import (
     pod,
     service,
 )
-from openk2.deploy.scripts import script_ranks
+from openk2.deploy.scripts import has_containers
 from openk2.deploy.words import shell_command
 from openk2.deploy.yaml_text import yaml_text
 
@@ -25,8 +25,8 @@ ENGINE, WORKER = "engine", "engine-worker"  # parts of the engine
 
 
 def kubernetes_files(deployment: Deployment) -> dict[str, str]:
-    """Texts by name; none without an image, or where MPI has to reach other nodes."""
-    if deployment.engine_image is None or len(script_ranks(deployment)) < deployment.nodes:
+    """Texts by name; none where there can be no containers."""
+    if not has_containers(deployment):
         return {}
     comment = f"{deployment.title}. Written by openk2 deploy."
     return {"kubernetes.yaml": yaml_text(kubernetes_objects(deployment), comment)}

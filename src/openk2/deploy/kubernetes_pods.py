@@ -39,7 +39,7 @@ def all_volumes(deployment: Deployment) -> list[dict[str, Any]]:
     """Shared memory, the model and the engine's file."""
     model: dict[str, Any] = {"name": "model"}
     if deployment.model.is_local:
-        model["hostPath"] = {"path": deployment.model.location, "type": "Directory"}
+        model["hostPath"] = {"path": deployment.model.mount, "type": "Directory"}
     else:
         model["persistentVolumeClaim"] = {"claimName": f"{deployment.label}-models"}
     config = {"name": "config", "configMap": {"name": f"{deployment.label}-engine"}}
@@ -49,7 +49,7 @@ def all_volumes(deployment: Deployment) -> list[dict[str, Any]]:
 def mounts(deployment: Deployment) -> list[dict[str, Any]]:
     """Where the model is: at the path that it has on the node, or in the hub's cache."""
     local = deployment.model.is_local
-    place = deployment.model.location if local else HUB_CACHE
+    place = deployment.model.mount if local else HUB_CACHE
     return [{"name": "model", "mountPath": place, **({"readOnly": True} if local else {})}]
 
 

@@ -89,6 +89,13 @@ def script_files(deployment: Deployment) -> dict[str, str]:
     return files
 
 
+def has_containers(deployment: Deployment) -> bool:
+    """Whether there are files for containers: not without an image, where MPI has to reach other
+    nodes, or where the model's files are links out of the folder that containers see."""
+    alone = len(script_ranks(deployment)) == deployment.nodes
+    return deployment.engine_image is not None and alone and deployment.model.linked is None
+
+
 def script_ranks(deployment: Deployment) -> range:
     """The nodes that have a script of their own."""
     return range(1 if deployment.engine.id == "tensorrt-llm" else deployment.nodes)

@@ -41,6 +41,11 @@ def deployment_notes(deployment: Deployment) -> list[str]:
         notes.append("several nodes need MPI: Slurm only, no Kubernetes and no compose")
     elif deployment.engine_image is None:
         notes.append("no image is known for these GPUs: give --image for Kubernetes and compose")
+    elif deployment.model.linked is not None:
+        notes.append(
+            f"{deployment.model.linked} is a link out of {deployment.model.mount}, which is all "
+            "that containers see: no Kubernetes and no compose, copy the files (cp -rL) for them"
+        )
     else:
         notes.append(
             f"Kubernetes: the Secret {deployment.label}-keys has api-key"

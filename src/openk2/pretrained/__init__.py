@@ -14,7 +14,7 @@ from openk2.pretrained.folder import (
     hub_name,
 )
 from openk2.pretrained.front import LoadedModel, load
-from openk2.pretrained.hub import HubName, fetch_config, fetch_model
+from openk2.pretrained.hub import HubName, fetch_config, fetch_model, folder_name
 from openk2.pretrained.model import (
     LocalModel,
     WeightForm,
@@ -22,7 +22,6 @@ from openk2.pretrained.model import (
     memory_check,
     open_model,
 )
-from openk2.pretrained.stop_ids import read_stop_ids
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -39,10 +38,10 @@ __all__ = [
     "fetch_model",
     "find_folder",
     "find_format",
+    "folder_name",
     "hub_name",
     "load",
     "memory_check",
     "open_model",
     "plan_cache",
-    "read_stop_ids",
 ]

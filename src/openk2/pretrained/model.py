@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from openk2.architecture import ConfigError, Int4, ModelConfig
-from openk2.chat import RenderError, Tokenizer, TokenizerError, find_tokenizer
+from openk2.chat import RenderError, Tokenizer, TokenizerError, find_tokenizer, read_stop_ids
 from openk2.generation import K2Format, RenderedChat
 from openk2.grammar import ChatMasks
 from openk2.pretrained.cache_plan import CachePlan, plan_cache
@@ -18,7 +18,6 @@ from openk2.pretrained.error import LocalModelError
 from openk2.pretrained.folder import DEFAULT_MODEL, find_folder
 from openk2.pretrained.hub import Admission, folder_name
 from openk2.pretrained.room import Room, packing_bytes
-from openk2.pretrained.stop_ids import read_stop_ids
 from openk2.pretrained.streamed import plan_memory
 
 if TYPE_CHECKING:
@@ -143,9 +142,9 @@ def open_model(
         config = ModelConfig.read(folder)
         tokenizer = find_tokenizer(folder, config.vocab_size)
         chat_format = find_format(folder, tokenizer)
+        stop_ids = read_stop_ids(folder, tokenizer)
     except (ConfigError, TokenizerError, RenderError) as error:
         raise LocalModelError(str(error)) from error
-    stop_ids = read_stop_ids(folder, tokenizer)
 
     # Imported here, because it takes seconds and the errors above should not.
     from openk2.checkpoint import (

@@ -6,7 +6,7 @@ import torch
 import torch.distributed as dist
 
 from openk2.architecture import ModelConfig
-from openk2.chat import Tokenizer, require_tokenizers
+from openk2.chat import Tokenizer, named_tokenizer, require_tokenizers
 from openk2.config import RecipeError
 from openk2.data import Mixture
 from openk2.model import K2Model
@@ -59,7 +59,7 @@ def set_up(recipe: Recipe, device: str, fleet: Fleet) -> Run:
     cannot be read or do not match each other.
     """
     require_tokenizers()  # the export at the end needs it: say so before the first step
-    tokenizer = Tokenizer.load(recipe.tokenizer)
+    tokenizer = named_tokenizer(recipe.tokenizer)
     mixture = open_mixture(recipe, tokenizer)
     check_split(recipe, fleet)
     origin = origin_of(recipe, tokenizer)

@@ -7,6 +7,7 @@ import pytest
 from openk2.plan import (
     PlannedLayout,
     ServingDemand,
+    ServingError,
     ServingPlan,
     ServingWork,
     find_engine,
@@ -84,6 +85,12 @@ def test_the_longest_context_is_the_one_that_still_fits() -> None:
     longest = named(planned([8], machine="h20"), "TP8").context
     assert named(planned([8], machine="h20", context=longest), "TP8").fits
     assert not named(planned([8], machine="h20", context=longest + 1), "TP8").fits
+
+
+def test_a_context_beyond_the_window_is_refused_with_both_numbers() -> None:
+    planned([8], context=262144)
+    with pytest.raises(ServingError, match=r"300,000 tokens .* window of 262,144 .* 262144 or le"):
+        planned([8], context=300_000)
 
 
 def test_the_bar_and_what_is_free_add_up_to_the_engines_share() -> None:

@@ -90,19 +90,50 @@ def test_the_headers_of_a_trillion_parameters_are_planned_in_seconds(tmp_path: P
         tmp_path,
         quantization_config={"quant_method": "compressed-tensors", "config_groups": groups},
     )
-    header, offset = {}, 0
-    for name, size in thinking_tensors():
-        header[name] = {"dtype": "U8", "shape": [size], "data_offsets": [offset, offset + size]}
-        offset += size
-    text = json.dumps(header).encode()
-    (tmp_path / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text)
+    tensors = dict(thinking_tensors())
+    write_header(tmp_path, tensors)
     begun = time.process_time()
     found, planned = find_served(str(tmp_path)), find_served("k2-thinking")
     assert time.process_time() - begun < 5
     assert found.measured
-    assert found.bytes == planned.bytes == offset
+    assert found.bytes == planned.bytes == sum(tensors.values())
     held = {(part.kind, part.layer): part for part in found.parts}
     assert held == {(part.kind, part.layer): part for part in planned.parts}
+
+
+def write_header(folder: Path, sizes: dict[str, int]) -> None:
+    """A safetensors header of these tensors, without their bytes."""
+    header, offset = {}, 0
+    for name, size in sizes.items():
+        header[name] = {"dtype": "U8", "shape": [size], "data_offsets": [offset, offset + size]}
+        offset += size
+    text = json.dumps(header).encode()
+    (folder / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text)
+
+
+def test_layers_that_predict_further_tokens_are_no_weights_to_hold(tmp_path: Path) -> None:
+    """DeepSeek-V3 stores one, of 14.4 GiB in block-fp8."""
+    write_config(tmp_path, num_nextn_predict_layers=1)
+    expert, beyond = "model.layers.5.mlp.experts.0.up_proj.weight", 14_400_000_000
+    further = "model.layers.61.mlp.experts.0.up_proj.weight"
+    write_header(tmp_path, {expert: 100, further: beyond})
+    found = find_served(str(tmp_path))
+    assert found.bytes == 100
+    assert found.assumed == ("layers beyond the last, 14.4 GB, not loaded without speculation",)
+
+
+def test_offsets_beyond_any_file_are_a_broken_header(tmp_path: Path) -> None:
+    write_config(tmp_path)
+    write_header(tmp_path, {"model.layers.5.mlp.experts.0.up_proj.weight": 10**400})
+    with pytest.raises(ServingError, match="copy it again"):
+        find_served(str(tmp_path))
+
+
+def test_headers_without_a_routed_expert_are_refused(tmp_path: Path) -> None:
+    write_config(tmp_path)
+    write_header(tmp_path, {"model.layers.5.mlp.gate.weight": 100, "strange.experts.0": 100})
+    with pytest.raises(ServingError, match=r"no tensor .* is a routed expert .* config\.json"):
+        find_served(str(tmp_path))
 
 
 def thinking_tensors() -> Iterator[tuple[str, int]]:

@@ -122,11 +122,17 @@ def test_an_unknown_quantization_is_refused_and_names_the_option(data: dict[str,
         ("model.norm.weight", ("norms", -1)),
         ("lm_head.weight", ("head", -1)),
         ("vision_tower.encoder.blocks.0.norm.weight", ("other", -1)),
-        ("model.layers.61.mlp.experts.0.up_proj.weight", ("other", -1)),
+        ("model.language_model.layers.1.mlp.experts.7.up_proj.weight", ("experts", 1)),
+        ("model.language_model.embed_tokens.weight", ("embedding", -1)),
+        ("model.language_model.norm.weight", ("norms", -1)),
+        ("language_model.lm_head.weight", ("head", -1)),
+        ("model.layers.61.mlp.experts.0.up_proj.weight", None),
         ("model.layers.one.mlp.up_proj.weight", ("other", -1)),
         ("model.layers", ("other", -1)),
         ("", ("other", -1)),
     ],
 )
-def test_a_tensor_is_placed_by_its_published_name(name: str, placed: tuple[str, int]) -> None:
+def test_a_tensor_is_placed_by_its_published_name(
+    name: str, placed: tuple[str, int] | None
+) -> None:
     assert place(name, network_of(ModelConfig())) == placed

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from openk2.plan.serving.error import ServingError
 from openk2.plan.serving.machine import EngineProfile, ServingNode, profiles
 from openk2.plan.serving.memory import cache_bytes
 from openk2.plan.serving.offload import OffloadPlanner
@@ -68,7 +69,14 @@ def plan_serving(
     """Plan `subject` for each number of GPUs; offloading for those of a single node.
 
     gpu_experts: routed experts of a layer that stay on the GPUs when the others are offloaded.
+    Raises ServingError for requests that are longer than the network's window.
     """
+    window = subject.network.max_position_embeddings
+    if demand.context > window:
+        raise ServingError(
+            f"{subject.title}: a context of {demand.context:,} tokens is beyond its window of "
+            f"{window:,} (max_position_embeddings): give --context {window} or less"
+        )
     known = profiles()
     planner = ServingPlanner(
         subject.network, subject.form, subject.parts, node, engine, known.rates, demand

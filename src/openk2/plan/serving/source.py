@@ -14,6 +14,7 @@ from openk2.architecture import ModelConfig
 from openk2.config import read_recipe
 from openk2.plan.serving.error import ServingError
 from openk2.plan.serving.formats import WeightFormat, find_format, read_format
+from openk2.plan.serving.machine import GB
 from openk2.plan.serving.network import ServedNetwork, read_json, read_network
 from openk2.plan.serving.weights import StoredMatrix, WeightPart, planned_parts, stored_parts
 
@@ -98,8 +99,16 @@ def file_subject(path: Path, weights: str | None) -> ServedSubject:
     form = find_format(weights) if weights else read_format(quantization)
     shards = shards_of(folder) if path.is_dir() and weights is None else []
     if shards:
-        parts = stored_parts(read_matrices(shards), network)
-        return ServedSubject(str(path), network, form, tuple(parts), measured=True)
+        parts, beyond = stored_parts(read_matrices(shards), network)
+        if not any(part.kind == "experts" for part in parts):
+            raise ServingError(
+                f"{path}: no tensor of its headers is a routed expert by its name "
+                "(model.layers.N.mlp.experts.): give its config.json to plan by sizes"
+            )
+        unread = f"layers beyond the last, {beyond / GB:.3g} GB, not loaded without speculation"
+        return ServedSubject(
+            str(path), network, form, tuple(parts), True, (unread,) if beyond else ()
+        )
     assumed = [f"weights of {form.name}, by its sizes: no headers were read"]
     if data.get("vision_config"):
         assumed.append("the vision tower is not counted: give the checkpoint's folder")
@@ -135,7 +144,9 @@ def read_matrices(shards: list[Path]) -> Iterator[StoredMatrix]:
         try:
             for name, entry in json.loads(text).items():
                 if name != "__metadata__":
-                    begin, end = entry["data_offsets"]
-                    yield StoredMatrix(name, int(end) - int(begin))
+                    begin, end = (int(number) for number in entry["data_offsets"])
+                    if not 0 <= begin <= end < 2**63:
+                        raise ValueError(f"{name} is at {begin} to {end}")
+                    yield StoredMatrix(name, end - begin)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ServingError(f"{shard} has a broken header ({error!r}): copy it again") from error

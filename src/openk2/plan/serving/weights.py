@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from openk2.architecture import layer_of, text_name
 from openk2.plan.serving.formats import WeightFormat
 from openk2.plan.serving.network import ServedNetwork
 
@@ -139,34 +140,43 @@ def mlp_matrices(
     yield "experts", layer, three(n.moe_intermediate_size, n.n_routed_experts)
 
 
-def stored_parts(tensors: Iterable[StoredMatrix], network: ServedNetwork) -> list[WeightPart]:
-    """The parts of a checkpoint, from the bytes of its headers.
+def stored_parts(
+    tensors: Iterable[StoredMatrix], network: ServedNetwork
+) -> tuple[list[WeightPart], int]:
+    """The parts of a checkpoint, from the bytes of its headers, and the bytes beyond its layers.
 
-    Tensors of no kind that is known (a vision tower, layers that predict further tokens) are
-    "other", which every rank holds whole.
+    Tensors of no kind that is known (a vision tower) are "other", which every rank holds whole.
+    Layers beyond the last predict further tokens: engines load them for speculation only, so they
+    are in no part.
     """
     codes, scales = defaultdict[tuple[Kind, int], int](int), defaultdict[tuple[Kind, int], int](int)
+    beyond = 0
     for tensor in tensors:
         key = place(tensor.name, network)
+        if key is None:
+            beyond += tensor.bytes
+            continue
         (scales if tensor.name.endswith(SCALES) else codes)[key] += tensor.bytes
     numbers = {
         (kind, layer): sum(count * rows * columns for count, rows, columns in shapes)
         for kind, layer, shapes in matrices(network)
     }
     keys = sorted({*codes, *scales}, key=lambda key: (key[1], key[0]))
-    return [WeightPart(*key, codes[key], scales[key], numbers.get(key, 0)) for key in keys]
+    parts = [WeightPart(*key, codes[key], scales[key], numbers.get(key, 0)) for key in keys]
+    return parts, beyond
 
 
-def place(name: str, network: ServedNetwork) -> tuple[Kind, int]:
-    """Kind and layer of a published tensor name."""
-    modules = name.removeprefix("language_model.").split(".")
+def place(stored: str, network: ServedNetwork) -> tuple[Kind, int] | None:
+    """Kind and layer of a published tensor name; None in a layer beyond the network's last."""
+    name = text_name(stored)
+    modules, layer = name.split("."), layer_of(name)
     kind = MODULES.get(modules[-2], "other") if len(modules) > 1 else "other"
     if modules[0] == "lm_head" or modules[:2] in (["model", "embed_tokens"], ["model", "norm"]):
         return kind, -1
-    inside = modules[:2] == ["model", "layers"] and modules[2:3] and modules[2].isdecimal()
-    layer = int(modules[2]) if inside else network.num_hidden_layers
-    if layer >= network.num_hidden_layers:
+    if layer is None:
         return "other", -1
+    if layer >= network.num_hidden_layers:
+        return None
     if "experts" in modules:
         return "experts", layer
     return ("shared" if "shared_experts" in modules else kind), layer

@@ -1,0 +1,54 @@
+"""Where a checkpoint is written: refused if that would destroy something or has no room."""
+
+import re
+import shutil
+from pathlib import Path
+
+from openk2.checkpoint.error import CheckpointError
+
+ROOM = 64 << 20  # bytes for config, index, tokenizer and the file system's own
+WEIGHTS = re.compile(r"[\w-][\w.-]*\.safetensors|model\.safetensors\.index\.json")
+LICENCE = re.compile(r"(?i:[\w-]*(licen[cs]e|notice)[\w.-]*)")
+# What lies beside weights and belongs to the text network.
+BESIDE = re.compile(
+    r"((generation|tokenizer)_)?config\.json|configuration\.json|tokenizer\.json|special_tokens_map\.json"
+    r"|added_tokens\.json|vocab\.(json|txt)|merges\.txt|chat_template\.(json|jinja)"
+    r"|[\w-][\w.-]*\.(model|tiktoken)|README\.md|" + LICENCE.pattern
+)
+
+
+def refuse_other_content(folder: Path) -> None:
+    """Raise CheckpointError if `folder` holds what is no file of a checkpoint: it would be lost."""
+    if not folder.is_dir():
+        return
+    found = sorted(path.name for path in folder.iterdir())
+    if "config.json" in found:
+        found = [name for name in found if not (WEIGHTS.fullmatch(name) or BESIDE.fullmatch(name))]
+    if found:
+        raise CheckpointError(
+            f"{folder} holds {found[0]!r}, which writing a checkpoint here would remove: "
+            "name a new folder"
+        )
+
+
+def refuse_source(target: Path, source: Path) -> None:
+    """Raise CheckpointError if writing `target` would replace what is read: `source` or its files.
+
+    target: a folder or a file. source: a checkpoint's folder; its files may be links.
+    """
+    written = target.resolve()
+    for path in (source, *sorted(source.iterdir())):
+        if written in (path.resolve(), *path.resolve().parents):
+            raise CheckpointError(f"{target} is the source itself or holds it: name another place")
+
+
+def refuse_full_disk(target: Path, needed: int) -> None:
+    """Raise CheckpointError if the disk that will hold `target` has less than `needed` bytes and
+    `ROOM`."""
+    place = next(each for each in (target, *target.absolute().parents) if each.exists())
+    free = shutil.disk_usage(place).free
+    if needed + ROOM > free:
+        raise CheckpointError(
+            f"{place} has {free:,} bytes free, {target.name} needs {needed + ROOM:,}: make room or "
+            "write to another disk"
+        )
