@@ -6,6 +6,11 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_optimizer_state_dict,
+    set_optimizer_state_dict,
+)
 
 from openk2.optim import MuonClip
 
@@ -16,8 +21,8 @@ def network() -> nn.Module:
         return nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 5, bias=False))
 
 
-def made(model: nn.Module) -> MuonClip:
-    return MuonClip(model.named_parameters(), lr=0.1, tau=100.0, adamw=())
+def made(model: nn.Module, **settings: Any) -> MuonClip:
+    return MuonClip(model.named_parameters(), lr=0.1, tau=100.0, adamw=(), **settings)
 
 
 def step(model: nn.Module, optimizer: MuonClip, seed: int) -> None:
@@ -63,3 +68,47 @@ def test_lost_entries_are_counted_and_nothing_changes(lost: int) -> None:
         optimizer.load_state_dict(saved)
     after = optimizer.state_dict()
     assert after["state"].keys() == before["state"].keys()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("full_state_dict",),
+        ("cpu_offload",),
+        ("full_state_dict", "cpu_offload"),
+        ("flatten_optimizer_state_dict",),
+    ],
+)
+def test_a_distributed_checkpoint_is_read_and_restored_with_any_options(
+    options: tuple[str, ...],
+) -> None:
+    first, second = network(), network()
+    ours, theirs = made(first), made(second)
+    step(first, ours, 1)
+    chosen = StateDictOptions(**dict.fromkeys(options, True))
+    state = copy.deepcopy(get_optimizer_state_dict(first, ours, options=chosen))
+    set_optimizer_state_dict(second, theirs, state, options=chosen)
+    for group, other in zip(ours.param_groups, theirs.param_groups, strict=True):
+        assert group["momentum_dtype"] is other["momentum_dtype"] is torch.float32
+        assert group["ns_dtype"] is other["ns_dtype"] is torch.bfloat16
+    mine, restored = ours.state_tensors(), theirs.state_tensors()
+    assert mine.keys() == restored.keys()
+    assert all(torch.equal(mine[name], restored[name]) for name in mine)
+
+
+def test_dtypes_are_saved_by_name_and_older_states_still_read() -> None:
+    model = network()
+    optimizer = made(model, momentum_dtype=torch.bfloat16)
+    saved = copy.deepcopy(optimizer.state_dict())
+    assert {group["momentum_dtype"] for group in saved["param_groups"]} == {"bfloat16"}
+    older = copy.deepcopy(saved)
+    for group in older["param_groups"]:
+        group |= {"momentum_dtype": torch.bfloat16, "ns_dtype": torch.bfloat16}
+    for state in (saved, older):
+        again = made(model)
+        again.load_state_dict(state)
+        assert {group["momentum_dtype"] for group in again.param_groups} == {torch.bfloat16}
+    saved["param_groups"][0]["ns_dtype"] = "bfloat17"
+    with pytest.raises(ValueError, match="ns_dtype is 'bfloat17' in the state"):
+        optimizer.load_state_dict(saved)
