@@ -14,6 +14,7 @@ Three ways to compute it (report 2.1 leaves this open):
 from collections.abc import Callable, Sequence
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 
@@ -60,14 +61,24 @@ def max_logits_by_lse(logsumexp: Tensor) -> Tensor:
 
 @torch.no_grad()
 def max_logits_on_trigger(
-    bounds: Tensor, tau: float, exact: Sequence[Callable[[], Tensor]]
+    bounds: Tensor,
+    tau: float,
+    exact: Sequence[Callable[[], Tensor]],
+    *,
+    group: dist.ProcessGroup | None = None,
 ) -> Tensor:
     """The bounds, with exact values for the layers where a bound exceeds tau: [layers, H].
 
-    bounds: [layers, H], see `max_logits_by_lse`; reduce them over ranks by maximum first, so that
-    they are the same on every rank. exact: computes [H] for each layer; called only where needed.
+    bounds: [layers, H] of the rows computed here, see `max_logits_by_lse`. exact: computes [H] of
+    the same rows for each layer; called only where a bound of these rows exceeds tau.
+    group: the ranks that compute other rows of the batch; the result is then the maximum over them,
+    the same on each. A NaN becomes infinity there, which `qk_clip` refuses too.
     A head above tau in the result is truly above it.
     """
     triggered = (bounds > tau).any(dim=1).tolist()
     rows = zip(bounds, exact, triggered, strict=True)
-    return torch.stack([compute() if wanted else bound for bound, compute, wanted in rows])
+    largest = torch.stack([compute() if wanted else bound for bound, compute, wanted in rows])
+    if group is not None:
+        largest = largest.nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
+        dist.all_reduce(largest, dist.ReduceOp.MAX, group=group)
+    return largest

@@ -20,7 +20,15 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, Shard, distribute_tensor, init_device_mesh
 
-from openk2.optim import Fused, FusedHeads, Muon, MuonClip, ownership_table, qk_clip
+from openk2.optim import (
+    Fused,
+    FusedHeads,
+    Muon,
+    MuonClip,
+    max_logits_on_trigger,
+    ownership_table,
+    qk_clip,
+)
 from openk2.optim.muon import update
 
 # Of each but the stack two ranks hold a part together, or one of them none of a part.
@@ -108,6 +116,14 @@ def table() -> str:
     return ownership_table(optimizer.owners)
 
 
+def largest_on_trigger() -> list[list[float]]:
+    """Of two layers, as this rank clips by them; rank 0 need not compute layer 1."""
+    exact = torch.tensor([[[101.0, 99.0], [5.0, 6.0]], [[103.0, 98.0], [7.0, 120.0]]])
+    own = exact[dist.get_rank()]
+    layers = [lambda each=each: each for each in own]
+    return max_logits_on_trigger(own + 0.25, 100.0, layers, group=dist.group.WORLD).tolist()
+
+
 def do_all(_: int, out: Path) -> None:
     os.chdir(out)
     sys.path.insert(0, str(out))
@@ -129,5 +145,6 @@ def do_all(_: int, out: Path) -> None:
         "orthogonalised": {"sharded": by_rows, "copies": alike},
         "refusal": refusal(),
         "table": table(),
+        "largest": largest_on_trigger(),
     }
     (out / f"rank-{dist.get_rank()}.json").write_text(json.dumps(found))

@@ -57,6 +57,13 @@ def test_parts_that_take_turns_must_not_be_cut(found: list[dict[str, Any]]) -> N
         )
 
 
+def test_ranks_with_different_rows_clip_by_the_same_largest_logits(
+    found: list[dict[str, Any]],
+) -> None:
+    for result in found:
+        assert result["largest"] == [[103.0, 99.0], [7.0, 120.0]]
+
+
 def test_the_table_shows_the_parts_and_their_ranks(found: list[dict[str, Any]]) -> None:
     row = found[0]["table"].splitlines()[1]
     assert row.endswith("qkv_proj  (hidden matrix, fused of 3 of 10x10)  ranks 0, 1")
