@@ -4,6 +4,7 @@ Opening checks what is cheap: that every shard of the manifest is there with its
 shape is checked when its first row is read, its digest by `verify_rows`.
 """
 
+import hashlib
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -46,6 +47,9 @@ class Rows(Protocol):
     @property
     def tokenizer_sha256(self) -> str | None:
         """Digest of the tokenizer that made the ids (`Tokenizer.digest`), where it is known."""
+
+    def content_sha256(self) -> str:
+        """Digest of all rows: another one means other rows, or the same in another order."""
 
 
 class RowFile:
@@ -90,6 +94,10 @@ class RowFile:
     def tokenizer_sha256(self) -> str | None:
         """Digest of the tokenizer that made the ids; None if the file does not tell."""
         return self._metadata.get(TOKENIZER)
+
+    def content_sha256(self) -> str:
+        """Digest of the file; reads it."""
+        return file_sha256(self._path)
 
     def read(self) -> PackedRows:
         """All rows, in memory."""
@@ -142,6 +150,11 @@ class RowFolder:
     def tokenizer_sha256(self) -> str:
         """Digest of the tokenizer that made the ids, as the manifest tells."""
         return self.manifest.tokenizer_sha256
+
+    def content_sha256(self) -> str:
+        """Digest of the manifest's digests of the shards; no shard is read."""
+        digests = "\n".join(shard.sha256 for shard in self.manifest.shards)
+        return hashlib.sha256(digests.encode()).hexdigest()
 
     def _shard(self, number: int) -> RowFile:
         """A shard, opened; of those opened before, the longest unused is closed."""
