@@ -112,3 +112,67 @@ def test_dtypes_are_saved_by_name_and_older_states_still_read() -> None:
     saved["param_groups"][0]["ns_dtype"] = "bfloat17"
     with pytest.raises(ValueError, match="ns_dtype is 'bfloat17' in the state"):
         optimizer.load_state_dict(saved)
+
+
+LAYERS = ("first", "second", "third")
+
+
+def stage(*names: str) -> nn.ModuleDict:
+    """Layers of one network, as a rank of a pipeline holds them."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.ModuleDict({name: nn.Linear(4, 6) for name in names})
+
+
+def trained(*names: str) -> tuple[nn.ModuleDict, MuonClip]:
+    layers = stage(*names)
+    optimizer = made(layers)
+    for name in names:
+        for parameter in layers[name].parameters():
+            parameter.grad = torch.full_like(parameter, LAYERS.index(name))
+    optimizer.step()
+    optimizer.zero_grad()
+    return layers, optimizer
+
+
+def assert_restored(optimizer: MuonClip) -> None:
+    states = optimizer.state_tensors()
+    weights = [owner.name for owner in optimizer.owners if owner.owner == "muon"]
+    for name in weights:
+        momentum = states[f"{name}.momentum"]
+        assert momentum.unique().tolist() == [LAYERS.index(name.removesuffix(".weight"))]
+
+
+@pytest.mark.parametrize(
+    "split", [[("first",), ("second", "third")], [("first", "second", "third")]]
+)
+def test_a_flattened_state_is_restored_in_another_split_of_the_network(
+    split: list[tuple[str, ...]],
+) -> None:
+    """As `flatten_optimizer_state_dict` is meant: stages of two and one become others."""
+    flat = StateDictOptions(flatten_optimizer_state_dict=True)
+    saved: dict[str, Any] = {}
+    for part in (("first", "second"), ("third",)):
+        saved |= get_optimizer_state_dict(*trained(*part), options=flat)
+    for part in split:
+        layers = stage(*part)
+        optimizer = made(layers)
+        set_optimizer_state_dict(layers, optimizer, saved, options=flat)
+        assert_restored(optimizer)
+
+
+def test_an_optimizer_that_has_its_parameters_in_another_order_gets_its_own_state() -> None:
+    """torch gives the state in the order of the one that loads, with the names of the other."""
+    saved = get_optimizer_state_dict(*trained("first", "second", "third"))
+    layers = stage("third", "second", "first")
+    optimizer = made(layers)
+    set_optimizer_state_dict(layers, optimizer, saved)
+    assert_restored(optimizer)
+
+
+def test_a_state_with_names_for_other_parameters_is_refused() -> None:
+    _, optimizer = trained("first", "second")
+    saved = copy.deepcopy(optimizer.state_dict())
+    saved["param_groups"][0]["param_names"].pop()
+    with pytest.raises(ValueError, match="has 2 parameters in the state and names for 1"):
+        optimizer.load_state_dict(saved)

@@ -92,14 +92,20 @@ def matched(
         )
     count, saved_count = len(group["params"]), len(saved["params"])
     names = group.get("param_names")
-    if names is None or "param_names" not in saved:
+    saved_names = saved_names_of(saved, names)
+    if names is None or saved_names is None:
         if count != saved_count:
             raise ValueError(
                 f"group {called(group)} has {count} parameters, in the state {saved_count}"
             )
         names = names or [f"parameter {number}" for number in range(count)]
         return dict(zip(names, saved["params"], strict=True))
-    keys = dict(zip(map(plain_name, saved["param_names"]), saved["params"], strict=True))
+    if len(saved_names) != saved_count:
+        raise ValueError(
+            f"group {called(group)} has {saved_count} parameters in the state and names for "
+            f"{len(saved_names)}: load it by the names with which it was saved"
+        )
+    keys = dict(zip(saved_names, saved["params"], strict=True))
     for name in names:
         if name not in keys:
             places = [
@@ -113,6 +119,21 @@ def matched(
     if unknown is not None:
         raise ValueError(f"the state's {unknown} is no parameter of group {called(group)}")
     return {name: keys[name] for name in names}
+
+
+def saved_names_of(saved: dict[str, Any], names: list[str] | None) -> list[str] | None:
+    """The names of a saved group's parameters, in the order of its `params`; None without any.
+
+    torch.distributed.checkpoint puts names into `params`, in the order of the optimizer that loads;
+    `param_names` is then another optimizer's, perhaps that of another part of the network.
+    """
+    params = saved["params"]
+    if names and all(isinstance(key, str) for key in params):
+        own = [plain_name(key) for key in params]
+        if set(own) == set(names):
+            return own
+    saved_names = saved.get("param_names")
+    return None if saved_names is None else [plain_name(name) for name in saved_names]
 
 
 def settings_of(saved: dict[str, Any], group: dict[str, Any]) -> dict[str, Any]:
