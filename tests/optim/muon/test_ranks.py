@@ -38,6 +38,14 @@ def test_parts_that_ranks_hold_together_get_the_update_of_one_process(
             assert distance <= 1e-6, name
 
 
+def test_sharded_parameters_beside_plain_ones_get_the_update_of_one_process(
+    found: list[dict[str, Any]],
+) -> None:
+    for result in found:
+        for name, distance in result["mixed"].items():
+            assert distance <= (0.02 if "narrow" in name else 1e-6), name
+
+
 @pytest.mark.parametrize("held", ["sharded", "copies"])
 def test_each_part_is_orthogonalised_once(found: list[dict[str, Any]], held: str) -> None:
     counts = [result["orthogonalised"][held] for result in found]
