@@ -1,7 +1,9 @@
 import math
+from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed.checkpoint as checkpoint
 from torch import nn
 
 from openk2.optim import (
@@ -33,6 +35,37 @@ def test_a_parameter_without_gradient_rests_and_has_no_state() -> None:
     optimizer.step()
     assert list(optimizer.state_tensors()) == ["w.momentum"]
     assert torch.equal(parameters["v"], resting)
+
+
+@pytest.mark.filterwarnings("ignore:torch.distributed is")
+def test_a_resume_allocates_what_a_save_wrote_also_of_parameters_never_used_or_frozen(
+    tmp_path: Path,
+) -> None:
+    shapes = (("lm_head.weight", (6, 4)), ("embed_tokens", (6, 4)), ("w", (4, 5)), ("v", (4, 5)))
+
+    def made() -> tuple[dict[str, nn.Parameter], MuonClip]:
+        parameters = named(*shapes)
+        parameters["embed_tokens"].requires_grad_(False)
+        return parameters, MuonClip(parameters.items(), lr=0.1)
+
+    def step(parameters: dict[str, nn.Parameter], optimizer: MuonClip, *names: str) -> None:
+        for name in names:
+            parameters[name].grad = torch.ones_like(parameters[name])
+        optimizer.step()
+
+    ours, optimizer = made()
+    step(ours, optimizer, "w")  # neither `v` nor the head
+    optimizer.allocate_state()
+    checkpoint.save(optimizer.state_tensors(), checkpoint_id=tmp_path, no_dist=True)
+    theirs, resumed = made()
+    for name, parameter in theirs.items():
+        parameter.data.copy_(ours[name].data)
+    resumed.allocate_state()
+    checkpoint.load(resumed.state_tensors(), checkpoint_id=tmp_path, no_dist=True)
+    assert not [name for name in resumed.state_tensors() if name.startswith("embed")]
+    for each in ((ours, optimizer), (theirs, resumed)):
+        step(*each, "w", "v", "lm_head.weight")
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 def test_norms_do_not_decay_and_matrices_do() -> None:

@@ -250,9 +250,15 @@ class MuonClip(torch.optim.Optimizer):
         load_checked(self, state_dict)
 
     def allocate_state(self) -> None:
-        """Allocate missing state as zeros, for a resume to fill."""
+        """Allocate missing state as zeros, except that of frozen parameters (no `requires_grad`).
+
+        Before a save by `state_tensors`, and again for a resume to fill: both then have the same
+        tensors, also for a parameter that has had no gradient. Zeros change no later step.
+        """
         for group in self.param_groups:
             for parameter in group["params"]:
+                if not parameter.requires_grad:
+                    continue
                 new = (
                     new_muon_state(parameter, group["momentum_dtype"])
                     if group["algorithm"] == "muon"
