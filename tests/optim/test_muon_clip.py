@@ -68,6 +68,31 @@ def test_a_resume_allocates_what_a_save_wrote_also_of_parameters_never_used_or_f
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+def test_a_rate_that_is_a_tensor_does_what_a_number_does_and_stays_the_callers() -> None:
+    shapes = (("lm_head.weight", (6, 4)), ("embed_tokens", (6, 4)), ("w", (4, 5)), ("n", (4,)))
+    rate, more = torch.tensor(0.1), torch.tensor(0.3)
+    trained = []
+    for lr, added in ((0.1, 0.3), (rate, more)):
+        parameters = named(*shapes, ("late.w", (4, 5)), ("late.n", (4,)))
+        first = {name: p for name, p in parameters.items() if "late" not in name}
+        optimizer = MuonClip(first.items(), lr=lr, adamw_matrix_rate=0.5)
+        late = [(name, p) for name, p in parameters.items() if "late" in name]
+        optimizer.add_param_group({"params": late, "lr": added})
+        for parameter in parameters.values():
+            parameter.grad = torch.ones_like(parameter)
+        optimizer.step()
+        rates = [float(group["lr"]) for group in optimizer.param_groups]
+        assert rates == pytest.approx([0.1, 0.05, 0.1, 0.3, 0.3])
+        trained.append(parameters)
+    for name, parameter in trained[0].items():
+        torch.testing.assert_close(parameter, trained[1][name])
+    for group in optimizer.param_groups:
+        group["lr"].fill_(0.0)  # as torch's schedulers do
+        assert sum(float(each["lr"]) == 0.0 for each in optimizer.param_groups) == 1
+        group["lr"].fill_(1.0)
+    assert [float(rate), float(more)] == pytest.approx([0.1, 0.3])
+
+
 def test_norms_do_not_decay_and_matrices_do() -> None:
     shapes = (("lm_head.weight", (6, 4)), ("embed_tokens", (6, 4)), ("w", (4, 5)), ("norm", (4,)))
     parameters = named(*shapes)

@@ -1,5 +1,6 @@
 """MuonClip: Muon for hidden matrices, AdamW for the rest, QK-Clip after the step (report 2.1)."""
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -161,8 +162,9 @@ class MuonClip(torch.optim.Optimizer):
         own_rate = "lr" in param_group
         super().add_param_group(param_group)
         group = self.param_groups[-1]
-        if not own_rate:
-            group["lr"] *= group["lr_factor"]
+        # A product or a copy: a rate that is a tensor is each group's own, not the caller's.
+        rate = group["lr"]
+        group["lr"] = copy.deepcopy(rate) if own_rate else rate * group["lr_factor"]
         if group["algorithm"] == "muon":
             self.muon.place(group["params"])
         self._share()
