@@ -32,16 +32,23 @@ def exact_max_logits(
 
     S_max of the report, section 2.1 and algorithm 1.
 
-    query [B, H, T, D], key [B, K, T, D]; K divides H, and query head h reads key head h * K // H.
-    causal: a query sees the keys up to its own position. visible: bool [B, H, T, keys], B or H may
-    be 1: which of those a mask leaves visible. chunk: queries processed at a time.
+    query [B, H, T, D], key [B, K, keys, D]; K divides H, and query head h reads key head
+    h * K // H. causal: a query sees the keys up to its own position, so there are T of them.
+    visible: bool [B, H, T, keys], B or H may be 1: which of those a mask leaves visible. chunk:
+    queries processed at a time. Raises ValueError for another number of keys where causal.
     """
     heads, length = query.shape[1:3]
+    keys = key.shape[2]
+    if causal and keys != length:
+        raise ValueError(
+            f"{length} queries and {keys} keys have no common positions: pass causal=False and say "
+            "by `visible` which keys a query sees"
+        )
     key = key.repeat_interleave(heads // key.shape[1], dim=1)
     largest = torch.full((heads,), -torch.inf, device=query.device)
     for start in range(0, length, chunk):
         end = min(start + chunk, length)
-        seen = end if causal else length
+        seen = end if causal else keys
         logits = (query[:, :, start:end] @ key[:, :, :seen].mT).float() * scale
         if causal:
             places = torch.arange(start, end, device=query.device)
