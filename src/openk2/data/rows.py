@@ -24,6 +24,7 @@ from openk2.record import DataError, file_sha256
 
 COLUMNS = {"tokens": ("I32",), "segments": ("I16",), "learned": ("U8", "BOOL")}
 OPEN_SHARDS = 256
+REMEDY = "copy it again, or remove the corpus's folder and run its `openk2 data corpus` again"
 
 
 class Rows(Protocol):
@@ -164,7 +165,7 @@ class RowFolder:
             if (len(rows), rows.length) != (shard.rows, self.length):
                 raise DataError(
                     f"{self.folder / shard.file} has {len(rows)} rows of {rows.length} tokens, "
-                    f"its manifest says {shard.rows} of {self.length}: make the corpus again"
+                    f"its manifest says {shard.rows} of {self.length}: {REMEDY}"
                 )
             self._open[number] = rows
             if len(self._open) > OPEN_SHARDS:
@@ -204,10 +205,7 @@ def check_size(folder: Path, shard: Shard) -> None:
     """Raise DataError unless the shard is there with the manifest's size."""
     path = folder / shard.file
     if not path.is_file():
-        raise DataError(f"{path} is missing: run the `openk2 data corpus` that made it again")
+        raise DataError(f"{path} is missing: {REMEDY}")
     size = path.stat().st_size
     if size != shard.bytes:
-        raise DataError(
-            f"{path} has {size} bytes, its manifest says {shard.bytes}: copy it again, or remove "
-            "the corpus and make it again"
-        )
+        raise DataError(f"{path} has {size} bytes, its manifest says {shard.bytes}: {REMEDY}")
