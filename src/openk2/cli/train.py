@@ -70,8 +70,8 @@ def pretrain(
       openk2 pretrain recipes/k2/pretrain.toml --dry-run --gpus 256,1024,2048
     """
     plan = DryRun(gpus, vocabulary, length, shape_of, machine, plain_attention, as_json)
-    planning = dict.fromkeys(plan.set_aside(), True)
-    training = {"--out": out, "--threads": threads}
+    planning: dict[str, object] = dict.fromkeys(plan.set_aside(), True)
+    training: dict[str, object] = {"--out": out, "--threads": threads}
     if init is not None:
         more = {"RECIPE": recipe, "--device": device != "cpu", "--dry-run": dry_run}
         refuse(more | training | planning, "--init, which writes a recipe and runs nothing")

@@ -70,7 +70,7 @@ def step_narrow(
 def local_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The parts of a parameter's state that are held here; the same memory.
 
-    state: as from `new_adamw_state`.
+    state: as from `new_adamw_state`; moments have the shape of `local(parameter)`, the count [].
     """
     return {name: local(tensor) for name, tensor in state.items()}
 
