@@ -140,6 +140,39 @@ def assert_same(one: Path, other: Path) -> None:
         assert all(torch.equal(mine[key], its[key]) for key in mine)
 
 
+@pytest.mark.parametrize(
+    ("given", "refused"),
+    [
+        ("RECIPE --dry-run --out out", "--out does not go with --dry-run"),
+        ("RECIPE --dry-run --threads 2", "--threads does not go with --dry-run"),
+        ("RECIPE --init new.toml", "RECIPE does not go with --init"),
+        ("--init new.toml --out out", "--out does not go with --init"),
+        ("--init new.toml --threads 1", "--threads does not go with --init"),
+        ("--init new.toml --device cuda", "--device does not go with --init"),
+        ("--init new.toml --dry-run", "--dry-run does not go with --init"),
+        ("--init new.toml --gpus 8", "--gpus does not go with --init"),
+        ("--init new.toml --json", "--json does not go with --init"),
+        ("RECIPE --out out --json", "--json goes with --dry-run"),
+    ],
+)
+def test_an_option_that_would_not_be_obeyed_is_refused_by_name(
+    material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, refused: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = given.replace("RECIPE", str(material / "pretrain.toml")).split()
+    result = CliRunner().invoke(app, ["pretrain", *arguments])
+    assert result.exit_code == 2
+    assert refused in " ".join(result.stderr.replace("\u2502", " ").split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_refuses_a_device_that_it_would_not_look_at(material: Path) -> None:
+    recipe = str(material / "pretrain.toml")
+    result = CliRunner().invoke(app, ["pretrain", recipe, "--dry-run", "--device", "cuda"])
+    assert result.exit_code == 1
+    assert "--device is cuda" in result.stderr
+
+
 def test_the_starter_recipe_has_every_key_with_its_default(tmp_path: Path) -> None:
     """Uncommented it sets every key of every table, and means the same."""
     file, full = tmp_path / "mine.toml", tmp_path / "full.toml"

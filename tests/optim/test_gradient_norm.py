@@ -42,3 +42,34 @@ def test_what_several_ranks_hold_counts_once() -> None:
 
 def test_no_gradients_have_norm_zero() -> None:
     assert float(clip_gradients([nn.Parameter(torch.zeros(2))], 1.0)) == 0.0
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_the_norm_and_the_scaling_of_16_bit_gradients_are_computed_in_float32(
+    dtype: torch.dtype,
+) -> None:
+    """600 is held by both types; its square is not by float16, and the norm has more bits."""
+    parameters = [nn.Parameter(torch.zeros(9, 37, dtype=dtype)), nn.Parameter(torch.zeros(5))]
+    for parameter in parameters:
+        parameter.grad = torch.full_like(parameter, 600.0)
+    norm = clip_gradients(parameters, 1.0)
+    assert norm.dtype == torch.float32
+    assert float(norm) == pytest.approx(600 * math.sqrt(9 * 37 + 5), rel=1e-6)
+    for parameter in parameters:
+        torch.testing.assert_close(
+            parameter.grad, torch.full_like(parameter, 1 / math.sqrt(9 * 37 + 5))
+        )
+
+
+def test_the_norm_of_one_tensor_may_be_more_than_float16_holds() -> None:
+    parameter = nn.Parameter(torch.zeros(300, 300, dtype=torch.float16))
+    parameter.grad = torch.full_like(parameter, 60_000.0)
+    assert float(clip_gradients([parameter], 1.0)) == pytest.approx(60_000 * 300, rel=1e-4)
+    assert float(parameter.grad.float().norm()) == pytest.approx(1.0, rel=1e-3)
+
+
+def test_a_scalar_parameter_is_clipped_too() -> None:
+    parameter = nn.Parameter(torch.zeros((), dtype=torch.bfloat16))
+    parameter.grad = torch.full_like(parameter, 8.0)
+    assert float(clip_gradients([parameter], 1.0)) == 8.0
+    assert float(parameter.grad) == 1.0

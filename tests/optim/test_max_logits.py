@@ -41,6 +41,20 @@ def test_pairs_behind_a_mask_do_not_count(chunk: int) -> None:
     torch.testing.assert_close(actual, masked.amax((0, 2, 3)))
 
 
+@pytest.mark.parametrize("keys", [9, 40])
+def test_all_keys_count_where_there_are_more_or_fewer_than_queries(keys: int) -> None:
+    query, key = random(1, 2, 6, 23, 8), random(2, 2, 3, keys, 8)
+    key[:, :, -1] *= 100
+    visible = random(3, 2, 1, 23, keys) > 0
+    logits = all_logits(query, key, False)
+    actual = exact_max_logits(query, key, SCALE, causal=False, chunk=7)
+    torch.testing.assert_close(actual, logits.amax((0, 2, 3)))
+    actual = exact_max_logits(query, key, SCALE, causal=False, visible=visible, chunk=7)
+    torch.testing.assert_close(actual, logits.masked_fill(~visible, -torch.inf).amax((0, 2, 3)))
+    with pytest.raises(ValueError, match=f"23 queries and {keys} keys"):
+        exact_max_logits(query, key, SCALE)
+
+
 def test_the_bound_is_never_below_the_maximum_nor_far_above() -> None:
     query, key = random(1, 3, 4, 50, 8), random(2, 3, 4, 50, 8)
     logits = all_logits(query, key, True)

@@ -1,7 +1,9 @@
 import math
+from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed.checkpoint as checkpoint
 from torch import nn
 
 from openk2.optim import (
@@ -33,6 +35,62 @@ def test_a_parameter_without_gradient_rests_and_has_no_state() -> None:
     optimizer.step()
     assert list(optimizer.state_tensors()) == ["w.momentum"]
     assert torch.equal(parameters["v"], resting)
+
+
+@pytest.mark.filterwarnings("ignore:torch.distributed is")
+def test_a_resume_allocates_what_a_save_wrote_also_of_parameters_never_used_or_frozen(
+    tmp_path: Path,
+) -> None:
+    shapes = (("lm_head.weight", (6, 4)), ("embed_tokens", (6, 4)), ("w", (4, 5)), ("v", (4, 5)))
+
+    def made() -> tuple[dict[str, nn.Parameter], MuonClip]:
+        parameters = named(*shapes)
+        parameters["embed_tokens"].requires_grad_(False)
+        return parameters, MuonClip(parameters.items(), lr=0.1)
+
+    def step(parameters: dict[str, nn.Parameter], optimizer: MuonClip, *names: str) -> None:
+        for name in names:
+            parameters[name].grad = torch.ones_like(parameters[name])
+        optimizer.step()
+
+    ours, optimizer = made()
+    step(ours, optimizer, "w")  # neither `v` nor the head
+    optimizer.allocate_state()
+    checkpoint.save(optimizer.state_tensors(), checkpoint_id=tmp_path, no_dist=True)
+    theirs, resumed = made()
+    for name, parameter in theirs.items():
+        parameter.data.copy_(ours[name].data)
+    resumed.allocate_state()
+    checkpoint.load(resumed.state_tensors(), checkpoint_id=tmp_path, no_dist=True)
+    assert not [name for name in resumed.state_tensors() if name.startswith("embed")]
+    for each in ((ours, optimizer), (theirs, resumed)):
+        step(*each, "w", "v", "lm_head.weight")
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_rate_that_is_a_tensor_does_what_a_number_does_and_stays_the_callers() -> None:
+    shapes = (("lm_head.weight", (6, 4)), ("embed_tokens", (6, 4)), ("w", (4, 5)), ("n", (4,)))
+    rate, more = torch.tensor(0.1), torch.tensor(0.3)
+    trained = []
+    for lr, added in ((0.1, 0.3), (rate, more)):
+        parameters = named(*shapes, ("late.w", (4, 5)), ("late.n", (4,)))
+        first = {name: p for name, p in parameters.items() if "late" not in name}
+        optimizer = MuonClip(first.items(), lr=lr, adamw_matrix_rate=0.5)
+        late = [(name, p) for name, p in parameters.items() if "late" in name]
+        optimizer.add_param_group({"params": late, "lr": added})
+        for parameter in parameters.values():
+            parameter.grad = torch.ones_like(parameter)
+        optimizer.step()
+        rates = [float(group["lr"]) for group in optimizer.param_groups]
+        assert rates == pytest.approx([0.1, 0.05, 0.1, 0.3, 0.3])
+        trained.append(parameters)
+    for name, parameter in trained[0].items():
+        torch.testing.assert_close(parameter, trained[1][name])
+    for group in optimizer.param_groups:
+        group["lr"].fill_(0.0)  # as torch's schedulers do
+        assert sum(float(each["lr"]) == 0.0 for each in optimizer.param_groups) == 1
+        group["lr"].fill_(1.0)
+    assert [float(rate), float(more)] == pytest.approx([0.1, 0.3])
 
 
 def test_norms_do_not_decay_and_matrices_do() -> None:

@@ -44,3 +44,17 @@ def test_a_part_of_a_network_may_lack_the_embedding_and_the_head() -> None:
     assert [o.owner for o in owners] == ["muon", "adamw"]
     with pytest.raises(ValueError, match="embed_tokens"):
         assign_owners(parameters.items())
+
+
+@pytest.mark.parametrize("shape", [(8, 0), (0, 8), (2, 8, 0)])
+def test_a_matrix_without_elements_is_refused_by_name_and_adamw_takes_it(
+    shape: tuple[int, ...],
+) -> None:
+    parameters = named(("empty", shape), ("w", (3, 4)))
+    with pytest.raises(ValueError, match=r"empty \[.*0.*\]: a matrix without elements .* `adamw`"):
+        MuonClip(parameters.items(), adamw=())
+    optimizer = MuonClip(parameters.items(), adamw=("empty",))
+    for parameter in parameters.values():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.clip_gradients(1.0)
+    optimizer.step()

@@ -49,3 +49,11 @@ def test_the_noise_follows_from_step_parameter_and_row() -> None:
 def test_the_16_bit_types_are_narrow() -> None:
     types = (torch.bfloat16, torch.float16, torch.float32, torch.float64)
     assert [is_narrow(torch.zeros(1, dtype=dtype)) for dtype in types] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_what_is_not_finite_stays_so_whatever_its_bits(dtype: torch.dtype) -> None:
+    """CUDA's NaN is 0x7fffffff; random bits added to it would wrap to a zero."""
+    patterns = [0x7FFFFFFF, 0x7FC00000, 0x7F800001, -1, -(1 << 22), 0x7F800000, -(1 << 23)]
+    values = torch.tensor(patterns, dtype=torch.int32).view(torch.float32).repeat(200)
+    assert torch.equal(rounded(values, dtype).float().nan_to_num(7.0), values.nan_to_num(7.0))

@@ -108,7 +108,7 @@ def reshard(material: Path, out: Path, source: str, name: str) -> dict[str, Any]
     optimizer = setup.make_optimizer(recipe.optimization, sharding)
     path = list_states(out / source / "state")[-1]
     record = json.loads((path / "state.json").read_text())
-    identity = Identity(record["recipe"], record["settings"])
+    identity = Identity(record["recipe"], record["settings"], record["contents"])
     state = load_state(path, sharding, optimizer, identity)
     again = f"{source.strip('./').replace('/', '-')}-as-{name}"
     save_state(out / again / "state", sharding, optimizer, state)

@@ -15,8 +15,9 @@ import torch
 from openk2.chat import Tokenizer
 from openk2.checkpoint import load_model
 from openk2.config import RecipeError, read_recipe
-from openk2.data import DataError, pack_whole
+from openk2.data import DataError, PackedRows, pack_whole
 from openk2.data.chat_dataset import chat_documents
+from openk2.data.rows import RowFile
 from openk2.record.lock import hold_folder
 from openk2.record.metrics import read_metrics
 from openk2.synthesis import generate
@@ -152,6 +153,38 @@ def test_a_run_of_another_recipe_is_not_resumed(
     for said, change in changes.items():
         with pytest.raises(StateError, match=rf"another recipe \((shape\.)?{said}\)"):
             train(recipe_of(material, **change), whole_run)
+
+
+def test_a_run_over_other_content_at_the_same_paths_is_not_resumed(
+    material: Path, tmp_path: Path
+) -> None:
+    text, ids = tmp_path / "text.safetensors", tmp_path / "tokenizer"
+    shutil.copy(material / "text.safetensors", text)
+    shutil.copytree(material / "tokenizer", ids)
+    recipe = recipe_of(material, data=(DataPart(text, 1.0),), tokenizer=ids)
+    longer = dataclasses.replace(
+        recipe, schedule=dataclasses.replace(recipe.schedule, stable=recipe.schedule.stable + 1)
+    )
+    train(recipe, tmp_path / "out")
+    rows, tokens = RowFile(text).read(), list(Tokenizer.load(ids).tokens)
+    PackedRows(*(c[::-1] for c in (rows.tokens, rows.segments, rows.learned))).save(text)
+    digest = r"sha256 \w{64}"
+    said = (
+        rf"other content \({text} was {len(rows)} rows, {digest}, is {len(rows)} rows, {digest}\)"
+    )
+    with pytest.raises(StateError, match=said):
+        train(longer, tmp_path / "out")
+    rows.save(text)
+    Tokenizer([tokens[1], tokens[0], *tokens[2:]]).save(ids)
+    with pytest.raises(StateError, match=rf"other content \({ids} was {digest}, is {digest}\)"):
+        train(longer, tmp_path / "out")
+    # A state from before contents were kept is resumed, and the next one has them.
+    record = json.loads((list_states(tmp_path / "out" / "state")[-1] / STATE).read_text())
+    del record["contents"]
+    (list_states(tmp_path / "out" / "state")[-1] / STATE).write_text(json.dumps(record))
+    train(longer, tmp_path / "out")
+    record = json.loads((list_states(tmp_path / "out" / "state")[-1] / STATE).read_text())
+    assert record["contents"].keys() == {str(text), str(ids)}
 
 
 def test_a_run_past_the_recipes_end_is_refused(

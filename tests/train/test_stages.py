@@ -165,16 +165,14 @@ def test_the_recipes_of_a_family_fit_one_another(family: str) -> None:
     shape = recipes["pretrain"].shape
     assert shape is not None
     config = ModelConfig(**dataclasses.asdict(shape), vocab_size=4096)
-    for name, recipe in recipes.items():
+    lengths = [int(r.data[0].path.stem.rpartition("-")[2]) for r in recipes.values()]
+    for length, recipe in zip(lengths, recipes.values(), strict=True):
         config = recipe.context.extend(config) if recipe.context else config
-        length = int(recipe.data[0].path.stem.rpartition("-")[2])
         assert all(part.path.stem.endswith(f"-{length}") for part in recipe.data)
         assert length <= config.max_position_embeddings
-        if name != "pretrain":
-            tokens = recipe.rows * length
-            assert tokens == recipes["anneal"].rows * int(
-                recipes["anneal"].data[0].path.stem.rpartition("-")[2]
-            )
+        assert recipe.rows * length == recipes["pretrain"].rows * lengths[0]
+        if recipe.context and recipe.context.yarn:
+            assert recipe.context.yarn.original_max_position_embeddings == lengths[0]
     ends = [(r.schedule(0), r.schedule(r.steps)) for r in recipes.values()]
     for (_, end), (start, _) in pairwise(ends):
         assert start == pytest.approx(end), "a stage goes on at the rate where the one before ended"

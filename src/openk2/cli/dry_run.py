@@ -115,7 +115,7 @@ def read_machine(text: str, device: str, products: str) -> "Machine":
     """`measured,nvlink=160,memory=141` -> a machine; rates in GB/s and TFLOP/s, memory in GB.
 
     measured: the memory of this machine's `device` and its rate of `products`, a dtype.
-    Raises ValueError naming what is no key or no number.
+    Raises ValueError naming what is no key or no number, and for a device that is not measured.
     """
     from openk2.plan import Machine, measured
 
@@ -127,6 +127,11 @@ def read_machine(text: str, device: str, products: str) -> "Machine":
         require_device(device)
         machine = measured(machine, device, available_memory(device), products)
         parts.remove(MEASURED)
+    elif device != "cpu":
+        raise ValueError(
+            f"--device is {device}, and a dry run looks at it for --machine {MEASURED} only: add "
+            "that, or leave --device out"
+        )
     given = read_rates(parts)
     if not given.keys().isdisjoint(("flops", "memory")):
         given["source"] = f"{machine.source}; others by --machine"

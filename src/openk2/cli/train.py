@@ -1,6 +1,7 @@
 """`openk2 pretrain` and `openk2 sft`: a recipe run to its end."""
 
 import signal
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -68,17 +69,22 @@ def pretrain(
       openk2 pretrain recipes/nano/pretrain.toml --out out/nano/base
       openk2 pretrain recipes/k2/pretrain.toml --dry-run --gpus 256,1024,2048
     """
+    plan = DryRun(gpus, vocabulary, length, shape_of, machine, plain_attention, as_json)
+    planning: dict[str, object] = dict.fromkeys(plan.set_aside(), True)
+    training: dict[str, object] = {"--out": out, "--threads": threads}
     if init is not None:
+        more = {"RECIPE": recipe, "--device": device != "cpu", "--dry-run": dry_run}
+        refuse(more | training | planning, "--init, which writes a recipe and runs nothing")
         write_starter(init)
         return
     if recipe is None:
         raise typer.BadParameter("RECIPE is missing: name a file, or write one with --init FILE")
-    plan = DryRun(gpus, vocabulary, length, shape_of, machine, plain_attention, as_json)
     if dry_run:
+        refuse(training, "--dry-run, which runs nothing")
         plan.run(recipe, device)
         return
-    if plan.set_aside():
-        raise typer.BadParameter(f"{plan.set_aside()[0]} goes with --dry-run")
+    if planning:
+        raise typer.BadParameter(f"{next(iter(planning))} goes with --dry-run")
     if out is None:
         raise typer.BadParameter("--out is missing: name the folder of the run")
     run(recipe, out, device, threads, tuning=False)
@@ -92,6 +98,13 @@ def sft(
     Example: openk2 sft recipes/nano/sft.toml --out out/nano/instruct
     """
     run(recipe, out, device, threads, tuning=True)
+
+
+def refuse(options: Mapping[str, object], mode: str) -> None:
+    """Raise BadParameter for the first of `options` that was given: it would not be obeyed."""
+    for name, value in options.items():
+        if value is not None and value is not False:
+            raise typer.BadParameter(f"{name} does not go with {mode}: leave it out")
 
 
 def write_starter(file: Path) -> None:

@@ -4,6 +4,7 @@ Opening checks what is cheap: that every shard of the manifest is there with its
 shape is checked when its first row is read, its digest by `verify_rows`.
 """
 
+import hashlib
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from openk2.record import DataError, file_sha256
 
 COLUMNS = {"tokens": ("I32",), "segments": ("I16",), "learned": ("U8", "BOOL")}
 OPEN_SHARDS = 256
+REMEDY = "copy it again, or remove the corpus's folder and run its `openk2 data corpus` again"
 
 
 class Rows(Protocol):
@@ -46,6 +48,9 @@ class Rows(Protocol):
     @property
     def tokenizer_sha256(self) -> str | None:
         """Digest of the tokenizer that made the ids (`Tokenizer.digest`), where it is known."""
+
+    def content_sha256(self) -> str:
+        """Digest of all rows: another one means other rows, or the same in another order."""
 
 
 class RowFile:
@@ -90,6 +95,10 @@ class RowFile:
     def tokenizer_sha256(self) -> str | None:
         """Digest of the tokenizer that made the ids; None if the file does not tell."""
         return self._metadata.get(TOKENIZER)
+
+    def content_sha256(self) -> str:
+        """Digest of the file; reads it."""
+        return file_sha256(self._path)
 
     def read(self) -> PackedRows:
         """All rows, in memory."""
@@ -143,6 +152,11 @@ class RowFolder:
         """Digest of the tokenizer that made the ids, as the manifest tells."""
         return self.manifest.tokenizer_sha256
 
+    def content_sha256(self) -> str:
+        """Digest of the manifest's digests of the shards; no shard is read."""
+        digests = "\n".join(shard.sha256 for shard in self.manifest.shards)
+        return hashlib.sha256(digests.encode()).hexdigest()
+
     def _shard(self, number: int) -> RowFile:
         """A shard, opened; of those opened before, the longest unused is closed."""
         if number not in self._open:
@@ -151,7 +165,7 @@ class RowFolder:
             if (len(rows), rows.length) != (shard.rows, self.length):
                 raise DataError(
                     f"{self.folder / shard.file} has {len(rows)} rows of {rows.length} tokens, "
-                    f"its manifest says {shard.rows} of {self.length}: make the corpus again"
+                    f"its manifest says {shard.rows} of {self.length}: {REMEDY}"
                 )
             self._open[number] = rows
             if len(self._open) > OPEN_SHARDS:
@@ -191,10 +205,7 @@ def check_size(folder: Path, shard: Shard) -> None:
     """Raise DataError unless the shard is there with the manifest's size."""
     path = folder / shard.file
     if not path.is_file():
-        raise DataError(f"{path} is missing: run the `openk2 data corpus` that made it again")
+        raise DataError(f"{path} is missing: {REMEDY}")
     size = path.stat().st_size
     if size != shard.bytes:
-        raise DataError(
-            f"{path} has {size} bytes, its manifest says {shard.bytes}: copy it again, or remove "
-            "the corpus and make it again"
-        )
+        raise DataError(f"{path} has {size} bytes, its manifest says {shard.bytes}: {REMEDY}")

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.optim.adamw import adamw
 
 from openk2.optim.rounding import is_narrow, round_stochastically, rounding_noise
-from openk2.optim.shards import local, local_rows
+from openk2.optim.shards import local, local_gradient, local_rows
 
 State = MutableMapping[Tensor, dict[str, Any]]
 
@@ -38,7 +38,13 @@ def adamw_update(group: dict[str, Any], state: State) -> None:
         if not state[parameter]:
             state[parameter] = new_adamw_state(parameter)
     wide = [p for p in learning if not is_narrow(p)]
-    fused_step(wide, [p.grad for p in wide if p.grad is not None], [state[p] for p in wide], group)
+    # The parts held here: torch takes no list of sharded and other tensors.
+    fused_step(
+        [local(p) for p in wide],
+        [local_gradient(p) for p in wide],
+        [local_state(state[p]) for p in wide],
+        group,
+    )
     for index, parameter in enumerate(group["params"]):
         if parameter.grad is not None and is_narrow(parameter):
             step_narrow(parameter, state[parameter], index, group)
@@ -51,16 +57,22 @@ def step_narrow(
 
     parameter: of any shape, sharded or not. state: as from `new_adamw_state`.
     """
-    assert parameter.grad is not None
     for name in ("exp_avg", "exp_avg_sq"):
         state[name] = state[name].float()  # a loaded one may be narrow
     held = local(parameter)
     values = held.float()
-    here = {name: local(tensor) for name, tensor in state.items()}
-    fused_step([values], [local(parameter.grad).float()], [here], group)
+    fused_step([values], [local_gradient(parameter).float()], [local_state(state)], group)
     row = local_rows(parameter).start if parameter.ndim else 0
     noise = rounding_noise(held.device, int(state["step"]), index, row)
     round_stochastically(values, held, noise)
+
+
+def local_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The parts of a parameter's state that are held here; the same memory.
+
+    state: as from `new_adamw_state`; moments have the shape of `local(parameter)`, the count [].
+    """
+    return {name: local(tensor) for name, tensor in state.items()}
 
 
 def fused_step(

@@ -7,6 +7,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
+from openk2.optim.rounding import is_narrow
 from openk2.optim.shards import local
 
 
@@ -29,7 +30,7 @@ def clip_gradients(
     for parameter in parameters:
         if parameter.grad is not None:
             held.setdefault(copies(parameter), []).append(local(parameter.grad))
-    squares = [get_total_norm(gradients).square() / n for n, gradients in held.items()]
+    squares = [total_norm(gradients).square() / n for n, gradients in held.items()]
     square = torch.stack(squares).sum() if squares else torch.zeros(())
     if group is not None:
         dist.all_reduce(square, group=group)
@@ -38,5 +39,18 @@ def clip_gradients(
     factor = torch.where(norm.isfinite(), factor, torch.ones_like(factor))
     for gradients in held.values():
         for gradient in gradients:
-            gradient.mul_(factor.to(gradient.device))
+            # With dimensions the factor counts for the dtype: 16 bits are multiplied in float32.
+            gradient.mul_(factor.to(gradient.device).view((1,) * gradient.ndim))
     return norm
+
+
+def total_norm(gradients: Iterable[Tensor]) -> Tensor:
+    """The norm of all `gradients`, of any shapes, together: float32 [].
+
+    That of a 16-bit tensor is computed in float32, because its dtype may not hold it.
+    """
+    parts = [
+        torch.linalg.vector_norm(each, dtype=torch.float32) if is_narrow(each) else each
+        for each in gradients
+    ]
+    return get_total_norm(parts).float()

@@ -14,6 +14,7 @@ Three ways to compute it (report 2.1 leaves this open):
 from collections.abc import Callable, Sequence
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 
@@ -31,16 +32,23 @@ def exact_max_logits(
 
     S_max of the report, section 2.1 and algorithm 1.
 
-    query [B, H, T, D], key [B, K, T, D]; K divides H, and query head h reads key head h * K // H.
-    causal: a query sees the keys up to its own position. visible: bool [B, H, T, keys], B or H may
-    be 1: which of those a mask leaves visible. chunk: queries processed at a time.
+    query [B, H, T, D], key [B, K, keys, D]; K divides H, and query head h reads key head
+    h * K // H. causal: a query sees the keys up to its own position, so there are T of them.
+    visible: bool [B, H, T, keys], B or H may be 1: which of those a mask leaves visible. chunk:
+    queries processed at a time. Raises ValueError for another number of keys where causal.
     """
     heads, length = query.shape[1:3]
+    keys = key.shape[2]
+    if causal and keys != length:
+        raise ValueError(
+            f"{length} queries and {keys} keys have no common positions: pass causal=False and say "
+            "by `visible` which keys a query sees"
+        )
     key = key.repeat_interleave(heads // key.shape[1], dim=1)
     largest = torch.full((heads,), -torch.inf, device=query.device)
     for start in range(0, length, chunk):
         end = min(start + chunk, length)
-        seen = end if causal else length
+        seen = end if causal else keys
         logits = (query[:, :, start:end] @ key[:, :, :seen].mT).float() * scale
         if causal:
             places = torch.arange(start, end, device=query.device)
@@ -60,14 +68,24 @@ def max_logits_by_lse(logsumexp: Tensor) -> Tensor:
 
 @torch.no_grad()
 def max_logits_on_trigger(
-    bounds: Tensor, tau: float, exact: Sequence[Callable[[], Tensor]]
+    bounds: Tensor,
+    tau: float,
+    exact: Sequence[Callable[[], Tensor]],
+    *,
+    group: dist.ProcessGroup | None = None,
 ) -> Tensor:
     """The bounds, with exact values for the layers where a bound exceeds tau: [layers, H].
 
-    bounds: [layers, H], see `max_logits_by_lse`; reduce them over ranks by maximum first, so that
-    they are the same on every rank. exact: computes [H] for each layer; called only where needed.
+    bounds: [layers, H] of the rows computed here, see `max_logits_by_lse`. exact: computes [H] of
+    the same rows for each layer; called only where a bound of these rows exceeds tau.
+    group: the ranks that compute other rows of the batch; the result is then the maximum over them,
+    the same on each. A NaN becomes infinity there, which `qk_clip` refuses too.
     A head above tau in the result is truly above it.
     """
     triggered = (bounds > tau).any(dim=1).tolist()
     rows = zip(bounds, exact, triggered, strict=True)
-    return torch.stack([compute() if wanted else bound for bound, compute, wanted in rows])
+    largest = torch.stack([compute() if wanted else bound for bound, compute, wanted in rows])
+    if group is not None:
+        largest = largest.nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
+        dist.all_reduce(largest, dist.ReduceOp.MAX, group=group)
+    return largest

@@ -1,5 +1,6 @@
 """MuonClip: Muon for hidden matrices, AdamW for the rest, QK-Clip after the step (report 2.1)."""
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -161,8 +162,9 @@ class MuonClip(torch.optim.Optimizer):
         own_rate = "lr" in param_group
         super().add_param_group(param_group)
         group = self.param_groups[-1]
-        if not own_rate:
-            group["lr"] *= group["lr_factor"]
+        # A product or a copy: a rate that is a tensor is each group's own, not the caller's.
+        rate = group["lr"]
+        group["lr"] = copy.deepcopy(rate) if own_rate else rate * group["lr_factor"]
         if group["algorithm"] == "muon":
             self.muon.place(group["params"])
         self._share()
@@ -250,9 +252,15 @@ class MuonClip(torch.optim.Optimizer):
         load_checked(self, state_dict)
 
     def allocate_state(self) -> None:
-        """Allocate missing state as zeros, for a resume to fill."""
+        """Allocate missing state as zeros, except that of frozen parameters (no `requires_grad`).
+
+        Before a save by `state_tensors`, and again for a resume to fill: both then have the same
+        tensors, also for a parameter that has had no gradient. Zeros change no later step.
+        """
         for group in self.param_groups:
             for parameter in group["params"]:
+                if not parameter.requires_grad:
+                    continue
                 new = (
                     new_muon_state(parameter, group["momentum_dtype"])
                     if group["algorithm"] == "muon"

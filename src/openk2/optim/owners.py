@@ -160,14 +160,17 @@ def owned_by_muon(
                 f"itself: list it in `fused`, as in {{{pattern!r}: {several}}} for {several} of "
                 "one size (see `Fused` for others), or 1 for a single matrix"
             )
-        return Ownership(name, shape, "muon", kind)
     try:
-        layout, *others = (each if isinstance(each, Fused) else Fused(each) for each in listed)
+        layout, *others = (
+            each if isinstance(each, Fused) else Fused(each) for each in listed or (1,)
+        )
         if others:
             raise ValueError(f"{len(listed)} patterns of `fused` match it: one may")
         matrices = layout.of(parameter)
     except ValueError as error:
         raise ValueError(f"{name} {list(shape)}: {error}") from error
+    if not listed:
+        return Ownership(name, shape, "muon", kind)
     return Ownership(name, shape, "muon", f"{kind}, {describe_parts(matrices)}", layout)
 
 

@@ -33,10 +33,12 @@ def round_stochastically(values: Tensor, into: Tensor, noise: torch.Generator) -
     """Write `values`, float32, into `into`, bfloat16 or float16 of the same shape.
 
     Each value becomes one of its two neighbours, the nearer one more often: the mean is the value.
+    Infinities and NaN stay what they are.
     """
     bits = DROPPED_BITS[into.dtype]
     drawn = torch.empty(values.shape, dtype=torch.int32, device=values.device)
     drawn.random_(0, 1 << bits, generator=noise)
     # Adding to the dropped bits carries into the kept ones as often as they are large.
     kept = drawn.add_(values.view(torch.int32)).bitwise_and_(-1 << bits)
-    into.copy_(kept.view(torch.float32))
+    # A carry out of a NaN's bits would make a zero of it.
+    into.copy_(torch.where(values.isfinite(), kept.view(torch.float32), values))

@@ -25,8 +25,14 @@ STATE_OF = {
 
 
 def pack(optimizer: Optimizer, state_dict: dict[str, Any]) -> dict[str, Any]:
-    """torch's state dict with WITHOUT_STATE in each group."""
+    """torch's state dict with WITHOUT_STATE in each group, and dtypes by name ("bfloat16").
+
+    torch.distributed.checkpoint gathers or moves no state dict that holds a `torch.dtype`.
+    """
     for group in state_dict["param_groups"]:
+        for key, value in group.items():
+            if isinstance(value, torch.dtype):
+                group[key] = str(value).removeprefix("torch.")
         group[WITHOUT_STATE] = sum(number not in state_dict["state"] for number in group["params"])
     return state_dict
 
@@ -65,9 +71,7 @@ def load_checked(optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
                 f"the state of {lost} parameters is missing, of group {called(group)}: load a "
                 "whole state dict"
             )
-        keep = ("params", "param_names")
-        more = {k: v for k, v in saved.items() if k not in (*keep, WITHOUT_STATE)}
-        restored.append(group | copy.deepcopy(more))
+        restored.append(group | settings_of(saved, group))
     if saved_states:
         raise ValueError(f"the state has entry {next(iter(saved_states))}, of no parameter")
     optimizer.state.clear()
@@ -88,14 +92,20 @@ def matched(
         )
     count, saved_count = len(group["params"]), len(saved["params"])
     names = group.get("param_names")
-    if names is None or "param_names" not in saved:
+    saved_names = saved_names_of(saved, names)
+    if names is None or saved_names is None:
         if count != saved_count:
             raise ValueError(
                 f"group {called(group)} has {count} parameters, in the state {saved_count}"
             )
         names = names or [f"parameter {number}" for number in range(count)]
         return dict(zip(names, saved["params"], strict=True))
-    keys = dict(zip(map(plain_name, saved["param_names"]), saved["params"], strict=True))
+    if len(saved_names) != saved_count:
+        raise ValueError(
+            f"group {called(group)} has {saved_count} parameters in the state and names for "
+            f"{len(saved_names)}: load it by the names with which it was saved"
+        )
+    keys = dict(zip(saved_names, saved["params"], strict=True))
     for name in names:
         if name not in keys:
             places = [
@@ -109,6 +119,39 @@ def matched(
     if unknown is not None:
         raise ValueError(f"the state's {unknown} is no parameter of group {called(group)}")
     return {name: keys[name] for name in names}
+
+
+def saved_names_of(saved: dict[str, Any], names: list[str] | None) -> list[str] | None:
+    """The names of a saved group's parameters, in the order of its `params`; None without any.
+
+    torch.distributed.checkpoint puts names into `params`, in the order of the optimizer that loads;
+    `param_names` is then another optimizer's, perhaps that of another part of the network.
+    """
+    params = saved["params"]
+    if names and all(isinstance(key, str) for key in params):
+        own = [plain_name(key) for key in params]
+        if set(own) == set(names):
+            return own
+    saved_names = saved.get("param_names")
+    return None if saved_names is None else [plain_name(name) for name in saved_names]
+
+
+def settings_of(saved: dict[str, Any], group: dict[str, Any]) -> dict[str, Any]:
+    """A copy of the saved settings, dtypes as `group` has them.
+
+    Raises ValueError for the name of no dtype.
+    """
+    settings = {}
+    for key, value in saved.items():
+        if key in ("params", "param_names", WITHOUT_STATE):
+            continue
+        if isinstance(group.get(key), torch.dtype) and isinstance(value, str):
+            dtype = getattr(torch, value, None)
+            if not isinstance(dtype, torch.dtype):
+                raise ValueError(f"{key} is {value!r} in the state, which is no dtype")
+            value = dtype
+        settings[key] = copy.deepcopy(value)
+    return settings
 
 
 def called(group: dict[str, Any]) -> str:

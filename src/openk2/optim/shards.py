@@ -30,6 +30,21 @@ def local(tensor: Tensor) -> Tensor:
     return tensor.to_local() if is_sharded(tensor) else tensor
 
 
+def local_gradient(parameter: Tensor) -> Tensor:
+    """This process's part of a parameter's gradient, of the shape of `local(parameter)`.
+
+    A gradient that is placed otherwise than its parameter, such as a sum that the ranks have yet to
+    add up, is brought there first: a message, which every rank of the mesh must take part in.
+    """
+    gradient = parameter.grad
+    assert gradient is not None
+    if is_sharded(parameter) and is_sharded(gradient):
+        if gradient.placements != parameter.placements:
+            gradient = gradient.redistribute(placements=parameter.placements)
+        return gradient.to_local()
+    return local(gradient)
+
+
 def rows_of(total: int, ranks: int, rank: int) -> range:
     """Which of `total` rows a rank holds; the last ranks may have fewer, or none."""
     most = -(-total // ranks)

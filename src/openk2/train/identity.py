@@ -1,9 +1,9 @@
 """What must not change between a run and its resumption: the recipe except how it is computed and
-how long it runs."""
+how long it runs, and the content of what it reads."""
 
 import dataclasses
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from openk2.train.loss_weights import LossWeights
@@ -33,17 +33,19 @@ ADDED_TO_SHAPE: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Identity:
-    """The settings that a state must be resumed with.
+    """The settings and the inputs that a state must be resumed with.
 
-    digest: of all of them. settings: dotted key of the recipe -> its value as text, for messages.
+    digest: of all settings. settings: dotted key of the recipe -> its value as text, for messages.
+    contents: path of the tokenizer or of a data part -> what it holds, see `mixture.contents_of`.
     """
 
     digest: str
     settings: dict[str, str]
+    contents: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, recipe: Recipe) -> "Identity":
-        """Of this recipe."""
+    def of(cls, recipe: Recipe, contents: dict[str, str] | None = None) -> "Identity":
+        """Of this recipe and the inputs that it names."""
         fixed = dataclasses.asdict(recipe)
         for free in FREE:
             fixed.pop(free)
@@ -58,20 +60,17 @@ class Identity:
         for name, default in ADDED_TO_SHAPE.items():
             if fixed["shape"] is not None and fixed["shape"][name] == default:
                 fixed["shape"].pop(name)
-        return cls(hashlib.sha256(repr(fixed).encode()).hexdigest(), flat(fixed))
-
-    def difference(self, settings: dict[str, str]) -> str:
-        """What is another here than in `settings`, key by key."""
-        keys = [
-            key for key in {**settings, **self.settings} if self[key] != settings.get(key, UNSET)
-        ]
-        return "; ".join(f"{key} was {settings.get(key, UNSET)}, is {self[key]}" for key in keys)
-
-    def __getitem__(self, key: str) -> str:
-        return self.settings.get(key, UNSET)
+        digest = hashlib.sha256(repr(fixed).encode()).hexdigest()
+        return cls(digest, flat(fixed), contents or {})
 
 
 UNSET = "not set"
+
+
+def difference(before: dict[str, str], now: dict[str, str]) -> str:
+    """What is another now than before, key by key."""
+    pairs = [(key, before.get(key, UNSET), now.get(key, UNSET)) for key in {**before, **now}]
+    return "; ".join(f"{key} was {was}, is {new}" for key, was, new in pairs if was != new)
 
 
 def flat(value: Any, key: str = "") -> dict[str, str]:

@@ -16,6 +16,7 @@ from openk2.parallel import Fleet
 from openk2.record import MetricsLog, hold_folder
 from openk2.train.copying_score import copying_score
 from openk2.train.identity import Identity
+from openk2.train.mixture import contents_of
 from openk2.train.recipe import Recipe
 from openk2.train.resume import RunState, StateError, list_states, load_state, save_state
 from openk2.train.setup import Run, alone, set_up
@@ -176,10 +177,10 @@ def scored(run: Run, step: int) -> dict[str, Any]:
 def resume(run: Run, out: Path) -> RunState:
     """The newest state in `out` if there is one, else step 0."""
     recipe = run.recipe
-    identity = Identity.of(recipe)
+    identity = Identity.of(recipe, contents_of(recipe, run.tokenizer, run.mixture, run.fleet))
     states = list_states(out / "state")
     if not states:
-        return RunState(step=0, tokens=0, recipe=identity.digest, settings=identity.settings)
+        return RunState.first(identity)
     state = load_state(states[-1], run.sharding, run.optimizer, identity)
     if state.step > recipe.steps:
         raise StateError(

@@ -4,6 +4,7 @@ from openk2.architecture import ModelConfig
 from openk2.chat import Tokenizer
 from openk2.config import RecipeError
 from openk2.data import DataError, Mixture, open_rows
+from openk2.parallel import Fleet
 from openk2.train.recipe import Recipe
 
 
@@ -46,6 +47,21 @@ def open_mixture(recipe: Recipe, tokenizer: Tokenizer) -> Mixture:
                 f"{part.max_epochs:g}: give it more rows or a smaller weight, or shorten the run"
             )
     return mixture
+
+
+def contents_of(
+    recipe: Recipe, tokenizer: Tokenizer, mixture: Mixture, fleet: Fleet
+) -> dict[str, str]:
+    """What the tokenizer and each data part hold, by path: rows and digests, as text.
+
+    Every rank must call it, since each reads some of the files.
+    """
+    parts = list(zip(recipe.data, mixture.parts, strict=True))[fleet.rank :: fleet.count]
+    mine = {str(p.path): f"{len(rows)} rows, sha256 {rows.content_sha256()}" for p, rows in parts}
+    contents = {str(recipe.tokenizer): f"sha256 {tokenizer.digest()}"}
+    for some in fleet.gather(mine):
+        contents |= some
+    return contents
 
 
 def check_fit(config: ModelConfig, tokenizer: Tokenizer, mixture: Mixture) -> None:

@@ -15,7 +15,7 @@ import shutil
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,7 +25,7 @@ from torch import Tensor
 from openk2.optim import MuonClip
 from openk2.parallel import Fleet, Sharding
 from openk2.record import file_sha256, write_folder_atomically
-from openk2.train.identity import Identity
+from openk2.train.identity import Identity, difference
 
 T = TypeVar("T")
 STATE = "state.json"
@@ -39,14 +39,20 @@ class StateError(ValueError):
 class RunState:
     """The position of a run after `step` steps.
 
-    recipe, settings: the digest and the settings of its `Identity`; states that were written before
-    settings were kept have none.
+    recipe, settings, contents: the digest, the settings and the contents of its `Identity`; states
+    that were written before settings or contents were kept have none.
     """
 
     step: int
     tokens: int
     recipe: str
     settings: dict[str, str] = field(default_factory=dict)
+    contents: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def first(cls, identity: Identity) -> "RunState":
+        """Before the first step."""
+        return cls(0, 0, identity.digest, identity.settings, identity.contents)
 
 
 def save_state(
@@ -129,8 +135,8 @@ def list_states(folder: Path) -> list[Path]:
 def load_state(path: Path, sharding: Sharding, optimizer: MuonClip, identity: Identity) -> RunState:
     """Fill model and optimizer from a state that `save_state` wrote, in whatever layout.
 
-    Every rank must call it. identity: of the recipe that the state must have been saved with.
-    Raises StateError, on every rank.
+    Every rank must call it. identity: of the recipe and the inputs that the state must have been
+    saved with; one without contents gets these. Raises StateError, on every rank.
     """
     fleet = sharding.fleet
     try:
@@ -140,9 +146,16 @@ def load_state(path: Path, sharding: Sharding, optimizer: MuonClip, identity: Id
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StateError(f"{path / STATE} cannot be read: {error}; remove {path}") from error
     if state.recipe != identity.digest:
-        changed = identity.difference(state.settings) if state.settings else "its settings differ"
+        changed = difference(state.settings, identity.settings)
+        changed = changed if state.settings else "its settings differ"
         raise StateError(
             f"{path} belongs to another recipe ({changed}): continue with that one or name another "
+            "--out"
+        )
+    if state.contents and state.contents != identity.contents:
+        raise StateError(
+            f"{path} was trained on other content "
+            f"({difference(state.contents, identity.contents)}): bring that back or name another "
             "--out"
         )
     check_files(path, digests, fleet)
@@ -155,7 +168,7 @@ def load_state(path: Path, sharding: Sharding, optimizer: MuonClip, identity: Id
             f"{path} holds another network than the recipe starts from: name another --out"
         )
     read_tensors(path, tensors, fleet)
-    return state
+    return replace(state, contents=identity.contents)
 
 
 def check_files(path: Path, digests: dict[str, str], fleet: Fleet) -> None:

@@ -209,6 +209,34 @@ def test_damage_is_found_cheap_checks_on_opening_and_the_rest_by_digest(
         open_rows(tmp_path)
 
 
+def test_a_finished_corpus_that_lacks_a_shard_is_not_called_finished_and_the_remedy_works(
+    recipe: CorpusRecipe, corpus: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(corpus, tmp_path / "out")
+    shard = next((out / "code").glob("*.safetensors"))
+    shard.unlink()
+    remedy = "copy it again, or remove the corpus's folder and run its `openk2 data corpus` again"
+    with pytest.raises(DataError, match=f"{shard} is missing: {remedy}"):
+        prepare_corpus(recipe, out, ThisProcess())
+    shutil.rmtree(out)
+    prepare_corpus(recipe, out, ThisProcess())
+    assert tree(out) == tree(corpus)
+
+
+def test_the_digest_of_a_domain_follows_from_its_manifest_alone(
+    corpus: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(corpus / "web", tmp_path / "web")
+    before = open_rows(folder).content_sha256()
+    shard = next(folder.glob("*.safetensors"))
+    shard.write_bytes(bytes(shard.stat().st_size))
+    assert open_rows(folder).content_sha256() == before
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["shards"].reverse()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert open_rows(folder).content_sha256() != before
+
+
 def test_a_shard_that_its_manifest_describes_wrongly_is_named(corpus: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(corpus / "web", tmp_path / "web")
     manifest = json.loads((folder / "manifest.json").read_text())

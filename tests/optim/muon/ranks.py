@@ -18,9 +18,17 @@ from unittest.mock import patch
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor, Shard, distribute_tensor, init_device_mesh
+from torch.distributed.tensor import DTensor, Partial, Shard, distribute_tensor, init_device_mesh
 
-from openk2.optim import Fused, FusedHeads, Muon, MuonClip, ownership_table, qk_clip
+from openk2.optim import (
+    Fused,
+    FusedHeads,
+    Muon,
+    MuonClip,
+    max_logits_on_trigger,
+    ownership_table,
+    qk_clip,
+)
 from openk2.optim.muon import update
 
 # Of each but the stack two ranks hold a part together, or one of them none of a part.
@@ -108,6 +116,52 @@ def table() -> str:
     return ownership_table(optimizer.owners)
 
 
+MIXED = {
+    "w": (8, 6), "plain.w": (5, 4), "embed_tokens": (7, 3), "plain.lm_head": (7, 3), "bias": (3,),
+    "plain.bias": (3,), "narrow.bias": (5,),
+}  # fmt: skip
+
+
+def mixed(sharded: bool) -> dict[str, Tensor]:
+    """Weights after two steps of MuonClip over sharded parameters beside plain ones.
+
+    The second step's gradients are sums that the ranks have yet to add up.
+    """
+    mesh = init_device_mesh("cpu", (dist.get_world_size(),))
+
+    def drawn(seed: int) -> dict[str, Tensor]:
+        generator = torch.Generator().manual_seed(seed)
+        types = {name: torch.bfloat16 if "narrow" in name else torch.float32 for name in MIXED}
+        return {
+            name: torch.randn(shape, generator=generator).to(types[name])
+            for name, shape in MIXED.items()
+        }
+
+    def placed(name: str, tensor: Tensor, partial: bool = False) -> Tensor:
+        if not sharded or "plain" in name:
+            return tensor
+        if partial:
+            part = tensor * (0.75 if dist.get_rank() == 0 else 0.25)
+            return DTensor.from_local(part, mesh, [Partial()])
+        return distribute_tensor(tensor, mesh, [Shard(0)])
+
+    parameters = {name: nn.Parameter(placed(name, t)) for name, t in drawn(0).items()}
+    optimizer = MuonClip(parameters.items(), **SETTINGS)
+    for step in (1, 2):
+        for name, gradient in drawn(step).items():
+            parameters[name].grad = placed(name, gradient, partial=step == 2)
+        optimizer.step()
+    return whole(parameters)
+
+
+def largest_on_trigger() -> list[list[float]]:
+    """Of two layers, as this rank clips by them; rank 0 need not compute layer 1."""
+    exact = torch.tensor([[[101.0, 99.0], [5.0, 6.0]], [[103.0, 98.0], [7.0, 120.0]]])
+    own = exact[dist.get_rank()]
+    layers = [lambda each=each: each for each in own]
+    return max_logits_on_trigger(own + 0.25, 100.0, layers, group=dist.group.WORLD).tolist()
+
+
 def do_all(_: int, out: Path) -> None:
     os.chdir(out)
     sys.path.insert(0, str(out))
@@ -129,5 +183,7 @@ def do_all(_: int, out: Path) -> None:
         "orthogonalised": {"sharded": by_rows, "copies": alike},
         "refusal": refusal(),
         "table": table(),
+        "largest": largest_on_trigger(),
+        "mixed": furthest(mixed(sharded=True), mixed(sharded=False)),
     }
     (out / f"rank-{dist.get_rank()}.json").write_text(json.dumps(found))

@@ -38,6 +38,14 @@ def test_parts_that_ranks_hold_together_get_the_update_of_one_process(
             assert distance <= 1e-6, name
 
 
+def test_sharded_parameters_beside_plain_ones_get_the_update_of_one_process(
+    found: list[dict[str, Any]],
+) -> None:
+    for result in found:
+        for name, distance in result["mixed"].items():
+            assert distance <= (0.02 if "narrow" in name else 1e-6), name
+
+
 @pytest.mark.parametrize("held", ["sharded", "copies"])
 def test_each_part_is_orthogonalised_once(found: list[dict[str, Any]], held: str) -> None:
     counts = [result["orthogonalised"][held] for result in found]
@@ -55,6 +63,13 @@ def test_parts_that_take_turns_must_not_be_cut(found: list[dict[str, Any]]) -> N
             "query_key_value [36, 10]: 36 rows over 2 ranks, 18 each, cut its groups of 12: keep "
             "it out of fully_shard, or shard it over ranks that divide its 3 groups"
         )
+
+
+def test_ranks_with_different_rows_clip_by_the_same_largest_logits(
+    found: list[dict[str, Any]],
+) -> None:
+    for result in found:
+        assert result["largest"] == [[103.0, 99.0], [7.0, 120.0]]
 
 
 def test_the_table_shows_the_parts_and_their_ranks(found: list[dict[str, Any]]) -> None:

@@ -5,6 +5,7 @@ Usage: ranks.py OUT. Takes the bare loop's 50 steps under DistributedDataParalle
 loop's, and the gradients' norms.
 """
 
+import copy
 import io
 import json
 import sys
@@ -16,6 +17,7 @@ import torch.distributed as dist
 import torch.distributed.checkpoint as checkpoint
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
     get_optimizer_state_dict,
     set_optimizer_state_dict,
 )
@@ -27,6 +29,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 import bare
 
 from openk2.optim import MuonClip
+
+# Of torch's `StateDictOptions`.
+OPTIONS = [
+    ("cpu_offload",),
+    ("full_state_dict",),
+    ("full_state_dict", "broadcast_from_rank0"),
+    ("full_state_dict", "cpu_offload", "broadcast_from_rank0"),
+    ("flatten_optimizer_state_dict",),
+]
 
 
 def own_rows(tokens: Tensor) -> Tensor:
@@ -90,19 +101,37 @@ def sharded(wanted: bare.Weights, out: Path) -> dict[str, Any]:
         group.pop("initial_lr", None)
         group["lr"] = 1e-3
     norms += steps(network, network, resumed, half, bare.STEPS)
+    optimizer.zero_grad()
+    ways = [restored_with(network, resumed, *options) for options in OPTIONS]
     # The part of each rank by torch.save too.
     file = io.BytesIO()
     torch.save(resumed.state_dict(), file)
     file.seek(0)
     again = bare.make(network)
     again.load_state_dict(torch.load(file, weights_only=True))
-    mine, theirs = resumed.state_tensors(), again.state_tensors()
     return {
         "distance": bare.furthest(whole(network), wanted),
         "norms": norms,
-        "saved": mine.keys() == theirs.keys()
-        and all(torch.equal(here(mine[n]), here(theirs[n])) for n in mine),
+        "saved": alike(resumed, again),
+        "restored": ways,
     }
+
+
+def restored_with(network: nn.Module, optimizer: MuonClip, *options: str) -> bool:
+    """Whether a state that is read and restored with these options of torch's is the same."""
+    chosen = StateDictOptions(**dict.fromkeys(options, True))
+    state = copy.deepcopy(get_optimizer_state_dict(network, optimizer, options=chosen))
+    again = bare.make(network)
+    bare.scheduled(again)  # torch restores a scheduler's `initial_lr` only where there is one
+    set_optimizer_state_dict(network, again, state, options=chosen)
+    return alike(optimizer, again)
+
+
+def alike(optimizer: MuonClip, again: MuonClip) -> bool:
+    mine, theirs = optimizer.state_tensors(), again.state_tensors()
+    return mine.keys() == theirs.keys() and all(
+        torch.equal(here(mine[n]), here(theirs[n])) for n in mine
+    )
 
 
 def here(tensor: Tensor) -> Tensor:

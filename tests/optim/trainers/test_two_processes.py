@@ -44,3 +44,10 @@ def test_names_are_plain_and_a_rank_can_save_its_part(found: list[dict[str, Any]
     for result in found:
         assert result["ddp"]["plain_names"]
         assert result["fsdp"]["saved"]
+
+
+def test_a_sharded_state_is_restored_with_any_of_torchs_options(
+    found: list[dict[str, Any]],
+) -> None:
+    for result in found:
+        assert result["fsdp"]["restored"] == [True] * 5

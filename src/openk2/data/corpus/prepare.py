@@ -41,6 +41,7 @@ from openk2.data.corpus.signatures import (
 )
 from openk2.data.corpus.summary import CorpusSummary, DomainSummary, read_summary
 from openk2.data.manifest import Manifest
+from openk2.data.rows import RowFolder
 from openk2.data.sources import SourceSpan
 from openk2.record import DataError, hold_folder, write_file_atomically
 
@@ -95,8 +96,9 @@ def prepare_corpus(
     """Make the corpus of `recipe` in `out`, or go on with it; return what it holds.
 
     Writes out/DOMAIN/{NUMBER.safetensors, manifest.json}, out/duplicates.jsonl and, last,
-    out/corpus.json. Raises DataError if an input cannot be used or `out` holds something else,
-    TokenizerError, WorkerError, and BlockingIOError if another process runs in `out`.
+    out/corpus.json. Raises DataError if an input cannot be used, if `out` holds something else or
+    a finished corpus that lacks a shard, TokenizerError, WorkerError, and BlockingIOError if
+    another process runs in `out`.
     """
     tokenizer = Tokenizer.load(recipe.tokenizer).digest()
     settings = recipe.digest(FORMAT, tokenizer, minhash_version(recipe.duplicates))
@@ -113,6 +115,10 @@ def prepare_corpus(
             summary = write_manifests(run, settings, tokenizer, jobs)
         elif summary.settings != settings:
             raise DataError(f"{out} holds a corpus of another recipe: name another folder")
+        else:
+            for domain in summary.domains:
+                if domain.shards:
+                    RowFolder(out / domain.domain)  # raises for a shard that is gone
         shutil.rmtree(run.work, ignore_errors=True)
     return summary
 

@@ -52,10 +52,12 @@ class Fused:
     def of(self, parameter: Tensor) -> list[Matrices]:
         """The matrices of a parameter [n, m] or [count, n, m], part by part.
 
-        Raises ValueError if the parts do not fill it, or if it is sharded by rows and a boundary
-        between ranks falls within a group.
+        Raises ValueError if the parts do not fill it, if its matrices have no elements, or if it is
+        sharded by rows and a boundary between ranks falls within a group.
         """
         shape = tuple(parameter.shape)
+        if 0 in shape[-2:]:
+            raise ValueError("a matrix without elements has no direction: name it in `adamw`")
         length = shape[self.dim]
         sizes = self.sizes(length)
         if sizes is None:

@@ -29,7 +29,7 @@ from openk2.optim.muon.work import divide_work
 from openk2.optim.newton_schulz import QUINTIC, Coefficients
 from openk2.optim.rounding import is_narrow, rounding_noise
 from openk2.optim.saved_state import load_checked, pack
-from openk2.optim.shards import is_sharded, local, local_rows, splitting
+from openk2.optim.shards import is_sharded, local, local_gradient, local_rows, splitting
 
 DTYPES = (torch.float32, torch.bfloat16)
 ALONE = Fused(1)
@@ -203,7 +203,6 @@ class Muon(torch.optim.Optimizer):
 
         parameter: [out, in] or [experts, out, in]; a stack's tensors are [count, rows, columns].
         """
-        assert parameter.grad is not None
         if parameter not in self.matrices:
             raise ValueError(
                 f"a parameter {list(parameter.shape)} replaced one that the optimizer was made "
@@ -219,8 +218,8 @@ class Muon(torch.optim.Optimizer):
             step += 1
             first = local_rows(parameter).start
             noise = rounding_noise(parameter.device, int(step), index, first)
-        tensors = [local(t) for t in (parameter.detach(), parameter.grad, state["momentum"])]
-        tensors = [tensor if tensor.ndim == 3 else tensor[None] for tensor in tensors]
+        parts = local(parameter.detach()), local_gradient(parameter), local(state["momentum"])
+        tensors = [tensor if tensor.ndim == 3 else tensor[None] for tensor in parts]
         return [
             Stack(
                 (each.rows_in(held), each.columns),
