@@ -4,6 +4,7 @@
 #   runs/nano.sh DATA_DIR    with the public data (layout and sources: docs/models/nano.md)
 #   runs/nano.sh             procedural only: generated conversations are all the text there is
 #
+# The last stage writes over src/openk2/assets/openk2-nano and openk2-nano-base, the built-in models.
 # Resumable: a stage whose result stands in out/ is not done again, an interrupted training
 # continues from its last checkpoint. Train longer by editing recipes/nano/*.toml, whose paths begin
 # with out/ as this script does. Environment: BIN, where openk2 and torchrun are (default .venv/bin);

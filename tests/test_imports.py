@@ -1,4 +1,4 @@
-"""Rooms that need no tensors start without torch, each in a fresh interpreter."""
+"""Packages that need no tensors start without torch, each in a fresh interpreter."""
 
 import subprocess
 import sys

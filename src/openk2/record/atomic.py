@@ -68,7 +68,7 @@ def write_folder_atomically(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def resume_folder_atomically(folder: Path) -> Iterator[Path]:
-    """`write_folder_atomically`, but an interrupted block is gone on with.
+    """`write_folder_atomically`, but an interrupted block can be continued.
 
     Yields the folder to fill with whatever an earlier block left in it, if that raised or its
     process died; what to keep is the caller's matter, and so is syncing files before relying on

@@ -344,7 +344,7 @@ ALONE = {
     nan_in_long_prompts: ({"nan-signs"}, "NaN or infinity", ("logprob-range",)),
     nan_unseen: ({"nan-signs", "logprob-range"}, "times token 0", ()),
     head_dropped: ({"long-context"}, "the first 2", ("depth", "prompt-count")),
-    head_forgotten: ({"long-context"}, "a code in the head adds", ("prompt-count",)),
+    head_forgotten: ({"long-context"}, "a code at the beginning adds", ("prompt-count",)),
     head_dropped_before_counting: ({"long-context"}, "is counted as 200", ("prompt-count",)),
     rope_scaled_twice_when_long: ({"depth"}, "log-probability falls by", ("prefill-decode",)),
     second_template: ({"prompt-count"}, "a second template", TEMPLATE),

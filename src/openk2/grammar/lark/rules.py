@@ -1,6 +1,6 @@
 """Shapes -> a grammar in Lark: the masks' own, or one for engines that others run.
 
-Every place in an object is a rule of its own, so that a value that was begun can be gone on with
+Every place in an object is a rule of its own, so that a value that was begun can be continued
 from where it stands (`remainder`). A portable grammar has only what llguidance and xgrammar read
 alike; its language is that of the masks, except where `LarkRules` says.
 """

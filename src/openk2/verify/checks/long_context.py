@@ -1,4 +1,4 @@
-"""Is all of a long prompt read? A head that is dropped is the usual way to be wrong."""
+"""Is all of a long prompt read? A truncated beginning is the usual fault."""
 
 from dataclasses import dataclass
 
@@ -22,13 +22,13 @@ SHORTEST = 128
 # Of the tokens that the text should have, which is known to some percent; a cut takes more.
 COUNTED = 0.8
 CUT = (
-    "The head of long prompts is dropped before the model (truncation, a sliding window, a router "
-    "or gateway with a smaller limit): refuse what does not fit with a 400 instead"
+    "The beginning of long prompts is cut off before the model (truncation, a sliding window, a "
+    "router or gateway with a smaller limit): refuse what does not fit with a 400 instead"
 )
 
 
 async def long_context(probe: Probe) -> CheckOutcome:
-    """The head of the longest prompt is counted, computed, and matters at the end."""
+    """The beginning of the longest prompt is counted, computed, and matters at the end."""
     size = await prompt_room(probe)
     try:
         return await by_scores(probe, size)
@@ -37,7 +37,7 @@ async def long_context(probe: Probe) -> CheckOutcome:
 
 
 def hidden(seed: str, which: str, tokens: int, width: float) -> tuple[str, str]:
-    """A prompt whose head hides a code and whose end names it again, and the code.
+    """A prompt that hides a code at its beginning and repeats it at its end, and the code.
 
     which: prompts that differ in it alone differ in the code alone.
     """
@@ -47,7 +47,7 @@ def hidden(seed: str, which: str, tokens: int, width: float) -> tuple[str, str]:
 
 
 async def by_scores(probe: Probe, size: PromptRoom) -> CheckOutcome:
-    """With scores of prompts: by what the head does to them. Raises NotOfferedError without."""
+    """With scores of prompts: by what the beginning does to them. Raises NotOfferedError without."""
     seed = f"{probe.seed}/long"
     long = size.longest
     short = min(SHORTEST, long // 2)
@@ -67,23 +67,23 @@ async def by_scores(probe: Probe, size: PromptRoom) -> CheckOutcome:
     measures = {"tokens": float(counted), "near": near.gain, "far": far.gain}
     if not faults and near.gain >= RECALLED and far.gain < KEPT * near.gain:
         faults.append(
-            f"a code in the head adds {near.gain:.2f} nats a token to itself in {short} tokens and "
-            f"{far.gain:.2f} in {counted:,}"
+            f"a code at the beginning adds {near.gain:.2f} nats a token to itself in {short} tokens "
+            f"and {far.gain:.2f} in {counted:,}"
         )
     if not faults and near.gain < RECALLED and near.moved > 0 == far.moved:
-        faults.append(f"the head of {counted:,} tokens changes nothing at all at their end")
+        faults.append(f"the beginning of {counted:,} tokens changes nothing at their end")
     if not faults and near.gain < RECALLED and far.moved <= await noise(probe, seed, long, size):
         return skipped(
             "the model finds no code again in a short prompt, and its scores vary too much to see "
-            f"what the head does; {counted:,} tokens were counted rightly"
+            f"what the beginning does; {counted:,} tokens were counted rightly"
         )
-    told = f"the head of {counted:,} tokens is counted, computed and matters at the end{size.reach}"
+    told = f"the beginning of {counted:,} tokens is counted, computed and matters{size.reach}"
     return judged(4, faults, passed=told, remedy=CUT, measures=measures)
 
 
 @dataclass(frozen=True)
 class Recall:
-    """gain: nats a token that the right code in the head adds to itself. moved: how far the scores
+    """gain: nats a token that the right code at the beginning adds to itself. moved: how far scores
     of the last quarter move with the code, mean nats a token."""
 
     scored: Scored
@@ -92,7 +92,7 @@ class Recall:
 
 
 async def recalled(probe: Probe, seed: str, tokens: int, size: PromptRoom) -> Recall:
-    """Ask with the code that the end names in the head, and with another one there."""
+    """Ask with the code that the end repeats at the beginning, and with another one there."""
     prompt, number = hidden(seed, "a", tokens, size.width)
     right = await complete(probe, prompt, echo=True)
     other = prompt.replace(number, code(f"{seed}/b"), 1)
