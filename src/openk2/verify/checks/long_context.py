@@ -47,7 +47,7 @@ def hidden(seed: str, which: str, tokens: int, width: float) -> tuple[str, str]:
 
 
 async def by_scores(probe: Probe, size: PromptRoom) -> CheckOutcome:
-    """With scores of prompts: by what the beginning does to them. Raises NotOfferedError without."""
+    """By what the beginning does to a prompt's scores. Raises NotOfferedError without scores."""
     seed = f"{probe.seed}/long"
     long = size.longest
     short = min(SHORTEST, long // 2)
@@ -67,8 +67,8 @@ async def by_scores(probe: Probe, size: PromptRoom) -> CheckOutcome:
     measures = {"tokens": float(counted), "near": near.gain, "far": far.gain}
     if not faults and near.gain >= RECALLED and far.gain < KEPT * near.gain:
         faults.append(
-            f"a code at the beginning adds {near.gain:.2f} nats a token to itself in {short} tokens "
-            f"and {far.gain:.2f} in {counted:,}"
+            f"a code at the beginning adds {near.gain:.2f} nats a token to itself in {short} "
+            f"tokens and {far.gain:.2f} in {counted:,}"
         )
     if not faults and near.gain < RECALLED and near.moved > 0 == far.moved:
         faults.append(f"the beginning of {counted:,} tokens changes nothing at their end")
@@ -110,25 +110,25 @@ async def noise(probe: Probe, seed: str, tokens: int, size: PromptRoom) -> float
 
 
 async def by_answers(probe: Probe, size: PromptRoom) -> CheckOutcome:
-    """Without scores of prompts: by a code that the answer must name, in the head and halfway."""
+    """Without scores of prompts: by a code that the answer must name, early and halfway."""
     seed = f"{probe.seed}/long"
     if not await names_code(probe, seed, SHORTEST, 0.0, size.width):
         return skipped(
             "the model does not name a code of a short prompt, and prompts get no log-probabilities"
         )
     long = size.longest
-    places = {"head": 0.0, "middle": 0.5}
+    places = {"beginning": 0.0, "middle": 0.5}
     faults = [
         f"a code in the {place} of about {long:,} tokens is not found"
         for place, share in places.items()
         if not await names_code(probe, seed, long, share, size.width)
     ]
-    told = f"a code is found in {long:,} tokens, in the head and in the middle{size.reach}"
+    told = f"a code is found in {long:,} tokens, at the beginning and in the middle{size.reach}"
     return judged(len(places), faults, passed=told, remedy=CUT)
 
 
 async def names_code(probe: Probe, seed: str, tokens: int, place: float, width: float) -> bool:
-    """Whether the answer names the code that lies at this place of a text, 0 for its head."""
+    """Whether the answer names the code that lies at this place of a text, 0 for its beginning."""
     name, number = vault(seed), code(f"{seed}/a")
     text = text_of(f"{seed}/filler", tokens, width)
     at = text.find(". ", int(place * len(text))) + 2 if place else 0
