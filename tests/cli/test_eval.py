@@ -64,6 +64,14 @@ def test_tools_as_json_hold_every_share_with_its_interval(url, rows):
     assert report["misses"][0]["fault"] == "no call"
 
 
+@pytest.mark.parametrize("measure", [["tools", "--limit", "2"], ["weather"], ["everyday"]])
+def test_every_measure_sends_the_output_cap_it_is_given(run_app, measure):
+    chat = ScriptedChat(["No."] * 100)
+    with run_app(create_app(chat, model="no-model")) as url:
+        assert evaluate(*measure, "--url", url, "--max-tokens", "77").exit_code == 0
+    assert {request.max_tokens for request in chat.requests} == {77}
+
+
 def test_generated_conversations_are_the_default(url):
     report = json.loads(evaluate("tools", "--url", url, "--limit", "30", "--json").stdout)
     assert report["turns"] == 30

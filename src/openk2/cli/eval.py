@@ -33,6 +33,7 @@ ModelName = Annotated[str | None, typer.Option(help="Folder or built-in name; a 
 Url = Annotated[str | None, typer.Option(help="An OpenAI-compatible server, not a local model.")]
 ApiKey = Annotated[str | None, typer.Option(envvar="OPENK2_API_KEY", help="Key for --url.")]
 Temperature = Annotated[float, typer.Option(min=0.0, max=2.0)]
+MaxTokens = Annotated[int, typer.Option(min=1, help="Of an answer; one cut off there is wrong.")]
 Concurrency = Annotated[int, typer.Option(min=1, help="Requests in flight at most.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 Need = Annotated[int, typer.Option(help="Exit with 1 below this many successes.")]
@@ -49,6 +50,7 @@ def tools(
     limit: Annotated[int, typer.Option(min=1, help="Assistant turns to score.")] = 400,
     temperature: Temperature = 0.6,
     seed: Annotated[int, typer.Option(help="Which turns are drawn.")] = 0,
+    max_tokens: MaxTokens = 256,
     concurrency: Concurrency = 8,
     as_json: AsJson = False,
 ) -> None:
@@ -77,6 +79,7 @@ def tools(
                 limit=limit,
                 seed=seed,
                 temperature=temperature,
+                max_tokens=max_tokens,
                 concurrency=concurrency,
                 progress=progress,
             )
@@ -101,6 +104,7 @@ def weather(
         bool,
         typer.Option("--variations", help="Run ten variations: other tools, cities, errors."),
     ] = False,
+    max_tokens: MaxTokens = 256,
     need: Need = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -113,7 +117,7 @@ def weather(
     """
     with asked(model, url, api_key) as (chat, progress):
         measure = run_variations if variations else run_readme
-        report, lines = measure(chat, runs, progress)
+        report, lines = measure(chat, runs, max_tokens, progress)
     typer.echo(json.dumps(report) if as_json else "\n".join(lines))
     if report["succeeded"] < need:
         raise typer.Exit(1)
@@ -126,6 +130,7 @@ def everyday(
     api_key: ApiKey = None,
     temperature: Temperature = 0.6,
     seed: int = 0,
+    max_tokens: MaxTokens = 256,
     need: Need = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -140,7 +145,9 @@ def everyday(
 
     with asked(model, url, api_key) as (chat, progress):
         replies = asyncio.run(
-            ask_everyday(chat, temperature=temperature, seed=seed, progress=progress)
+            ask_everyday(
+                chat, temperature=temperature, seed=seed, max_tokens=max_tokens, progress=progress
+            )
         )
     succeeded = sum(reply.sensible for reply in replies)
     if as_json:
@@ -156,12 +163,14 @@ def everyday(
 
 
 def run_readme(
-    chat: "ChatGenerator", runs: int | None, progress: Progress
+    chat: "ChatGenerator", runs: int | None, max_tokens: int, progress: Progress
 ) -> tuple[dict[str, Any], list[str]]:
     """The README's loop: what --json prints, and the lines for a reader."""
     from openk2.eval import run_weather_loop
 
-    score = asyncio.run(run_weather_loop(chat, runs=runs or 100, progress=progress))
+    score = asyncio.run(
+        run_weather_loop(chat, runs=runs or 100, max_tokens=max_tokens, progress=progress)
+    )
     report = {
         "runs": score.runs,
         "called": score.called,
@@ -177,12 +186,14 @@ def run_readme(
 
 
 def run_variations(
-    chat: "ChatGenerator", runs: int | None, progress: Progress
+    chat: "ChatGenerator", runs: int | None, max_tokens: int, progress: Progress
 ) -> tuple[dict[str, Any], list[str]]:
     """The variations: what --json prints, and the lines for a reader."""
     from openk2.eval import VARIATIONS, run_scenarios
 
-    scores = asyncio.run(run_scenarios(chat, VARIATIONS, runs=runs or 10, progress=progress))
+    scores = asyncio.run(
+        run_scenarios(chat, VARIATIONS, runs=runs or 10, max_tokens=max_tokens, progress=progress)
+    )
     total, succeeded = sum(s.runs for s in scores), sum(s.succeeded for s in scores)
     report = {
         "runs": total,

@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from openk2.eval.admission import UNKNOWN
 from openk2.eval.crowd import map_bounded
+from openk2.eval.tool_loop import is_final
 from openk2.generation import ChatGenerator, ChatRequest, complete
 
 
@@ -89,8 +90,8 @@ async def ask_everyday(
             messages, max_tokens=max_tokens, temperature=temperature, seed=seed + number
         )
         answer = await complete(generator, request)
-        whole = answer.finish_reason == "stop" and not answer.tool_calls
-        return EverydayReply(question, answer.content, whole and question.accepts(answer.content))
+        sensible = is_final(answer) and question.accepts(answer.content)
+        return EverydayReply(question, answer.content, sensible)
 
     return await map_bounded(
         ask,

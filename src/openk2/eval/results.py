@@ -101,7 +101,7 @@ def row_result(
         return RowResult(row, outcome)
     share = external_share(logs_folder(out, row.name))
     if share is not None:
-        figure = Figure(share.value, share.low, share.high, {})
+        figure = Figure(share.part / share.whole, share.low, share.high, {})
         return RowResult(row, outcome, figure, answers=share.whole, note=harness_note(row))
     weights = row.benchmark.protocol.groups
     answers = list(read_answers(logs_folder(out, row.name), grouped=bool(weights)))

@@ -10,7 +10,7 @@ from rich.progress import Progress
 
 from openk2.chat import ToolCall
 from openk2.eval.crowd import map_bounded
-from openk2.eval.tool_loop import tool_loop, transcript
+from openk2.eval.tool_loop import is_final, tool_loop, transcript
 from openk2.eval.verdict import canonical, canonical_arguments
 from openk2.generation import ChatAnswer, ChatGenerator
 
@@ -118,7 +118,7 @@ def satisfies(step: Step, answers: Sequence[ChatAnswer]) -> bool:
     made = sorted((c.name, canonical_arguments(c)) for answer in answers for c in answer.tool_calls)
     needed = sorted((name, canonical(arguments)) for name, arguments in step.calls)
     last = answers[-1]
-    if made != needed or last.tool_calls:
+    if made != needed or not is_final(last):
         return False
     if step.never and re.search(step.never, last.content, re.IGNORECASE):
         return False

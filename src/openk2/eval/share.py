@@ -28,13 +28,13 @@ class Share:
     high: float
 
     @property
-    def value(self) -> float:
-        """The share; 1 of nothing."""
-        return self.part / self.whole if self.whole else 1.0
+    def value(self) -> float | None:
+        """The share; None of nothing."""
+        return self.part / self.whole if self.whole else None
 
     def __str__(self) -> str:
         """Such as `87.5% (79 to 93)`; a dash of nothing."""
-        if not self.whole:
+        if self.value is None:
             return "-"
         return f"{self.value:.1%} ({100 * self.low:.0f} to {100 * self.high:.0f})"
 

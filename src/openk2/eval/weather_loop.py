@@ -12,7 +12,7 @@ from rich.progress import Progress
 
 from openk2.chat import read_json
 from openk2.eval.crowd import map_bounded
-from openk2.eval.tool_loop import tool_loop, transcript
+from openk2.eval.tool_loop import is_final, tool_loop, transcript
 from openk2.generation import ChatAnswer, ChatGenerator
 
 MESSAGES: tuple[dict[str, Any], ...] = (
@@ -57,9 +57,9 @@ class WeatherRun:
 
     @property
     def said_sunny(self) -> bool:
-        """Whether the last answer is text that contains "sunny"."""
+        """Whether the last answer is text to its end, and contains "sunny"."""
         last = self.answers[-1]
-        return not last.tool_calls and "sunny" in last.content.lower()
+        return is_final(last) and "sunny" in last.content.lower()
 
     @property
     def succeeded(self) -> bool:

@@ -95,7 +95,7 @@ def as_the_reference(messages: Sequence[ChatMessage]) -> ModelOutput:
         (lambda _: calls("meteo_sky_of", town="Bergen"), [0.0, 0.0, 0.0]),
         (lambda _: calls("meteo_sky_of", town=float("inf")), [0.0, 0.0, 0.0]),
         (lambda _: calls("no_such_tool"), [0.0, 0.0, 0.0]),
-        (lambda _: cut_off(), [0.0, 0.0, 1.0]),
+        (lambda _: cut_off(), [0.0, 0.0, 0.0]),
     ],
 )
 def test_each_turn_is_asked_after_the_references_history(
