@@ -45,6 +45,8 @@ def test_a_run_writes_its_reports_and_goes_on(tmp_path: Path, made_up_rows: None
         again = invoke(*asked, "--samples", "2", "--limit", "2")
         assert json.loads(again.stdout)["rows"] == json.loads(result.stdout)["rows"]
         assert len(server.bodies) == 4
+        assert "sums-cli: 4 answers of an earlier session" in again.stderr
+        assert "earlier session" not in result.stderr
         other = invoke(*asked, "--samples", "2", "--seed", "1")
     assert other.exit_code == 1
     assert "holds a run with seed 0, not 1: give another --out" in other.output
@@ -59,6 +61,18 @@ def test_a_run_writes_its_reports_and_goes_on(tmp_path: Path, made_up_rows: None
     assert "<h2>Instruct table</h2>" in (out / "index.html").read_text()
     compared = invoke("compare", str(out), str(out))
     assert "sums-cli | 100.0 | 100.0 | +0.0 (+0.0 to +0.0) | 1" in compared.output
+
+
+def test_a_server_that_serves_another_model_is_refused(tmp_path: Path, made_up_rows: None) -> None:
+    data, out = write_sums(tmp_path / "data", 2), tmp_path / "out"
+    with fake_server() as server:
+        asked = ["readme", server.url, "--data", str(data), "--out", str(out), "--samples", "1"]
+        assert invoke(*asked).exit_code == 0
+        server.card = {"id": "another", "object": "model"}
+        refused = invoke(*asked)
+    assert (refused.exit_code, len(server.bodies)) == (1, 2)
+    assert "now serves 'another': give another --out" in refused.output
+    assert json.loads((out / "run.json").read_text())["served"] == {"instruct": "fake"}
 
 
 def test_ctrl_c_leaves_a_report_of_what_was_asked(

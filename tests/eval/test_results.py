@@ -1,5 +1,6 @@
 """Results are what the logs say: figures, tokens, engine time; the page runs nothing it shows."""
 
+import re
 import sys
 import time
 from dataclasses import replace
@@ -31,8 +32,8 @@ HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=alert(2)>\u202e\x1b
 
 
 def run_of(**changes: Any) -> SuiteRun:
-    fields: dict[str, Any] = {"seed": 0, "samples": None, "max_tokens": None}
-    return SuiteRun({"instruct": "fake"}, {}, **(fields | changes))
+    fields: dict[str, Any] = {"roles": {}, "seed": 0, "samples": None, "max_tokens": None}
+    return SuiteRun({"instruct": "fake"}, **(fields | changes))
 
 
 def run(url: str, data: Path, out: Path, *rows: Any) -> list[Any]:
@@ -126,6 +127,40 @@ def test_a_folder_holds_one_run(tmp_path: Path) -> None:
         begun(tmp_path, run_of()),
     ):
         pass
+
+
+def test_a_name_that_now_means_another_model_is_refused(tmp_path: Path) -> None:
+    first = run_of(served={"instruct": "old"}, weights={"instruct": "a" * 64})
+    with begun(tmp_path, run_of()):
+        record_run(tmp_path, run_of())  # of a version that recorded no more than names
+        record_run(tmp_path, first)
+        record_run(tmp_path, replace(first, roles={"grader": "judge"}, served={"grader": "j"}))
+        for changed, said in (
+            (run_of(served={"instruct": "new"}), "instruct model 'old', but fake now serves 'new'"),
+            (run_of(weights={"instruct": "b" * 64}), "fake with other weights (aaaaaaaaaaaa, now"),
+            (run_of(roles={"grader": "judge"}, served={"grader": "k"}), "grader model 'j', but"),
+        ):
+            with pytest.raises(RunFolderError, match=re.escape(said)) as refused:
+                record_run(tmp_path, changed)
+            assert "give another --out" in str(refused.value)
+        record_run(tmp_path, first)
+
+
+def test_figures_are_of_the_models_own_logs(tmp_path: Path) -> None:
+    """A folder of an earlier version may hold logs of two models that one name stood for."""
+    write_sums(tmp_path, 6)
+    row = row_of(sums("sums-two-models"))
+    for model, limit, answer in (("old", 6, lambda *_: "no"), ("new", 2, right)):
+        with fake_server(answer) as server:
+            asking = {"instruct": Asking(concurrency=2, limit=limit)}
+            models = {"instruct": ModelAddress(server.url, model)}
+            suite = Suite(tmp_path / "out", tmp_path, models, asking, {})
+            outcomes = run_suite([row], suite, Counted(), lambda outcome: None)
+        assert outcomes[0].earlier == 0
+    record_run(tmp_path / "out", run_of(served={"instruct": "new"}))
+    (found,) = results_of(tmp_path / "out", rows=[row])
+    assert found.figure is not None
+    assert (found.figure.value, found.answers) == (1.0, 2)
 
 
 def test_overlapping_calls_count_once() -> None:

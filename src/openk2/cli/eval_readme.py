@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ import typer
 from openk2.cli.interruption import interruptible
 from openk2.cli.suite_bars import SuiteBars
 from openk2.generation import EndpointError
+from openk2.pretrained import find_folder
 from openk2.record import printable, write_file_atomically
 
 if TYPE_CHECKING:
@@ -114,6 +116,9 @@ def readme(
                 raise
             text, values = report(out, outcomes, prices)
             typer.echo(values if as_json else printable(text))
+    for outcome in outcomes:
+        if outcome.earlier:
+            typer.echo(f"{outcome.row}: {outcome.earlier} answers of an earlier session", err=True)
     if any(o.status == "failed" for o in outcomes) or all(o.status != "ran" for o in outcomes):
         raise typer.Exit(ROW_FAILED)
 
@@ -130,7 +135,7 @@ def ask(
 ) -> "list[RowOutcome]":
     """Open the models and run the rows. options: of how they are asked. made: of the suite.
     keys: of the models and of the roles."""
-    from openk2.eval import Asking, Suite, endpoints, record_run, run_suite
+    from openk2.eval import Asking, Suite, endpoints, is_url, record_run, run_suite, weights_digest
 
     settings = {"seed": run.seed, "samples": run.samples, "max_tokens": run.max_tokens, **options}
     with endpoints(serve) as opened, SuiteBars() as bars:
@@ -140,7 +145,14 @@ def ask(
             table: Asking(context=opened.contexts[address], **settings)
             for table, address in models.items()
         }
-        record_run(out, run)
+        named = {**run.models, **run.roles}
+        served = {key: address.model for key, address in (models | roles).items()}
+        weights = {
+            key: weights_digest(find_folder(name))
+            for key, name in named.items()
+            if not is_url(name)
+        }
+        record_run(out, replace(run, served=served, weights=weights))
         return run_suite(rows, Suite(out, data, models, asking, roles, **made), bars, bars.tell)
 
 

@@ -58,6 +58,11 @@ def open_model(address: ModelAddress, asks: Asks = "chat") -> Model:
     )
 
 
+def served_name(name: str) -> str:
+    """The id at its server of a model that `open_model` opened, from its name in a log."""
+    return name.removeprefix(f"openai-api/{SERVICE}/").removeprefix(f"{SERVICE}-completions/")
+
+
 @modelapi(name=f"{SERVICE}-completions")
 class CompletionsAPI(ModelAPI):
     """Bare prompts over /v1/completions, of our server or vLLM's.

@@ -94,9 +94,10 @@ COUNTS = ("answers", "errors", "truncated", "tokens_in", "tokens_out", "seconds"
 
 
 def row_result(
-    row: "Row", outcome: RowOutcome, out: Path, prices: Prices | None = None
+    row: "Row", outcome: RowOutcome, out: Path, prices: Prices | None = None, model: str = ""
 ) -> RowResult:
-    """The row as the logs below `out` have it. What they lack is empty."""
+    """The row as the logs below `out` have it, of this model if one is named. What they lack is
+    empty."""
     if not logs_folder(out, row.name).is_dir():
         return RowResult(row, outcome)
     share = external_share(logs_folder(out, row.name))
@@ -104,7 +105,8 @@ def row_result(
         figure = Figure(share.part / share.whole, share.low, share.high, {})
         return RowResult(row, outcome, figure, answers=share.whole, note=harness_note(row))
     weights = row.benchmark.protocol.groups
-    answers = list(read_answers(logs_folder(out, row.name), grouped=bool(weights)))
+    folder = logs_folder(out, row.name)
+    answers = list(read_answers(folder, grouped=bool(weights), model=model))
     scored = [answer for answer in answers if answer.values]
     questions = by_question(scored)
     tokens_in = sum(answer.tokens_in for answer in answers)

@@ -8,7 +8,7 @@ OUT/results.json, OUT/results.md, OUT/index.html  what they say, written anew at
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,12 @@ class RunFolderError(ValueError):
 
 @dataclass(frozen=True)
 class SuiteRun:
-    """What makes answers comparable. models: by table; roles: of judges and users. seed, samples,
-    max_tokens: see `Asking`; a limit may change from one session to the next.
+    """What makes answers comparable. models: by table; roles: of judges and users; both as they
+    were named. seed, samples, max_tokens: see `Asking`; a limit may change from one session to the
+    next.
 
-    machine: of the last session.
+    machine: of the last session. served, weights: table or role -> the model's id at its server,
+    and of a local one the digest of its weights: the same name may come to mean another model.
     """
 
     models: Mapping[str, str]
@@ -38,6 +40,8 @@ class SuiteRun:
     samples: int | None
     max_tokens: int | None
     machine: str = ""
+    served: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -70,19 +74,44 @@ def refuse_another(out: Path, before: SuiteRun, run: SuiteRun) -> None:
             )
 
 
+def refuse_another_model(out: Path, before: SuiteRun, run: SuiteRun) -> None:
+    """Raises RunFolderError if a name now stands for another model than in an earlier session."""
+    named = {**run.models, **run.roles}
+    for key, model in run.served.items():
+        old = before.served.get(key, model)
+        if old != model:
+            raise RunFolderError(
+                f"{out} holds answers of {key} model {old!r}, but {named[key]} now serves "
+                f"{model!r}: give another --out"
+            )
+    for key, digest in run.weights.items():
+        if before.weights.get(key, digest) != digest:
+            raise RunFolderError(
+                f"{out} holds answers of {key} model {named[key]} with other weights "
+                f"({before.weights[key][:12]}, now {digest[:12]}): give another --out"
+            )
+
+
 def record_run(out: Path, run: SuiteRun) -> None:
     """Write what the folder holds from now on. Call it when the models have been opened: a name
-    mistyped would keep the right one out."""
+    mistyped would keep the right one out. Raises RunFolderError for a model that has changed."""
     if (out / RUN).exists():
-        run = merged(read_run(out), run)
+        before = read_run(out)
+        refuse_another_model(out, before, run)
+        run = merged(before, run)
     text = json.dumps({**asdict(run), "machine": describe_machine()}, indent=1)
     write_file_atomically(out / RUN, text + "\n")
 
 
 def merged(before: SuiteRun, run: SuiteRun) -> SuiteRun:
     """The run with what only the earlier session had."""
-    models, roles = {**before.models, **run.models}, {**before.roles, **run.roles}
-    return SuiteRun(models, roles, run.seed, run.samples, run.max_tokens)
+    return replace(
+        run,
+        models={**before.models, **run.models},
+        roles={**before.roles, **run.roles},
+        served={**before.served, **run.served},
+        weights={**before.weights, **run.weights},
+    )
 
 
 def read_run(out: Path) -> SuiteRun:
@@ -104,10 +133,12 @@ def results_of(
     """Of `rows`, by default all there are, those that have logs in the folder or that this session
     named."""
     named = {outcome.row: outcome for outcome in outcomes}
+    served = read_run(out).served
     results = []
     for row in all_rows() if rows is None else rows:
         if row.name in named or logs_folder(out, row.name).is_dir():
-            result = row_result(row, RowOutcome(row.name, "ran"), out, prices)
+            ran = RowOutcome(row.name, "ran")
+            result = row_result(row, ran, out, prices, served.get(row.variant, ""))
             outcome = named.get(row.name, result.outcome)
             if result.errors and outcome.status == "ran":  # of an earlier session
                 outcome = RowOutcome(row.name, "failed", f"{result.errors} answers have errors")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from openk2.environments import SandboxError
+from openk2.eval.answered import read_answers
 from openk2.eval.asking import Streak
 from openk2.eval.catalogue import NoSuchRowError, Row
 from openk2.eval.code.harness import HarnessError
@@ -33,11 +34,15 @@ Status = Literal["ran", "skipped", "failed"]
 
 @dataclass(frozen=True)
 class RowOutcome:
-    """What became of a row, with the reason in one line unless it ran."""
+    """What became of a row, with the reason in one line unless it ran.
+
+    earlier: its answers that an earlier session had asked for.
+    """
 
     row: str
     status: Status
     reason: str = ""
+    earlier: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -161,6 +166,7 @@ def run_row(prepared: Prepared, suite: Suite, finished: Callable[[], None]) -> R
     row = prepared.row
     if row.benchmark.external:
         return run_in_harness(row, suite, finished)
+    earlier = earlier_answers(row, suite)
     each = max(1, PART // (prepared.answers // len(prepared.samples)))
     reason, streak = "", Streak()
     for number, begin in enumerate(range(0, len(prepared.samples), each), 1):
@@ -170,10 +176,18 @@ def run_row(prepared: Prepared, suite: Suite, finished: Callable[[], None]) -> R
             reason = run_part(row, part, folder, suite, streak, finished) or reason
         # Whatever a task, a scorer or inspect itself raises is this row's alone.
         except Exception as error:
-            return RowOutcome(row.name, "failed", f"{type(error).__name__} {one_line(error)}")
+            told = f"{type(error).__name__} {one_line(error)}"
+            return RowOutcome(row.name, "failed", told, earlier)
     if reason:
         reason = f"{reason}; run again to ask for what is missing"
-    return RowOutcome(row.name, "failed" if reason else "ran", reason)
+    return RowOutcome(row.name, "failed" if reason else "ran", reason, earlier)
+
+
+def earlier_answers(row: Row, suite: Suite) -> int:
+    """How many answers of the row the folder has of this model, those with errors not counted."""
+    model = suite.models[row.variant].model
+    found = read_answers(suite.logs(row), grouped=bool(row.benchmark.protocol.groups), model=model)
+    return sum(not answer.error for answer in found)
 
 
 def run_in_harness(row: Row, suite: Suite, finished: Callable[[], None]) -> RowOutcome:
