@@ -153,7 +153,9 @@ def ask(
             if not is_url(name)
         }
         record_run(out, replace(run, served=served, weights=weights))
-        return run_suite(rows, Suite(out, data, models, asking, roles, **made), bars, bars.tell)
+        contexts = {role: opened.contexts[address] for role, address in roles.items()}
+        suite = Suite(out, data, models, asking, roles, contexts=contexts, **made)
+        return run_suite(rows, suite, bars, bars.tell)
 
 
 def report(out: Path, outcomes: "list[RowOutcome]", prices: "Prices | None") -> tuple[str, str]:

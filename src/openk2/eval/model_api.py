@@ -47,14 +47,22 @@ class ModelAddress:
         return f"{self.url}#{self.model}"
 
 
-def open_model(address: ModelAddress, asks: Asks = "chat") -> Model:
-    """An inspect model that asks this way. Not memoized: it belongs to one event loop."""
+def open_model(address: ModelAddress, asks: Asks = "chat", cap: int | None = None) -> Model:
+    """An inspect model that asks this way. Not memoized: it belongs to one event loop.
+
+    cap: output tokens at most, where the one who asks says nothing else.
+    """
     if asks == "chat":
         name, key = f"openai-api/{SERVICE}/{address.model}", address.api_key or "none"
     else:
         name, key = f"{SERVICE}-completions/{address.model}", address.api_key or ""
     return get_model(
-        name, base_url=api_root(address.url), api_key=key, client_timeout=SECONDS, memoize=False
+        name,
+        config=GenerateConfig(max_tokens=cap),
+        base_url=api_root(address.url),
+        api_key=key,
+        client_timeout=SECONDS,
+        memoize=False,
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from openk2.environments import SandboxError
 from openk2.eval.answered import read_answers
+from openk2.eval.answers.scoring import JUDGE_TOKENS
 from openk2.eval.asking import Streak
 from openk2.eval.catalogue import NoSuchRowError, Row
 from openk2.eval.code.harness import HarnessError
@@ -26,6 +27,7 @@ from openk2.record import DataError
 if TYPE_CHECKING:
     from inspect_ai.dataset import Sample
     from inspect_ai.log import EvalLog
+    from inspect_ai.model import Model
 
 PART = 400  # answers of a log
 
@@ -50,7 +52,8 @@ class Suite:
     """What all rows share. data: folder of --data. out: of the run.
 
     models: instruct and base; the rows of one that is missing are skipped.
-    roles: the further models that rows need. asking: of each model, since their contexts differ.
+    roles: the further models that rows need; contexts: tokens of theirs, where known.
+    asking: of each model, since their contexts differ.
     sandbox: what model-written code runs in, None for the best there is.
     predictions: row -> patches made before, for SWE-bench.
     """
@@ -62,6 +65,7 @@ class Suite:
     roles: Mapping[str, ModelAddress]
     sandbox: str | None = None
     predictions: Mapping[str, Path] = field(default_factory=dict)
+    contexts: Mapping[str, int | None] = field(default_factory=dict)
 
     def logs(self, row: Row) -> Path:
         """Where the row's logs are."""
@@ -221,7 +225,7 @@ def run_part(
 
     benchmark, asking = row.benchmark, suite.asking[row.variant]
     with quiet_inspect(suite.out), use_sandbox(suite.sandbox):
-        roles = {str(role): open_model(suite.roles[role]) for role in benchmark.protocol.roles}
+        roles = {str(role): open_role(str(role), suite) for role in benchmark.protocol.roles}
         success, logs = eval_set(
             [inspect_task(benchmark, samples, asking, streak, finished)],
             log_dir=str(folder),
@@ -231,6 +235,14 @@ def run_part(
             **EVAL_SET,
         )
         return "" if success else next(broken_answers(log) for log in logs)
+
+
+def open_role(role: str, suite: Suite) -> "Model":
+    """A further model. A grader with a small context gets half of it for its reply: a cap that
+    does not fit beside the prompt is refused."""
+    context = suite.contexts.get(role)
+    small = role == "grader" and context is not None and context < 2 * JUDGE_TOKENS
+    return open_model(suite.roles[role], cap=context // 2 if small and context else None)
 
 
 def broken_answers(log: "EvalLog") -> str:
