@@ -82,6 +82,7 @@ def test_ctrl_c_leaves_a_report_of_what_was_asked(
 
     def interrupted(*arguments: Any) -> None:
         run_suite(*arguments)
+        (out / "logs" / "sums-cli" / "planned.json").write_text('{"answers": 40, "limit": 10}')
         raise KeyboardInterrupt
 
     monkeypatch.setattr("openk2.eval.suite.run_suite", interrupted)
@@ -90,6 +91,7 @@ def test_ctrl_c_leaves_a_report_of_what_was_asked(
     assert result.exit_code == 130
     (row,) = json.loads((out / "results.json").read_text())["rows"]
     assert (row["row"], row["answers"]) == ("sums-cli", 8)
+    assert (row["status"], row["reason"]) == ("failed", "8 of 40 answers")
     assert result.stdout == ""
 
 

@@ -163,6 +163,36 @@ def test_figures_are_of_the_models_own_logs(tmp_path: Path) -> None:
     assert (found.figure.value, found.answers) == (1.0, 2)
 
 
+def test_a_row_with_fewer_answers_than_planned_has_failed(tmp_path: Path) -> None:
+    write_sums(tmp_path, 4)
+    half, whole, unasked = (row_of(sums(f"sums-{n}")) for n in ("half", "whole", "unasked"))
+
+    with fake_server() as server:
+        run(server.url, tmp_path, tmp_path / "out", half, whole)
+        # The next session asks for more, and ends before it has asked.
+        asking = {"instruct": Asking(concurrency=2)}
+        models = {"instruct": ModelAddress(server.url, "fake")}
+        write_sums(tmp_path, 6)
+        suite = Suite(tmp_path / "out", tmp_path, models, asking, {})
+
+        class Killed(Counted):
+            def begin(self, row: str) -> None:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            run_suite([half, unasked], suite, Killed(), lambda outcome: None)
+    rows = [half, whole, unasked]
+    by_name = {found.row.name: found for found in results_of(tmp_path / "out", rows=rows)}
+    assert [by_name[row.name].complaint for row in rows] == [
+        "failed, 4 of 6 answers", "", "failed, 0 of 6 answers",
+    ]  # fmt: skip
+    assert by_name["sums-half"].to_json()["planned"] == 6
+    compared = compare_runs(tmp_path / "out", tmp_path / "out", rows)
+    told = "first: failed, 4 of 6 answers; second: failed, 4 of 6 answers"
+    assert [row.note for row in compared] == [told, ""]
+    assert told in comparison_table(compared).markdown()
+
+
 def test_overlapping_calls_count_once() -> None:
     assert covered([(0, 2), (1, 3), (5, 6), (5.5, 5.6)]) == 4
 

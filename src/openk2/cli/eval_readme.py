@@ -14,7 +14,7 @@ from openk2.cli.interruption import interruptible
 from openk2.cli.suite_bars import SuiteBars
 from openk2.generation import EndpointError
 from openk2.pretrained import find_folder
-from openk2.record import printable, write_file_atomically
+from openk2.record import DataError, printable, write_file_atomically
 
 if TYPE_CHECKING:
     from openk2.eval import Prices, Row, RowOutcome, SuiteRun
@@ -248,6 +248,6 @@ def one_line() -> Iterator[None]:
 
     try:
         yield
-    except (EndpointError, LocalServerError, NoSuchRowError, RunFolderError) as error:
+    except (DataError, EndpointError, LocalServerError, NoSuchRowError, RunFolderError) as error:
         typer.echo(f"error: {printable(' '.join(str(error).split()))}", err=True)
         raise typer.Exit(1) from error

@@ -137,12 +137,8 @@ def results_of(
     results = []
     for row in all_rows() if rows is None else rows:
         if row.name in named or logs_folder(out, row.name).is_dir():
-            ran = RowOutcome(row.name, "ran")
-            result = row_result(row, ran, out, prices, served.get(row.variant, ""))
-            outcome = named.get(row.name, result.outcome)
-            if result.errors and outcome.status == "ran":  # of an earlier session
-                outcome = RowOutcome(row.name, "failed", f"{result.errors} answers have errors")
-            results.append(replace(result, outcome=outcome))
+            outcome = named.get(row.name, RowOutcome(row.name, "ran"))
+            results.append(row_result(row, outcome, out, prices, served.get(row.variant, "")))
     return results
 
 

@@ -22,6 +22,7 @@ from openk2.eval.external import run_external, why_not
 from openk2.eval.inspect_task import Asking, drawn, inspect_task
 from openk2.eval.locate import DataUnavailableError, locate
 from openk2.eval.model_api import ModelAddress, open_model
+from openk2.eval.planned import Planned, write_planned
 from openk2.record import DataError
 
 if TYPE_CHECKING:
@@ -120,6 +121,11 @@ def run_suite(
             outcomes[row.name] = prepared
             tell(prepared)
     bars.plan({prepared.row.name: prepared.answers for prepared in ready})
+    for prepared in ready:
+        row = prepared.row
+        if not row.benchmark.external:
+            limit = suite.asking[row.variant].limit
+            write_planned(suite.logs(row), Planned(prepared.answers, limit))
     for prepared in ready:
         name = prepared.row.name
         bars.begin(name)
