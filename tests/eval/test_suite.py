@@ -147,7 +147,7 @@ def test_a_long_row_has_logs_of_a_bounded_size(
 def test_a_server_that_refuses_everything_is_not_asked_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("openk2.eval.asking.MOST_FAILURES", 2)
+    monkeypatch.setattr("openk2.eval.streak.MOST_FAILURES", 2)
     write_sums(tmp_path / "data", 5)
     row = row_of(sums("sums-refused"))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from openk2.eval.catalogue import NoSuchRowError, Row, find_rows
 from openk2.eval.everyday import QUESTIONS, ask_everyday
+from openk2.eval.retrying import RetryingChat
 from openk2.eval.scenario import Scenario, ScenarioScore, run_scenarios
 from openk2.eval.score import ToolCallScore
 from openk2.eval.score_tables import score_tables
@@ -69,6 +70,7 @@ __all__ = [
     "LocalServerError",
     "NoSuchRowError",
     "Prices",
+    "RetryingChat",
     "Row",
     "RowOutcome",
     "RunFolderError",

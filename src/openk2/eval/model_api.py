@@ -24,13 +24,13 @@ from inspect_ai.tool import ToolChoice, ToolInfo
 
 from openk2.eval.benchmark import Asks
 from openk2.eval.loglikelihood import echoed_loglikelihood
+from openk2.eval.retrying import RETRIED_STATUSES
 from openk2.generation import EndpointError, api_root, credentials, error_message
 
 SERVICE = "openk2"
 # The prompts of one question are scored in one request; a long output on a slow CPU takes minutes.
 SECONDS = 3600.0
 TIMEOUT = httpx.Timeout(SECONDS, connect=30)
-RETRIED_STATUSES = (408, 429, 500, 502, 503, 504)
 TOO_LONG = ("context_length_exceeded", "context length", "maximum model length", "too long")
 
 

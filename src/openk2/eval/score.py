@@ -68,9 +68,13 @@ MEASURES = (
 
 @dataclass(frozen=True)
 class ToolCallScore:
-    """Judged turns, and what is counted of them. Each share has its interval (`share`)."""
+    """Judged turns, and what is counted of them. Each share has its interval (`share`).
+
+    errors: turns that the server never answered; no share counts them.
+    """
 
     verdicts: tuple[Verdict, ...]
+    errors: int = 0
 
     @property
     def turns(self) -> int:
@@ -127,6 +131,7 @@ class ToolCallScore:
         return {
             "turns": len(verdicts),
             "cut_off": self.cut_off,
+            "errors": self.errors,
             "conversations": len({v.turn.conversation for v in verdicts}),
             "reference_turns": sum(v.needed for v in verdicts),
             "called_turns": sum(v.called for v in verdicts),

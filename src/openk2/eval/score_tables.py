@@ -27,6 +27,9 @@ def _measures(score: ToolCallScore, title: str) -> Table:
         share = score.share(measure.key)
         table.add_row(measure.name, str(share), f"{share.whole} {measure.of}")
     table.add_row("cut off at the output cap", str(score.cut_off), f"{score.turns} turns, as wrong")
+    if score.errors:
+        asked = score.turns + score.errors
+        table.add_row("errors, no answer", str(score.errors), f"{asked} turns asked, not counted")
     return table
 
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from openk2.environments import SandboxError
 from openk2.eval.answered import read_answers
 from openk2.eval.answers.scoring import JUDGE_TOKENS
-from openk2.eval.asking import Streak
 from openk2.eval.catalogue import NoSuchRowError, Row
 from openk2.eval.code.harness import HarnessError
 from openk2.eval.code.place import chosen_sandbox, use_sandbox
@@ -23,6 +22,7 @@ from openk2.eval.inspect_task import Asking, drawn, inspect_task
 from openk2.eval.locate import DataUnavailableError, locate
 from openk2.eval.model_api import ModelAddress, open_model
 from openk2.eval.planned import Planned, write_planned
+from openk2.eval.streak import Streak
 from openk2.record import DataError
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from inspect_ai.log import EvalSample
 from inspect_ai.model import ChatMessage, ChatMessageAssistant, ModelOutput, get_model
 
 from openk2.eval.benchmark import Benchmark
-from openk2.eval.inspect_task import Asking, Streak, inspect_task
+from openk2.eval.inspect_task import Asking, inspect_task
+from openk2.eval.streak import Streak
 from openk2.eval.tasks.tools import TOOLS
 from openk2.eval.tasks.weather import SCENARIOS, WEATHER
 from openk2.record import DataError
