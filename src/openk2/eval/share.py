@@ -56,10 +56,13 @@ def clustered_share(counts: Iterable[tuple[int, int]]) -> Share:
     return Share(part, whole, *_wilson(part / whole, _trials(clusters, part / whole, whole)))
 
 
-def mean_interval(mean: float, variance: float, clusters: int, answers: int) -> tuple[float, float]:
+def mean_interval(
+    mean: float, variance: float, clusters: float, answers: int
+) -> tuple[float, float]:
     """The 95 % interval of a mean of values from 0 to 1, by the same rule.
 
-    variance: of the mean, estimated over `clusters` questions. answers: independent trials at most.
+    variance: of the mean, estimated over questions that are worth `clusters` equally weighted ones.
+    answers: independent trials at most.
     """
     if not clusters:
         return 0.0, 1.0
