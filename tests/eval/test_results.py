@@ -256,7 +256,8 @@ def test_a_harness_runs_once_and_its_figure_is_the_rows(
     write = [sys.executable, "-c", "open('solved', 'a').write('1')"]
     harness = Harness(
         "theirs", ("sh",), "", lambda asked: [write],
-        lambda asked: Solved(int((asked.folder / "solved").read_text()), 2), "their own agent",
+        lambda asked: Solved(int((asked.folder / "solved").read_text()), 2, "1 of 2 submitted"),
+        "their own agent",
     )  # fmt: skip
     monkeypatch.setitem(HARNESSES, "sums-harness", harness)
     refused = run("http://127.0.0.1:9", tmp_path, tmp_path / "none", row)
@@ -266,5 +267,7 @@ def test_a_harness_runs_once_and_its_figure_is_the_rows(
     for _ in range(2):  # the second time what stands is kept: 11 of 2 is refused
         outcomes = run("http://127.0.0.1:9", tmp_path, tmp_path / "out", row)
         (found,) = results_of(tmp_path / "out", outcomes, rows=[row])
-        assert (found.figure and found.figure.value, found.note) == (0.5, "their own agent")
+        assert (found.figure and found.figure.value, found.note) == (
+            0.5, "their own agent; 1 of 2 submitted",
+        )  # fmt: skip
         assert found.answers == 2

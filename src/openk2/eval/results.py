@@ -121,7 +121,7 @@ def row_result(
         return RowResult(row, incomplete(outcome, "its harness did not end"))
     if share is not None:
         figure = Figure(share.part / share.whole, share.low, share.high, {})
-        return RowResult(row, outcome, figure, answers=share.whole, note=harness_note(row))
+        return RowResult(row, outcome, figure, answers=share.whole, note=harness_note(row, folder))
     weights = row.benchmark.protocol.groups
     answers = list(read_answers(folder, grouped=bool(weights), model=model))
     scored = [answer for answer in answers if answer.values]
