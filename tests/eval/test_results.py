@@ -19,7 +19,14 @@ from openk2.eval.model_api import ModelAddress
 from openk2.eval.page import html_page
 from openk2.eval.report import markdown
 from openk2.eval.results import Prices, covered
-from openk2.eval.run_folder import RunFolderError, SuiteRun, begun, record_run, results_of
+from openk2.eval.run_folder import (
+    RunFolderError,
+    SuiteRun,
+    begun,
+    read_run,
+    record_run,
+    results_of,
+)
 from openk2.eval.suite import Suite, run_suite
 
 from .made_up import collect_inspects_garbage, fake_server, right, row_of, sums, write_sums
@@ -144,6 +151,18 @@ def test_a_name_that_now_means_another_model_is_refused(tmp_path: Path) -> None:
                 record_run(tmp_path, changed)
             assert "give another --out" in str(refused.value)
         record_run(tmp_path, first)
+
+
+def test_another_openk2_is_warned_about_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version, warned in (("1.0", ""), ("1.0", ""), ("1.1", "1.0"), ("1.1", "1.0")):
+        monkeypatch.setattr("openk2.eval.run_folder.version", lambda _, now=version: now)
+        with begun(tmp_path, run_of()):
+            warning = record_run(tmp_path, run_of())
+        assert (f"openk2 {warned} scored, this is {version}" in warning) == bool(warned)
+        assert bool(warning) == bool(warned)
+    assert "- openk2 1.0, 1.1\n" in markdown(read_run(tmp_path), [])
 
 
 def test_figures_are_of_the_models_own_logs(tmp_path: Path) -> None:

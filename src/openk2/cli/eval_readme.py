@@ -152,7 +152,9 @@ def ask(
             for key, name in named.items()
             if not is_url(name)
         }
-        record_run(out, replace(run, served=served, weights=weights))
+        warning = record_run(out, replace(run, served=served, weights=weights))
+        if warning:
+            typer.echo(f"warning: {printable(warning)}", err=True)
         contexts = {role: opened.contexts[address] for role, address in roles.items()}
         suite = Suite(out, data, models, asking, roles, contexts=contexts, **made)
         return run_suite(rows, suite, bars, bars.tell)

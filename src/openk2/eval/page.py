@@ -66,6 +66,8 @@ def settings(run: SuiteRun) -> str:
         parts.append(f"at most {run.samples} answers to each question")
     if run.max_tokens is not None:
         parts.append(f"answers of at most {run.max_tokens} tokens")
+    if run.versions:
+        parts.append(f"openk2 {', '.join(run.versions)}")
     return "; ".join([*parts, run.machine])
 
 

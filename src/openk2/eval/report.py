@@ -49,6 +49,8 @@ def settings(run: SuiteRun) -> str:
         lines.append(f"- at most {run.samples} answers to each question, fewer than the protocol's")
     if run.max_tokens is not None:
         lines.append(f"- answers of at most {run.max_tokens} tokens")
+    if run.versions:
+        lines.append(f"- openk2 {', '.join(run.versions)}")
     lines.append(f"- {run.machine}")
     return "\n".join(lines) + "\n"
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,9 @@ class SuiteRun:
     were named. seed, samples, max_tokens: see `Asking`; a limit may change from one session to the
     next.
 
-    machine: of the last session. served, weights: table or role -> the model's id at its server,
-    and of a local one the digest of its weights: the same name may come to mean another model.
+    machine: of the last session. versions: of openk2, in the order of the sessions.
+    served, weights: table or role -> the model's id at its server, and of a local one the digest of
+    its weights: the same name may come to mean another model.
     """
 
     models: Mapping[str, str]
@@ -42,6 +44,7 @@ class SuiteRun:
     machine: str = ""
     served: Mapping[str, str] = field(default_factory=dict)
     weights: Mapping[str, str] = field(default_factory=dict)
+    versions: Sequence[str] = ()
 
     @property
     def title(self) -> str:
@@ -92,15 +95,27 @@ def refuse_another_model(out: Path, before: SuiteRun, run: SuiteRun) -> None:
             )
 
 
-def record_run(out: Path, run: SuiteRun) -> None:
+def record_run(out: Path, run: SuiteRun) -> str:
     """Write what the folder holds from now on. Call it when the models have been opened: a name
-    mistyped would keep the right one out. Raises RunFolderError for a model that has changed."""
+    mistyped would keep the right one out. Raises RunFolderError for a model that has changed.
+
+    Returns a warning in one line if an earlier session was of another openk2, else "".
+    """
+    current, warning = version("openk2"), ""
+    run = replace(run, versions=(current,))
     if (out / RUN).exists():
         before = read_run(out)
         refuse_another_model(out, before, run)
         run = merged(before, run)
+        others = [name for name in before.versions if name != current]
+        if others:
+            warning = (
+                f"{out} holds answers that openk2 {', '.join(others)} scored, this is {current}: "
+                "their rules may differ; give another --out to score all by the same"
+            )
     text = json.dumps({**asdict(run), "machine": describe_machine()}, indent=1)
     write_file_atomically(out / RUN, text + "\n")
+    return warning
 
 
 def merged(before: SuiteRun, run: SuiteRun) -> SuiteRun:
@@ -111,6 +126,7 @@ def merged(before: SuiteRun, run: SuiteRun) -> SuiteRun:
         roles={**before.roles, **run.roles},
         served={**before.served, **run.served},
         weights={**before.weights, **run.weights},
+        versions=tuple(dict.fromkeys([*before.versions, *run.versions])),
     )
 
 
