@@ -71,6 +71,7 @@ def test_a_server_that_serves_another_model_is_refused(tmp_path: Path, made_up_r
         server.card = {"id": "another", "object": "model"}
         refused = invoke(*asked)
     assert (refused.exit_code, len(server.bodies)) == (1, 2)
+    assert f"- instruct: {server.url}, fake\n" in (out / "results.md").read_text()
     assert "now serves 'another': give another --out" in refused.output
     assert json.loads((out / "run.json").read_text())["served"] == {"instruct": "fake"}
 

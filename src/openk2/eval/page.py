@@ -59,8 +59,7 @@ def safe(text: str) -> str:
 
 def settings(run: SuiteRun) -> str:
     """The models, the seed and the machine, in one line."""
-    named = [*run.models.items(), *run.roles.items()]
-    parts = [f"{name}: {model}" for name, model in named]
+    parts = [f"{key}: {model}" for key, model in run.named.items()]
     parts.append(f"seed {run.seed}")
     if run.samples is not None:
         parts.append(f"at most {run.samples} answers to each question")

@@ -51,6 +51,16 @@ class SuiteRun:
         """The models, for a heading."""
         return " and ".join(dict.fromkeys(self.models.values())) or "no model"
 
+    @property
+    def named(self) -> dict[str, str]:
+        """Table or role -> its model as it was named, with the id at its server if that differs."""
+        return {
+            key: model
+            if model.endswith(self.served.get(key, ""))
+            else f"{model}, {self.served[key]}"
+            for key, model in {**self.models, **self.roles}.items()
+        }
+
 
 @contextmanager
 def begun(out: Path, run: SuiteRun) -> Iterator[None]:

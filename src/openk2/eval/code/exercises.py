@@ -235,7 +235,7 @@ _RUNNERS: Mapping[str, Runner] = {
             "two.spec.js": b"import { two } from './two';\n\n"
             b"test('two', () => { expect(1 + 1).toBe(two); });\n",
         },
-        ("babel.config.js",),
+        ("babel.config.js", "babel.config.cjs", "jest.config.js"),
         passed=r"^Tests:\s+[1-9]\d* passed, [1-9]\d* total$",
         unskipped=lambda name, data: (
             re.sub(rb"\bx(test|it|describe)\(", rb"\1(", data) if ".spec." in name else data
