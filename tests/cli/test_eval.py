@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from openk2.chat import ToolCall
 from openk2.cli.main import app
 from openk2.generation import ChatAnswer, ScriptedChat
+from openk2.protocol import EngineBusyError
 from openk2.server import create_app
 
 TOOL = {
@@ -64,6 +65,14 @@ def test_tools_as_json_hold_every_share_with_its_interval(url, rows):
     assert report["misses"][0]["fault"] == "no call"
 
 
+@pytest.mark.parametrize("measure", [["tools", "--limit", "2"], ["weather"], ["everyday"]])
+def test_every_measure_sends_the_output_cap_it_is_given(run_app, measure):
+    chat = ScriptedChat(["No."] * 100)
+    with run_app(create_app(chat, model="no-model")) as url:
+        assert evaluate(*measure, "--url", url, "--max-tokens", "77").exit_code == 0
+    assert {request.max_tokens for request in chat.requests} == {77}
+
+
 def test_generated_conversations_are_the_default(url):
     report = json.loads(evaluate("tools", "--url", url, "--limit", "30", "--json").stdout)
     assert report["turns"] == 30
@@ -117,3 +126,42 @@ def test_the_readmes_loop_is_what_weather_runs_by_default(url):
     done = evaluate("weather", "--runs", "3", "--url", url, "--json")
     assert json.loads(done.stdout)["succeeded"] == 0
     assert json.loads(done.stdout)["runs"] == 3
+
+
+class BusyOnce(ScriptedChat):
+    """Says "No.", but is busy at the requests of these numbers."""
+
+    def __init__(self, *busy):
+        super().__init__(["No."] * 100)
+        self.busy, self.asked = busy, 0
+
+    async def stream(self, request):
+        self.asked += 1
+        if self.asked in self.busy:
+            raise EngineBusyError("full")
+        async for event in super().stream(request):
+            yield event
+
+
+@pytest.fixture
+def no_waiting(monkeypatch):
+    monkeypatch.setattr("openk2.eval.retrying.WAITS", (0,) * 4)
+
+
+def test_a_busy_answer_costs_nothing_and_one_that_never_comes_is_told(run_app, no_waiting):
+    for busy, errors in (((1, 3, 4), 0), ((1, 2, 3, 4, 5), 1)):
+        with run_app(create_app(BusyOnce(*busy), model="no-model")) as url:
+            asked = ["tools", "--url", url, "--limit", "4", "--concurrency", "1", "--json"]
+            done = evaluate(*asked)
+        report = json.loads(done.stdout)
+        assert (done.exit_code, report["turns"], report["errors"]) == (0, 4 - errors, errors)
+        assert ("1 requests got no answer, such as: " in done.stderr) == bool(errors)
+
+
+def test_a_server_that_is_always_busy_or_not_there_is_one_line(run_app, no_waiting):
+    with run_app(create_app(BusyOnce(*range(1, 2000)), model="no-model")) as url:
+        for measure in (["tools", "--limit", "2"], ["weather", "--runs", "2"], ["everyday"]):
+            done = evaluate(*measure, "--url", url)
+            assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    gone = evaluate("everyday", "--url", "http://127.0.0.1:1", "--model", "m")
+    assert (gone.exit_code, gone.stderr.count("\n")) == (1, 1)

@@ -45,6 +45,8 @@ def test_a_run_writes_its_reports_and_goes_on(tmp_path: Path, made_up_rows: None
         again = invoke(*asked, "--samples", "2", "--limit", "2")
         assert json.loads(again.stdout)["rows"] == json.loads(result.stdout)["rows"]
         assert len(server.bodies) == 4
+        assert "sums-cli: 4 answers of an earlier session" in again.stderr
+        assert "earlier session" not in result.stderr
         other = invoke(*asked, "--samples", "2", "--seed", "1")
     assert other.exit_code == 1
     assert "holds a run with seed 0, not 1: give another --out" in other.output
@@ -61,6 +63,19 @@ def test_a_run_writes_its_reports_and_goes_on(tmp_path: Path, made_up_rows: None
     assert "sums-cli | 100.0 | 100.0 | +0.0 (+0.0 to +0.0) | 1" in compared.output
 
 
+def test_a_server_that_serves_another_model_is_refused(tmp_path: Path, made_up_rows: None) -> None:
+    data, out = write_sums(tmp_path / "data", 2), tmp_path / "out"
+    with fake_server() as server:
+        asked = ["readme", server.url, "--data", str(data), "--out", str(out), "--samples", "1"]
+        assert invoke(*asked).exit_code == 0
+        server.card = {"id": "another", "object": "model"}
+        refused = invoke(*asked)
+    assert (refused.exit_code, len(server.bodies)) == (1, 2)
+    assert f"- instruct: {server.url}, fake\n" in (out / "results.md").read_text()
+    assert "now serves 'another': give another --out" in refused.output
+    assert json.loads((out / "run.json").read_text())["served"] == {"instruct": "fake"}
+
+
 def test_ctrl_c_leaves_a_report_of_what_was_asked(
     tmp_path: Path, made_up_rows: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,6 +83,7 @@ def test_ctrl_c_leaves_a_report_of_what_was_asked(
 
     def interrupted(*arguments: Any) -> None:
         run_suite(*arguments)
+        (out / "logs" / "sums-cli" / "planned.json").write_text('{"answers": 40, "limit": 10}')
         raise KeyboardInterrupt
 
     monkeypatch.setattr("openk2.eval.suite.run_suite", interrupted)
@@ -76,6 +92,7 @@ def test_ctrl_c_leaves_a_report_of_what_was_asked(
     assert result.exit_code == 130
     (row,) = json.loads((out / "results.json").read_text())["rows"]
     assert (row["row"], row["answers"]) == ("sums-cli", 8)
+    assert (row["status"], row["reason"]) == ("failed", "8 of 40 answers")
     assert result.stdout == ""
 
 

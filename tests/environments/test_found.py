@@ -142,3 +142,20 @@ def test_a_cgroup_kills_what_is_in_it() -> None:
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.parametrize("sandbox", ["bubblewrap", "subprocess"])
+def test_a_cgroup_that_the_kernel_refuses_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: str
+) -> None:
+    try:
+        found = find_sandbox(sandbox)
+    except SandboxError:
+        pytest.skip(f"no {sandbox}")
+    gone = (tmp_path / "a", tmp_path / "gone" / "b")
+    gone[0].mkdir()
+    monkeypatch.setattr("openk2.environments.cgroup.cgroup_parents", lambda: gone)
+    with pytest.raises(SandboxError, match=r"no cgroup openk2-.*No such file.*--sandbox") as told:
+        found.run(["true"])
+    assert "\n" not in str(told.value)
+    assert not list(gone[0].iterdir())

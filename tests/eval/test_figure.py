@@ -47,6 +47,36 @@ def test_the_interval_covers_the_truth_of_new_questions(agree: bool) -> None:
     assert 0.92 <= covered / 400 <= 0.98
 
 
+@pytest.mark.parametrize(
+    ("sizes", "weights"),
+    [((12, 5, 3), (1, 1, 1)), ((17, 2, 1), (1, 1, 1)), ((7, 7, 6), (0.578, 0.2676, 0.1545))],
+)
+def test_the_interval_covers_the_truth_of_twenty_questions_in_unequal_groups(
+    sizes: tuple[int, ...], weights: tuple[float, ...]
+) -> None:
+    rng, covered = Random(4), 0
+    chances = (0.8, 0.6, 0.4)
+    truth = sum(w * p for w, p in zip(weights, chances, strict=True)) / sum(weights)
+    for _ in range(400):
+        questions = {
+            f"{group}/{n}": {str(group): float(rng.random() < chances[group])}
+            for group, size in enumerate(sizes)
+            for n in range(size)
+        }
+        figure = figure_of(questions, {str(g): w for g, w in enumerate(weights)}, len(questions))
+        assert figure is not None
+        covered += figure.low <= truth <= figure.high
+    assert covered / 400 >= 0.93
+
+
+def test_a_heavy_group_of_one_right_question_is_not_certain() -> None:
+    questions = {f"easy{n}": {"easy": 1.0} for n in range(19)} | {"hard": {"hard": 1.0}}
+    figure = figure_of(questions, {"easy": 1, "hard": 3}, 20)
+    assert figure is not None
+    assert (figure.value, figure.high) == (1, 1)
+    assert figure.low < 0.4
+
+
 def test_all_right_and_all_wrong_have_intervals_that_are_not_points() -> None:
     figure = figure_of({str(n): {"": 1.0} for n in range(20)}, {}, 1280)
     assert figure is not None

@@ -1,5 +1,6 @@
 """Results are what the logs say: figures, tokens, engine time; the page runs nothing it shows."""
 
+import re
 import sys
 import time
 from dataclasses import replace
@@ -18,7 +19,14 @@ from openk2.eval.model_api import ModelAddress
 from openk2.eval.page import html_page
 from openk2.eval.report import markdown
 from openk2.eval.results import Prices, covered
-from openk2.eval.run_folder import RunFolderError, SuiteRun, begun, record_run, results_of
+from openk2.eval.run_folder import (
+    RunFolderError,
+    SuiteRun,
+    begun,
+    read_run,
+    record_run,
+    results_of,
+)
 from openk2.eval.suite import Suite, run_suite
 
 from .made_up import collect_inspects_garbage, fake_server, right, row_of, sums, write_sums
@@ -31,8 +39,8 @@ HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=alert(2)>\u202e\x1b
 
 
 def run_of(**changes: Any) -> SuiteRun:
-    fields: dict[str, Any] = {"seed": 0, "samples": None, "max_tokens": None}
-    return SuiteRun({"instruct": "fake"}, {}, **(fields | changes))
+    fields: dict[str, Any] = {"roles": {}, "seed": 0, "samples": None, "max_tokens": None}
+    return SuiteRun({"instruct": "fake"}, **(fields | changes))
 
 
 def run(url: str, data: Path, out: Path, *rows: Any) -> list[Any]:
@@ -128,6 +136,82 @@ def test_a_folder_holds_one_run(tmp_path: Path) -> None:
         pass
 
 
+def test_a_name_that_now_means_another_model_is_refused(tmp_path: Path) -> None:
+    first = run_of(served={"instruct": "old"}, weights={"instruct": "a" * 64})
+    with begun(tmp_path, run_of()):
+        record_run(tmp_path, run_of())  # of a version that recorded no more than names
+        record_run(tmp_path, first)
+        record_run(tmp_path, replace(first, roles={"grader": "judge"}, served={"grader": "j"}))
+        for changed, said in (
+            (run_of(served={"instruct": "new"}), "instruct model 'old', but fake now serves 'new'"),
+            (run_of(weights={"instruct": "b" * 64}), "fake with other weights (aaaaaaaaaaaa, now"),
+            (run_of(roles={"grader": "judge"}, served={"grader": "k"}), "grader model 'j', but"),
+        ):
+            with pytest.raises(RunFolderError, match=re.escape(said)) as refused:
+                record_run(tmp_path, changed)
+            assert "give another --out" in str(refused.value)
+        record_run(tmp_path, first)
+
+
+def test_another_openk2_is_warned_about_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version, warned in (("1.0", ""), ("1.0", ""), ("1.1", "1.0"), ("1.1", "1.0")):
+        monkeypatch.setattr("openk2.eval.run_folder.version", lambda _, now=version: now)
+        with begun(tmp_path, run_of()):
+            warning = record_run(tmp_path, run_of())
+        assert (f"openk2 {warned} scored, this is {version}" in warning) == bool(warned)
+        assert bool(warning) == bool(warned)
+    assert "- openk2 1.0, 1.1\n" in markdown(read_run(tmp_path), [])
+
+
+def test_figures_are_of_the_models_own_logs(tmp_path: Path) -> None:
+    """A folder of an earlier version may hold logs of two models that one name stood for."""
+    write_sums(tmp_path, 6)
+    row = row_of(sums("sums-two-models"))
+    for model, limit, answer in (("old", 6, lambda *_: "no"), ("new", 2, right)):
+        with fake_server(answer) as server:
+            asking = {"instruct": Asking(concurrency=2, limit=limit)}
+            models = {"instruct": ModelAddress(server.url, model)}
+            suite = Suite(tmp_path / "out", tmp_path, models, asking, {})
+            outcomes = run_suite([row], suite, Counted(), lambda outcome: None)
+        assert outcomes[0].earlier == 0
+    record_run(tmp_path / "out", run_of(served={"instruct": "new"}))
+    (found,) = results_of(tmp_path / "out", rows=[row])
+    assert found.figure is not None
+    assert (found.figure.value, found.answers) == (1.0, 2)
+
+
+def test_a_row_with_fewer_answers_than_planned_has_failed(tmp_path: Path) -> None:
+    write_sums(tmp_path, 4)
+    half, whole, unasked = (row_of(sums(f"sums-{n}")) for n in ("half", "whole", "unasked"))
+
+    with fake_server() as server:
+        run(server.url, tmp_path, tmp_path / "out", half, whole)
+        # The next session asks for more, and ends before it has asked.
+        asking = {"instruct": Asking(concurrency=2)}
+        models = {"instruct": ModelAddress(server.url, "fake")}
+        write_sums(tmp_path, 6)
+        suite = Suite(tmp_path / "out", tmp_path, models, asking, {})
+
+        class Killed(Counted):
+            def begin(self, row: str) -> None:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            run_suite([half, unasked], suite, Killed(), lambda outcome: None)
+    rows = [half, whole, unasked]
+    by_name = {found.row.name: found for found in results_of(tmp_path / "out", rows=rows)}
+    assert [by_name[row.name].complaint for row in rows] == [
+        "failed, 4 of 6 answers", "", "failed, 0 of 6 answers",
+    ]  # fmt: skip
+    assert by_name["sums-half"].to_json()["planned"] == 6
+    compared = compare_runs(tmp_path / "out", tmp_path / "out", rows)
+    told = "first: failed, 4 of 6 answers; second: failed, 4 of 6 answers"
+    assert [row.note for row in compared] == [told, ""]
+    assert told in comparison_table(compared).markdown()
+
+
 def test_overlapping_calls_count_once() -> None:
     assert covered([(0, 2), (1, 3), (5, 6), (5.5, 5.6)]) == 4
 
@@ -191,7 +275,8 @@ def test_a_harness_runs_once_and_its_figure_is_the_rows(
     write = [sys.executable, "-c", "open('solved', 'a').write('1')"]
     harness = Harness(
         "theirs", ("sh",), "", lambda asked: [write],
-        lambda asked: Solved(int((asked.folder / "solved").read_text()), 2), "their own agent",
+        lambda asked: Solved(int((asked.folder / "solved").read_text()), 2, "1 of 2 submitted"),
+        "their own agent",
     )  # fmt: skip
     monkeypatch.setitem(HARNESSES, "sums-harness", harness)
     refused = run("http://127.0.0.1:9", tmp_path, tmp_path / "none", row)
@@ -201,5 +286,7 @@ def test_a_harness_runs_once_and_its_figure_is_the_rows(
     for _ in range(2):  # the second time what stands is kept: 11 of 2 is refused
         outcomes = run("http://127.0.0.1:9", tmp_path, tmp_path / "out", row)
         (found,) = results_of(tmp_path / "out", outcomes, rows=[row])
-        assert (found.figure and found.figure.value, found.note) == (0.5, "their own agent")
+        assert (found.figure and found.figure.value, found.note) == (
+            0.5, "their own agent; 1 of 2 submitted",
+        )  # fmt: skip
         assert found.answers == 2

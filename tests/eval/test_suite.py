@@ -14,8 +14,10 @@ from inspect_ai.scorer import Score, Scorer, Target, accuracy, scorer
 from inspect_ai.solver import TaskState
 
 from openk2.eval.answered import read_answers
+from openk2.eval.answers.scoring import Judge, by_judge
 from openk2.eval.inspect_task import Asking
 from openk2.eval.model_api import ModelAddress
+from openk2.eval.results import row_result
 from openk2.eval.suite import RowOutcome, Suite, logs_folder, run_suite
 
 from .made_up import collect_inspects_garbage, fake_server, right, row_of, sums, write_sums
@@ -136,7 +138,7 @@ def test_a_long_row_has_logs_of_a_bounded_size(
     assert outcomes == [RowOutcome("sums-parts", "ran")]
     assert len(server.bodies) == bars.answers == 10
     folder = logs_folder(tmp_path / "out", "sums-parts")
-    assert [part.name for part in sorted(folder.iterdir())] == ["0001", "0002", "0003"]
+    assert [part.name for part in sorted(folder.glob("*/"))] == ["0001", "0002", "0003"]
     answers = list(read_answers(folder, grouped=False))
     assert len(answers) == 10
     assert len({answer.question for answer in answers}) == 5
@@ -145,7 +147,7 @@ def test_a_long_row_has_logs_of_a_bounded_size(
 def test_a_server_that_refuses_everything_is_not_asked_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("openk2.eval.asking.MOST_FAILURES", 2)
+    monkeypatch.setattr("openk2.eval.streak.MOST_FAILURES", 2)
     write_sums(tmp_path / "data", 5)
     row = row_of(sums("sums-refused"))
 
@@ -184,6 +186,27 @@ def test_a_judge_at_another_port_is_the_same_judge_and_no_log_has_a_key(tmp_path
     (log,) = logs_folder(tmp_path / "out", "sums-judge").rglob("*.eval")
     with ZipFile(log) as members:
         assert not any(b"-key" in members.read(name) for name in members.namelist())
+
+
+def test_an_answer_without_a_verdict_is_unscored_and_a_small_grader_gets_half_its_context(
+    tmp_path: Path,
+) -> None:
+    write_sums(tmp_path / "data", 2)
+    judge = Judge(lambda asked: asked.text, lambda reply, asked: None)
+    graded = replace(sums("sums-no-verdict", roles=("grader",)), scorer=by_judge("none", judge))
+    row = row_of(graded)
+    with fake_server() as server, fake_server(lambda *_: "hm") as grader:
+        suite = Suite(
+            tmp_path / "out", tmp_path / "data", {"instruct": ModelAddress(server.url, "fake")},
+            {"instruct": Asking(concurrency=1)}, {"grader": ModelAddress(grader.url, "fake")},
+            contexts={"grader": 4096},
+        )  # fmt: skip
+        run_suite([row], suite, Counted(), lambda outcome: None)
+    assert {body["max_tokens"] for body in grader.bodies} == {2048}
+    assert [body["temperature"] for body in grader.bodies] == [0.0, 0.6, 0.6] * 2
+    found = row_result(row, RowOutcome(row.name, "ran"), tmp_path / "out")
+    assert (found.figure, found.answers) == (None, 0)
+    assert found.complaint == "unscored answers: 2 the grader gave no verdict"
 
 
 def test_base_rows_are_continued_or_scored_over_completions(tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from openk2.chat import ToolCall
 from openk2.eval.score import LATER, MEASURES, ToolCallScore, miss_json
+from openk2.eval.score_tables import score_tables
 from openk2.eval.tool_calls import score_answers, score_tool_calls
 from openk2.eval.turns import ConversationError, reference_turns, tells
 from openk2.generation import (
@@ -69,7 +71,7 @@ def score(*answers: ChatAnswer) -> ToolCallScore:
     return score_answers(reference_turns(CONVERSATION), answers)
 
 
-def values(result: ToolCallScore, *keys: str) -> list[float]:
+def values(result: ToolCallScore, *keys: str) -> list[float | None]:
     return [result.share(key).value for key in keys]
 
 
@@ -119,6 +121,36 @@ def test_a_result_is_told_only_if_every_value_that_the_reference_tells_is_in_the
     assert wrong.share("told_share").value == 0
     assert wrong.worst()[0].fault == "result not told"
     assert score(RIGHT[0], answer(text="42 apples"), RIGHT[2]).share("told_share").value == 1
+
+
+def cut(whole: ChatAnswer) -> ChatAnswer:
+    return replace(whole, finish_reason="length")
+
+
+def test_a_cut_off_answer_is_never_right_whatever_stands_in_it() -> None:
+    result = score(*map(cut, RIGHT))
+    assert {verdict.fault for verdict in result.verdicts} == {"cut off"}
+    shares = ("no_call_share", "told_share", "same_text_share", "right_share", *OF_NEEDED)
+    assert set(values(result, *shares)) == {0}
+    report = result.to_json()
+    assert (report["turns"], report["cut_off"]) == (3, 3)
+    assert [kind["cut_off"] for kind in report["kinds"].values()] == [1, 1, 1, 1]
+
+
+def test_a_model_that_says_nothing_is_never_right() -> None:
+    result = score(answer(), answer(text=" "), answer())
+    faults = [verdict.fault for verdict in result.verdicts]
+    assert faults == ["no call", "no answer", "no answer"]
+    assert values(result, "no_call_share", "right_share") == [0, 0]
+
+
+def test_a_share_of_nothing_is_null_and_a_dash() -> None:
+    report = score(*[answer(text="No.")] * 3).to_json()
+    assert report["valid_share"] is report["intervals"]["valid_share"]["share"] is None
+    assert report["right_tool_share"] == 0
+    measures = next(score_tables(score(*[answer(text="No.")] * 3), "a title"))
+    shown = dict(zip(measures.columns[0].cells, measures.columns[1].cells, strict=True))
+    assert shown["valid arguments"] == "-"
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ def test_a_call_for_beijing_and_a_sunny_sentence_succeed() -> None:
         [call(name="get_time"), "It is sunny."],
         [call(), "It is raining in Beijing."],
         [call(), call(), call()],
+        [call(), ChatAnswer("It is sunny, and", finish_reason="length")],
     ],
 )
 def test_anything_else_fails_and_leaves_its_transcript(answers: list[str | ChatAnswer]) -> None:

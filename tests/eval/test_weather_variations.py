@@ -79,6 +79,16 @@ def test_a_needless_call_more_fails(name: str) -> None:
     assert score.succeeded == 0
 
 
+@pytest.mark.parametrize("name", BY_NAME)
+def test_words_that_are_cut_off_fail(name: str) -> None:
+    scenario = BY_NAME[name]
+    *before, last = right_answers(scenario)
+    assert isinstance(last, str)
+    score, _ = run(scenario, *before, ChatAnswer(last, finish_reason="length"))
+    assert score.succeeded == 0
+    assert score.failures[0].endswith("(cut off)")
+
+
 def test_weather_that_is_made_up_fails_where_there_is_none_to_tell() -> None:
     for name in ("the tool fails", "no tool declared", "only other tools", "the city missing"):
         scenario = BY_NAME[name]

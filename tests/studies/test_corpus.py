@@ -52,6 +52,14 @@ def test_a_folder_with_the_corpus_of_another_text_is_refused(tmp_path: Path) -> 
         open_corpus(tmp_path / "corpus", QUICK, None, TOKENIZER)
 
 
+def test_another_text_of_the_same_name_is_refused(tmp_path: Path) -> None:
+    text = write_texts(tmp_path / "books.jsonl", 100)
+    open_corpus(tmp_path / "corpus", QUICK, text, TOKENIZER)
+    write_texts(text, 101)
+    with pytest.raises(StudyError, match=r"corpus of text '\w{64}', not '\w{64}'.*another --out"):
+        open_corpus(tmp_path / "corpus", QUICK, text, TOKENIZER)
+
+
 def test_too_short_a_text_is_refused(tmp_path: Path) -> None:
     text = write_texts(tmp_path / "books.jsonl", 3)
     with pytest.raises(StudyError, match=r"the study needs 3000 .*: give it more text"):

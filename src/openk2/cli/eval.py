@@ -16,6 +16,8 @@ from openk2.cli.chat import echo_error, one_line_errors, opened
 from openk2.cli.eval_canary import canary
 from openk2.cli.eval_readme import compare, readme, rows
 from openk2.cli.one_line_group import OneLineGroup
+from openk2.generation import EndpointError, served_models
+from openk2.record import printable
 
 if TYPE_CHECKING:
     from openk2.generation import ChatGenerator
@@ -36,6 +38,7 @@ ModelName = Annotated[
 Url = Annotated[str | None, typer.Option(help="An OpenAI-compatible server, not a local model.")]
 ApiKey = Annotated[str | None, typer.Option(envvar="OPENK2_API_KEY", help="Key for --url.")]
 Temperature = Annotated[float, typer.Option(min=0.0, max=2.0)]
+MaxTokens = Annotated[int, typer.Option(min=1, help="Of an answer; one cut off there is wrong.")]
 Concurrency = Annotated[int, typer.Option(min=1, help="Requests in flight at most.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 Need = Annotated[int, typer.Option(help="Exit with 1 below this many successes.")]
@@ -52,6 +55,7 @@ def tools(
     limit: Annotated[int, typer.Option(min=1, help="Assistant turns to score.")] = 400,
     temperature: Temperature = 0.6,
     seed: Annotated[int, typer.Option(help="Which turns are drawn.")] = 0,
+    max_tokens: MaxTokens = 256,
     concurrency: Concurrency = 8,
     as_json: AsJson = False,
 ) -> None:
@@ -80,6 +84,7 @@ def tools(
                 limit=limit,
                 seed=seed,
                 temperature=temperature,
+                max_tokens=max_tokens,
                 concurrency=concurrency,
                 progress=progress,
             )
@@ -104,6 +109,7 @@ def weather(
         bool,
         typer.Option("--variations", help="Run ten variations: other tools, cities, errors."),
     ] = False,
+    max_tokens: MaxTokens = 256,
     need: Need = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -116,7 +122,7 @@ def weather(
     """
     with asked(model, url, api_key) as (chat, progress):
         measure = run_variations if variations else run_readme
-        report, lines = measure(chat, runs, progress)
+        report, lines = measure(chat, runs, max_tokens, progress)
     typer.echo(json.dumps(report) if as_json else "\n".join(lines))
     if report["succeeded"] < need:
         raise typer.Exit(1)
@@ -129,6 +135,7 @@ def everyday(
     api_key: ApiKey = None,
     temperature: Temperature = 0.6,
     seed: int = 0,
+    max_tokens: MaxTokens = 256,
     need: Need = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -139,84 +146,127 @@ def everyday(
       openk2 eval everyday --need 20
       openk2 eval everyday --url http://127.0.0.1:8000 --json
     """
-    from openk2.eval import ask_everyday
+    from openk2.eval import QUESTIONS, ask_everyday
 
     with asked(model, url, api_key) as (chat, progress):
         replies = asyncio.run(
-            ask_everyday(chat, temperature=temperature, seed=seed, progress=progress)
+            ask_everyday(
+                chat, temperature=temperature, seed=seed, max_tokens=max_tokens, progress=progress
+            )
         )
     succeeded = sum(reply.sensible for reply in replies)
+    errors = len(QUESTIONS) - len(replies)
     if as_json:
-        report = {"questions": len(replies), "sensible": succeeded}
+        report = {"questions": len(replies), "sensible": succeeded, "errors": errors}
         typer.echo(json.dumps({**report, "answers": [reply.to_json() for reply in replies]}))
     else:
         for reply in replies:
             mark = "ok   " if reply.sensible else "WRONG"
             typer.echo(f"{mark} {reply.question.text}  {reply.answer}")
-        typer.echo(f"{succeeded} of {len(replies)} answers are sensible")
+        typer.echo(f"{succeeded} of {len(replies)} answers are sensible{error_words(errors)}")
     if succeeded < need:
         raise typer.Exit(1)
 
 
 def run_readme(
-    chat: "ChatGenerator", runs: int | None, progress: Progress
+    chat: "ChatGenerator", runs: int | None, max_tokens: int, progress: Progress
 ) -> tuple[dict[str, Any], list[str]]:
     """The README's loop: what --json prints, and the lines for a reader."""
     from openk2.eval import run_weather_loop
 
-    score = asyncio.run(run_weather_loop(chat, runs=runs or 100, progress=progress))
+    score = asyncio.run(
+        run_weather_loop(chat, runs=runs or 100, max_tokens=max_tokens, progress=progress)
+    )
     report = {
         "runs": score.runs,
         "called": score.called,
         "said": score.said,
         "succeeded": score.succeeded,
+        "errors": score.errors,
         "failures": list(score.failures),
     }
     summary = (
         f"{score.succeeded} of {score.runs} runs succeeded: "
         f"{score.called} called get_weather for Beijing, {score.said} said it is sunny"
+        f"{error_words(score.errors)}"
     )
     return report, [summary, *(f"\n{failure}" for failure in score.failures[:5])]
 
 
 def run_variations(
-    chat: "ChatGenerator", runs: int | None, progress: Progress
+    chat: "ChatGenerator", runs: int | None, max_tokens: int, progress: Progress
 ) -> tuple[dict[str, Any], list[str]]:
     """The variations: what --json prints, and the lines for a reader."""
     from openk2.eval import VARIATIONS, run_scenarios
 
-    scores = asyncio.run(run_scenarios(chat, VARIATIONS, runs=runs or 10, progress=progress))
+    scores = asyncio.run(
+        run_scenarios(chat, VARIATIONS, runs=runs or 10, max_tokens=max_tokens, progress=progress)
+    )
     total, succeeded = sum(s.runs for s in scores), sum(s.succeeded for s in scores)
+    errors = sum(s.errors for s in scores)
     report = {
         "runs": total,
         "succeeded": succeeded,
+        "errors": errors,
         "variations": {
-            s.name: {"runs": s.runs, "succeeded": s.succeeded, "failures": list(s.failures)}
+            s.name: {
+                "runs": s.runs,
+                "succeeded": s.succeeded,
+                "errors": s.errors,
+                "failures": list(s.failures),
+            }
             for s in scores
         },
     }
-    lines = [f"{succeeded} of {total} runs of {len(scores)} variations succeeded"]
+    summary = f"{succeeded} of {total} runs of {len(scores)} variations succeeded"
+    lines = [summary + error_words(errors)]
     for score in scores:
-        lines.append(f"{score.succeeded:4} of {score.runs}  {score.name}")
+        told = error_words(score.errors)
+        lines.append(f"{score.succeeded:4} of {score.runs}  {score.name}{told}")
         lines += [f"             {failure[:200]}" for failure in score.failures[:1]]
     return report, lines
+
+
+def error_words(errors: int) -> str:
+    """What a line of counts ends with, if the server left some out."""
+    return f"; {errors} more got no answer and do not count" if errors else ""
 
 
 @contextmanager
 def asked(
     model: str | None, url: str | None, api_key: str | None
 ) -> Iterator[tuple["ChatGenerator", Progress]]:
-    """The model, and a progress display on standard error if that is a terminal.
+    """The model, asked again while it is busy, and a progress display on standard error if that is
+    a terminal.
 
-    What cannot be scored is one line and exit status 1, like what goes wrong with an answer.
+    What cannot be scored is one line and exit status 1, like a server that gives no answer at all.
+    One that gives some is a line about the others.
     """
-    from openk2.eval import ConversationError
+    from openk2.eval import ConversationError, RetryingChat
 
     console = Console(stderr=True)
     bars = Progress(console=console, transient=True, disable=not console.is_terminal)
     try:
         with one_line_errors(), opened(model, url, api_key) as chat, bars as progress:
-            yield chat, progress
+            if url is not None and model is not None:
+                require_server(url, api_key)
+            retrying = RetryingChat(chat)
+            yield retrying, progress
+            if retrying.given_up:
+                count, first = len(retrying.given_up), str(retrying.given_up[0])
+                line = f"{count} requests got no answer, such as: {' '.join(first.split())}"
+                typer.echo(printable(line), err=True)
     except ConversationError as error:
         echo_error(error)
         raise typer.Exit(1) from error
+
+
+def require_server(url: str, api_key: str | None) -> None:
+    """Raise EndpointError if nothing answers at `url`: a mistyped one is not worth a retry."""
+    import httpx
+
+    try:
+        served_models(url, api_key=api_key)
+    except EndpointError as error:
+        if isinstance(error.__cause__, httpx.TransportError | httpx.InvalidURL):
+            raise

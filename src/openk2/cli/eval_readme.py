@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +13,8 @@ import typer
 from openk2.cli.interruption import interruptible
 from openk2.cli.suite_bars import SuiteBars
 from openk2.generation import EndpointError
-from openk2.record import printable, write_file_atomically
+from openk2.pretrained import find_folder
+from openk2.record import DataError, printable, write_file_atomically
 
 if TYPE_CHECKING:
     from openk2.eval import Prices, Row, RowOutcome, SuiteRun
@@ -118,6 +120,9 @@ def readme(
                 raise
             text, values = report(out, outcomes, prices)
             typer.echo(values if as_json else printable(text))
+    for outcome in outcomes:
+        if outcome.earlier:
+            typer.echo(f"{outcome.row}: {outcome.earlier} answers of an earlier session", err=True)
     if any(o.status == "failed" for o in outcomes) or all(o.status != "ran" for o in outcomes):
         raise typer.Exit(ROW_FAILED)
 
@@ -134,7 +139,7 @@ def ask(
 ) -> "list[RowOutcome]":
     """Open the models and run the rows. options: of how they are asked. made: of the suite.
     keys: of the models and of the roles."""
-    from openk2.eval import Asking, Suite, endpoints, record_run, run_suite
+    from openk2.eval import Asking, Suite, endpoints, is_url, record_run, run_suite, weights_digest
 
     settings = {"seed": run.seed, "samples": run.samples, "max_tokens": run.max_tokens, **options}
     with endpoints(serve) as opened, SuiteBars() as bars:
@@ -144,8 +149,19 @@ def ask(
             table: Asking(context=opened.contexts[address], **settings)
             for table, address in models.items()
         }
-        record_run(out, run)
-        return run_suite(rows, Suite(out, data, models, asking, roles, **made), bars, bars.tell)
+        named = {**run.models, **run.roles}
+        served = {key: address.model for key, address in (models | roles).items()}
+        weights = {
+            key: weights_digest(find_folder(name))
+            for key, name in named.items()
+            if not is_url(name)
+        }
+        warning = record_run(out, replace(run, served=served, weights=weights))
+        if warning:
+            typer.echo(f"warning: {printable(warning)}", err=True)
+        contexts = {role: opened.contexts[address] for role, address in roles.items()}
+        suite = Suite(out, data, models, asking, roles, contexts=contexts, **made)
+        return run_suite(rows, suite, bars, bars.tell)
 
 
 def report(out: Path, outcomes: "list[RowOutcome]", prices: "Prices | None") -> tuple[str, str]:
@@ -238,6 +254,6 @@ def one_line() -> Iterator[None]:
 
     try:
         yield
-    except (EndpointError, LocalServerError, NoSuchRowError, RunFolderError) as error:
+    except (DataError, EndpointError, LocalServerError, NoSuchRowError, RunFolderError) as error:
         typer.echo(f"error: {printable(' '.join(str(error).split()))}", err=True)
         raise typer.Exit(1) from error

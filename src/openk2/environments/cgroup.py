@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from openk2.environments.sandbox import SandboxError
+
 _ROOT = Path("/sys/fs/cgroup")
 _PREFIX = "openk2-"
 # By the number of hierarchies: the files that each one's groups must have.
@@ -61,24 +63,39 @@ class Cgroup:
 
 
 def make_cgroup(memory_bytes: int, processes: int) -> Cgroup | None:
-    """A new group with these limits, or None where this process may make none."""
+    """A new group with these limits, or None where this process may make none.
+
+    Raises SandboxError where it may, but the kernel now refuses one.
+    """
     parents = cgroup_parents()
     if not parents:
         return None
     name = f"{_PREFIX}{os.getpid()}-{uuid.uuid4().hex[:8]}"
     group = Cgroup(tuple(parent / name for parent in parents))
-    for folder in group.folders:
-        folder.mkdir()
-        for file, value in (
-            ("memory.max", memory_bytes),
-            ("memory.swap.max", 0),
-            ("memory.limit_in_bytes", memory_bytes),
-            ("memory.memsw.limit_in_bytes", memory_bytes),
-            ("pids.max", processes),
-        ):
-            if (folder / file).exists():
-                (folder / file).write_text(str(value))
+    try:
+        for folder in group.folders:
+            _make(folder, memory_bytes, processes)
+    except OSError as error:
+        for folder in group.folders:
+            _remove(folder)
+        raise SandboxError(
+            f"no cgroup {name} in {parents[0]}: {error.strerror}: run fewer programs at one time, "
+            "or name another sandbox, such as --sandbox container"
+        ) from error
     return group
+
+
+def _make(folder: Path, memory_bytes: int, processes: int) -> None:
+    folder.mkdir()
+    for file, value in (
+        ("memory.max", memory_bytes),
+        ("memory.swap.max", 0),
+        ("memory.limit_in_bytes", memory_bytes),
+        ("memory.memsw.limit_in_bytes", memory_bytes),
+        ("pids.max", processes),
+    ):
+        if (folder / file).exists():
+            (folder / file).write_text(str(value))
 
 
 @cache

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from openk2.eval.catalogue import NoSuchRowError, Row, find_rows
 from openk2.eval.everyday import QUESTIONS, ask_everyday
+from openk2.eval.retrying import RetryingChat
 from openk2.eval.scenario import Scenario, ScenarioScore, run_scenarios
 from openk2.eval.score import ToolCallScore
 from openk2.eval.score_tables import score_tables
@@ -15,11 +16,12 @@ from openk2.eval.tool_calls import score_tool_calls
 from openk2.eval.turns import ConversationError
 from openk2.eval.weather_loop import WeatherScore, run_weather_loop
 from openk2.eval.weather_variations import VARIATIONS
+from openk2.eval.weights_digest import weights_digest
 
 if TYPE_CHECKING:
     from openk2.eval.canary import Canary, canary_of
     from openk2.eval.compare import compare_runs, comparison_table
-    from openk2.eval.endpoint import endpoints
+    from openk2.eval.endpoint import endpoints, is_url
     from openk2.eval.inspect_task import Asking
     from openk2.eval.listing import list_rows, listing_table
     from openk2.eval.local_server import LocalServerError
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 LATER = {
     "canary": ("Canary", "canary_of"),
     "compare": ("compare_runs", "comparison_table"),
-    "endpoint": ("endpoints",),
+    "endpoint": ("endpoints", "is_url"),
     "inspect_task": ("Asking",),
     "listing": ("list_rows", "listing_table"),
     "local_server": ("LocalServerError",),
@@ -68,6 +70,7 @@ __all__ = [
     "LocalServerError",
     "NoSuchRowError",
     "Prices",
+    "RetryingChat",
     "Row",
     "RowOutcome",
     "RunFolderError",
@@ -85,6 +88,7 @@ __all__ = [
     "endpoints",
     "find_rows",
     "html_page",
+    "is_url",
     "list_rows",
     "listing_table",
     "markdown",
@@ -97,6 +101,7 @@ __all__ = [
     "score_tables",
     "score_tool_calls",
     "to_json",
+    "weights_digest",
 ]
 
 

@@ -10,6 +10,7 @@ from inspect_ai.log import EvalLog, EvalSample, read_eval_log
 from inspect_ai.scorer import Score, value_to_float
 
 from openk2.eval.benchmark import question_name
+from openk2.eval.model_api import served_name
 
 SHOWN_CHARACTERS = 4000
 
@@ -51,19 +52,21 @@ class Answered:
     wrong: WrongAnswer | None
 
 
-def read_answers(folder: Path, *, grouped: bool) -> Iterator[Answered]:
-    """All answers of a row whose logs are in the folders of `folder`, a part of it each."""
+def read_answers(folder: Path, *, grouped: bool, model: str = "") -> Iterator[Answered]:
+    """All answers of a row whose logs are in the folders of `folder`, a part of it each. model: the
+    id at its server whose logs count; "" for any."""
     for part in sorted(folder.glob("*/")):
-        log = best_log(part)
+        log = best_log(part, model)
         for sample in (log.samples if log else None) or ():
             assert log is not None
             yield answered(sample, log, grouped=grouped)
 
 
-def best_log(folder: Path) -> EvalLog | None:
-    """The log with the most answers, the newest of those: a run that resumes copies what the killed
-    one had into a new log. None if there is none."""
+def best_log(folder: Path, model: str = "") -> EvalLog | None:
+    """The model's log with the most answers, the newest of those: a run that resumes copies what
+    the killed one had into a new log. None if there is none."""
     logs = [read_eval_log(str(file)) for file in sorted(folder.glob("*.eval"))]
+    logs = [log for log in logs if not model or served_name(log.eval.model) == model]
     return max(reversed(logs), key=lambda log: len(log.samples or ()), default=None)
 
 

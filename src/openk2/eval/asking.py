@@ -8,9 +8,8 @@ from typing import Literal, Unpack
 from inspect_ai.model import GenerateConfig, GenerateConfigArgs, get_model
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
-from openk2.generation import EndpointError
+from openk2.eval.streak import Streak
 
-MOST_FAILURES = 16
 SEED = "seed"  # of this answer, in the store of its sample
 
 ToolCalls = Literal["loop", "single", "none"]
@@ -20,21 +19,6 @@ def sample_seed(seed: int, sample: str | int, epoch: int) -> int:
     """A seed below 2^31 for one answer to one question: another for each epoch of Avg@k."""
     digest = hashlib.sha256(f"{seed}/{sample}/{epoch}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
-
-
-class Streak:
-    """Answers of a row that failed one after another: a server that is gone is not asked on.
-
-    Each failure has been retried for most of a minute, which for thousands of questions is hours.
-    """
-
-    def __init__(self) -> None:
-        self.failures = 0
-
-    def check(self) -> None:
-        """Raises EndpointError after MOST_FAILURES in a row."""
-        if self.failures >= MOST_FAILURES:
-            raise EndpointError(f"not asked, as the {MOST_FAILURES} answers before had errors")
 
 
 @solver

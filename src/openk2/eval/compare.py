@@ -18,19 +18,20 @@ if TYPE_CHECKING:
 class Compared:
     """A row of two runs: the figures over the common questions, of 1, and their difference.
 
-    None where the runs share no question of it.
+    None where the runs share no question of it. note: what either run lacks, "" for nothing.
     """
 
     row: "Row"
     first: float | None
     second: float | None
     difference: Difference | None
+    note: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """All of it."""
         difference = None if self.difference is None else self.difference.to_json()
         figures = {"first": self.first, "second": self.second}
-        return {"row": self.row.name, **figures, "difference": difference}
+        return {"row": self.row.name, **figures, "difference": difference, "note": self.note}
 
 
 def compare_runs(first: Path, second: Path, rows: "Sequence[Row] | None" = None) -> list[Compared]:
@@ -57,12 +58,24 @@ def compared(first: RowResult, second: RowResult) -> Compared:
         figure = figure_of(shared, weights, len(shared))
         values.append(None if figure is None else figure.value)
     difference = paired_difference(first.questions, second.questions, weights)
-    return Compared(first.row, values[0], values[1], difference)
+    notes = (("first", first.complaint), ("second", second.complaint))
+    note = "; ".join(f"{name}: {complaint}" for name, complaint in notes if complaint)
+    return Compared(first.row, values[0], values[1], difference, note)
 
 
 def comparison_table(rows: Sequence[Compared]) -> Table:
     """In percent and points."""
-    header = ("row", "first", "second", "difference (95 %)", "p", "questions", "better", "worse")
+    header = (
+        "row",
+        "first",
+        "second",
+        "difference (95 %)",
+        "p",
+        "questions",
+        "better",
+        "worse",
+        "note",
+    )
     return Table(header, tuple(line(row) for row in rows))
 
 
@@ -70,7 +83,8 @@ def line(row: Compared) -> tuple[str, ...]:
     """A row of the table."""
     found = row.difference
     if found is None or row.first is None or row.second is None:
-        return (row.row.name, *("no question in common" if n == 2 else "-" for n in range(7)))
+        figures = ("no question in common" if n == 2 else "-" for n in range(7))
+        return (row.row.name, *figures, row.note)
     low, high = 100 * found.low, 100 * found.high
     return (
         row.row.name,
@@ -81,4 +95,5 @@ def line(row: Compared) -> tuple[str, ...]:
         str(found.questions),
         str(found.better),
         str(found.worse),
+        row.note,
     )

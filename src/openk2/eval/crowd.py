@@ -2,12 +2,23 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from rich.progress import Progress
 
+from openk2.eval.retrying import UNANSWERED, may_pass
+from openk2.eval.streak import Streak
+
 T = TypeVar("T")
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Unanswered:
+    """In place of a result: the error of a server that was busy or gone, also when asked again."""
+
+    error: Exception
 
 
 async def map_bounded(
@@ -17,17 +28,27 @@ async def map_bounded(
     concurrency: int,
     progress: Progress | None,
     label: str,
-) -> list[Result]:
-    """What `ask` gives for each item, in their order.
+) -> list[Result | Unanswered]:
+    """What `ask` gives for each item, in their order; `Unanswered` where the server gave nothing.
 
-    The first error ends the other calls and is raised as it is, in no group.
+    Any other error ends the other calls and is raised as it is, in no group. So is the first one of
+    a server that answered nothing at all. After `Streak`'s failures in a row nothing more is asked.
     """
-    gate = asyncio.Semaphore(concurrency)
+    gate, streak = asyncio.Semaphore(concurrency), Streak()
     bar = None if progress is None else progress.add_task(label, total=len(items))
 
-    async def run(item: T) -> Result:
+    async def run(item: T) -> Result | Unanswered:
+        result: Result | Unanswered
         async with gate:
-            result = await ask(item)
+            try:
+                streak.check()
+                result = await ask(item)
+                streak.failures = 0
+            except UNANSWERED as error:
+                if not may_pass(error):
+                    raise
+                streak.failures += 1
+                result = Unanswered(error)
         if progress is not None and bar is not None:
             progress.advance(bar)
         return result
@@ -37,4 +58,8 @@ async def map_bounded(
             tasks = [group.create_task(run(item)) for item in items]
     except ExceptionGroup as failed:
         raise failed.exceptions[0] from None
-    return [task.result() for task in tasks]
+    results = [task.result() for task in tasks]
+    failures = [result.error for result in results if isinstance(result, Unanswered)]
+    if failures and len(failures) == len(results):
+        raise failures[0]
+    return results

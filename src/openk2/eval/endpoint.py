@@ -31,7 +31,7 @@ class Endpoints:
         """
         if model not in self._opened:
             url, _, name = model.partition("#")
-            if not url.startswith(("http://", "https://")):
+            if not is_url(model):
                 url, name = self._stack.enter_context(local_server(model, *self.serve)), ""
                 api_key = None
             address, context = served_model(url, name, api_key)
@@ -52,6 +52,11 @@ def endpoints(serve: tuple[str, ...] = ()) -> Iterator[Endpoints]:
         yield opened
     finally:
         opened.close()
+
+
+def is_url(model: str) -> bool:
+    """Whether a model is named by its server; otherwise it is served here."""
+    return model.startswith(("http://", "https://"))
 
 
 def served_model(url: str, name: str, api_key: str | None) -> tuple[ModelAddress, int | None]:

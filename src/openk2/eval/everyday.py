@@ -11,7 +11,8 @@ from typing import Any
 from rich.progress import Progress
 
 from openk2.eval.admission import UNKNOWN
-from openk2.eval.crowd import map_bounded
+from openk2.eval.crowd import Unanswered, map_bounded
+from openk2.eval.tool_loop import is_final
 from openk2.generation import ChatGenerator, ChatRequest, complete
 
 
@@ -79,7 +80,8 @@ async def ask_everyday(
 ) -> list[EverydayReply]:
     """Ask each of QUESTIONS in a conversation of its own, without tools.
 
-    A call, or an answer that is cut off, is not sensible. Raises what the generator raises.
+    A call, or an answer that is cut off, is not sensible. A question that a busy or unreachable
+    server never answered is left out. Raises what the generator raises otherwise.
     """
 
     async def ask(number: int) -> EverydayReply:
@@ -89,13 +91,14 @@ async def ask_everyday(
             messages, max_tokens=max_tokens, temperature=temperature, seed=seed + number
         )
         answer = await complete(generator, request)
-        whole = answer.finish_reason == "stop" and not answer.tool_calls
-        return EverydayReply(question, answer.content, whole and question.accepts(answer.content))
+        sensible = is_final(answer) and question.accepts(answer.content)
+        return EverydayReply(question, answer.content, sensible)
 
-    return await map_bounded(
+    replies = await map_bounded(
         ask,
         range(len(QUESTIONS)),
         concurrency=concurrency,
         progress=progress,
         label="everyday questions",
     )
+    return [reply for reply in replies if not isinstance(reply, Unanswered)]

@@ -58,7 +58,7 @@ def run_external(
         run=f"openk2-{mark}",
     )
     found = run_harness(HARNESSES[row.benchmark.name], asked)
-    text = json.dumps({**wanted, "solved": found.solved, "of": found.of})
+    text = json.dumps({**wanted, "solved": found.solved, "of": found.of, "note": found.note})
     write_file_atomically(folder / FIGURE, text + "\n")
 
 
@@ -79,7 +79,8 @@ def external_share(folder: Path) -> Share | None:
     return clustered_share((int(place < found["solved"]), 1) for place in range(found["of"]))
 
 
-def harness_note(row: Row) -> str:
-    """How the harness's way differs from the report's, "" if it does not."""
+def harness_note(row: Row, folder: Path) -> str:
+    """How the harness's way differs from the report's and what its run lacks, "" for neither."""
     harness = HARNESSES.get(row.benchmark.name)
-    return harness.note if harness else ""
+    notes = (harness.note if harness else "", (stored(folder) or {}).get("note", ""))
+    return "; ".join(filter(None, notes))

@@ -61,8 +61,26 @@ def figure_of(
         name: {group: found - means[group] for group, found in question.items() if group in means}
         for name, question in questions.items()
     }
-    variance = sum_variance(terms(distances, shares))
-    return Figure(value, *mean_interval(value, variance, len(questions), answers), means)
+    spread = [
+        (found - value) ** 2 for q in questions.values() for g, found in q.items() if g in means
+    ]
+    variance = figure_variance(terms(distances, shares), shares, math.fsum(spread) / len(spread))
+    trials = min(len(questions), 1 / math.fsum(w * w / count for count, w in shares.values()))
+    return Figure(value, *mean_interval(value, variance, trials, answers), means)
+
+
+def figure_variance(
+    residuals: Sequence[float], shares: Mapping[str, tuple[int, float]], pooled: float
+) -> float:
+    """Of a weighted mean of group means. residuals: each question's term of it, less what its
+    groups' means make of it. pooled: the variance of single questions over all groups.
+
+    A group of few questions shows too little variance, one of a single question none. So each gets
+    one question more, whose squared distance is `pooled`; in a row without groups that is what
+    n / (n - 1) does.
+    """
+    added = math.fsum((weight / count) ** 2 for count, weight in shares.values())
+    return math.fsum(residual**2 for residual in residuals) + pooled * added
 
 
 def group_shares(

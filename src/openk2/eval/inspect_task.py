@@ -10,12 +10,12 @@ from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import GenerateConfig
 from inspect_ai.solver import generate
 
-from openk2.eval.asking import Streak, continued, options, seeded
+from openk2.eval.asking import continued, options, seeded
 from openk2.eval.benchmark import Benchmark, Protocol
+from openk2.eval.retrying import WAITS
+from openk2.eval.streak import Streak
 from openk2.record import DataError
 
-# A busy or restarting server is asked again for about 45 s; then the sample has an error.
-RETRIES = 4
 SCORED = 4  # a prompt's part of the context that a completion may fill with its output
 
 
@@ -82,7 +82,7 @@ def generate_config(protocol: Protocol, asking: Asking) -> GenerateConfig:
         temperature=protocol.temperature,
         max_tokens=cap,
         max_connections=asking.concurrency,
-        max_retries=RETRIES,
+        max_retries=len(WAITS),  # after which the sample has an error
     )
 
 

@@ -24,13 +24,13 @@ from inspect_ai.tool import ToolChoice, ToolInfo
 
 from openk2.eval.benchmark import Asks
 from openk2.eval.loglikelihood import echoed_loglikelihood
+from openk2.eval.retrying import RETRIED_STATUSES
 from openk2.generation import EndpointError, api_root, credentials, error_message
 
 SERVICE = "openk2"
 # The prompts of one question are scored in one request; a long output on a slow CPU takes minutes.
 SECONDS = 3600.0
 TIMEOUT = httpx.Timeout(SECONDS, connect=30)
-RETRIED_STATUSES = (408, 429, 500, 502, 503, 504)
 TOO_LONG = ("context_length_exceeded", "context length", "maximum model length", "too long")
 
 
@@ -47,15 +47,28 @@ class ModelAddress:
         return f"{self.url}#{self.model}"
 
 
-def open_model(address: ModelAddress, asks: Asks = "chat") -> Model:
-    """An inspect model that asks this way. Not memoized: it belongs to one event loop."""
+def open_model(address: ModelAddress, asks: Asks = "chat", cap: int | None = None) -> Model:
+    """An inspect model that asks this way. Not memoized: it belongs to one event loop.
+
+    cap: output tokens at most, where the one who asks says nothing else.
+    """
     if asks == "chat":
         name, key = f"openai-api/{SERVICE}/{address.model}", address.api_key or "none"
     else:
         name, key = f"{SERVICE}-completions/{address.model}", address.api_key or ""
     return get_model(
-        name, base_url=api_root(address.url), api_key=key, client_timeout=SECONDS, memoize=False
+        name,
+        config=GenerateConfig(max_tokens=cap),
+        base_url=api_root(address.url),
+        api_key=key,
+        client_timeout=SECONDS,
+        memoize=False,
     )
+
+
+def served_name(name: str) -> str:
+    """The id at its server of a model that `open_model` opened, from its name in a log."""
+    return name.removeprefix(f"openai-api/{SERVICE}/").removeprefix(f"{SERVICE}-completions/")
 
 
 @modelapi(name=f"{SERVICE}-completions")

@@ -59,13 +59,14 @@ def safe(text: str) -> str:
 
 def settings(run: SuiteRun) -> str:
     """The models, the seed and the machine, in one line."""
-    named = [*run.models.items(), *run.roles.items()]
-    parts = [f"{name}: {model}" for name, model in named]
+    parts = [f"{key}: {model}" for key, model in run.named.items()]
     parts.append(f"seed {run.seed}")
     if run.samples is not None:
         parts.append(f"at most {run.samples} answers to each question")
     if run.max_tokens is not None:
         parts.append(f"answers of at most {run.max_tokens} tokens")
+    if run.versions:
+        parts.append(f"openk2 {', '.join(run.versions)}")
     return "; ".join([*parts, run.machine])
 
 

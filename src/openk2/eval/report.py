@@ -42,13 +42,14 @@ NOTES = (
 
 def settings(run: SuiteRun) -> str:
     """The models and what departs from the protocol, a line each."""
-    lines = [f"- {table}: {model}" for table, model in run.models.items()]
-    lines += [f"- {role}: {model}" for role, model in run.roles.items()]
+    lines = [f"- {key}: {model}" for key, model in run.named.items()]
     lines.append(f"- seed {run.seed}")
     if run.samples is not None:
         lines.append(f"- at most {run.samples} answers to each question, fewer than the protocol's")
     if run.max_tokens is not None:
         lines.append(f"- answers of at most {run.max_tokens} tokens")
+    if run.versions:
+        lines.append(f"- openk2 {', '.join(run.versions)}")
     lines.append(f"- {run.machine}")
     return "\n".join(lines) + "\n"
 

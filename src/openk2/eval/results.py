@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openk2.eval.answered import Answered, Span, WrongAnswer, read_answers
 from openk2.eval.external import external_share, harness_note
 from openk2.eval.figure import Figure, Question, figure_of
+from openk2.eval.planned import read_planned
 from openk2.eval.suite import RowOutcome, logs_folder
 
 if TYPE_CHECKING:
@@ -33,15 +34,17 @@ class Prices:
 class RowResult:
     """A row of a run. figure: None if nothing of it ran, or as `note` says.
 
-    answers: scored ones. errors: answers that the endpoint never gave, which the figure leaves out.
-    truncated: answers cut at the output cap or the end of the context. tokens_in, tokens_out: of
-    the model under test. seconds: wall time. engine: seconds of it in which a model was answering.
+    planned: the answers that it is to have, None if unknown. answers: scored ones. errors: answers
+    that the endpoint never gave, which the figure leaves out. truncated: answers cut at the output
+    cap or the end of the context. tokens_in, tokens_out: of the model under test. seconds: wall
+    time. engine: seconds of it in which a model was answering.
     """
 
     row: "Row"
     outcome: RowOutcome
     figure: Figure | None = None
     questions: Mapping[str, Question] = field(default_factory=dict)
+    planned: int | None = None
     answers: int = 0
     errors: int = 0
     truncated: int = 0
@@ -90,32 +93,55 @@ class RowResult:
         }
 
 
-COUNTS = ("answers", "errors", "truncated", "tokens_in", "tokens_out", "seconds", "engine", "cost")
+COUNTS = (
+    "planned",
+    "answers",
+    "errors",
+    "truncated",
+    "tokens_in",
+    "tokens_out",
+    "seconds",
+    "engine",
+    "cost",
+)
 
 
 def row_result(
-    row: "Row", outcome: RowOutcome, out: Path, prices: Prices | None = None
+    row: "Row", outcome: RowOutcome, out: Path, prices: Prices | None = None, model: str = ""
 ) -> RowResult:
-    """The row as the logs below `out` have it. What they lack is empty."""
-    if not logs_folder(out, row.name).is_dir():
+    """The row as the logs below `out` have it, of this model if one is named. What they lack is
+    empty; a row with fewer answers than planned has failed.
+
+    outcome: of this session, or of any other that it ran."""
+    folder = logs_folder(out, row.name)
+    if not folder.is_dir():
         return RowResult(row, outcome)
-    share = external_share(logs_folder(out, row.name))
+    share = external_share(folder)
+    if share is None and row.benchmark.external:
+        return RowResult(row, incomplete(outcome, "its harness did not end"))
     if share is not None:
-        figure = Figure(share.value, share.low, share.high, {})
-        return RowResult(row, outcome, figure, answers=share.whole, note=harness_note(row))
+        figure = Figure(share.part / share.whole, share.low, share.high, {})
+        return RowResult(row, outcome, figure, answers=share.whole, note=harness_note(row, folder))
     weights = row.benchmark.protocol.groups
-    answers = list(read_answers(logs_folder(out, row.name), grouped=bool(weights)))
+    answers = list(read_answers(folder, grouped=bool(weights), model=model))
     scored = [answer for answer in answers if answer.values]
     questions = by_question(scored)
+    errors = sum(answer.error for answer in answers)
+    planned = read_planned(folder)
+    missing = planned.lacks(len(answers) - errors) if planned else ""
+    if errors:  # which the reason of a row that failed in this session has counted
+        failed = outcome.status == "failed"
+        missing = "" if failed else missing or f"{errors} answers have errors"
     tokens_in = sum(answer.tokens_in for answer in answers)
     tokens_out = sum(answer.tokens_out for answer in answers)
     return RowResult(
         row,
-        outcome,
+        incomplete(outcome, missing),
         figure_of(questions, weights, len(scored)),
         questions,
+        planned=planned.answers if planned else None,
         answers=len(scored),
-        errors=sum(answer.error for answer in answers),
+        errors=errors,
         truncated=sum(answer.truncated for answer in answers),
         tokens_in=tokens_in,
         tokens_out=tokens_out,
@@ -125,6 +151,14 @@ def row_result(
         failures=first_wrong(scored),
         note="; ".join(filter(None, (missing_groups(questions.values(), weights), lacks(answers)))),
     )
+
+
+def incomplete(outcome: RowOutcome, missing: str) -> RowOutcome:
+    """The outcome of a row that lacks answers, as `missing` says; unchanged if that is ""."""
+    if not missing or outcome.status == "skipped":
+        return outcome
+    reason = f"{outcome.reason}; {missing}" if outcome.status == "failed" else missing
+    return replace(outcome, status="failed", reason=reason)
 
 
 def missing_groups(questions: Iterable[Question], weights: Mapping[str, float]) -> str:

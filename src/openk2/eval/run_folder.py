@@ -8,7 +8,8 @@ OUT/results.json, OUT/results.md, OUT/index.html  what they say, written anew at
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,13 @@ class RunFolderError(ValueError):
 
 @dataclass(frozen=True)
 class SuiteRun:
-    """What makes answers comparable. models: by table; roles: of judges and users. seed, samples,
-    max_tokens: see `Asking`; a limit may change from one session to the next.
+    """What makes answers comparable. models: by table; roles: of judges and users; both as they
+    were named. seed, samples, max_tokens: see `Asking`; a limit may change from one session to the
+    next.
 
-    machine: of the last session.
+    machine: of the last session. versions: of openk2, in the order of the sessions.
+    served, weights: table or role -> the model's id at its server, and of a local one the digest of
+    its weights: the same name may come to mean another model.
     """
 
     models: Mapping[str, str]
@@ -38,11 +42,24 @@ class SuiteRun:
     samples: int | None
     max_tokens: int | None
     machine: str = ""
+    served: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
+    versions: Sequence[str] = ()
 
     @property
     def title(self) -> str:
         """The models, for a heading."""
         return " and ".join(dict.fromkeys(self.models.values())) or "no model"
+
+    @property
+    def named(self) -> dict[str, str]:
+        """Table or role -> its model as it was named, with the id at its server if that differs."""
+        return {
+            key: model
+            if model.endswith(self.served.get(key, ""))
+            else f"{model}, {self.served[key]}"
+            for key, model in {**self.models, **self.roles}.items()
+        }
 
 
 @contextmanager
@@ -70,19 +87,57 @@ def refuse_another(out: Path, before: SuiteRun, run: SuiteRun) -> None:
             )
 
 
-def record_run(out: Path, run: SuiteRun) -> None:
+def refuse_another_model(out: Path, before: SuiteRun, run: SuiteRun) -> None:
+    """Raises RunFolderError if a name now stands for another model than in an earlier session."""
+    named = {**run.models, **run.roles}
+    for key, model in run.served.items():
+        old = before.served.get(key, model)
+        if old != model:
+            raise RunFolderError(
+                f"{out} holds answers of {key} model {old!r}, but {named[key]} now serves "
+                f"{model!r}: give another --out"
+            )
+    for key, digest in run.weights.items():
+        if before.weights.get(key, digest) != digest:
+            raise RunFolderError(
+                f"{out} holds answers of {key} model {named[key]} with other weights "
+                f"({before.weights[key][:12]}, now {digest[:12]}): give another --out"
+            )
+
+
+def record_run(out: Path, run: SuiteRun) -> str:
     """Write what the folder holds from now on. Call it when the models have been opened: a name
-    mistyped would keep the right one out."""
+    mistyped would keep the right one out. Raises RunFolderError for a model that has changed.
+
+    Returns a warning in one line if an earlier session was of another openk2, else "".
+    """
+    current, warning = version("openk2"), ""
+    run = replace(run, versions=(current,))
     if (out / RUN).exists():
-        run = merged(read_run(out), run)
+        before = read_run(out)
+        refuse_another_model(out, before, run)
+        run = merged(before, run)
+        others = [name for name in before.versions if name != current]
+        if others:
+            warning = (
+                f"{out} holds answers that openk2 {', '.join(others)} scored, this is {current}: "
+                "their rules may differ; give another --out to score all by the same"
+            )
     text = json.dumps({**asdict(run), "machine": describe_machine()}, indent=1)
     write_file_atomically(out / RUN, text + "\n")
+    return warning
 
 
 def merged(before: SuiteRun, run: SuiteRun) -> SuiteRun:
     """The run with what only the earlier session had."""
-    models, roles = {**before.models, **run.models}, {**before.roles, **run.roles}
-    return SuiteRun(models, roles, run.seed, run.samples, run.max_tokens)
+    return replace(
+        run,
+        models={**before.models, **run.models},
+        roles={**before.roles, **run.roles},
+        served={**before.served, **run.served},
+        weights={**before.weights, **run.weights},
+        versions=tuple(dict.fromkeys([*before.versions, *run.versions])),
+    )
 
 
 def read_run(out: Path) -> SuiteRun:
@@ -104,14 +159,12 @@ def results_of(
     """Of `rows`, by default all there are, those that have logs in the folder or that this session
     named."""
     named = {outcome.row: outcome for outcome in outcomes}
+    served = read_run(out).served
     results = []
     for row in all_rows() if rows is None else rows:
         if row.name in named or logs_folder(out, row.name).is_dir():
-            result = row_result(row, RowOutcome(row.name, "ran"), out, prices)
-            outcome = named.get(row.name, result.outcome)
-            if result.errors and outcome.status == "ran":  # of an earlier session
-                outcome = RowOutcome(row.name, "failed", f"{result.errors} answers have errors")
-            results.append(replace(result, outcome=outcome))
+            outcome = named.get(row.name, RowOutcome(row.name, "ran"))
+            results.append(row_result(row, outcome, out, prices, served.get(row.variant, "")))
     return results
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from rich.progress import Progress
 
 from openk2.chat import ToolCall
-from openk2.eval.crowd import map_bounded
-from openk2.eval.tool_loop import tool_loop, transcript
+from openk2.eval.crowd import Unanswered, map_bounded
+from openk2.eval.tool_loop import is_final, tool_loop, transcript
 from openk2.eval.verdict import canonical, canonical_arguments
 from openk2.generation import ChatAnswer, ChatGenerator
 
@@ -56,12 +56,16 @@ class Scenario:
 
 @dataclass(frozen=True)
 class ScenarioScore:
-    """How many runs ended as they should, and the transcripts of those that did not."""
+    """How many runs ended as they should, and the transcripts of those that did not.
+
+    errors: further runs, in which the server did not answer.
+    """
 
     name: str
     runs: int
     succeeded: int
     failures: tuple[str, ...]
+    errors: int = 0
 
 
 async def run_scenarios(
@@ -83,13 +87,16 @@ async def run_scenarios(
         return await first_failure(generator, scenario, temperature, max_tokens)
 
     jobs = [scenario for scenario in scenarios for _ in range(runs)]
-    failures = await map_bounded(
+    ended = await map_bounded(
         run, jobs, concurrency=concurrency, progress=progress, label="scenarios"
     )
     scores = []
     for number, scenario in enumerate(scenarios):
-        found = [f for f in failures[number * runs : (number + 1) * runs] if f is not None]
-        scores.append(ScenarioScore(scenario.name, runs, runs - len(found), tuple(found)))
+        of_it = ended[number * runs : (number + 1) * runs]
+        finished = [failure for failure in of_it if not isinstance(failure, Unanswered)]
+        found = tuple(failure for failure in finished if failure is not None)
+        counts = len(finished), len(finished) - len(found)
+        scores.append(ScenarioScore(scenario.name, *counts, found, runs - len(finished)))
     return scores
 
 
@@ -118,7 +125,7 @@ def satisfies(step: Step, answers: Sequence[ChatAnswer]) -> bool:
     made = sorted((c.name, canonical_arguments(c)) for answer in answers for c in answer.tool_calls)
     needed = sorted((name, canonical(arguments)) for name, arguments in step.calls)
     last = answers[-1]
-    if made != needed or last.tool_calls:
+    if made != needed or not is_final(last):
         return False
     if step.never and re.search(step.never, last.content, re.IGNORECASE):
         return False

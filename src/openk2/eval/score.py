@@ -32,7 +32,7 @@ MEASURES = (
     Measure(
         "no_call_share", "no call when none is needed",
         "turns where the reference answers the user without a call",
-        lambda v: _free(v) and not v.called, lambda v: _free(v),
+        lambda v: _free(v) and v.answered, lambda v: _free(v),
     ),
     Measure(
         "right_tool_of_calls", "right tool, of calls", "turns that need a call and got one",
@@ -68,14 +68,23 @@ MEASURES = (
 
 @dataclass(frozen=True)
 class ToolCallScore:
-    """Judged turns, and what is counted of them. Each share has its interval (`share`)."""
+    """Judged turns, and what is counted of them. Each share has its interval (`share`).
+
+    errors: turns that the server never answered; no share counts them.
+    """
 
     verdicts: tuple[Verdict, ...]
+    errors: int = 0
 
     @property
     def turns(self) -> int:
         """How many there are."""
         return len(self.verdicts)
+
+    @property
+    def cut_off(self) -> int:
+        """Turns whose answer the output cap ended."""
+        return sum(verdict.cut_off for verdict in self.verdicts)
 
     def share(self, key: str) -> Share:
         """The measure of MEASURES with this key. Raises KeyError."""
@@ -100,7 +109,7 @@ class ToolCallScore:
         return [verdict for verdict in rounds if verdict is not None][:count]
 
     def to_json(self, keep_misses: int = 20) -> dict[str, Any]:
-        """Shares, intervals, counts, kinds and the worst turns as plain JSON."""
+        """Shares (None of nothing), intervals, counts, kinds and the worst turns as plain JSON."""
         shares = {measure.key: self.share(measure.key) for measure in MEASURES}
         return {
             **{key: share.value for key, share in shares.items()},
@@ -109,6 +118,7 @@ class ToolCallScore:
             "kinds": {
                 kind: {
                     "turns": score.turns,
+                    "cut_off": score.cut_off,
                     **{m.key: score.share(m.key).to_json() for m in MEASURES},
                 }
                 for kind, score in self.by_kind().items()
@@ -120,6 +130,8 @@ class ToolCallScore:
         verdicts = self.verdicts
         return {
             "turns": len(verdicts),
+            "cut_off": self.cut_off,
+            "errors": self.errors,
             "conversations": len({v.turn.conversation for v in verdicts}),
             "reference_turns": sum(v.needed for v in verdicts),
             "called_turns": sum(v.called for v in verdicts),

@@ -26,16 +26,20 @@ def _measures(score: ToolCallScore, title: str) -> Table:
     for measure in MEASURES:
         share = score.share(measure.key)
         table.add_row(measure.name, str(share), f"{share.whole} {measure.of}")
+    table.add_row("cut off at the output cap", str(score.cut_off), f"{score.turns} turns, as wrong")
+    if score.errors:
+        asked = score.turns + score.errors
+        table.add_row("errors, no answer", str(score.errors), f"{asked} turns asked, not counted")
     return table
 
 
 def _kinds(score: ToolCallScore) -> Table:
     named = {measure.key: measure.name for measure in MEASURES}
-    table = Table("kind of turn", "turns", *(named[key] for key in _KIND_MEASURES),
+    table = Table("kind of turn", "turns", "cut off", *(named[key] for key in _KIND_MEASURES),
                   title="by kind, of its turns")  # fmt: skip
     for kind, part in score.by_kind().items():
         shares = (str(part.share(key)) for key in _KIND_MEASURES)
-        table.add_row(kind.replace("_", " "), str(part.turns), *shares)
+        table.add_row(kind.replace("_", " "), str(part.turns), str(part.cut_off), *shares)
     return table
 
 

@@ -28,13 +28,13 @@ class Share:
     high: float
 
     @property
-    def value(self) -> float:
-        """The share; 1 of nothing."""
-        return self.part / self.whole if self.whole else 1.0
+    def value(self) -> float | None:
+        """The share; None of nothing."""
+        return self.part / self.whole if self.whole else None
 
     def __str__(self) -> str:
         """Such as `87.5% (79 to 93)`; a dash of nothing."""
-        if not self.whole:
+        if self.value is None:
             return "-"
         return f"{self.value:.1%} ({100 * self.low:.0f} to {100 * self.high:.0f})"
 
@@ -56,10 +56,13 @@ def clustered_share(counts: Iterable[tuple[int, int]]) -> Share:
     return Share(part, whole, *_wilson(part / whole, _trials(clusters, part / whole, whole)))
 
 
-def mean_interval(mean: float, variance: float, clusters: int, answers: int) -> tuple[float, float]:
+def mean_interval(
+    mean: float, variance: float, clusters: float, answers: int
+) -> tuple[float, float]:
     """The 95 % interval of a mean of values from 0 to 1, by the same rule.
 
-    variance: of the mean, estimated over `clusters` questions. answers: independent trials at most.
+    variance: of the mean, estimated over questions that are worth `clusters` equally weighted ones.
+    answers: independent trials at most.
     """
     if not clusters:
         return 0.0, 1.0

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from openk2.environments import SandboxError
-from openk2.eval.asking import Streak
+from openk2.eval.answered import read_answers
+from openk2.eval.answers.scoring import JUDGE_TOKENS
 from openk2.eval.catalogue import NoSuchRowError, Row
 from openk2.eval.code.harness import HarnessError
 from openk2.eval.code.place import chosen_sandbox, use_sandbox
@@ -20,11 +21,14 @@ from openk2.eval.external import run_external, why_not
 from openk2.eval.inspect_task import Asking, drawn, inspect_task
 from openk2.eval.locate import DataUnavailableError, locate
 from openk2.eval.model_api import ModelAddress, open_model
+from openk2.eval.planned import Planned, write_planned
+from openk2.eval.streak import Streak
 from openk2.record import DataError
 
 if TYPE_CHECKING:
     from inspect_ai.dataset import Sample
     from inspect_ai.log import EvalLog
+    from inspect_ai.model import Model
 
 PART = 400  # answers of a log
 
@@ -33,11 +37,15 @@ Status = Literal["ran", "skipped", "failed"]
 
 @dataclass(frozen=True)
 class RowOutcome:
-    """What became of a row, with the reason in one line unless it ran."""
+    """What became of a row, with the reason in one line unless it ran.
+
+    earlier: its answers that an earlier session had asked for.
+    """
 
     row: str
     status: Status
     reason: str = ""
+    earlier: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,8 @@ class Suite:
     """What all rows share. data: folder of --data. out: of the run.
 
     models: instruct and base; the rows of one that is missing are skipped.
-    roles: the further models that rows need. asking: of each model, since their contexts differ.
+    roles: the further models that rows need; contexts: tokens of theirs, where known.
+    asking: of each model, since their contexts differ.
     sandbox: what model-written code runs in, None for the best there is.
     predictions: row -> patches made before, for SWE-bench.
     """
@@ -57,6 +66,7 @@ class Suite:
     roles: Mapping[str, ModelAddress]
     sandbox: str | None = None
     predictions: Mapping[str, Path] = field(default_factory=dict)
+    contexts: Mapping[str, int | None] = field(default_factory=dict)
 
     def logs(self, row: Row) -> Path:
         """Where the row's logs are."""
@@ -112,6 +122,11 @@ def run_suite(
             tell(prepared)
     bars.plan({prepared.row.name: prepared.answers for prepared in ready})
     for prepared in ready:
+        row = prepared.row
+        if not row.benchmark.external:
+            limit = suite.asking[row.variant].limit
+            write_planned(suite.logs(row), Planned(prepared.answers, limit))
+    for prepared in ready:
         name = prepared.row.name
         bars.begin(name)
         outcomes[name] = run_row(prepared, suite, bars.advance)
@@ -161,6 +176,7 @@ def run_row(prepared: Prepared, suite: Suite, finished: Callable[[], None]) -> R
     row = prepared.row
     if row.benchmark.external:
         return run_in_harness(row, suite, finished)
+    earlier = earlier_answers(row, suite)
     each = max(1, PART // (prepared.answers // len(prepared.samples)))
     reason, streak = "", Streak()
     for number, begin in enumerate(range(0, len(prepared.samples), each), 1):
@@ -170,10 +186,18 @@ def run_row(prepared: Prepared, suite: Suite, finished: Callable[[], None]) -> R
             reason = run_part(row, part, folder, suite, streak, finished) or reason
         # Whatever a task, a scorer or inspect itself raises is this row's alone.
         except Exception as error:
-            return RowOutcome(row.name, "failed", f"{type(error).__name__} {one_line(error)}")
+            told = f"{type(error).__name__} {one_line(error)}"
+            return RowOutcome(row.name, "failed", told, earlier)
     if reason:
         reason = f"{reason}; run again to ask for what is missing"
-    return RowOutcome(row.name, "failed" if reason else "ran", reason)
+    return RowOutcome(row.name, "failed" if reason else "ran", reason, earlier)
+
+
+def earlier_answers(row: Row, suite: Suite) -> int:
+    """How many answers of the row the folder has of this model, those with errors not counted."""
+    model = suite.models[row.variant].model
+    found = read_answers(suite.logs(row), grouped=bool(row.benchmark.protocol.groups), model=model)
+    return sum(not answer.error for answer in found)
 
 
 def run_in_harness(row: Row, suite: Suite, finished: Callable[[], None]) -> RowOutcome:
@@ -207,7 +231,7 @@ def run_part(
 
     benchmark, asking = row.benchmark, suite.asking[row.variant]
     with quiet_inspect(suite.out), use_sandbox(suite.sandbox):
-        roles = {str(role): open_model(suite.roles[role]) for role in benchmark.protocol.roles}
+        roles = {str(role): open_role(str(role), suite) for role in benchmark.protocol.roles}
         success, logs = eval_set(
             [inspect_task(benchmark, samples, asking, streak, finished)],
             log_dir=str(folder),
@@ -217,6 +241,14 @@ def run_part(
             **EVAL_SET,
         )
         return "" if success else next(broken_answers(log) for log in logs)
+
+
+def open_role(role: str, suite: Suite) -> "Model":
+    """A further model. A grader with a small context gets half of it for its reply: a cap that
+    does not fit beside the prompt is refused."""
+    context = suite.contexts.get(role)
+    small = role == "grader" and context is not None and context < 2 * JUDGE_TOKENS
+    return open_model(suite.roles[role], cap=context // 2 if small and context else None)
 
 
 def broken_answers(log: "EvalLog") -> str:

@@ -6,13 +6,14 @@ mistake does not spoil the turns after it. The vendor's measure (Kimi's tool-cal
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from random import Random
 
 from rich.progress import Progress
 
 from openk2.chat import schema_problem
-from openk2.eval.crowd import map_bounded
+from openk2.eval.crowd import Unanswered, map_bounded
 from openk2.eval.score import ToolCallScore
 from openk2.eval.turns import Conversation, ConversationError, Turn, reference_turns
 from openk2.eval.verdict import judge
@@ -35,8 +36,9 @@ async def score_tool_calls(
     limit: turns to ask for, chosen by `seed`; None asks for all.
     concurrency: requests in flight at most.
     progress: a rich display to add a bar to.
+    A turn that a busy or unreachable server never answered is an error, which no share counts.
     Raises ConversationError for a conversation that cannot be scored, and what the generator
-    raises.
+    raises otherwise.
     """
     turns = [
         turn
@@ -60,7 +62,13 @@ async def score_tool_calls(
         progress=progress,
         label="tool calls",
     )
-    return score_answers(turns, answers)
+    given = [
+        (turn, answer)
+        for turn, answer in zip(turns, answers, strict=True)
+        if not isinstance(answer, Unanswered)
+    ]
+    score = score_answers([turn for turn, _ in given], [answer for _, answer in given])
+    return replace(score, errors=len(turns) - len(given))
 
 
 def check_tools(turns: Iterable[Turn]) -> None:

@@ -46,10 +46,16 @@ async def tool_loop(
     return answers
 
 
+def is_final(answer: ChatAnswer) -> bool:
+    """Whether the answer is for the user: no call, and not cut off at the output cap."""
+    return answer.finish_reason == "stop" and not answer.tool_calls
+
+
 def transcript(answers: Iterable[ChatAnswer]) -> str:
-    """The answers on one line: calls as `name arguments`, texts quoted."""
+    """The answers on one line: calls as `name arguments`, texts quoted, `(cut off)` at the cap."""
     parts = []
     for answer in answers:
         parts += [f"{call.name} {call.arguments}" for call in answer.tool_calls]
         parts += [json.dumps(answer.content, ensure_ascii=False)] if answer.content else []
+        parts += ["(cut off)"] if answer.finish_reason == "length" else []
     return " -> ".join(parts) or "(nothing)"

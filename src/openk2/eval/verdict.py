@@ -9,8 +9,8 @@ from openk2.eval.turns import Turn, tells
 from openk2.generation import ChatAnswer
 
 # The worst first.
-FAULTS = ("needless call", "no call", "wrong tool", "invalid arguments", "wrong arguments",
-          "result not told")  # fmt: skip
+FAULTS = ("needless call", "no call", "no answer", "cut off", "wrong tool", "invalid arguments",
+          "wrong arguments", "result not told")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,8 @@ class Verdict:
     """One turn, judged.
 
     needed, called: whether the reference calls, whether the model did.
+    cut_off: whether the output cap ended the answer. Such an answer is wrong, whatever it holds.
+    answered: whether the model said something without a call, and to its end.
     right_tool: needed, and the names of the model's calls are the reference's, in any order.
     exact: right_tool, and the arguments too are equal as JSON.
     calls, valid_calls: the model's calls, and those whose arguments validate.
@@ -29,6 +31,8 @@ class Verdict:
 
     turn: Turn
     called: bool
+    cut_off: bool
+    answered: bool
     right_tool: bool
     exact: bool
     calls: int
@@ -48,24 +52,28 @@ class Verdict:
 
 def judge(turn: Turn, answer: ChatAnswer) -> Verdict:
     """Compare an answer with what the reference did."""
-    right_tool = _right_tool(turn, answer)
+    cut_off = answer.finish_reason == "length"
+    answered = not answer.tool_calls and not cut_off and bool(answer.content.strip())
+    right_tool = not cut_off and _right_tool(turn, answer)
     exact = right_tool and _same_arguments(turn, answer)
     valid = [_is_valid(turn, call) for call in answer.tool_calls]
     values = turn.told_values()
-    told = all(tells(answer.content, value) for value in values)
+    told = not cut_off and all(tells(answer.content, value) for value in values)
     expected = "; ".join(f"{name} {canonical(arguments)}" for name, arguments in turn.reference)
     got = "; ".join(f"{call.name} {call.arguments}" for call in answer.tool_calls)
     return Verdict(
         turn=turn,
         called=bool(answer.tool_calls),
+        cut_off=cut_off,
+        answered=answered,
         right_tool=right_tool,
         exact=exact,
         calls=len(valid),
         valid_calls=sum(valid),
         tellable=bool(values),
         told=bool(values) and told,
-        same_text=_letters(answer.content) == _letters(turn.text),
-        fault=_fault(turn, answer, right_tool, exact, all(valid), told),
+        same_text=not cut_off and _letters(answer.content) == _letters(turn.text),
+        fault="cut off" if cut_off else _fault(turn, answer, right_tool, exact, all(valid), told),
         expected=expected or turn.text,
         got=got or answer.content,
     )
@@ -95,6 +103,8 @@ def _fault(
     if not turn.reference:
         if answer.tool_calls:
             return "needless call"
+        if turn.text.strip() and not answer.content.strip():
+            return "no answer"
         return None if told else "result not told"
     if not answer.tool_calls:
         return "no call"

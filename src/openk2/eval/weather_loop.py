@@ -11,8 +11,8 @@ from typing import Any
 from rich.progress import Progress
 
 from openk2.chat import read_json
-from openk2.eval.crowd import map_bounded
-from openk2.eval.tool_loop import tool_loop, transcript
+from openk2.eval.crowd import Unanswered, map_bounded
+from openk2.eval.tool_loop import is_final, tool_loop, transcript
 from openk2.generation import ChatAnswer, ChatGenerator
 
 MESSAGES: tuple[dict[str, Any], ...] = (
@@ -57,9 +57,9 @@ class WeatherRun:
 
     @property
     def said_sunny(self) -> bool:
-        """Whether the last answer is text that contains "sunny"."""
+        """Whether the last answer is text to its end, and contains "sunny"."""
         last = self.answers[-1]
-        return not last.tool_calls and "sunny" in last.content.lower()
+        return is_final(last) and "sunny" in last.content.lower()
 
     @property
     def succeeded(self) -> bool:
@@ -69,13 +69,17 @@ class WeatherRun:
 
 @dataclass(frozen=True)
 class WeatherScore:
-    """Counts over runs, and the transcripts of those that failed."""
+    """Counts over runs, and the transcripts of those that failed.
+
+    errors: further runs, in which the server did not answer.
+    """
 
     runs: int
     called: int
     said: int
     succeeded: int
     failures: tuple[str, ...]
+    errors: int = 0
 
 
 async def run_weather_loop(
@@ -101,19 +105,21 @@ async def run_weather_loop(
         )  # fmt: skip
         return WeatherRun(tuple(answers))
 
-    finished = await map_bounded(
+    ended = await map_bounded(
         run,
         range(runs),
         concurrency=concurrency,
         progress=progress,
         label="weather loop",
     )
+    finished = [run for run in ended if not isinstance(run, Unanswered)]
     return WeatherScore(
-        runs=runs,
+        runs=len(finished),
         called=sum(run.called_beijing for run in finished),
         said=sum(run.said_sunny for run in finished),
         succeeded=sum(run.succeeded for run in finished),
         failures=tuple(transcript(run.answers) for run in finished if not run.succeeded),
+        errors=len(ended) - len(finished),
     )
 
 

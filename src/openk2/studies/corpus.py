@@ -23,7 +23,7 @@ from openk2.data import (
     read_texts,
     text_documents,
 )
-from openk2.record import write_file_atomically
+from openk2.record import file_sha256, write_file_atomically
 from openk2.studies.error import StudyError
 from openk2.studies.size import Size
 from openk2.synthesis import generate
@@ -70,6 +70,8 @@ def open_corpus(folder: Path, size: Size, text: Path | None, tokenizer: Path) ->
         "held-out rows": size.held_out_rows,
         "vocabulary": hashlib.sha256(repr(coder.tokens).encode()).hexdigest(),
     }
+    if text is not None:
+        made_of["text"] = file_sha256(text)
     if not record.exists():
         train, held_out = pack(documents(text, size, coder), size, coder)
         train.save(folder / "train.safetensors")
@@ -80,7 +82,7 @@ def open_corpus(folder: Path, size: Size, text: Path | None, tokenizer: Path) ->
         write_file_atomically(record, json.dumps({**made_of, "digest": digest.hexdigest()}))
     known = json.loads(record.read_text(encoding="utf-8"))
     for name, value in made_of.items():
-        if known[name] != value:
+        if known.get(name, value) != value:  # one of an earlier version has no digest of the text
             raise StudyError(
                 f"{folder} holds a corpus of {name} {known[name]!r}, not {value!r}: "
                 "name another --out"

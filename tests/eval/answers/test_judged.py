@@ -1,11 +1,12 @@
-"""Verdicts of judges: the last one named counts, an absent one is asked for again, then worth 0."""
+"""Verdicts of judges: the last one named counts, an absent one is asked for again, then untold."""
 
 import asyncio
+import math
 
 import pytest
 from inspect_ai.model import ModelOutput, ModelUsage, get_model
 from inspect_ai.model._model import init_model_roles
-from inspect_ai.scorer import Score, Target
+from inspect_ai.scorer import Score, Target, value_to_float
 from inspect_ai.solver import TaskState
 
 from openk2.eval.answers.judged import (
@@ -15,7 +16,13 @@ from openk2.eval.answers.judged import (
     exam_verdict,
     fact_verdict,
 )
-from openk2.eval.answers.scoring import GivenAnswer, Judge, by_judge
+from openk2.eval.answers.scoring import (
+    JUDGE_TOKENS,
+    GivenAnswer,
+    Judge,
+    by_judge,
+    judge_config,
+)
 
 # Of inspect_ai's own call of tenacity.
 pytestmark = pytest.mark.filterwarnings("ignore:The 'initial' parameter:DeprecationWarning")
@@ -108,10 +115,18 @@ def judged(judge: Judge, replies: list[str], metadata: dict[str, object], text: 
 def test_a_judge_without_a_verdict_is_asked_again() -> None:
     asked: dict[str, object] = {"question": "When?", "first_line_only": False}
     assert judged(FACT_JUDGE, ["hm", "hm", "CORRECT"], asked, "1945").value == 1
-    score = judged(FACT_JUDGE, ["hm"] * 3, asked, "1945")
-    assert score.value == 0
-    assert score.metadata is not None
-    assert score.metadata["unjudged"]
+    score = judged(FACT_JUDGE, ["hm", "hm", "so"], asked, "1945")
+    assert math.isnan(value_to_float()(score.value))
+    assert (score.explanation, score.metadata) == ("the grader gave no verdict", {"verdict": "so"})
+
+
+def test_a_judge_is_asked_again_for_another_reply_and_has_room_to_think() -> None:
+    first, second, third = (judge_config(attempt, None) for attempt in range(3))
+    assert (first.temperature, first.seed) == (0, None)
+    assert second.temperature == third.temperature != 0
+    assert second.seed != third.seed
+    assert first.max_tokens == second.max_tokens == JUDGE_TOKENS >= 8192
+    assert judge_config(0, 512).max_tokens == 512
 
 
 def test_an_empty_answer_is_wrong_without_a_judge() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +77,13 @@ def test_the_commands_of_the_harnesses(tmp_path: Path) -> None:
 
 
 def test_a_harness_is_run_and_its_report_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     program = tmp_path / "bin/tb"
     program.parent.mkdir()
     results = json.dumps({"accuracy": 0.25, "n_resolved": 1, "n_unresolved": 3})
     program.write_text(
-        '#!/bin/sh\n[ "$OPENAI_API_BASE" = http://x/v1 ] || exit 3\n'
+        '#!/bin/sh\necho working\n[ "$OPENAI_API_BASE" = http://x/v1 ] || exit 3\n'
         f"mkdir -p runs/openk2 && echo '{results}' > runs/openk2/results.json\n"
     )
     program.chmod(0o755)
@@ -90,6 +91,7 @@ def test_a_harness_is_run_and_its_report_read(
     monkeypatch.setattr(harness, "find_engine", lambda: "docker")
     row = HARNESSES["terminalbench-terminus"]
     assert run_harness(row, Asked("k2", "http://x/v1", tmp_path / "run")) == Solved(1, 4)
+    assert capfd.readouterr() == ("", "working\n"), "standard output is for --json"
     with pytest.raises(HarnessError, match="exit code 3"):
         run_harness(row, Asked("k2", "http://other/v1", tmp_path / "run"))
     program.write_text("#!/bin/sh\n")
@@ -98,11 +100,15 @@ def test_a_harness_is_run_and_its_report_read(
 
 
 def test_swebenchs_report_gives_the_count(tmp_path: Path) -> None:
-    report = {"resolved_instances": 3, "submitted_instances": 4, "total_instances": 500}
+    counts = {"resolved": 3, "submitted": 4, "total": 500, "error": 1}
+    report = {f"{name}_instances": count for name, count in counts.items()}
     (tmp_path / "openai__k2.openk2-5.json").write_text(json.dumps(report))
     (tmp_path / "openai__k2.openk2.json").write_text("another run's")
     asked = Asked("k2", "http://x/v1", tmp_path, run="openk2-5")
-    assert harness.resolved(asked) == Solved(3, 4)
+    errors = "1 harness errors"
+    assert harness.resolved(asked) == Solved(3, 500, f"4 of 500 submitted, {errors}")
+    assert harness.resolved(replace(asked, limit=5)) == Solved(3, 5, f"4 of 5 submitted, {errors}")
+    assert harness.resolved(replace(asked, limit=2)) == Solved(3, 4, errors)
 
 
 def test_a_harness_runs_again_only_when_it_is_asked_otherwise(

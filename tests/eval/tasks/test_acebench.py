@@ -16,7 +16,8 @@ from inspect_ai.model import ChatMessage, ModelOutput
 from openk2.eval.agents.airline import TravelAgency
 from openk2.eval.agents.phone import Phone
 from openk2.eval.agents.seed import same_state
-from openk2.eval.inspect_task import Asking, Streak, inspect_task
+from openk2.eval.inspect_task import Asking, inspect_task
+from openk2.eval.streak import Streak
 from openk2.eval.tasks.acebench import ACEBENCH, WEIGHTS, read_samples
 from openk2.record import DataError
 

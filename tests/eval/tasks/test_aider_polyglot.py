@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from inspect_ai.dataset import Sample
 from inspect_ai.model import ChatMessageAssistant, ChatMessageUser, ModelName, ModelOutput
 from inspect_ai.solver import TaskState
 
-from code_answers import judged, scorer_of
+from code_answers import best_sandbox, judged, scorer_of
 from openk2.environments import SandboxError
+from openk2.eval.code import exercises
 from openk2.eval.code.exercises import edits
 from openk2.eval.code.place import use_sandbox
 from openk2.eval.tasks.aider_polyglot import AIDER_POLYGLOT, two_tries
@@ -96,6 +98,50 @@ def test_a_language_that_is_not_here_is_unscored_and_named(samples: dict[str, Sa
         score = judged(scorer, sample, "```\nx\n```")
         if name != "python/twice" and math.isnan(float(str(score.value))):
             assert "not found" in str(score.explanation)
+
+
+@pytest.mark.parametrize(
+    ("command", "values"),
+    [
+        # jest without the preset that every exercise needs
+        ("echo Cannot find module @exercism/babel-preset >&2; exit 1", [None, None]),
+        # jest with it
+        ("[ -e two.js ] || grep -q right once.js && echo 'Tests: 1 passed, 1 total'", [1, 0]),
+    ],
+)
+def test_a_language_whose_runner_alone_is_installed_is_unscored(
+    samples: dict[str, Sample],
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    values: list[float | None],
+) -> None:
+    runner = replace(exercises._RUNNERS["javascript"], command=command, needs=("sh",))
+    monkeypatch.setitem(exercises._RUNNERS, "javascript", runner)  # type: ignore[arg-type]
+    exercises.unready.cache_clear()
+    scorer = scorer_of(AIDER_POLYGLOT)
+    scores = [
+        judged(scorer, samples["javascript/once"], f"```\n{said}\n```")
+        for said in ("right", "wrong")
+    ]
+    assert [None if math.isnan(float(str(s.value))) else s.value for s in scores] == values
+    if None in values:
+        told = "not run: javascript: a trivial exercise does not pass here: exit code 1: Cannot"
+        assert str(scores[0].explanation).startswith(told)
+    exercises.unready.cache_clear()
+
+
+def test_a_crate_that_is_not_here_is_unscored_and_a_trivial_exercise_passes(tmp_path: Path) -> None:
+    sandbox = best_sandbox()
+    setup = (("Cargo.toml", exercises._RUNNERS["rust"].trivial["Cargo.toml"]),)
+    if exercises._RUNNERS["rust"].lacks(sandbox):
+        pytest.skip("no cargo")
+    assert exercises.unready(sandbox, "rust", setup) == ""
+    needy = setup[0][1] + b'[dependencies]\nno-such-crate-here = "1"\n'
+    assert "no-such-crate" in exercises.unready(sandbox, "rust", (("Cargo.toml", needy),))
+
+
+def test_a_trivial_python_exercise_passes() -> None:
+    assert exercises.unready(best_sandbox(), "python", ()) == ""
 
 
 def test_the_second_try_sees_what_the_tests_printed(samples: dict[str, Sample]) -> None:

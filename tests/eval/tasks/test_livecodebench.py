@@ -52,6 +52,8 @@ PROBLEMS = [
         metadata=json.dumps({"func_name": "double"}),
     ),
     problem(3, [case("", "yes")], [], private_test_cases=json.dumps([case("", "yes")])),
+    problem(6, [case("3 -1 7", "5")], [case("2 5 9", "5")]),
+    problem(7, [case("a1", "a 1 3 60.0")], [case("b2", "b 2 3 60.0")]),
     problem(4, [case("a", "b")], [], contest_date="2024-07-31T23:59:59"),
     problem(5, [case("a", "b")], [], contest_date="2025-06-01T00:00:00"),
 ]
@@ -61,6 +63,12 @@ RIGHT = {
     "made_2": "class Solution:\n    def double(self, nums: List[int], k: int):\n"
     "        print('noise')\n        return tuple(k * x for x in nums)",
     "made_3": "if __name__ == '__main__':\n    print('yes')\n    exit()",
+    # Three arguments are those of the builtin alone, which math and operator have another of.
+    "made_6": "print(pow(*map(int, input().split())))",
+    # What the published judge imports by name.
+    "made_7": "letter, digit = re.fullmatch('(.)(.)', io.StringIO(input()).read()).groups()\n"
+    "middle = copy.deepcopy(statistics.median([1, 3, 9]))\nrandom.seed(json.loads('1'))\n"
+    "print(letter, digit, middle, datetime.timedelta(minutes=1).total_seconds())",
 }
 WRONG = {
     "made_0": ["print(3)", "print(1", "while True: pass", "", "import os; os._exit(0)", "1 / 0"],
@@ -72,6 +80,8 @@ WRONG = {
         "import os\nprint('[3, 6]')\nos._exit(0)",
     ],
     "made_3": ["print('Yes')", "print('no')"],
+    "made_6": ["print(math.pow(*map(int, input().split()[:2])))"],
+    "made_7": ["print(time.time())"],
 }
 
 

@@ -11,7 +11,8 @@ from inspect_ai.log import EvalSample
 from inspect_ai.model import ChatMessage, ChatMessageAssistant, ModelOutput, get_model
 
 from openk2.eval.benchmark import Benchmark
-from openk2.eval.inspect_task import Asking, Streak, inspect_task
+from openk2.eval.inspect_task import Asking, inspect_task
+from openk2.eval.streak import Streak
 from openk2.eval.tasks.tools import TOOLS
 from openk2.eval.tasks.weather import SCENARIOS, WEATHER
 from openk2.record import DataError
@@ -95,7 +96,7 @@ def as_the_reference(messages: Sequence[ChatMessage]) -> ModelOutput:
         (lambda _: calls("meteo_sky_of", town="Bergen"), [0.0, 0.0, 0.0]),
         (lambda _: calls("meteo_sky_of", town=float("inf")), [0.0, 0.0, 0.0]),
         (lambda _: calls("no_such_tool"), [0.0, 0.0, 0.0]),
-        (lambda _: cut_off(), [0.0, 0.0, 1.0]),
+        (lambda _: cut_off(), [0.0, 0.0, 0.0]),
     ],
 )
 def test_each_turn_is_asked_after_the_references_history(

@@ -13,7 +13,8 @@ from inspect_ai.model import ChatMessage, ChatMessageAssistant, ModelOutput
 
 from openk2.eval.agents import tau2_world
 from openk2.eval.agents.same_call import WrittenCall
-from openk2.eval.inspect_task import Asking, Streak, inspect_task
+from openk2.eval.inspect_task import Asking, inspect_task
+from openk2.eval.streak import Streak
 from openk2.eval.tasks.tau2 import (
     TAU2_AIRLINE,
     TAU2_RETAIL,

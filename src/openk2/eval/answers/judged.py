@@ -120,13 +120,12 @@ def criterion_verdict(reply: str, asked: GivenAnswer) -> float | None:
     return float(found[-1].upper() == asked.metadata["pass_criteria"].upper()) if found else None
 
 
-FACT_JUDGE = Judge(prompt=_short_fact, verdict=fact_verdict, max_tokens=1024)
+FACT_JUDGE = Judge(prompt=_short_fact, verdict=fact_verdict)
 EXAM_JUDGE = Judge(
     prompt=lambda asked: EXAM.format(
         question=asked.metadata["question"], reference=asked.reference, answer=shown(asked.text)
     ),
     verdict=exam_verdict,
-    max_tokens=4096,
 )
 CRITERION_JUDGE = Judge(
     prompt=lambda asked: CRITERION.format(

@@ -15,6 +15,8 @@ from openk2.eval.answers.numbers import number_answer, same_number
 from openk2.eval.answers.short import same_short, short_answer
 
 JUDGE_TRIES = 3
+JUDGE_TOKENS = 8192  # a grader that thinks writes thousands before its verdict
+RETRY_TEMPERATURE = 0.6  # the same request at 0 would get the same reply
 
 
 @dataclass(frozen=True)
@@ -89,16 +91,17 @@ class Judge:
 
     prompt: what it is sent for an answer.
     verdict: 1 or 0 for its reply, None if the reply holds no verdict.
-    max_tokens: of its reply.
     """
 
     prompt: Callable[[GivenAnswer], str]
     verdict: Callable[[str, GivenAnswer], float | None]
-    max_tokens: int = 2048
 
 
 def by_judge(name: str, judge: Judge) -> Callable[[], Scorer]:
-    """A scorer that asks the model of the role "grader", up to JUDGE_TRIES times for a verdict."""
+    """A scorer that asks the model of the role "grader", up to JUDGE_TRIES times for a verdict.
+
+    Without one the answer is unscored: neither right nor wrong.
+    """
 
     def build() -> Scorer:
         async def score(state: TaskState, target: Target) -> Score:
@@ -108,15 +111,26 @@ def by_judge(name: str, judge: Judge) -> Callable[[], Scorer]:
             prompt = judge.prompt(asked)
             # Without `required` inspect takes the model under test, which would judge itself.
             grader = get_model(role="grader", required=True)
-            config = GenerateConfig(temperature=0.0, max_tokens=judge.max_tokens)
             reply = ""
-            for _ in range(JUDGE_TRIES):
+            for attempt in range(JUDGE_TRIES):
+                config = judge_config(attempt, grader.config.max_tokens)
                 reply = (await grader.generate(prompt, config=config)).completion
                 value = judge.verdict(reply, asked)
                 if value is not None:
                     return scored(value, asked.text, verdict=reply)
-            return scored(0.0, asked.text, verdict=f"the judge gave none: {reply}", unjudged=True)
+            return Score.unscored(
+                answer=asked.text, explanation="the grader gave no verdict",
+                metadata={"verdict": reply},
+            )  # fmt: skip
 
         return score
 
     return scorer(metrics=[mean()], name=name)(build)
+
+
+def judge_config(attempt: int, cap: int | None) -> GenerateConfig:
+    """How a grader is asked: the likeliest reply first, then others. cap: of its model, if any."""
+    tokens = min(JUDGE_TOKENS, cap or JUDGE_TOKENS)
+    if not attempt:
+        return GenerateConfig(temperature=0.0, max_tokens=tokens)
+    return GenerateConfig(temperature=RETRY_TEMPERATURE, seed=attempt, max_tokens=tokens)

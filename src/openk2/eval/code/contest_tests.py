@@ -19,14 +19,16 @@ from openk2.record import DataError
 
 LIMITS = Limits(seconds=6, memory_bytes=4 << 30, output_bytes=32 << 20)
 _MAX_TESTS = 1 << 30  # bytes of one problem's private tests, unpacked
-# The imports that published solutions take for granted.
+# The names that solutions take for granted, in the order of LiveCodeBench's testing_util.py. Those
+# of builtins come late: math, operator and io have a pow or an open of their own.
+_STARRED = (
+    "string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random",
+    "statistics", "itertools", "functools", "operator", "io", "sys", "json", "builtins", "typing",
+)  # fmt: skip
 _IMPORTS = (
-    "from typing import *\nfrom collections import *\nfrom itertools import *\n"
-    "from functools import *\nfrom heapq import *\nfrom bisect import *\nfrom string import *\n"
-    "from operator import *\nfrom math import *\n"
-    "import sys, os, re, math, random, copy, json, datetime, string, bisect, heapq, io\n"
-    "import itertools, functools, collections, operator, statistics, time\n"
-    "sys.setrecursionlimit(50000)\n"
+    "".join(f"from {module} import *\n" for module in _STARRED)
+    + "".join(f"import {module}\n" for module in _STARRED if module not in ("builtins", "typing"))
+    + "sys.setrecursionlimit(50000)\n"
 )
 
 

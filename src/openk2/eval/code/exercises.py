@@ -10,6 +10,7 @@ import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from openk2.environments import Limits, Sandbox
@@ -20,6 +21,7 @@ from openk2.record import DataError
 
 LIMITS = Limits(seconds=180, memory_bytes=4 << 30, disk_bytes=512 << 20, processes=256)
 _LARGEST = 4 << 20  # bytes of one file of an exercise
+_SHOWN = 160  # characters of why a trivial exercise does not pass
 
 
 @dataclass(frozen=True)
@@ -93,15 +95,38 @@ def _is_named(name: str, line: str) -> bool:
 
 
 def run_exercise(sandbox: Sandbox, exercise: Exercise, edited: Mapping[str, bytes]) -> Judgement:
-    """Run the exercise's tests on its files with `edited` ones in place; details: the output."""
+    """Run the exercise's tests on its files with `edited` ones in place; details: the output.
+
+    A language in which a trivial exercise does not pass here is missing: its answers are not wrong.
+    """
     runner = _RUNNERS[exercise.language]
-    lacking = runner.lacks(sandbox)
+    setup = tuple((name, exercise.files[name]) for name in runner.setup if name in exercise.files)
+    lacking = runner.lacks(sandbox) or unready(sandbox, exercise.language, setup)
     if lacking:
         return Judgement(False, missing=lacking)
-    word = uuid.uuid4().hex
     own = {name: data for name, data in edited.items() if name in exercise.solution}
-    files = {**exercise.files, **own}
-    files |= {name: data for name, data in runner.added(word).items() if name != "-"}
+    return run_tests(sandbox, runner, {**exercise.files, **own})
+
+
+@cache
+def unready(sandbox: Sandbox, language: str, setup: tuple[tuple[str, bytes], ...]) -> str:
+    """Why a trivial exercise with these files of a real one does not pass, or "".
+
+    Where only the runner is installed, without the packages that exercises need and that nothing
+    here may download, no exercise passes.
+    """
+    runner = _RUNNERS[language]
+    verdict = run_tests(sandbox, runner, {**runner.trivial, **dict(setup)})
+    if verdict.passed:
+        return ""
+    said = " ".join(verdict.reason.split())[-_SHOWN:]
+    return f"{language}: a trivial exercise does not pass here: {said}"
+
+
+def run_tests(sandbox: Sandbox, runner: "Runner", files: Mapping[str, bytes]) -> Judgement:
+    """Run the tests of these files; details: the output."""
+    word = uuid.uuid4().hex
+    files = {**files, **runner.added(word)}
     files = {name: runner.unskipped(name, data) for name, data in files.items()}
     finished = sandbox.run(["/bin/sh", "-c", runner.command], files, limits=LIMITS, stdin=b"")
     output = (finished.stdout + finished.stderr).decode(errors="replace")
@@ -116,10 +141,16 @@ def run_exercise(sandbox: Sandbox, exercise: Exercise, edited: Mapping[str, byte
 
 @dataclass(frozen=True)
 class Runner:
-    """How a language's tests run. needs: programs. passed: what the runner prints, or says_word."""
+    """How a language's tests run. needs: programs. passed: what the runner prints, or says_word.
+
+    trivial: an exercise that passes wherever the language's exercises can run. setup: files of a
+    real exercise that say what it needs; they are put to the trivial one.
+    """
 
     command: str
     needs: tuple[str, ...]
+    trivial: Mapping[str, bytes]
+    setup: tuple[str, ...] = ()
     passed: str = ""
     says_word: bool = False
     added: Callable[[str], Mapping[str, bytes]] = lambda word: {}
@@ -154,6 +185,12 @@ _RUNNERS: Mapping[str, Runner] = {
     "python": Runner(
         "python3 -I run_the_tests.py",
         ("python3",),
+        {
+            "two.py": b"TWO = 2\n",
+            "two_test.py": b"import unittest\nfrom two import TWO\n\n"
+            b"class TwoTest(unittest.TestCase):\n"
+            b"    def test_two(self):\n        self.assertEqual(1 + 1, TWO)\n",
+        },
         says_word=True,
         added=lambda word: {"run_the_tests.py": _PYTHON.format(word=word).encode()},
     ),
@@ -161,16 +198,44 @@ _RUNNERS: Mapping[str, Runner] = {
         "g++ -std=c++17 -pthread -DEXERCISM_RUN_ALL_TESTS -I. -o tests *.cpp"
         " && rm run_the_tests.cpp && exec ./tests",
         ("g++",),
+        {"two_test.cpp": b'#include "test/catch.hpp"\nTEST_CASE("two") { REQUIRE(1 + 1 == 2); }\n'},
+        ("test/catch.hpp",),
         says_word=True,
         added=lambda word: {"run_the_tests.cpp": _CATCH.format(word=word).encode()},
     ),
-    "go": Runner("go test ./...", ("go",), passed=r"^ok\s"),
+    "go": Runner(
+        "go test ./...",
+        ("go",),
+        {
+            "go.mod": b"module two\n",
+            "two.go": b"package two\n\nconst Two = 2\n",
+            "two_test.go": b'package two\n\nimport "testing"\n\n'
+            b"func TestTwo(t *testing.T) {\n\tif 1+1 != Two {\n\t\tt.Fatal()\n\t}\n}\n",
+        },
+        ("go.mod",),
+        passed=r"^ok\s",
+    ),
     "rust": Runner(
-        "cargo test --offline -- --include-ignored", ("cargo",), passed=r"^test result: ok\. [1-9]"
+        "cargo test --offline -- --include-ignored",
+        ("cargo",),
+        {
+            "Cargo.toml": b'[package]\nname = "two"\nversion = "0.1.0"\nedition = "2021"\n',
+            "src/lib.rs": b"pub const TWO: u32 = 2;\n",
+            "tests/two.rs": b"#[test]\nfn two() {\n    assert_eq!(1 + 1, 2);\n}\n",
+        },
+        ("Cargo.toml",),
+        passed=r"^test result: ok\. [1-9]",
     ),
     "javascript": Runner(
         "jest ./*",
         ("jest",),
+        {
+            "package.json": b'{"name": "two"}\n',
+            "two.js": b"export const two = 2;\n",
+            "two.spec.js": b"import { two } from './two';\n\n"
+            b"test('two', () => { expect(1 + 1).toBe(two); });\n",
+        },
+        ("babel.config.js", "babel.config.cjs", "jest.config.js"),
         passed=r"^Tests:\s+[1-9]\d* passed, [1-9]\d* total$",
         unskipped=lambda name, data: (
             re.sub(rb"\bx(test|it|describe)\(", rb"\1(", data) if ".spec." in name else data
@@ -179,6 +244,13 @@ _RUNNERS: Mapping[str, Runner] = {
     "java": Runner(
         "gradle --offline test",
         ("gradle",),
+        {
+            "src/main/java/Two.java": b"class Two { static int two() { return 2; } }\n",
+            "src/test/java/TwoTest.java": b"import org.junit.jupiter.api.Assertions;\n"
+            b"import org.junit.jupiter.api.Test;\n\nclass TwoTest {\n"
+            b"    @Test void two() { Assertions.assertEquals(1 + 1, Two.two()); }\n}\n",
+        },
+        ("build.gradle", "settings.gradle"),
         passed=r"^BUILD SUCCESSFUL",
         unskipped=lambda name, data: (
             re.sub(rb"@Disabled\([^)]*\)", b"", data) if "src/test/" in name else data

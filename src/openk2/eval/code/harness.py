@@ -16,6 +16,8 @@ from pathlib import Path
 
 from openk2.environments import find_engine
 
+_STANDARD_ERROR = 2  # where harnesses print: standard output is for the results of the run
+
 
 class HarnessError(Exception):
     """A harness cannot run or gave no report: one line with the remedy."""
@@ -50,10 +52,11 @@ class Asked:
 
 @dataclass(frozen=True)
 class Solved:
-    """Problems that a harness found solved, of those that it judged."""
+    """Problems that a harness found solved, of those that were asked for. note: what is missing."""
 
     solved: int
     of: int
+    note: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.solved <= self.of or not self.of:
@@ -91,7 +94,9 @@ def run_harness(harness: Harness, asked: Asked) -> Solved:
         raise HarnessError(reason)
     asked.folder.mkdir(parents=True, exist_ok=True)
     for command in harness.commands(asked):
-        done = subprocess.run(command, cwd=asked.folder, env=asked.environment, check=False)
+        done = subprocess.run(
+            command, cwd=asked.folder, env=asked.environment, check=False, stdout=_STANDARD_ERROR
+        )
         if done.returncode != 0:
             told = f"{' '.join(command[:4])} ... ended with exit code {done.returncode}"
             raise HarnessError(f"{harness.name}: {told}; see its output above")
@@ -161,12 +166,20 @@ def terminal_bench(agent: str) -> Callable[[Asked], list[list[str]]]:
 
 
 def resolved(asked: Asked) -> Solved:
-    """Resolved of submitted, from SWE-bench's report of the run."""
+    """Resolved of all problems, or of the limit's, from SWE-bench's report of the run.
+
+    A problem without a patch counts as not resolved, as on its leaderboard.
+    """
     reports = sorted(asked.folder.glob(f"*.{asked.run}.json"))
     if not reports:
         raise OSError(f"no *.{asked.run}.json")
     report: Mapping[str, int] = json.loads(reports[-1].read_text(encoding="utf-8"))
-    return Solved(int(report["resolved_instances"]), int(report["submitted_instances"]))
+    submitted, errors = int(report["submitted_instances"]), int(report["error_instances"])
+    wanted = int(report["total_instances"]) if asked.limit is None else asked.limit
+    told = [f"{submitted} of {wanted} submitted"] if submitted < wanted else []
+    told += [f"{errors} harness errors"] if errors else []
+    of = max(wanted, submitted)  # the harness judges all patches of a file
+    return Solved(int(report["resolved_instances"]), of, ", ".join(told))
 
 
 def accuracy(asked: Asked) -> Solved:

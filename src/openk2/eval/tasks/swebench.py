@@ -3,7 +3,8 @@
 Paper: https://arxiv.org/abs/2310.06770. Four rows: Verified (500 issues) by Agentless with a single
 patch and no test run, 16,384 tokens of output; by an agent with one attempt; by an agent with
 several attempts, of which a scoring model takes the best; Multilingual (300 issues) by an agent
-with one attempt. Metric: resolved. Temperature 0.6, 8,192 tokens a turn in the agentic rows.
+with one attempt. Metric: resolved, of all issues or of the limit's. Temperature 0.6, 8,192 tokens a
+turn in the agentic rows.
 
 They run in SWE-bench's own harness, `eval/code/harness.py`, and refuse in one line without a
 container engine. The agent of the report is not published: patches come from mini-swe-agent, or

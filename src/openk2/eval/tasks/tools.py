@@ -4,7 +4,8 @@ Home: https://github.com/MoonshotAI/K2-Vendor-Verifier, whose two figures `openk
 with many more. Protocol: every assistant turn is asked for after the reference's own history, so
 one mistake does not spoil the turns after it; chat, one answer, temperature 0.6, 256 tokens.
 Metric: the share of turns without a fault: a call where the reference calls and none where not, its
-tool, its arguments as JSON; after a result, a text that tells what the reference tells. No judge.
+tool, its arguments as JSON; after a result, a text that tells what the reference tells. An answer
+that the output cap cuts off is a fault. No judge.
 """
 
 from collections.abc import Mapping
@@ -87,7 +88,9 @@ def answer_turn() -> Solver:
         turn, chat = turn_of(state.metadata), AskedChat(state)
         answer = await complete(chat, ChatRequest(turn.messages, turn.tools))
         calls = [[call.id, call.name, call.arguments] for call in answer.tool_calls]
-        state.metadata["answer"] = {"content": answer.content, "calls": calls}
+        state.metadata["answer"] = {
+            "content": answer.content, "calls": calls, "finish_reason": answer.finish_reason,
+        }  # fmt: skip
         return state
 
     return solve
@@ -100,7 +103,8 @@ def without_fault() -> Scorer:
     async def score(state: TaskState, target: Target) -> Score:
         answer = state.metadata["answer"]
         calls = tuple(ToolCall(*call) for call in answer["calls"])
-        verdict = judge(turn_of(state.metadata), ChatAnswer(answer["content"], calls))
+        given = ChatAnswer(answer["content"], calls, answer["finish_reason"])
+        verdict = judge(turn_of(state.metadata), given)
         parts = {"called": verdict.called, "exact": verdict.exact, "told": verdict.told}
         return Score(
             value=float(verdict.fault is None),

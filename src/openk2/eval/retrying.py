@@ -1,0 +1,57 @@
+"""`RetryingChat`: asks a busy or unreachable model again before it gives up."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+
+from openk2.generation import ChatEvent, ChatGenerator, ChatRequest, EndpointError
+from openk2.protocol import EngineBusyError
+
+# Seconds before each further try: a busy or restarting server is asked again for about 45 s.
+WAITS = (3.0, 6.0, 12.0, 24.0)
+RETRIED_STATUSES = (408, 429, 500, 502, 503, 504)
+UNANSWERED = (EngineBusyError, EndpointError)
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether the same request may succeed later: a busy server, a lost connection."""
+    if isinstance(error, EndpointError):
+        return error.status is None or error.status in RETRIED_STATUSES
+    return isinstance(error, EngineBusyError)
+
+
+class RetryingChat:
+    """A `ChatGenerator` that repeats a request whose error may pass, once after each of WAITS.
+
+    sleep: waits so many seconds. given_up: the last errors of requests that never got an answer.
+    """
+
+    def __init__(
+        self, generator: ChatGenerator, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        self._generator = generator
+        self._sleep = sleep
+        self.given_up: list[Exception] = []
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+        """See `ChatGenerator.stream`; the events come when all of them are there."""
+        for event in await self._whole(request):
+            yield event
+
+    async def _whole(self, request: ChatRequest) -> list[ChatEvent]:
+        for seconds in WAITS:
+            try:
+                return await self._once(request)
+            except UNANSWERED as error:
+                if not may_pass(error):
+                    raise
+                await self._sleep(seconds)
+        try:
+            return await self._once(request)
+        except UNANSWERED as error:
+            self.given_up.append(error)
+            raise
+
+    async def _once(self, request: ChatRequest) -> list[ChatEvent]:
+        async with aclosing(self._generator.stream(request)) as events:
+            return [event async for event in events]
