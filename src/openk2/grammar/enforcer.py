@@ -108,9 +108,8 @@ class Enforcer:
     def _grammar(self, schema: JsonSchema, tool: DeclaredTool | None = None) -> ValueGrammar:
         """The compiled schema. tool: whose it is; None: of content, which is strict."""
         try:
-            # Properties are generated in the order of the schema. The prompt shows a tool's sorted,
-            # and a model writes them as it reads them; content keeps the client's order.
-            text = json.dumps(schema, allow_nan=False, sort_keys=tool is not None)
+            # Not sorted: properties are generated in the order of the schema.
+            text = json.dumps(schema, allow_nan=False)
         except RecursionError:
             raise GrammarError("nests too deep") from None
         except (TypeError, ValueError) as error:

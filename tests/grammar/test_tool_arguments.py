@@ -1,0 +1,105 @@
+"""Which arguments of a tool can be written, and in which order."""
+
+import json
+from typing import Any, get_args
+
+import pytest
+
+from openk2.chat import Tokenizer, ToolFormat, render
+from openk2.generation import ChatRequest
+from openk2.grammar import ChatMasks
+
+
+def writable(masks: ChatMasks, tokenizer: Tokenizer, parameters: Any, text: str) -> bool:
+    """Whether a call of a tool with these parameters can have these arguments, byte by byte."""
+    function = {"name": "f", "parameters": parameters}
+    request = ChatRequest(
+        [], tools=[{"type": "function", "function": function}], tool_choice="required"
+    )
+    mask = masks.mask(request, max_tokens=999, first_number=0)
+    assert mask is not None
+    special = tokenizer.special
+    bytes_of = [tokenizer.tokens.index(bytes([byte])) for byte in text.encode()]
+    for token_id in (
+        special("<|tool_calls_section_begin|>"),
+        special("<|tool_call_begin|>"),
+        *tokenizer.encode("functions.f:0"),
+        special("<|tool_call_argument_begin|>"),
+    ):
+        mask.accept(token_id)
+    try:
+        for token_id in (*bytes_of, special("<|tool_call_end|>")):
+            mask.accept(token_id)
+    except ValueError:
+        return False
+    return True
+
+
+SHUFFLED = {
+    "type": "object",
+    "properties": {
+        "zone": {"type": "string"},
+        "days": {"type": "integer"},
+        "site": {
+            "type": "object",
+            "properties": {"town": {"type": "string"}, "area": {"type": "string"}},
+            "required": ["town"],
+        },
+        "city": {"type": "string"},
+        "area": {"type": "string"},
+    },
+    "required": ["zone", "city"],
+}
+IN_ORDER = {
+    "json": {
+        "area": "a",
+        "city": "b",
+        "days": 1,
+        "site": {"area": "c", "town": "d"},
+        "zone": "e",
+    },
+    "namespaces": {
+        "city": "b",
+        "zone": "e",
+        "area": "a",
+        "days": 1,
+        "site": {"town": "d", "area": "c"},
+    },
+    "typescript": {
+        "zone": "e",
+        "days": 1,
+        "site": {"town": "d", "area": "c"},
+        "city": "b",
+        "area": "a",
+    },
+}
+
+
+@pytest.mark.parametrize("tool_format", get_args(ToolFormat))
+def test_every_argument_can_be_written_in_the_order_in_which_the_prompt_shows_it(
+    tokenizer: Tokenizer, tool_format: ToolFormat
+) -> None:
+    arguments = IN_ORDER[tool_format]
+    masks = ChatMasks(tokenizer, tool_format)
+    assert writable(masks, tokenizer, SHUFFLED, json.dumps(arguments))
+    backwards = {name: arguments[name] for name in reversed(arguments)}
+    assert not writable(masks, tokenizer, SHUFFLED, json.dumps(backwards))
+    function = {"name": "f", "parameters": SHUFFLED}
+    pieces = render(
+        [{"role": "user", "content": "?"}],
+        [{"type": "function", "function": function}],
+        tool_format=tool_format,
+    )
+    prompt = "".join(piece.text for piece in pieces)
+    mark = '"{}":{{' if tool_format == "json" else "{}"
+    places = [prompt.rindex(mark.format(name)) for name in arguments if name != "area"]
+    assert places == sorted(places)
+
+
+def test_where_the_prompt_falls_back_on_json_the_order_does_too(tokenizer: Tokenizer) -> None:
+    # A reference to no definition has no TypeScript.
+    other = {"$ref": "#/properties/city"}
+    schema = {**SHUFFLED, "properties": {**SHUFFLED["properties"], "other": other}}
+    masks = ChatMasks(tokenizer, "namespaces")
+    assert writable(masks, tokenizer, schema, json.dumps(IN_ORDER["json"]))
+    assert not writable(masks, tokenizer, schema, json.dumps(IN_ORDER["namespaces"]))
