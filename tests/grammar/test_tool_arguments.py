@@ -103,3 +103,33 @@ def test_where_the_prompt_falls_back_on_json_the_order_does_too(tokenizer: Token
     masks = ChatMasks(tokenizer, "namespaces")
     assert writable(masks, tokenizer, schema, json.dumps(IN_ORDER["json"]))
     assert not writable(masks, tokenizer, schema, json.dumps(IN_ORDER["namespaces"]))
+
+
+CITY = {"properties": {"city": {"type": "string"}}}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "text", "can_be"),
+    [
+        ({**CITY, "type": "object"}, '{"city":"a"}', True),
+        ({**CITY, "type": "object"}, '{"city":"a","location_you":"b"}', False),
+        ({**CITY, "type": "object", "additionalProperties": True}, '{"x":1}', True),
+        ({**CITY, "type": "object", "minProperties": 1}, '{"x":1}', True),
+        ({**CITY, "required": ["x"]}, '{"x":1}', True),
+        ({"type": "object", "properties": {"of": CITY}}, '{"of":{"x":1}}', True),
+        ({"type": "object", "properties": {}}, '{"x":1}', False),
+        ({"type": "object"}, '{"x":1}', True),
+        ({}, '{"x":1}', True),
+        (CITY, '{"city":"a"}', True),
+        (CITY, "[1]", False),
+        (True, "[1]", False),
+        ({"description": "anything"}, "[1]", False),
+        ({**CITY, "type": ["object", "null"]}, "null", False),
+        ({**CITY, "type": "dict"}, '{"city":"a"}', True),
+        ({**CITY, "type": "dict"}, "[1]", False),
+    ],
+)
+def test_arguments_are_an_object_with_no_key_that_its_schema_does_not_declare(
+    tokenizer: Tokenizer, parameters: Any, text: str, can_be: bool
+) -> None:
+    assert writable(ChatMasks(tokenizer), tokenizer, parameters, text) == can_be

@@ -6,6 +6,14 @@ from typing import Any
 
 JsonSchema = Mapping[str, Any] | bool
 ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
+# An object with one of these may be meant to have keys that its `properties` do not declare.
+_MORE_KEYS = frozenset(
+    (
+        *("additionalProperties", "patternProperties", "unevaluatedProperties", "propertyNames"),
+        *("$ref", "$dynamicRef", "allOf", "anyOf", "oneOf", "if", "not", "minProperties"),
+        *("dependentRequired", "dependentSchemas", "dependencies"),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -22,8 +30,44 @@ class DeclaredTool:
 
     @property
     def schema(self) -> JsonSchema:
-        """The schema that the arguments must satisfy."""
-        return ANY_OBJECT if self.parameters is None or self.parameters == {} else self.parameters
+        """The schema that the arguments must satisfy.
+
+        Arguments are an object, also where `parameters` does not say so. One that lists its
+        properties, and says nothing of others, has no others: small models invent keys.
+        """
+        if self.parameters is None or self.parameters is True:
+            return ANY_OBJECT
+        if not isinstance(self.parameters, Mapping):
+            return self.parameters
+        kind, narrowed = self.parameters.get("type"), dict(self.parameters)
+        explicit = kind is not None and not (isinstance(kind, list) and "object" in kind)
+        if not (self.strict and explicit) and not holds_itself(self.parameters):
+            narrowed["type"] = "object"
+        if lists_its_keys(narrowed):
+            narrowed["additionalProperties"] = False
+        return narrowed
+
+
+def lists_its_keys(schema: Mapping[str, Any]) -> bool:
+    """Whether the properties of an object are all that its schema speaks of."""
+    properties, required = schema.get("properties"), schema.get("required", ())
+    if not isinstance(properties, Mapping) or _MORE_KEYS & schema.keys():
+        return False
+    return isinstance(required, list | tuple) and all(name in properties for name in required)
+
+
+def holds_itself(schema: Mapping[str, Any]) -> bool:
+    """Whether a value inside may have to satisfy the whole schema, and then need be no object."""
+    pending: list[Any] = [schema]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, Mapping):
+            if one.get("$ref") == "#":
+                return True
+            pending += one.values()
+        elif isinstance(one, list):
+            pending += one
+    return False
 
 
 @dataclass(frozen=True)
