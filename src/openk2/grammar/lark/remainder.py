@@ -15,8 +15,16 @@ from openk2.grammar.ending import (
     read_partial,
 )
 from openk2.grammar.lark.rules import LarkRules, last_owed, value
-from openk2.grammar.lark.scalar_rules import DIGITS, ESCAPED, WHOLE, characters, literal
-from openk2.grammar.schema import node_of
+from openk2.grammar.lark.scalar_rules import (
+    ESCAPED,
+    FRACTION,
+    POWER,
+    WHOLE,
+    characters,
+    literal,
+    number,
+)
+from openk2.grammar.schema import MAX_DIGITS, node_of
 from openk2.grammar.shapes import (
     ArrayShape,
     LiteralShape,
@@ -159,15 +167,24 @@ def string_rest(shape: StringShape, begun: bytes) -> str:
 
 def number_rest(shape: NumberShape, begun: str) -> str:
     """The rest of a number, which may be empty."""
-    whole, point, fraction = begun.lstrip("-").partition(".")
-    fractions = r"\.[0-9]+"
-    ways = [] if shape.integer else [fractions]
+    power = f"({POWER})?" if number(shape) in ("NUMBER", "POSITIVE") else ""
+    mantissa, _, exponent = begun.lower().partition("e")
+    if mantissa != begun.lower():
+        digits = exponent.lstrip("+-")
+        signs = "" if exponent else "[+-]?"
+        return "/[0-9]/?" if len(digits) == 1 else "" if digits else f"/{signs}[0-9]{{1,2}}/"
+    whole, point, fraction = mantissa.lstrip("-").partition(".")
+    ways = []
     if point:
-        ways = ["[0-9]+"]
+        ways = [f"[0-9]+{power}"]
     elif not whole:
-        ways = ["0", WHOLE] if shape.integer else [rf"(0|{WHOLE}){fractions}", WHOLE]
-    elif whole != "0" and len(whole) < DIGITS:
-        digits = f"[0-9]{{1,{DIGITS - len(whole)}}}"
-        ways.append(digits if shape.integer else f"{digits}({fractions})?")
+        ways = [WHOLE] if shape.integer else [f"(0|{WHOLE}){FRACTION}{power}", f"{WHOLE}{power}"]
+    else:
+        ways = [] if shape.integer else [f"{FRACTION}{power}"]
+        if whole != "0" and len(whole) < MAX_DIGITS:
+            digits = f"[0-9]{{1,{MAX_DIGITS - len(whole)}}}"
+            ways.append(digits if shape.integer else f"{digits}({FRACTION})?{power}")
+    if power and (fraction or (whole and whole != "0" and not point)):
+        ways.append(POWER)
     ended = bool(fraction) or (bool(whole) and not point and begun != "-0")
     return f"/{'|'.join(ways)}/{'?' if ended else ''}" if ways else ""
