@@ -10,9 +10,11 @@ from openk2.generation import ChatRequest
 from openk2.grammar import ChatMasks
 
 
-def writable(masks: ChatMasks, tokenizer: Tokenizer, parameters: Any, text: str) -> bool:
+def writable(
+    masks: ChatMasks, tokenizer: Tokenizer, parameters: Any, text: str, *, strict: bool = False
+) -> bool:
     """Whether a call of a tool with these parameters can have these arguments, byte by byte."""
-    function = {"name": "f", "parameters": parameters}
+    function = {"name": "f", "parameters": parameters, "strict": strict}
     request = ChatRequest(
         [], tools=[{"type": "function", "function": function}], tool_choice="required"
     )
@@ -133,3 +135,36 @@ def test_arguments_are_an_object_with_no_key_that_its_schema_does_not_declare(
     tokenizer: Tokenizer, parameters: Any, text: str, can_be: bool
 ) -> None:
     assert writable(ChatMasks(tokenizer), tokenizer, parameters, text) == can_be
+
+
+WHEN = {"type": "string", "format": "date-time"}
+MONTH = {"pattern": "^[0-9]{4}-[0-9]{2}$"}
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"properties": {"when": WHEN}},
+        {"properties": {"when": {"anyOf": [WHEN, {"type": "null"}]}}},
+        {"properties": {"when": {"$ref": "#/$defs/when"}}, "$defs": {"when": WHEN}},
+    ],
+)
+def test_a_format_is_enforced_of_strict_tools_only(tokenizer: Tokenizer, parameters: Any) -> None:
+    masks, local = ChatMasks(tokenizer), '{"when":"2026-11-30T09:00"}'
+    assert writable(masks, tokenizer, parameters, local)
+    assert not writable(masks, tokenizer, parameters, local, strict=True)
+    whole = '{"when":"2026-11-30T09:00:00Z"}'
+    assert writable(masks, tokenizer, parameters, whole, strict=True)
+
+
+def test_where_less_could_forbid_more_a_format_stays(tokenizer: Tokenizer) -> None:
+    parameters = {
+        "properties": {
+            "format": {"enum": [{"format": "date"}]},
+            "when": {"oneOf": [{"type": "string", "format": "date"}, {"type": "string", **MONTH}]},
+        }
+    }
+    masks = ChatMasks(tokenizer)
+    text = '{"format":{"format":"date"},"when":"%s"}'
+    assert writable(masks, tokenizer, parameters, text % "2026-11-30")
+    assert writable(masks, tokenizer, parameters, text % "2026-11")

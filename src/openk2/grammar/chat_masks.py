@@ -48,7 +48,9 @@ def demand_of(request: ChatRequest, shown: Sequence[Mapping[str, Any]]) -> Deman
     tools = () if choice == "none" else tuple(map(declared, shown))
     content: JsonContent | None = None
     if wanted is not None:
-        content = JsonContent() if wanted.schema is None else JsonContent(wanted.schema)
+        content = JsonContent()
+        if wanted.schema is not None:
+            content = JsonContent(wanted.schema, wanted.strict)
     if isinstance(choice, NamedTool):
         tools = tuple(tool for tool in tools if tool.name == choice.name)
     if not tools:

@@ -20,8 +20,8 @@ _MORE_KEYS = frozenset(
 class DeclaredTool:
     """A declared tool. parameters: the JSON Schema of its arguments; None or {}: any object.
 
-    strict: whether the schema is enforced exactly or refused; otherwise the keywords that cannot be
-    enforced are left to the model.
+    strict: whether the schema is enforced exactly or refused; otherwise formats, and keywords that
+    cannot be enforced, are left to the model.
     """
 
     name: str
@@ -72,9 +72,14 @@ def holds_itself(schema: Mapping[str, Any]) -> bool:
 
 @dataclass(frozen=True)
 class JsonContent:
-    """Content that is one JSON value; without a schema, any object (`json_object`)."""
+    """Content that is one JSON value; without a schema, any object (`json_object`).
+
+    strict: whether the schema is enforced exactly or refused; otherwise keywords that cannot be
+    enforced are left to the model.
+    """
 
     schema: JsonSchema = field(default_factory=lambda: dict(ANY_OBJECT))
+    strict: bool = True
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from openk2.grammar.schema.admits import admits, disjoint, node_of
 from openk2.grammar.schema.least_scalar import exact, least_size, least_text
-from openk2.grammar.schema.loosening import loosen
+from openk2.grammar.schema.loosening import leave_formats, loosen
 from openk2.grammar.schema.reading import Reading, read
 from openk2.grammar.schema.scalars import MAX_DIGITS, MAX_INTEGER, whole_words
 
@@ -15,6 +15,7 @@ __all__ = [
     "exact",
     "least_size",
     "least_text",
+    "leave_formats",
     "loosen",
     "node_of",
     "read",

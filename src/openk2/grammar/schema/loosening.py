@@ -1,16 +1,34 @@
-"""A schema without the keywords that cannot be enforced, for tools that are not strict.
+"""A schema without the keywords that cannot be enforced, for what is not strict.
 
-What is taken out is left to the model. A keyword below a `not`, an `if` or a `oneOf` is never taken
-out alone: that could turn what they say into its opposite.
+What is taken out is left to the model; what is left forbids nothing that the whole schema allows.
+So a keyword is taken out together with those beside it that would then say more.
 """
 
 from collections.abc import MutableMapping
 from typing import Any
 
 from openk2.grammar.error import GrammarError
-from openk2.grammar.schema.keywords import escaped
+from openk2.grammar.schema.keywords import UNEVALUATED, Subschema, escaped
 
+# Taken out as a whole: less below a `not`, an `if` or a counted `contains` could forbid more.
 _WHOLE = {"not": ("not",), "if": ("if", "then", "else")}
+_COUNTED = ("contains", "minContains", "maxContains")
+# What goes with a keyword: it speaks of whatever the keyword does not.
+_BESIDE = {
+    **_WHOLE,
+    **dict.fromkeys(_COUNTED, _COUNTED),
+    "properties": ("properties", "additionalProperties"),
+    "patternProperties": ("patternProperties", "additionalProperties"),
+    "prefixItems": ("prefixItems", "items"),
+}
+# These decide what `unevaluatedProperties` and `unevaluatedItems` speak of, from any depth.
+_EVALUATING = frozenset(
+    (
+        *("$ref", "allOf", "anyOf", "oneOf", "if", "dependentSchemas", "dependencies"),
+        *("properties", "patternProperties", "prefixItems", "items", "contains"),
+    )
+)
+_NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 
 
 def loosen(schema: Any, error: GrammarError) -> str | None:
@@ -26,30 +44,57 @@ def loosen(schema: Any, error: GrammarError) -> str | None:
             found = found[int(name)]
         elif isinstance(found, MutableMapping) and name in found:
             path.append((found, name))
-            if name in _WHOLE and _is_keyword(path):
-                return _without(found, name, pointer)
+            if _is_keyword(path) and _is_whole(found, name):
+                return _without(schema, found, name, pointer)
             found = found[name]
         else:
             break
         pointer = f"{pointer}/{escaped(name)}"
     if isinstance(found, MutableMapping) and error.keyword is not None and error.keyword in found:
-        return _without(found, error.keyword, pointer)
+        return _without(schema, found, error.keyword, pointer)
     if path:
         owner, name = path[-1]
-        return _without(owner, name, pointer.rpartition("/")[0])
+        if not _is_keyword(path):
+            owner[name] = True  # The name stays: `additionalProperties` is not about it.
+            return pointer
+        return _without(schema, owner, name, pointer.rpartition("/")[0])
     return None
 
 
-def _without(owner: MutableMapping[str, Any], keyword: str, pointer: str) -> str:
+def leave_formats(schema: Any) -> None:
+    """Take `format` out of a schema, where that forbids nothing: it is an annotation."""
+    _take_out(schema, frozenset(("format",)))
+
+
+def _without(root: Any, owner: MutableMapping[str, Any], keyword: str, pointer: str) -> str:
     if keyword == "oneOf" and "anyOf" not in owner:
         owner["anyOf"] = owner.pop("oneOf")  # At least one of them it still has to be.
     else:
-        for name in _WHOLE.get(keyword, (keyword,)):
+        for name in _BESIDE.get(keyword, (keyword,)):
             owner.pop(name, None)
+    if keyword in _EVALUATING:
+        _take_out(root, UNEVALUATED)
     return f"{pointer}/{escaped(keyword)}"
+
+
+def _take_out(root: Any, keywords: frozenset[str]) -> None:
+    """Take keywords out of all schemas that are not below a `not`, an `if` or a `oneOf`."""
+    pending = [Subschema("#", root)] if isinstance(root, MutableMapping) else []
+    while pending:
+        one = pending.pop()
+        if isinstance(one.schema, MutableMapping):
+            for keyword in keywords & one.schema.keys():
+                del one.schema[keyword]
+        for inner in one.inner():
+            step = inner.pointer.removeprefix(f"{one.pointer}/").partition("/")[0]
+            pending += [] if step in (*_WHOLE, "oneOf") else [inner]
+
+
+def _is_whole(owner: MutableMapping[str, Any], keyword: str) -> bool:
+    """Whether what stands below a keyword can be taken out with the keyword only."""
+    return keyword in (*_WHOLE, "oneOf") or (keyword == "contains" and "maxContains" in owner)
 
 
 def _is_keyword(path: list[tuple[MutableMapping[str, Any], str]]) -> bool:
     """Whether the last step is a keyword, and not a name in `properties` or its like."""
-    named = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
-    return len(path) < 2 or path[-2][1] not in named
+    return len(path) < 2 or path[-2][1] not in _NAMED or not _is_keyword(path[:-1])
