@@ -168,3 +168,23 @@ def test_where_less_could_forbid_more_a_format_stays(tokenizer: Tokenizer) -> No
     text = '{"format":{"format":"date"},"when":"%s"}'
     assert writable(masks, tokenizer, parameters, text % "2026-11-30")
     assert writable(masks, tokenizer, parameters, text % "2026-11")
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "can_be"),
+    [
+        ({"type": "string"}, r'"\u001b[0m\u0000\u007F\u00e9"', True),
+        ({}, r'"\u001b"', True),
+        ({"type": "string"}, r'"\ud83d"', False),
+        ({"type": "string", "maxLength": 3}, r'"\u001b"', False),
+        ({"type": "string", "pattern": "b"}, r'"\u0062"', False),
+        ({"enum": ["b"]}, r'"\u0062"', False),
+        ({"type": "object"}, r'{"\u0061":1}', False),
+    ],
+)
+def test_control_characters_can_be_written_in_values(
+    tokenizer: Tokenizer, value: Any, text: str, can_be: bool
+) -> None:
+    parameters = {"type": "object", "properties": {"a": value}, "required": ["a"]}
+    arguments = f'{{"a":{text}}}'
+    assert writable(ChatMasks(tokenizer), tokenizer, parameters, arguments) == can_be

@@ -16,8 +16,11 @@ from openk2.grammar.ending import (
 )
 from openk2.grammar.lark.rules import LarkRules, last_owed, value
 from openk2.grammar.lark.scalar_rules import (
+    CODE,
+    DIGIT,
     ESCAPED,
     FRACTION,
+    FREE_CHARACTER,
     POWER,
     WHOLE,
     characters,
@@ -149,7 +152,7 @@ def scalar_rests(shape: ValueShape, begun: bytes) -> Iterator[str]:
             if whole.startswith(begun):
                 yield literal(whole[len(begun) :]) if whole != begun else ""
     elif isinstance(shape, StringShape) and is_text:
-        yield string_rest(shape, begun)
+        yield text_rest(begun) if shape == StringShape() else string_rest(shape, begun)
     elif isinstance(shape, NumberShape) and not is_text:
         yield number_rest(shape, begun.decode())
 
@@ -163,6 +166,29 @@ def string_rest(shape: StringShape, begun: bytes) -> str:
     most = None if most is None else max(0, most - count)
     head = ESCAPED if is_escape else ""
     return f'/{head}{characters(max(0, least - count), most)}"/'
+
+
+def text_rest(begun: bytes) -> str:
+    """The rest of a string value without assertions, which may have any escape."""
+    escape = begun_escape(begun[1:].decode())
+    if len(escape) < 3:
+        head = {"": "", "\\": f"({ESCAPED}|u{CODE})", "\\u": CODE}[escape]
+    elif len(escape) == 3 and escape[2] in "dD":
+        head = f"[0-7]{DIGIT}{{2}}"
+    else:
+        head = f"{DIGIT}{{{6 - len(escape)}}}"
+    return f'/{head}{FREE_CHARACTER}*"/'
+
+
+def begun_escape(body: str) -> str:
+    """The unfinished escape at the end of a string's text; empty if there is none."""
+    position = 0
+    while (position := body.find("\\", position)) >= 0:
+        size = 6 if body[position + 1 : position + 2] == "u" else 2
+        if position + size > len(body):
+            return body[position:]
+        position += size
+    return ""
 
 
 def number_rest(shape: NumberShape, begun: str) -> str:
