@@ -14,7 +14,7 @@ from typing import Any
 from openk2.server.anthropic.documents import document_text
 from openk2.server.anthropic.ids import call_id_of
 from openk2.server.refusals import invalid
-from openk2.server.replayed import answered, note, reference
+from openk2.server.replayed import note, past, reference
 from openk2.server.thoughts import ThoughtSigner
 
 logger = logging.getLogger(__name__)
@@ -39,13 +39,13 @@ def chat_messages(
     instructions = [] if system is None else [read_blocks(system, "system")]
     turns = system_turns(instructions)
     placed = [(f"messages[{index}]", message) for index, message in enumerate(messages)]
-    seen = {place for place, _ in placed[: answered(messages)]}
+    old = {place for place, _ in placed[: past(messages)]}
     for role, run in groupby(placed, lambda pair: read_role(*pair)):
         group = list(run)
         contents = [read_blocks(one.get("content"), f"{place}.content") for place, one in group]
         match role:
             case "user":
-                turns += user_turns(contents, is_answered=group[-1][0] in seen)
+                turns += user_turns(contents, [place in old for place, _ in group])
             case "assistant":
                 turns += assistant_turns(contents, signer)
             case _:
@@ -89,19 +89,19 @@ def system_texts(blocks: list[Placed]) -> Iterator[str]:
             yield text
 
 
-def user_turns(contents: Sequence[list[Placed]], *, is_answered: bool) -> list[dict[str, Any]]:
+def user_turns(contents: Sequence[list[Placed]], is_old: Sequence[bool]) -> list[dict[str, Any]]:
     """The tool results in the order they came, then what the user says, if anything.
 
-    is_answered: the assistant has seen them, so what cannot be read becomes a note.
+    is_old: which are not new, so that what cannot be read there becomes a note.
     """
     results: list[dict[str, Any]] = []
     texts: list[str] = []
-    for blocks in contents:
+    for blocks, old in zip(contents, is_old, strict=True):
         text = ""
         for place, block in blocks:
             if block.get("type") == "tool_result":
                 results.append(tool_turn(place, block))
-            elif is_answered:
+            elif old:
                 text += text_or_note(place, block)
             elif (held := document_text(block)) is not None:
                 text += held
