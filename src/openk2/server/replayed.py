@@ -18,10 +18,20 @@ def note(kind: object) -> str:
 
 
 def reference(part: Mapping[str, Any]) -> str | None:
-    """The text of a `tool_reference`, by which a client's search names tools that it declares from
-    now on; None for another part."""
-    name = part.get("tool_name") if part.get("type") == "tool_reference" else None
-    return f"The tool {name} is available.\n" if isinstance(name, str) else None
+    """The text of a `tool_reference` or `tool_addition`, by which a client names tools that it
+    declares from now on; None for another part."""
+    name = referred_tool(part)
+    return None if name is None else f"The tool {name} is available.\n"
+
+
+def referred_tool(part: Any) -> str | None:
+    """The tool that a part names; None for a part that names none."""
+    match part:
+        case {"type": "tool_reference", "tool_name": str(name)}:
+            return name
+        case {"type": "tool_addition", "tool": {"type": "tool_reference", "name": str(name)}}:
+            return name
+    return None
 
 
 def past(messages: Sequence[Any]) -> int:
