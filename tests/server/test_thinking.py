@@ -359,8 +359,9 @@ def test_a_thought_comes_before_what_is_demanded_and_ends_in_its_budget(
         tokens.tokenizer, tokens.first = thinker, thinker.special("<think>")
         url, _ = start(style, tokens=tokens, masks=masks)
         fields = {"tools": tools, "tool_choice": "required", "parallel_tool_calls": False}
-        thinking = {"type": "enabled", "budget_tokens": 12}
-        answer = ask(url, **fields, thinking=thinking, max_tokens=200).json()
+        budget = {"thinking": {"type": "enabled", "budget_tokens": 12}}
+        budget = {"thinking_token_budget": 12} if style == K2_5 else budget
+        answer = ask(url, **fields, **budget, max_tokens=200).json()
         message = answer["choices"][0]["message"]
         (call,) = message["tool_calls"]
         assert json.loads(call["function"]["arguments"])["n"] in (1, 2)
