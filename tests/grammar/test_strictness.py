@@ -130,6 +130,11 @@ NOTHING_ELSE = {"unevaluatedProperties": False}
         ({"type": "array", "contains": True, "minContains": 9, "maxContains": 20}, '["a","b"]'),
         ({"type": "array", "prefixItems": 5, "items": {"type": "null"}}, '["a","b"]'),
         ({"oneOf": [{"type": "string", **LOOK_BEHIND}, {"type": "string"}]}, '"ab"'),
+        ({"not": {"$ref": "#/$defs/b"}, "$defs": {"b": LOOK_BEHIND}}, '"ac"'),
+        (
+            {"oneOf": [{"$ref": "#/$defs/b"}, {"type": "string"}], "$defs": {"b": LOOK_BEHIND}},
+            '"a"',
+        ),
     ],
 )
 def test_a_schema_without_a_keyword_forbids_nothing_that_the_whole_schema_allows(

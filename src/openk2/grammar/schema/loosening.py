@@ -31,11 +31,21 @@ _EVALUATING = frozenset(
 _NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 
 
+_DEFINITIONS = ("$defs", "definitions")
+
+
 def loosen(schema: Any, error: GrammarError) -> str | None:
     """Take out of a schema what an error is about.
 
     Returns the place of the keyword; None if the error names nothing that is there.
     """
+    place = _taken(schema, error)
+    if place is not None and set(_DEFINITIONS) & set(place.split("/")):
+        _release(schema)
+    return place
+
+
+def _taken(schema: Any, error: GrammarError) -> str | None:
     path: list[tuple[MutableMapping[str, Any], str]] = []  # objects and the keyword taken in each
     found, pointer = schema, "#"
     for step in error.pointer.split("/")[1:]:
@@ -88,6 +98,25 @@ def _take_out(root: Any, keywords: frozenset[str]) -> None:
         for inner in one.inner():
             step = inner.pointer.removeprefix(f"{one.pointer}/").partition("/")[0]
             pending += [] if step in (*_WHOLE, "oneOf") else [inner]
+
+
+def _release(root: Any) -> None:
+    """Take out as a whole what refers to definitions, one of which says less than it did."""
+    pending = [Subschema("#", root)] if isinstance(root, MutableMapping) else []
+    while pending:
+        one = pending.pop()
+        if isinstance(one.schema, MutableMapping):
+            for keyword in (*_WHOLE, "oneOf", "contains"):
+                if _is_whole(one.schema, keyword) and _refers(one.schema.get(keyword)):
+                    _without(root, one.schema, keyword, one.pointer)
+        pending += one.inner()
+
+
+def _refers(value: Any) -> bool:
+    """Whether a schema, or one inside it, has a `$ref`."""
+    if isinstance(value, MutableMapping):
+        return "$ref" in value or any(map(_refers, value.values()))
+    return isinstance(value, list) and any(map(_refers, value))
 
 
 def _is_whole(owner: MutableMapping[str, Any], keyword: str) -> bool:
