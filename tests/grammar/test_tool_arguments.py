@@ -157,12 +157,20 @@ def test_a_format_is_enforced_of_strict_tools_only(tokenizer: Tokenizer, paramet
     assert writable(masks, tokenizer, parameters, whole, strict=True)
 
 
-def test_where_less_could_forbid_more_a_format_stays(tokenizer: Tokenizer) -> None:
+@pytest.mark.parametrize("by_name", [False, True])
+def test_where_less_could_forbid_more_a_format_stays(tokenizer: Tokenizer, by_name: bool) -> None:
+    date = {"type": "string", "format": "date"}
     parameters = {
+        "$defs": {"date": date},
         "properties": {
             "format": {"enum": [{"format": "date"}]},
-            "when": {"oneOf": [{"type": "string", "format": "date"}, {"type": "string", **MONTH}]},
-        }
+            "when": {
+                "oneOf": [
+                    {"$ref": "#/$defs/date"} if by_name else date,
+                    {"type": "string", **MONTH},
+                ]
+            },
+        },
     }
     masks = ChatMasks(tokenizer)
     text = '{"format":{"format":"date"},"when":"%s"}'

@@ -4,7 +4,7 @@ What is taken out is left to the model; what is left forbids nothing that the wh
 So a keyword is taken out together with those beside it that would then say more.
 """
 
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 from openk2.grammar.error import GrammarError
@@ -28,10 +28,8 @@ _EVALUATING = frozenset(
         *("properties", "patternProperties", "prefixItems", "items", "contains"),
     )
 )
-_NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
-
-
 _DEFINITIONS = ("$defs", "definitions")
+_NAMED = ("properties", "patternProperties", "dependentSchemas", *_DEFINITIONS)
 
 
 def loosen(schema: Any, error: GrammarError) -> str | None:
@@ -41,7 +39,9 @@ def loosen(schema: Any, error: GrammarError) -> str | None:
     """
     place = _taken(schema, error)
     if place is not None and set(_DEFINITIONS) & set(place.split("/")):
-        _release(schema)
+        # What refers to the definition goes as a whole: it says less than it did.
+        for owner, keyword, pointer in list(_referring(schema)):
+            _without(schema, owner, keyword, pointer)
     return place
 
 
@@ -73,7 +73,8 @@ def _taken(schema: Any, error: GrammarError) -> str | None:
 
 def leave_formats(schema: Any) -> None:
     """Take `format` out of a schema, where that forbids nothing: it is an annotation."""
-    _take_out(schema, frozenset(("format",)))
+    kept = _DEFINITIONS if any(_referring(schema)) else ()
+    _take_out(schema, frozenset(("format",)), kept)
 
 
 def _without(root: Any, owner: MutableMapping[str, Any], keyword: str, pointer: str) -> str:
@@ -87,8 +88,9 @@ def _without(root: Any, owner: MutableMapping[str, Any], keyword: str, pointer: 
     return f"{pointer}/{escaped(keyword)}"
 
 
-def _take_out(root: Any, keywords: frozenset[str]) -> None:
-    """Take keywords out of all schemas that are not below a `not`, an `if` or a `oneOf`."""
+def _take_out(root: Any, keywords: frozenset[str], kept: tuple[str, ...] = ()) -> None:
+    """Take keywords out of all schemas that are not below a `not`, an `if` or a `oneOf`, nor below
+    one that is `kept`."""
     pending = [Subschema("#", root)] if isinstance(root, MutableMapping) else []
     while pending:
         one = pending.pop()
@@ -97,18 +99,18 @@ def _take_out(root: Any, keywords: frozenset[str]) -> None:
                 del one.schema[keyword]
         for inner in one.inner():
             step = inner.pointer.removeprefix(f"{one.pointer}/").partition("/")[0]
-            pending += [] if step in (*_WHOLE, "oneOf") else [inner]
+            pending += [] if step in (*_WHOLE, "oneOf", *kept) else [inner]
 
 
-def _release(root: Any) -> None:
-    """Take out as a whole what refers to definitions, one of which says less than it did."""
+def _referring(root: Any) -> Iterator[tuple[MutableMapping[str, Any], str, str]]:
+    """What can be taken out as a whole only and has a `$ref`: its schema, keyword and place."""
     pending = [Subschema("#", root)] if isinstance(root, MutableMapping) else []
     while pending:
         one = pending.pop()
         if isinstance(one.schema, MutableMapping):
             for keyword in (*_WHOLE, "oneOf", "contains"):
                 if _is_whole(one.schema, keyword) and _refers(one.schema.get(keyword)):
-                    _without(root, one.schema, keyword, one.pointer)
+                    yield one.schema, keyword, one.pointer
         pending += one.inner()
 
 
