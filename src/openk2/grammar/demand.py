@@ -40,8 +40,9 @@ class DeclaredTool:
         if not isinstance(self.parameters, Mapping):
             return self.parameters
         kind, narrowed = self.parameters.get("type"), dict(self.parameters)
-        explicit = kind is not None and not (isinstance(kind, list) and "object" in kind)
-        if not (self.strict and explicit) and not holds_itself(self.parameters):
+        may_be_one = kind is None or (isinstance(kind, list) and "object" in kind)
+        narrows = kind != "object" and (may_be_one or not self.strict)
+        if narrows and not holds_itself(self.parameters):
             narrowed["type"] = "object"
         if lists_its_keys(narrowed):
             narrowed["additionalProperties"] = False

@@ -14,7 +14,7 @@ ToolName = Annotated[str, Field(pattern=TOOL_NAME, max_length=128)]
 
 
 class MessageTool(BaseModel):
-    """A tool of the client. strict changes nothing: inputs always satisfy their schema.
+    """A tool of the client. strict: whether a schema that cannot be enforced is refused.
 
     defer_loading: it is declared once the conversation has referred to it; see `offered`.
     """
