@@ -12,10 +12,12 @@ from openk2.generation import (
     ChatRequest,
     EndpointError,
     HttpChat,
+    JsonFormat,
     ScoredToken,
     complete,
     served_models,
 )
+from openk2.generation.http_request import request_body
 from openk2.protocol import EngineBusyError
 
 REQUEST = ChatRequest(
@@ -274,3 +276,14 @@ def test_an_answer_whose_connection_is_cut_after_the_last_event_is_whole():
     body = events(delta({"content": "x"}, finish_reason="stop", usage=USAGE), "[DONE]")
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     assert ask([chunked + b"%x\r\n%b\r\n" % (len(body), body)]).content == "x"
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_format_is_sent_as_strict_as_it_was_asked_for(strict: bool) -> None:
+    form = JsonFormat({"type": "object"}, "answer", strict=strict)
+    sent = request_body("m", ChatRequest(REQUEST.messages, response_format=form))["response_format"]
+    assert sent["json_schema"] == {
+        "name": "answer",
+        "schema": {"type": "object"},
+        "strict": strict,
+    }

@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 
 from openk2.chat import Tokenizer
 from openk2.generation import ChatRequest, RequestError
-from openk2.grammar import ChatMasks, DeclaredTool, Enforcer, GrammarError, ToolCalls
+from openk2.grammar import ChatMasks, DeclaredTool, Enforcer, GrammarError, JsonContent, ToolCalls
 from openk2.grammar.schema_cache import SchemaCache
 
 ODD: dict[str, tuple[Any, str]] = {
@@ -109,3 +109,41 @@ def test_a_cache_holds_no_more_than_its_bytes_and_what_was_used_last() -> None:
     assert [n for n in range(10) if cache.get(f"key {n}") is not None] == [0, 7, 8, 9]
     cache.put("huge", 1, 101)
     assert cache.get("huge") is None
+
+
+LOOK_BEHIND = {"pattern": "(?<=a)b"}
+SHUT = {"additionalProperties": False}
+NOTHING_ELSE = {"unevaluatedProperties": False}
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        ({"patternProperties": {"(?<=a)b": {"type": "integer"}}, **SHUT}, '{"ab":1}'),
+        ({"properties": {"a": 5}, **SHUT}, '{"a":1}'),
+        ({"properties": 5, **SHUT}, '{"a":1}'),
+        ({"allOf": [{"$ref": "#/no"}], **NOTHING_ELSE}, '{"a":1}'),
+        ({"anyOf": 5, **NOTHING_ELSE}, '{"a":1}'),
+        ({"allOf": [{"patternProperties": {"(?<=a)b": True}}], **NOTHING_ELSE}, '{"ab":1}'),
+        ({"if": LOOK_BEHIND, "then": {"properties": {"a": True}}, **NOTHING_ELSE}, '{"a":1}'),
+        ({"type": "array", "contains": LOOK_BEHIND, "maxContains": 1}, '["a","b"]'),
+        ({"type": "array", "contains": True, "minContains": 9, "maxContains": 20}, '["a","b"]'),
+        ({"type": "array", "prefixItems": 5, "items": {"type": "null"}}, '["a","b"]'),
+        ({"oneOf": [{"type": "string", **LOOK_BEHIND}, {"type": "string"}]}, '"ab"'),
+        ({"not": {"$ref": "#/$defs/b"}, "$defs": {"b": LOOK_BEHIND}}, '"ac"'),
+        (
+            {"oneOf": [{"$ref": "#/$defs/b"}, {"type": "string"}], "$defs": {"b": LOOK_BEHIND}},
+            '"a"',
+        ),
+    ],
+)
+def test_a_schema_without_a_keyword_forbids_nothing_that_the_whole_schema_allows(
+    tokenizer: Tokenizer, schema: Any, text: str
+) -> None:
+    enforcer = Enforcer(tokenizer)
+    with pytest.raises(GrammarError):
+        enforcer.mask(JsonContent(schema), max_tokens=99)
+    mask = enforcer.mask(JsonContent(schema, strict=False), max_tokens=99)
+    for byte in text.encode():
+        mask.accept(tokenizer.tokens.index(bytes([byte])))
+    mask.accept(min(tokenizer.stop_ids))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openk2.server.replayed import answered, readable
+from openk2.server.replayed import past, readable
 
 MODEL = "openk2-test"
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
@@ -33,7 +33,7 @@ def test_an_assistants_refusal_is_what_it_said_and_its_thoughts_are_dropped() ->
     assert message["content"] == "never"
 
 
-def test_a_tools_image_is_a_note_and_a_users_image_is_one_once_it_is_answered() -> None:
+def test_a_tools_image_is_a_note_and_a_users_image_is_one_once_something_follows() -> None:
     asked = {"role": "user", "content": [{"type": "text", "text": "see"}, IMAGE]}
     result = {"role": "tool", "tool_call_id": "c", "content": [IMAGE]}
     noted = "[image_url omitted: this model reads text only]"
@@ -41,6 +41,10 @@ def test_a_tools_image_is_a_note_and_a_users_image_is_one_once_it_is_answered() 
     assert text_parts(old) == ["see", noted]
     assert text_parts(shown) == [noted]
     assert new is asked
+    # The first was refused, so it has no answer.
+    refused, again = readable([asked, HI])
+    assert (text_parts(refused), again) == (["see", noted], HI)
+    assert readable([asked, asked])[1] is asked
 
 
 PARTS = st.sampled_from(
@@ -59,7 +63,7 @@ def test_readable_never_raises_and_touches_no_other_turn(messages: list) -> None
     found = readable(messages)
     assert len(found) == len(messages)
     assert readable(found) == found
-    for index in range(answered(messages), len(messages)):
+    for index in range(past(messages), len(messages)):
         if isinstance(messages[index], dict) and messages[index]["role"] in ("user", "system"):
             assert found[index] is messages[index]
 
@@ -71,6 +75,13 @@ def test_readable_never_raises_and_touches_no_other_turn(messages: list) -> None
         [HI, CALL, {"role": "tool", "tool_call_id": "c", "content": [IMAGE]}, HI],
         [{"role": "user", "content": [IMAGE]}, {"role": "assistant", "content": "?"}, HI],
         [HI, {"role": "assistant", "content": "a", "reasoning_content": "r", "refusal": None}, HI],
+        [
+            HI,
+            CALL,
+            {"role": "tool", "tool_call_id": "c", "content": "1"},
+            {"role": "user", "content": [IMAGE]},
+            HI,
+        ],
     ],
 )
 def test_such_a_history_is_answered(serve, scripted, messages: list) -> None:
@@ -89,6 +100,17 @@ def test_an_image_in_an_old_turn_of_the_messages_route_is_a_note(serve, scripted
     answer = httpx.post(f"{serve(tokens)}/v1/messages", json=body)
     assert answer.status_code == 200, answer.text
     assert tokens.prompts[0].count("[image omitted: this model reads text only]") == 2
+
+
+def test_an_image_that_the_messages_route_refused_does_not_end_the_session(serve, scripted) -> None:
+    messages = [{"role": "user", "content": [PICTURE]}]
+    tokens = scripted("yes«<|im_end|>»")
+    url = serve(tokens)
+    body = {"model": MODEL, "max_tokens": 5, "messages": messages}
+    assert httpx.post(f"{url}/v1/messages", json=body).status_code == 400
+    answer = httpx.post(f"{url}/v1/messages", json={**body, "messages": [*messages, HI]})
+    assert answer.status_code == 200, answer.text
+    assert "[image omitted: this model reads text only]\n\nhi" in tokens.prompts[0]
 
 
 @pytest.mark.parametrize("flag", ["partial", "prefix"])

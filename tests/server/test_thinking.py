@@ -151,6 +151,12 @@ def test_a_thought_that_the_client_does_not_want_to_see_is_thought_and_not_sent(
     assert (refused.status_code, "thinking.display" in refused.text) == (400, True)
 
 
+def test_a_thought_is_shown_to_a_client_that_wants_updates(start) -> None:
+    url, _ = start(K2_5, f"hm«</think>»yes{END}")
+    answer = post(url, max_tokens=64, thinking={"type": "enabled", "display": "updates"})
+    assert [block["type"] for block in answer.json()["content"]] == ["thinking", "text"]
+
+
 def test_a_call_in_a_thought_that_was_not_closed_is_a_call(start) -> None:
     url, _ = start(K2_5, f"let me look {CALL.format(0)}{END}")
     choice = ask(url, tools=TOOLS).json()["choices"][0]
@@ -353,8 +359,9 @@ def test_a_thought_comes_before_what_is_demanded_and_ends_in_its_budget(
         tokens.tokenizer, tokens.first = thinker, thinker.special("<think>")
         url, _ = start(style, tokens=tokens, masks=masks)
         fields = {"tools": tools, "tool_choice": "required", "parallel_tool_calls": False}
-        thinking = {"type": "enabled", "budget_tokens": 12}
-        answer = ask(url, **fields, thinking=thinking, max_tokens=200).json()
+        budget = {"thinking": {"type": "enabled", "budget_tokens": 12}}
+        budget = {"thinking_token_budget": 12} if style == K2_5 else budget
+        answer = ask(url, **fields, **budget, max_tokens=200).json()
         message = answer["choices"][0]["message"]
         (call,) = message["tool_calls"]
         assert json.loads(call["function"]["arguments"])["n"] in (1, 2)

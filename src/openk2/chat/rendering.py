@@ -30,7 +30,7 @@ from openk2.chat.prompt_style import (
     first_thought,
 )
 from openk2.chat.tokenizer import Tokenizer
-from openk2.chat.tool_namespaces import tool_namespaces
+from openk2.chat.tool_namespaces import in_shown_order, sorted_keys, tool_namespaces
 from openk2.chat.typescript import typescript
 
 DEFAULT_SYSTEM_PROMPT = "You are Kimi, an AI assistant created by Moonshot AI."
@@ -163,6 +163,19 @@ def declare(tools: Sequence[Mapping[str, Any]], tool_format: ToolFormat = "json"
         return json.dumps(list(tools), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     except (TypeError, ValueError, RecursionError) as error:
         raise RenderError("tools", f"cannot be written as JSON: {error}") from error
+
+
+def as_declared(
+    tools: Sequence[Mapping[str, Any]], tool_format: ToolFormat = "json"
+) -> Sequence[Mapping[str, Any]]:
+    """The tools with the keys of their schemas in the order in which `declare` shows them.
+
+    A model writes arguments in the order in which it reads them. tools: some that `declare` takes.
+    """
+    if tool_format == "typescript":
+        return tools
+    ordered = in_shown_order if tool_format == "namespaces" and _namespaces(tools) else sorted_keys
+    return [ordered(tool) for tool in tools]
 
 
 def _namespaces(tools: Sequence[Mapping[str, Any]]) -> str:

@@ -55,6 +55,20 @@ def sorted_keys(value: Any) -> Any:
     return [sorted_keys(item) for item in value] if isinstance(value, list) else value
 
 
+def in_shown_order(value: Any) -> Any:
+    """The value with sorted keys, but of an object's properties first those that are required."""
+    if isinstance(value, list):
+        return [in_shown_order(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    ordered = {key: in_shown_order(value[key]) for key in sorted(value)}
+    properties, required = ordered.get("properties"), ordered.get("required")
+    if isinstance(properties, dict) and isinstance(required, list):
+        first = [name for name in properties if name in required]
+        ordered["properties"] = {name: properties[name] for name in (*first, *properties)}
+    return ordered
+
+
 def _function(function: Mapping[str, Any]) -> str:
     """The interfaces, the comment and the type of one function."""
     writer = _Writer()

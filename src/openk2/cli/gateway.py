@@ -232,7 +232,8 @@ class Prompts:
 
         masks = None
         if isinstance(self.format, K2Format):
-            masks = GuidedMasks(ChatMasks(self.tokenizer), self.tokenizer)
+            inner = ChatMasks(self.tokenizer, self.format.style.tools)
+            masks = GuidedMasks(inner, self.tokenizer)
         return RenderedChat(self.tokenizer, tokens, self.stop_ids, masks, self.format)
 
     def completion(self, tokens: "UpstreamTokens") -> "RawCompletion":

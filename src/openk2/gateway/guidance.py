@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from openk2.chat import Tokenizer
 from openk2.generation import ChatRequest
-from openk2.grammar import ChatMasks, CourseMask, JsonContent, JsonSchema, demand_of
+from openk2.grammar import ChatMasks, CourseMask, JsonContent, JsonSchema
 
 
 class GuidedMask:
@@ -103,7 +103,7 @@ class GuidedMasks:
         mask = self._masks.mask(request, max_tokens=max_tokens, first_number=first_number)
         if mask is None:
             return None
-        demand = demand_of(request)
+        demand = self._masks.demand(request)
         if isinstance(demand, JsonContent):
             return GuidedMask(mask, self._tokenizer, {}, demand.schema)
         forced = demand.tools if demand is not None and demand.required else ()

@@ -29,11 +29,13 @@ class JsonFormat:
     """The content must be JSON and nothing else.
 
     schema: a JSON Schema (draft 2020-12) that it must satisfy; None allows any object. name: the
-        client's name for the schema.
+        client's name for the schema. strict: whether the schema is enforced exactly or refused;
+        otherwise keywords that cannot be enforced are left to the model.
     """
 
     schema: Mapping[str, Any] | bool | None = None
     name: str = "answer"
+    strict: bool = True
 
 
 @dataclass(frozen=True)

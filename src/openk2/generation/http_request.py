@@ -56,5 +56,5 @@ def response_format_json(wanted: JsonFormat | None) -> dict[str, Any] | None:
         return None
     if wanted.schema is None:
         return {"type": "json_object"}
-    schema = {"name": wanted.name, "schema": wanted.schema, "strict": True}
+    schema = {"name": wanted.name, "schema": wanted.schema, "strict": wanted.strict}
     return {"type": "json_schema", "json_schema": schema}

@@ -3,7 +3,7 @@
 `Enforcer` makes masks from a `Demand`; `ChatMasks` makes them from a chat request. No torch.
 """
 
-from openk2.grammar.chat_masks import ChatMasks, demand_of
+from openk2.grammar.chat_masks import ChatMasks
 from openk2.grammar.course import CourseMask
 from openk2.grammar.demand import DeclaredTool, Demand, JsonContent, JsonSchema, ToolCalls
 from openk2.grammar.enforcer import Enforcer
@@ -19,5 +19,4 @@ __all__ = [
     "JsonContent",
     "JsonSchema",
     "ToolCalls",
-    "demand_of",
 ]

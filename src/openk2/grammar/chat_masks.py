@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from openk2.chat import Tokenizer
+from openk2.chat import Tokenizer, ToolFormat, as_declared
 from openk2.generation import ChatRequest, NamedTool, RequestError
 from openk2.grammar.course import CourseMask
 from openk2.grammar.demand import DeclaredTool, Demand, JsonContent, ToolCalls
@@ -12,10 +12,13 @@ from openk2.grammar.error import GrammarError
 
 
 class ChatMasks:
-    """The `OutputMasks` of a model with this tokenizer."""
+    """The `OutputMasks` of a model with this tokenizer.
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._enforcer = Enforcer(tokenizer)
+    tool_format: how its prompts declare tools; arguments are written in that order.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, tool_format: ToolFormat = "json") -> None:
+        self._enforcer, self._tool_format = Enforcer(tokenizer), tool_format
 
     def stats(self) -> Mapping[str, float]:
         """Counts for metrics."""
@@ -25,7 +28,7 @@ class ChatMasks:
         self, request: ChatRequest, *, max_tokens: int, first_number: int
     ) -> CourseMask | None:
         """See `OutputMasks.mask`."""
-        demand = demand_of(request)
+        demand = self.demand(request)
         if demand is None:
             return None
         try:
@@ -33,15 +36,21 @@ class ChatMasks:
         except GrammarError as error:
             raise RequestError(str(error), field_of(error, request.tools)) from error
 
+    def demand(self, request: ChatRequest) -> Demand | None:
+        """What the request demands of its answer; None if any output is valid."""
+        return demand_of(request, as_declared(request.tools, self._tool_format))
 
-def demand_of(request: ChatRequest) -> Demand | None:
-    """What the request demands of its answer; None if any output is valid."""
+
+def demand_of(request: ChatRequest, shown: Sequence[Mapping[str, Any]]) -> Demand | None:
+    """What a request demands. shown: its tools, properties in the order of their generation."""
     choice, wanted = request.tool_choice, request.response_format
     forced = choice not in ("auto", "none")
-    tools = () if choice == "none" else tuple(map(declared, request.tools))
+    tools = () if choice == "none" else tuple(map(declared, shown))
     content: JsonContent | None = None
     if wanted is not None:
-        content = JsonContent() if wanted.schema is None else JsonContent(wanted.schema)
+        content = JsonContent()
+        if wanted.schema is not None:
+            content = JsonContent(wanted.schema, wanted.strict)
     if isinstance(choice, NamedTool):
         tools = tuple(tool for tool in tools if tool.name == choice.name)
     if not tools:

@@ -19,12 +19,11 @@ from openk2.grammar.demand import (
     DeclaredTool,
     Demand,
     JsonContent,
-    JsonSchema,
     ToolCalls,
 )
 from openk2.grammar.error import GrammarError
 from openk2.grammar.matcher import TokenVocabulary
-from openk2.grammar.schema import loosen
+from openk2.grammar.schema import leave_formats, loosen
 from openk2.grammar.schema_cache import SchemaCache
 from openk2.grammar.writing import SchemaWriter, schema_writers
 
@@ -74,7 +73,7 @@ class Enforcer:
 
     def _course(self, demand: Demand, first_number: int) -> Course:
         if isinstance(demand, JsonContent):
-            return ContentCourse(self._vocabulary, self._grammar(demand.schema))
+            return ContentCourse(self._vocabulary, self._grammar(demand))
         optional_content = None if demand.required else demand.content
         section = ToolSection(
             self._vocabulary,
@@ -85,7 +84,7 @@ class Enforcer:
         )
         if optional_content is None:
             return section
-        content = ContentCourse(self._vocabulary, self._grammar(optional_content.schema))
+        content = ContentCourse(self._vocabulary, self._grammar(optional_content))
         return CallsOrContent(self._vocabulary, section, content)
 
     def _grammars(self, demand: ToolCalls) -> Mapping[str, ValueGrammar]:
@@ -96,28 +95,27 @@ class Enforcer:
             if tool.name in grammars:
                 raise GrammarError("is declared twice", tool=tool.name)
             try:
-                grammars[tool.name] = self._grammar(tool.schema, tool)
+                grammars[tool.name] = self._grammar(tool)
             except GrammarError as error:
                 raise error.of_tool(tool.name) from None
         return grammars
 
     def stats(self) -> Mapping[str, float]:
-        """Counts for metrics: keywords that tools' schemas left to the model, in all requests."""
+        """Counts for metrics: keywords of schemas that were left to the model, in all requests."""
         return {"schema_keywords_left": self._keywords_left}
 
-    def _grammar(self, schema: JsonSchema, tool: DeclaredTool | None = None) -> ValueGrammar:
-        """The compiled schema. tool: whose it is; None: of content, which is strict."""
+    def _grammar(self, wanted: DeclaredTool | JsonContent) -> ValueGrammar:
+        """The compiled schema of arguments or content."""
         try:
-            # Properties are generated in the order of the schema. The prompt shows a tool's sorted,
-            # and a model writes them as it reads them; content keeps the client's order.
-            text = json.dumps(schema, allow_nan=False, sort_keys=tool is not None)
+            # Not sorted: properties are generated in the order of the schema.
+            text = json.dumps(wanted.schema, allow_nan=False)
         except RecursionError:
             raise GrammarError("nests too deep") from None
         except (TypeError, ValueError) as error:
             raise GrammarError(f"is not JSON: {error}") from None
-        if tool is None or tool.strict:
+        if wanted.strict:
             return self._compiled(text)
-        loosened = self._loosened.get(text) or self._loosen(text, tool.name)
+        loosened = self._loosened.get(_key(text, wanted)) or self._loosen(text, wanted)
         self._keywords_left += len(loosened.left)
         return loosened.grammar
 
@@ -146,11 +144,15 @@ class Enforcer:
         self._cache.put(text, grammar, grammar.size)
         return grammar
 
-    def _loosen(self, text: str, tool: str) -> "_Loosened":
+    def _loosen(self, text: str, wanted: DeclaredTool | JsonContent) -> "_Loosened":
         """As much of a schema as can be enforced; what cannot is named once in the log."""
         left: list[str] = []
         grammar: ValueGrammar | None = None
         loosened = json.loads(text) if len(text) <= MAX_SCHEMA_CHARACTERS else None
+        owner, anything = "response_format", json.dumps(True)
+        if isinstance(wanted, DeclaredTool):
+            owner, anything = f"tool {wanted.name!r:.80}", json.dumps(ANY_OBJECT)
+            leave_formats(loosened)
         while grammar is None and loosened is not None:
             try:
                 grammar = self._compiled(json.dumps(loosened))
@@ -159,13 +161,18 @@ class Enforcer:
                 loosened = None if taken is None else loosened
                 left += [] if taken is None else [taken]
         if grammar is None:
-            left, grammar = ["#"], self._compiled(json.dumps(ANY_OBJECT))
+            left, grammar = ["#"], self._compiled(anything)
         if left:
-            logger.warning("tool %.80r: left to the model: %.500s", tool, ", ".join(left))
+            logger.warning("%s: left to the model: %.500s", owner, ", ".join(left))
         found = _Loosened(grammar, tuple(left))
         # The grammar itself is counted where it is kept.
-        self._loosened.put(text, found, 200)
+        self._loosened.put(_key(text, wanted), found, 200)
         return found
+
+
+def _key(text: str, wanted: DeclaredTool | JsonContent) -> str:
+    """Arguments are loosened more than content with the same schema."""
+    return f"{type(wanted).__name__} {text}"
 
 
 @dataclass(frozen=True)

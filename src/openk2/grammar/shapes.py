@@ -66,7 +66,10 @@ class StringShape:
 
 @dataclass(frozen=True)
 class NumberShape:
-    """A number, or an integer, from low to high, both included; a multiple of `multiple`."""
+    """A number, or an integer, from low to high, both included; a multiple of `multiple`.
+
+    low, high: infinite where there is no bound.
+    """
 
     integer: bool
     low: float

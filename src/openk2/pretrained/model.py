@@ -212,7 +212,9 @@ def open_model(
         raise LocalModelError(
             f"{folder}: {error}: lower the cache memory (--cache-memory)"
         ) from error
-    masks = ChatMasks(tokenizer) if isinstance(chat_format, K2Format) else None
+    masks = None
+    if isinstance(chat_format, K2Format):
+        masks = ChatMasks(tokenizer, chat_format.style.tools)
     chat = RenderedChat(tokenizer, engine, stop_ids, masks, chat_format)
     engine.start()
     parameters = sum(parameter.numel() for parameter in model.parameters())

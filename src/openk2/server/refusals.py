@@ -40,6 +40,10 @@ NEUTRAL: Neutral = {
     "guided_regex": (),
     "guided_choice": (),
     "guided_grammar": (),
+    "regex": (),
+    "ebnf": (),
+    "stop_regex": ([],),
+    "input_ids": (),
     "truncate_prompt_tokens": (),
     "return_token_ids": (False,),
     "return_tokens_as_token_ids": (False,),
@@ -59,12 +63,17 @@ CHAT_NEUTRAL: Neutral = {
     "continue_final_message": (False,),
     "add_generation_prompt": (True,),
     "chat_template": (),
+    "moderation": (),
+    "reasoning": ({},),
+    "include_reasoning": (True,),
+    "separate_reasoning": (True,),
 }
 COMPLETION_NEUTRAL: Neutral = {
     **NEUTRAL,
     "response_format": ({"type": "text"},),
     "suffix": ("",),
     "prompt_embeds": (),
+    "json_schema": (),
     "skip_special_tokens": (False,),
 }
 
@@ -108,7 +117,25 @@ def thinking_fields(fields: Mapping[str, Any] | None) -> ThinkingFields:
     for name, value in arguments.items():
         if name not in TEMPLATE_ARGUMENTS:
             raise unsupported(f"chat_template_kwargs.{name}", value)
-    return ThinkingFields(given.get("thinking"), given.get("reasoning_effort"), arguments)
+    return ThinkingFields(limited_thinking(given), given.get("reasoning_effort"), arguments)
+
+
+def limited_thinking(fields: Mapping[str, Any]) -> Any:
+    """`thinking` with vLLM's `thinking_token_budget` in it. Raises ApiError 400 for another value
+    than a positive number, and for two budgets."""
+    thinking, budget = fields.get("thinking"), fields.get("thinking_token_budget")
+    if budget is None:
+        return thinking
+    if type(budget) is not int or budget < 1:
+        problem = f"is {reprlib.repr(budget)}: it must be a positive number"
+        raise invalid("thinking_token_budget", problem)
+    if thinking is None:
+        return {"type": "enabled", "budget_tokens": budget}
+    if not isinstance(thinking, Mapping):
+        return thinking
+    if thinking.get("budget_tokens") not in (None, budget):
+        raise invalid("thinking_token_budget", "contradicts thinking.budget_tokens: send one")
+    return {**thinking, "budget_tokens": budget}
 
 
 def unsupported(name: str, value: Any) -> ApiError:

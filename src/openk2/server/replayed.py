@@ -18,16 +18,31 @@ def note(kind: object) -> str:
 
 
 def reference(part: Mapping[str, Any]) -> str | None:
-    """The text of a `tool_reference`, by which a client's search names tools that it declares from
-    now on; None for another part."""
-    name = part.get("tool_name") if part.get("type") == "tool_reference" else None
-    return f"The tool {name} is available.\n" if isinstance(name, str) else None
+    """The text of a `tool_reference` or `tool_addition`, by which a client names tools that it
+    declares from now on; None for another part."""
+    name = referred_tool(part)
+    return None if name is None else f"The tool {name} is available.\n"
 
 
-def answered(messages: Sequence[Any]) -> int:
-    """How many messages the assistant has seen: up to and with its last one."""
+def referred_tool(part: Any) -> str | None:
+    """The tool that a part names; None for a part that names none."""
+    match part:
+        case {"type": "tool_reference", "tool_name": str(name)}:
+            return name
+        case {"type": "tool_addition", "tool": {"type": "tool_reference", "name": str(name)}}:
+            return name
+    return None
+
+
+def past(messages: Sequence[Any]) -> int:
+    """How many messages are not new: those before the user's last one and up to the assistant's.
+
+    A message that was refused has no answer, and stays in the history of its client.
+    """
     roles = [message.get("role") if isinstance(message, Mapping) else None for message in messages]
-    return max((index + 1 for index, role in enumerate(roles) if role == "assistant"), default=0)
+    latest = [index for index, role in enumerate(roles) if role == "user"][-1:]
+    answers = [index + 1 for index, role in enumerate(roles) if role == "assistant"][-1:]
+    return max([0, *latest, *answers])
 
 
 def readable(messages: Sequence[Any]) -> list[Any]:
@@ -35,13 +50,13 @@ def readable(messages: Sequence[Any]) -> list[Any]:
 
     An assistant's refusals become text, and its thoughts `reasoning_content`, which the prompts of
     models without thoughts leave out. Other parts become a note: in a tool's result always, since
-    an agent cannot take it back; in a user's message once it has been answered.
+    an agent cannot take it back; in a user's message once another one or an answer follows.
     """
-    seen = answered(messages)
-    return [readable_message(message, index < seen) for index, message in enumerate(messages)]
+    old = past(messages)
+    return [readable_message(message, index < old) for index, message in enumerate(messages)]
 
 
-def readable_message(message: Any, is_answered: bool) -> Any:
+def readable_message(message: Any, is_past: bool) -> Any:
     """One message; what is malformed is left for the renderer to report."""
     if not isinstance(message, Mapping):
         return message
@@ -55,7 +70,7 @@ def readable_message(message: Any, is_answered: bool) -> Any:
         return message
     if role == "assistant":
         parts = [part for part in map(spoken_part, content) if part is not None]
-    elif role == "tool" or (role == "user" and is_answered):
+    elif role == "tool" or (role == "user" and is_past):
         parts = [noted_part(part) for part in content]
     else:
         return message

@@ -1,7 +1,9 @@
 """What is missing of a value, written down for engines that others run: the mask's own language."""
 
+import math
 import random
-from itertools import chain
+import re
+from itertools import chain, product
 from typing import Any
 
 import pytest
@@ -12,7 +14,10 @@ from openk2.grammar import DeclaredTool, Enforcer, JsonContent, ToolCalls
 from openk2.grammar.course.open_value import OpenValue
 from openk2.grammar.course.value_grammar import ValueGrammar
 from openk2.grammar.course.value_grammar import written as written_schema
+from openk2.grammar.lark.remainder import number_rest, text_rest
+from openk2.grammar.lark.scalar_rules import TERMINALS
 from openk2.grammar.matcher.vocabulary import TokenVocabulary
+from openk2.grammar.shapes import NumberShape
 
 from ..conftest import SCHEMAS
 from ..walks import states
@@ -124,6 +129,42 @@ def test_the_remainder_takes_the_rest_of_a_value(tokenizer: Tokenizer, begun: st
     for byte in '{"a":1,"b":true}'.removeprefix(begun).encode():
         assert matcher.consume_token(byte), chr(byte)
     assert matcher.is_accepting()
+
+
+@pytest.mark.parametrize(
+    ("shape", "terminal"),
+    [
+        (NumberShape(True, -math.inf, math.inf), "INTEGER"),
+        (NumberShape(False, -math.inf, math.inf), "NUMBER"),
+        (NumberShape(False, 0, math.inf), "POSITIVE"),
+    ],
+)
+def test_the_rest_of_a_number_is_what_makes_one_of_it(shape: NumberShape, terminal: str) -> None:
+    [pattern] = [line.split("/")[1] for line in TERMINALS if line.startswith(f"{terminal}:")]
+    texts = ["".join(letters) for n in range(5) for letters in product("-+01.eE", repeat=n)]
+    whole = [text for text in texts if re.fullmatch(pattern, text)]
+    for begun in {text[:end] for text in whole for end in range(1, len(text) + 1)}:
+        rest = number_rest(shape, begun)
+        body = f"({rest[1 : rest.rindex('/')]}){rest[rest.rindex('/') + 1 :]}" if rest else ""
+        for end in texts[:400]:
+            is_number = re.fullmatch(pattern, begun + end) is not None
+            assert (re.fullmatch(body, end) is not None) == is_number, (begun, end, rest)
+    for digits in (39, 40):
+        rest = number_rest(shape, "1" * digits)
+        assert (re.fullmatch(rest[1:].split("/")[0], "1") is not None) == (digits < 40)
+
+
+def test_the_rest_of_a_text_is_what_makes_one_of_it() -> None:
+    [pattern] = [line.partition(" /")[2][:-1] for line in TERMINALS if line.startswith("TEXT:")]
+    for text in ('"a\\\\b"', r'"\u0000\u001F\u007f"', r'"\n\\u0"', r'"\ud7ff\ue000\uD000"'):
+        assert re.fullmatch(pattern, text)
+        for end in range(1, len(text)):
+            rest = text_rest(text[:end].encode())[1:-1]
+            assert re.fullmatch(rest, text[end:]), (text[:end], rest)
+    for wrong in (r'"\ud800"', r'"\udfff"', r'"\u00"', r'"\x41"', '"\x01"'):
+        assert not re.fullmatch(pattern, wrong)
+    for begun, wrong in ((r'"\ud', '800"'), (r'"\u00', '"'), ('"\\', 'x41"'), (r'"\uD7f', 'g"')):
+        assert not re.fullmatch(text_rest(begun.encode())[1:-1], wrong)
 
 
 @pytest.mark.parametrize(("required", "may_end"), [([], True), (["a"], False), (["b"], False)])

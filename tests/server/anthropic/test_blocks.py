@@ -53,6 +53,10 @@ def said(content):
 CACHED = {"cache_control": {"type": "ephemeral"}}
 
 
+FOR_NOW = {"role": "system", "content": "s", "clear_at": "next_user_message"}
+ADDED = {"type": "tool_addition", "tool": {"type": "tool_reference", "name": "look"}}
+
+
 @pytest.mark.parametrize(
     ("messages", "expected"),
     [
@@ -90,6 +94,16 @@ CACHED = {"cache_control": {"type": "ephemeral"}}
           tool("x", "1"), tool("y", "2"), said("go on")]),
         ([user(text("a")), {"role": "system", "content": "s"}, user(text("b"))],
          [said("a"), {"role": "system", "content": "s"}, said("b")]),
+        # For one user turn only: until the next one.
+        ([user(text("a")), FOR_NOW, assistant(text("b"))],
+         [said("a"), {"role": "system", "content": "s"}, {"role": "assistant", "content": "b"}]),
+        ([user(text("a")), FOR_NOW, assistant(text("b")), user(text("c"))],
+         [said("a"), {"role": "assistant", "content": "b"}, said("c")]),
+        ([user(text("a")), {**FOR_NOW, "clear_at": "never"}, user(text("c"))],
+         [said("a"), {"role": "system", "content": "s"}, said("c")]),
+        ([user(text("a")), {"role": "system", "output_config": {"effort": "low"}}], [said("a")]),
+        ([user(text("a")), {"role": "system", "content": [ADDED]}],
+         [said("a"), {"role": "system", "content": "The tool look is available.\n"}]),
     ],
 )  # fmt: skip
 def test_messages_become_the_turns_that_k2_knows(messages, expected):

@@ -25,6 +25,8 @@ def post(url: str, path: str = "", **fields) -> httpx.Response:
     return httpx.post(f"{url}/v1/messages{path}", content=content, headers=headers, verify=False)
 
 
+REMOVED = {"type": "tool_removal", "tool": {"type": "tool_reference", "name": "f"}}
+DEFINED = {"type": "tool_addition", "tool": {"type": "tool_definition", "definition": {}}}
 PICTURE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": ""}}
 RESULT = {"type": "tool_result", "tool_use_id": "a"}
 WEB = {"type": "web_search_20250305", "name": "web_search"}
@@ -72,6 +74,15 @@ WEB = {"type": "web_search_20250305", "name": "web_search"}
          "cannot be kept when messages[1] begins the answer"),
         ({"system": 3}, "system must be"),
         ({"system": [PICTURE]}, "system[0] has type 'image'"),
+        ({"messages": [{"role": "system", "content": [REMOVED]}, *MESSAGES]},
+         "messages[0].content[0] has type 'tool_removal'"),
+        ({"messages": [{"role": "system", "content": [REMOVED], "clear_at": "next_user_message"},
+                       *MESSAGES]}, "messages[0].content[0] has type 'tool_removal'"),
+        ({"messages": [{"role": "system", "content": [DEFINED]}, *MESSAGES]},
+         "messages[0].content[0] has type 'tool_addition'"),
+        ({"messages": [{"role": "system", "content": "x", "clear_at": "soon"}, *MESSAGES]},
+         "messages[0].clear_at is 'soon'"),
+        ({"messages": [{**MESSAGES[0], "clear_at": "never"}]}, "messages[0].clear_at is 'never'"),
         ({"tools": [WEB]}, "tools[0].type is 'web_search_20250305'"),
         ({"tools": [{"name": "f"}]}, "tools[0].input_schema must be"),
         ({"tools": [{"name": "f", "input_schema": {"type": "array"}}]}, "tools[0].input_schema"),

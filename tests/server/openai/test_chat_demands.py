@@ -176,7 +176,8 @@ def tool(parameters, **more):
 SETS = {"type": "object", "properties": {"a": {"type": "array", "uniqueItems": True}}}
 
 
-FORMAT = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"uniqueItems": True}}}
+LOOSE = {"name": "x", "schema": {"uniqueItems": True}}
+FORMAT = {"type": "json_schema", "json_schema": {**LOOSE, "strict": True}}
 
 
 @pytest.mark.parametrize(
@@ -242,6 +243,14 @@ def test_a_call_that_the_limit_cuts_is_told_as_far_as_it_came(ask, tokenizer, st
 def test_a_tool_that_is_not_strict_is_never_refused(client, random_tokens, masks):
     api = client(random_tokens(0), masks=masks)
     fields = {"model": MODEL, "messages": MESSAGES, "max_tokens": 9, "tools": tool(SETS)}
+    assert api.chat.completions.create(**fields).choices
+
+
+@pytest.mark.parametrize("strict", [{}, {"strict": False}, {"strict": None}])
+def test_a_format_that_is_not_strict_is_not_refused(client, random_tokens, masks, strict):
+    api = client(random_tokens(0), masks=masks)
+    form = {"type": "json_schema", "json_schema": {**LOOSE, **strict}}
+    fields = {"model": MODEL, "messages": MESSAGES, "max_tokens": 9, "response_format": form}
     assert api.chat.completions.create(**fields).choices
 
 

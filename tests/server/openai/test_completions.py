@@ -216,6 +216,8 @@ def test_too_long_a_prompt_is_openais_context_length_error(client, scripted):
         ({"prompt_logprobs": 1}, "prompt_logprobs"),
         ({"response_format": {"type": "json_object"}}, "response_format"),
         ({"truncate_prompt_tokens": 5}, "truncate_prompt_tokens"),
+        ({"regex": "a+"}, "regex"),
+        ({"json_schema": "{}"}, "json_schema"),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])

@@ -15,8 +15,19 @@ from openk2.grammar.ending import (
     read_partial,
 )
 from openk2.grammar.lark.rules import LarkRules, last_owed, value
-from openk2.grammar.lark.scalar_rules import DIGITS, ESCAPED, WHOLE, characters, literal
-from openk2.grammar.schema import node_of
+from openk2.grammar.lark.scalar_rules import (
+    CODE,
+    DIGIT,
+    ESCAPED,
+    FRACTION,
+    FREE_CHARACTER,
+    POWER,
+    WHOLE,
+    characters,
+    literal,
+    number,
+)
+from openk2.grammar.schema import MAX_DIGITS, node_of
 from openk2.grammar.shapes import (
     ArrayShape,
     LiteralShape,
@@ -141,7 +152,7 @@ def scalar_rests(shape: ValueShape, begun: bytes) -> Iterator[str]:
             if whole.startswith(begun):
                 yield literal(whole[len(begun) :]) if whole != begun else ""
     elif isinstance(shape, StringShape) and is_text:
-        yield string_rest(shape, begun)
+        yield text_rest(begun) if shape == StringShape() else string_rest(shape, begun)
     elif isinstance(shape, NumberShape) and not is_text:
         yield number_rest(shape, begun.decode())
 
@@ -157,17 +168,49 @@ def string_rest(shape: StringShape, begun: bytes) -> str:
     return f'/{head}{characters(max(0, least - count), most)}"/'
 
 
+def text_rest(begun: bytes) -> str:
+    """The rest of a string value without assertions, which may have any escape."""
+    escape = begun_escape(begun[1:].decode())
+    if len(escape) < 3:
+        head = {"": "", "\\": f"({ESCAPED}|u{CODE})", "\\u": CODE}[escape]
+    elif len(escape) == 3 and escape[2] in "dD":
+        head = f"[0-7]{DIGIT}{{2}}"
+    else:
+        head = f"{DIGIT}{{{6 - len(escape)}}}"
+    return f'/{head}{FREE_CHARACTER}*"/'
+
+
+def begun_escape(body: str) -> str:
+    """The unfinished escape at the end of a string's text; empty if there is none."""
+    position = 0
+    while (position := body.find("\\", position)) >= 0:
+        size = 6 if body[position + 1 : position + 2] == "u" else 2
+        if position + size > len(body):
+            return body[position:]
+        position += size
+    return ""
+
+
 def number_rest(shape: NumberShape, begun: str) -> str:
     """The rest of a number, which may be empty."""
-    whole, point, fraction = begun.lstrip("-").partition(".")
-    fractions = r"\.[0-9]+"
-    ways = [] if shape.integer else [fractions]
+    power = f"({POWER})?" if number(shape) in ("NUMBER", "POSITIVE") else ""
+    mantissa, _, exponent = begun.lower().partition("e")
+    if mantissa != begun.lower():
+        digits = exponent.lstrip("+-")
+        signs = "" if exponent else "[+-]?"
+        return "/[0-9]/?" if len(digits) == 1 else "" if digits else f"/{signs}[0-9]{{1,2}}/"
+    whole, point, fraction = mantissa.lstrip("-").partition(".")
+    ways = []
     if point:
-        ways = ["[0-9]+"]
+        ways = [f"[0-9]+{power}"]
     elif not whole:
-        ways = ["0", WHOLE] if shape.integer else [rf"(0|{WHOLE}){fractions}", WHOLE]
-    elif whole != "0" and len(whole) < DIGITS:
-        digits = f"[0-9]{{1,{DIGITS - len(whole)}}}"
-        ways.append(digits if shape.integer else f"{digits}({fractions})?")
+        ways = [WHOLE] if shape.integer else [f"(0|{WHOLE}){FRACTION}{power}", f"{WHOLE}{power}"]
+    else:
+        ways = [] if shape.integer else [f"{FRACTION}{power}"]
+        if whole != "0" and len(whole) < MAX_DIGITS:
+            digits = f"[0-9]{{1,{MAX_DIGITS - len(whole)}}}"
+            ways.append(digits if shape.integer else f"{digits}({FRACTION})?{power}")
+    if power and (fraction or (whole and whole != "0" and not point)):
+        ways.append(POWER)
     ended = bool(fraction) or (bool(whole) and not point and begun != "-0")
     return f"/{'|'.join(ways)}/{'?' if ended else ''}" if ways else ""

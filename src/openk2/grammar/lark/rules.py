@@ -97,7 +97,7 @@ class LarkRules:
         if isinstance(shape, LiteralShape):
             return self._scalars.literals(shape.texts)
         if isinstance(shape, StringShape):
-            return self._scalars.string(shape)
+            return "TEXT" if shape == StringShape() else self._scalars.string(shape)
         if isinstance(shape, NumberShape):
             return self._scalars.number(shape)
         if isinstance(shape, ArrayShape) and shape.unique and not self._portable:

@@ -1,26 +1,38 @@
 """Strings, numbers and literals in Lark: exactly, for masks, or as every engine reads them."""
 
 import json
+import math
 from collections.abc import Collection
 from fractions import Fraction
 from typing import Any, Protocol
 
 from openk2.grammar.error import GrammarError
+from openk2.grammar.lark.whole_numbers import positive, whole_numbers
 from openk2.grammar.regex import PatternError, parse, string_terminal
 from openk2.grammar.regex.syntax import Boundary, Look, parts
-from openk2.grammar.schema import MAX_INTEGER, MAX_NUMBER
+from openk2.grammar.schema import MAX_DIGITS, MAX_INTEGER, exact
 from openk2.grammar.shapes import NumberShape, StringShape
 
 CHARACTER = r'([^"\\\x00-\x1f\x7f]|\\["\\bfnrt])'
 ESCAPED = r'["\\bfnrt]'  # after a backslash
-DIGITS = 15  # before the point, where the schema has no bounds of its own
-WHOLE = f"[1-9][0-9]{{0,{DIGITS - 1}}}"  # and no minus zero, of which there are two kinds
+# After a backslash and u, in values without assertions: a key could repeat a name in disguise, and
+# lengths and patterns are counted in characters. Half a character (a surrogate) is none.
+DIGIT = "[0-9a-fA-F]"
+CODE = f"([0-9a-cefA-CEF]{DIGIT}{{3}}|[dD][0-7]{DIGIT}{{2}})"
+FREE_CHARACTER = rf"({CHARACTER}|\\u{CODE})"
+WHOLE = f"[1-9][0-9]{{0,{MAX_DIGITS - 1}}}"  # and no minus zero, of which there are two kinds
+FRACTION = r"\.[0-9]+"
+POWER = "[eE][+-]?[0-9]{1,2}"
+# The library reads bounds as doubles, and forms no range of much larger ones.
+MAX_RANGE = 10**15
 TERMINALS = (
     "COMMA: /, ?/",
     "COLON: /: ?/",
     f'STRING: /"{CHARACTER}*"/',
+    f'TEXT: /"{FREE_CHARACTER}*"/',
     f"INTEGER: /0|-?{WHOLE}/",
-    rf"NUMBER: /-?(0|{WHOLE})\.[0-9]+|0|-?{WHOLE}/",
+    rf"POSITIVE: /(0|{WHOLE}){FRACTION}({POWER})?|0|{WHOLE}({POWER})?/",
+    rf"NUMBER: /-?(0|{WHOLE}){FRACTION}({POWER})?|0|-?{WHOLE}({POWER})?/",
 )
 
 
@@ -59,9 +71,7 @@ class PortableScalars:
 
     def number(self, shape: NumberShape) -> str:
         """See `ScalarRules`."""
-        if shape.multiple is None and is_unbounded(shape):
-            return "INTEGER" if shape.integer else "NUMBER"
-        return json_number(shape)
+        return number(shape)
 
     def literals(self, texts: Collection[str]) -> str:
         """See `ScalarRules`."""
@@ -72,7 +82,7 @@ class ExactScalars:
     """For the masks: with the terminals' `&` and `~`, which llguidance alone reads."""
 
     def __init__(self) -> None:
-        self.terminals: list[str] = ["LARGE: /0|-?" + up_to(str(MAX_INTEGER)) + "/"]
+        self.terminals: list[str] = []
         self._names: dict[str, str] = {}
 
     def string(self, shape: StringShape, names: Collection[str] = ()) -> str:
@@ -89,9 +99,7 @@ class ExactScalars:
 
     def number(self, shape: NumberShape) -> str:
         """See `ScalarRules`."""
-        if shape.multiple is None and is_unbounded(shape):
-            return "LARGE" if shape.integer else "NUMBER"
-        return json_number(shape)
+        return number(shape)
 
     def literals(self, texts: Collection[str]) -> str:
         """See `ScalarRules`. As a terminal many cost what one does."""
@@ -127,10 +135,40 @@ def is_regular(pattern: str) -> bool:
     return not any(isinstance(part, Look | Boundary) for part in parts(parse(pattern)))
 
 
-def json_number(shape: NumberShape) -> str:
-    """A number with bounds or a step, as a schema that the library reads itself."""
+def number(shape: NumberShape) -> str:
+    """A number. One with bounds is written without an exponent."""
+    if shape.multiple is not None:
+        return json_number(shape, shape.low, shape.high)
+    if (shape.low, shape.high) == (-math.inf, math.inf):
+        return "INTEGER" if shape.integer else "NUMBER"
+    if shape.integer:
+        low, high = (
+            max(-MAX_INTEGER, min(bound, MAX_INTEGER)) for bound in (shape.low, shape.high)
+        )
+        return f"/{whole_numbers(int(low), int(high))}/"
+    if (shape.low, shape.high) == (0, math.inf):
+        return "POSITIVE"
+    low, high = max(shape.low, -MAX_RANGE), min(shape.high, MAX_RANGE)
+    ways = [*large_numbers("-", -shape.high, -shape.low), *large_numbers("", shape.low, shape.high)]
+    if low <= high or not ways:
+        ways.append(json_number(shape, low, high))
+    return " | ".join(ways)
+
+
+def large_numbers(sign: str, low: float, high: float) -> list[str]:
+    """The numbers of a range beyond MAX_RANGE; the highest whole one has no decimals."""
+    first = math.ceil(exact(max(low, MAX_RANGE)))
+    if math.isinf(high):
+        return [f"/{sign}({positive(first, MAX_INTEGER)})({FRACTION})?/"]
+    last = min(math.floor(exact(high)), MAX_INTEGER)
+    found = [f"/{sign}({positive(first, last - 1)})({FRACTION})?/"] if first < last else []
+    return [*found, literal(f"{sign}{last}")] if first <= last else []
+
+
+def json_number(shape: NumberShape, low: float, high: float) -> str:
+    """A number of a range, or with a step, as a schema that the library reads itself."""
     plain: dict[str, Any] = {"type": "integer" if shape.integer else "number"}
-    plain |= {"minimum": shape.low, "maximum": shape.high}
+    plain |= {"minimum": low, "maximum": high}
     if shape.multiple is not None:
         plain["multipleOf"] = as_written(shape.multiple)
     return f"%json {json.dumps(plain)}"
@@ -139,20 +177,3 @@ def json_number(shape: NumberShape) -> str:
 def as_written(number: Fraction) -> int | float:
     """A number of JSON."""
     return int(number) if number.denominator == 1 else float(number)
-
-
-def is_unbounded(shape: NumberShape) -> bool:
-    """Whether the schema said nothing of its size."""
-    limit = MAX_INTEGER if shape.integer else MAX_NUMBER
-    return shape.low == -limit and shape.high == limit
-
-
-def up_to(digits: str) -> str:
-    """The numbers from 1 to this one."""
-    ways = [f"[1-9][0-9]{{0,{len(digits) - 2}}}", digits]
-    for at, digit in enumerate(digits):
-        lowest = "1" if at == 0 else "0"
-        if digit > lowest:
-            below = f"[{lowest}-{chr(ord(digit) - 1)}]"
-            ways.append(f"{digits[:at]}{below}[0-9]{{{len(digits) - at - 1}}}")
-    return f"({'|'.join(ways)})"

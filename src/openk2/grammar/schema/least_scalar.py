@@ -50,15 +50,17 @@ def _least_number(shape: NumberShape) -> str | None:
     if shape.low <= 0 <= shape.high:
         return "0"
     # From 0 outwards: the nearest has the fewest digits before the point.
-    low, high = exact(shape.low), exact(shape.high)
-    sign, near, far = ("", low, high) if low > 0 else ("-", -high, -low)
+    low, high = shape.low, shape.high
+    sign, near, far = ("", exact(low), high) if low > 0 else ("-", exact(-high), -low)
     steps = [shape.multiple] if shape.multiple is not None else []
     if not steps:
         decimals = 1 if shape.integer else _MAX_DECIMALS
         steps = [Fraction(1, 10**count) for count in range(decimals)]
     for step in steps:
         value = math.ceil(near / step) * step
-        if value <= far and not (shape.integer and value.denominator != 1):
+        if (math.isinf(far) or value <= exact(far)) and not (
+            shape.integer and value.denominator != 1
+        ):
             return sign + _decimal(value)
     return None
 

@@ -15,9 +15,11 @@ from openk2.grammar.shapes import NumberShape, ScalarShape, StringShape, ValueSh
 Subschemas = Sequence[Subschema]
 Valued = tuple[Subschema, Any]
 
-# Beyond this a reader that takes numbers as doubles, as most do, loses digits (RFC 7493).
-MAX_INTEGER = 2**53 - 1
-MAX_NUMBER = 1e15
+# An id has some 20 digits. A weak model must not write them for ever.
+MAX_DIGITS = 40  # before the point
+MAX_INTEGER = 10**MAX_DIGITS - 1
+# The library counts steps in doubles.
+MAX_STEPPED = 2**53 - 1
 # How close a number may come to an exclusive bound.
 OPEN_BOUND_GAP = 1e-9
 # The library counts the remainders of a step one by one.
@@ -142,7 +144,7 @@ def whole_words(texts: Iterable[str]) -> str:
 def number_shapes(subschemas: Subschemas, integer: bool) -> list[ScalarShape]:
     """The numbers that all schemas allow; none if their bounds contradict each other."""
     multiple = _multiple(subschemas)
-    limit = MAX_INTEGER if integer or multiple is not None else MAX_NUMBER
+    limit = MAX_INTEGER if multiple is None else MAX_STEPPED
     lows = [
         _closed(subschema, "minimum", "exclusiveMinimum", integer, 1) for subschema in subschemas
     ]
@@ -157,9 +159,12 @@ def number_shapes(subschemas: Subschemas, integer: bool) -> list[ScalarShape]:
         keywords = ("minimum", "exclusiveMinimum") if low is not None else ("maximum",)
         subschema = first_with(subschemas, *keywords, "exclusiveMaximum")
         keyword = next(k for k in (*keywords, "exclusiveMaximum") if k in subschema.keywords())
-        raise subschema.refused(keyword, f"leaves only numbers beyond {limit:.0f}: not enforceable")
-    low = -limit if low is None else max(low, -limit)
-    high = limit if high is None else min(high, limit)
+        raise subschema.refused(keyword, f"leaves only numbers beyond {limit}: not enforceable")
+    if multiple is None:
+        low, high = -math.inf if low is None else low, math.inf if high is None else high
+    else:
+        low = -limit if low is None else max(low, -limit)
+        high = limit if high is None else min(high, limit)
     pieces = [(low, high)]
     for subschema in subschemas:
         for value in subschema.excluded:
@@ -287,7 +292,7 @@ def _check_value(subschema: Subschema, keyword: str, value: Any) -> None:
         elif isinstance(item, float) and not math.isfinite(item):
             raise subschema.refused(keyword, f"has {item}: JSON has no such number")
         elif isinstance(item, int) and abs(item) > MAX_INTEGER:
-            raise subschema.refused(keyword, f"has {item}: integers beyond 2^53 - 1 lose digits")
+            raise subschema.refused(keyword, f"has an integer of more than {MAX_DIGITS} digits")
 
 
 def _distinct(names: Iterable[str | None]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from typing import Any
 from openk2.server.anthropic.documents import document_text
 from openk2.server.anthropic.ids import call_id_of
 from openk2.server.refusals import invalid
-from openk2.server.replayed import answered, note, reference
+from openk2.server.replayed import note, past, reference
 from openk2.server.thoughts import ThoughtSigner
 
 logger = logging.getLogger(__name__)
@@ -24,6 +24,7 @@ ContentBlock = Mapping[str, Any]
 Placed = tuple[str, ContentBlock]
 
 ROLES = ("user", "assistant", "system")
+CLEAR_AT = (None, "never", "next_user_message")
 # A coding agent puts a fresh hash here on every request. If it were kept, the rest of the prompt
 # could never come from the prefix cache.
 BILLING_HEADER = "x-anthropic-billing-header:"
@@ -39,13 +40,13 @@ def chat_messages(
     instructions = [] if system is None else [read_blocks(system, "system")]
     turns = system_turns(instructions)
     placed = [(f"messages[{index}]", message) for index, message in enumerate(messages)]
-    seen = {place for place, _ in placed[: answered(messages)]}
-    for role, run in groupby(placed, lambda pair: read_role(*pair)):
+    old = {place for place, _ in placed[: past(messages)]}
+    for role, run in groupby(uncleared(placed), lambda pair: read_role(*pair)):
         group = list(run)
-        contents = [read_blocks(one.get("content"), f"{place}.content") for place, one in group]
+        contents = [read_content(place, one) for place, one in group]
         match role:
             case "user":
-                turns += user_turns(contents, is_answered=group[-1][0] in seen)
+                turns += user_turns(contents, [place in old for place, _ in group])
             case "assistant":
                 turns += assistant_turns(contents, signer)
             case _:
@@ -60,6 +61,34 @@ def read_role(place: str, message: ContentBlock) -> str:
         shown = reprlib.repr(role)
         raise invalid(f"{place}.role", f'is {shown}: it must be "user" or "assistant"')
     return str(role)
+
+
+def uncleared(placed: Sequence[Placed]) -> list[Placed]:
+    """The messages without the system messages that were for an earlier user turn only.
+
+    Raises ApiError 400 for a `clear_at` that is not known, and for a tool that a cleared one
+    removes: what it says of tools holds on.
+    """
+    users = [index for index, (_, one) in enumerate(placed) if one.get("role") == "user"]
+    kept = []
+    for index, (place, one) in enumerate(placed):
+        until = one.get("clear_at")
+        if until not in CLEAR_AT or (until is not None and one.get("role") != "system"):
+            known = '"next_user_message" or "never", of a system message'
+            raise invalid(f"{place}.clear_at", f"is {reprlib.repr(until)}: it must be {known}")
+        if until == "next_user_message" and users and index < users[-1]:
+            system_turns([read_content(place, one)])
+        else:
+            kept.append((place, one))
+    return kept
+
+
+def read_content(place: str, message: ContentBlock) -> list[Placed]:
+    """The blocks of a message; a system message may have none. Raises ApiError 400."""
+    content = message.get("content")
+    if content is None and message.get("role") == "system":
+        return []
+    return read_blocks(content, f"{place}.content")
 
 
 def read_blocks(content: Any, place: str) -> list[Placed]:
@@ -82,26 +111,26 @@ def system_turns(contents: Sequence[list[Placed]]) -> list[dict[str, Any]]:
 
 
 def system_texts(blocks: list[Placed]) -> Iterator[str]:
-    """The texts that are meant for the model."""
+    """The texts that are meant for the model, also of tools that are declared from now on."""
     for place, block in blocks:
-        text = read_text(place, block, "a system prompt")
+        text = reference(block) or read_text(place, block, "a system prompt", "tool_addition")
         if not text.startswith(BILLING_HEADER):
             yield text
 
 
-def user_turns(contents: Sequence[list[Placed]], *, is_answered: bool) -> list[dict[str, Any]]:
+def user_turns(contents: Sequence[list[Placed]], is_old: Sequence[bool]) -> list[dict[str, Any]]:
     """The tool results in the order they came, then what the user says, if anything.
 
-    is_answered: the assistant has seen them, so what cannot be read becomes a note.
+    is_old: which are not new, so that what cannot be read there becomes a note.
     """
     results: list[dict[str, Any]] = []
     texts: list[str] = []
-    for blocks in contents:
+    for blocks, old in zip(contents, is_old, strict=True):
         text = ""
         for place, block in blocks:
             if block.get("type") == "tool_result":
                 results.append(tool_turn(place, block))
-            elif is_answered:
+            elif old:
                 text += text_or_note(place, block)
             elif (held := document_text(block)) is not None:
                 text += held

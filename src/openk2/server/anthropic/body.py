@@ -78,7 +78,7 @@ class ThinkingConfig(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     type: str
-    display: Literal["summarized", "omitted"] | None = None
+    display: Literal["summarized", "updates", "omitted"] | None = None
 
 
 class PromptBody(BaseModel):

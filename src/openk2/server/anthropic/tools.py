@@ -8,12 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from openk2.generation import NamedTool, ToolChoice
 from openk2.server.openai.tools import TOOL_NAME
 from openk2.server.refusals import invalid
+from openk2.server.replayed import referred_tool
 
 ToolName = Annotated[str, Field(pattern=TOOL_NAME, max_length=128)]
 
 
 class MessageTool(BaseModel):
-    """A tool of the client. strict changes nothing: inputs always satisfy their schema.
+    """A tool of the client. strict: whether a schema that cannot be enforced is refused.
 
     defer_loading: it is declared once the conversation has referred to it; see `offered`.
     """
@@ -45,8 +46,8 @@ def offered(
 ) -> list[tuple[int, MessageTool]]:
     """The tools to declare, each with its place in `tools`.
 
-    Of those that are deferred only the ones that a `tool_reference` named, a turn called or the
-    choice demands. Agents with hundreds of tools find them by a search.
+    Of those that are deferred only the ones that a `tool_reference` or `tool_addition` named, a
+    turn called or the choice demands. Agents with hundreds of tools find them by a search.
     """
     placed = list(enumerate(tools))
     if not any(tool.defer_loading for tool in tools):
@@ -61,10 +62,10 @@ def named_tools(content: Any) -> set[str | None]:
     """The tools that blocks call or refer to, also those in the results of tools."""
     found: set[str | None] = set()
     for block in content if isinstance(content, list) else ():
+        if (referred := referred_tool(block)) is not None:
+            found.add(referred)
         match block:
             case {"type": "tool_use", "name": str(name)}:
-                found.add(name)
-            case {"type": "tool_reference", "tool_name": str(name)}:
                 found.add(name)
             case {"type": "tool_result", "content": inner}:
                 found |= named_tools(inner)

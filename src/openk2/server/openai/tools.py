@@ -61,7 +61,7 @@ class NamedToolChoice(BaseModel):
 
 
 class JsonSchemaFormat(BaseModel):
-    """`response_format.json_schema`, enforced whether strict is true or not."""
+    """`response_format.json_schema`. strict: whether what cannot be enforced is refused."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -113,7 +113,8 @@ def read_response_format(wanted: ResponseFormat | None) -> JsonFormat | None:
     if wanted.type == "text":
         return None
     if wanted.type == "json_object":
-        return JsonFormat(wanted.schema_)
+        return JsonFormat(wanted.schema_, strict=False)
     if wanted.json_schema is None or wanted.json_schema.schema_ is None:
         raise invalid("response_format.json_schema.schema", "is missing: give a JSON Schema")
-    return JsonFormat(wanted.json_schema.schema_, wanted.json_schema.name)
+    form = wanted.json_schema
+    return JsonFormat(form.schema_, form.name, strict=form.strict is True)
