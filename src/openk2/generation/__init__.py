@@ -21,6 +21,7 @@ from openk2.generation.chat import (
 )
 from openk2.generation.chat_format import ChatFormat, K2Format, TemplateFormat
 from openk2.generation.completion import (
+    DEFAULT_MAX_TOKENS,
     Completion,
     CompletionEvent,
     CompletionGenerator,
@@ -66,6 +67,7 @@ from openk2.generation.token_stream import token_chunks
 __all__ = [
     "ALWAYS_SENT",
     "BUSY_STATUSES",
+    "DEFAULT_MAX_TOKENS",
     "MAX_BODY_BYTES",
     "UNCOMPRESSED",
     "UNREADABLE",
