@@ -49,6 +49,7 @@ from openk2.generation.http_reading import (
     served_models,
 )
 from openk2.generation.http_request import ALWAYS_SENT, sampling_json
+from openk2.generation.mask_work import MaskWork
 from openk2.generation.prompt_coder import PromptCoder
 from openk2.generation.raw import RawCompletion
 from openk2.generation.rendered import RenderedChat
@@ -90,6 +91,7 @@ __all__ = [
     "HttpChat",
     "JsonFormat",
     "K2Format",
+    "MaskWork",
     "NamedTool",
     "OutputMasks",
     "PromptCoder",

@@ -2,10 +2,13 @@
 
 import json
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from openk2.chat import Tokenizer
+from openk2.generation import MaskWork
 from openk2.grammar.course import (
     CallsOrContent,
     ContentCourse,
@@ -50,45 +53,61 @@ class Enforcer:
         self._keywords_left = 0
 
     def mask(self, demand: Demand, *, max_tokens: int, first_number: int = 0) -> CourseMask:
-        """A fresh mask for one output.
+        """A fresh mask for one output, as `masks` makes them."""
+        return self.masks(demand, max_tokens=max_tokens, first_number=first_number)()
+
+    def masks(
+        self,
+        demand: Demand,
+        *,
+        max_tokens: int,
+        first_number: int = 0,
+        work: MaskWork | None = None,
+    ) -> Callable[[], CourseMask]:
+        """Makes a fresh mask for each output; the schemas are compiled here, once.
 
         max_tokens: how many ids the output may have, including the stop token. first_number: how
-        many calls the conversation already has.
-        Raises GrammarError if a schema cannot be enforced or the shortest output does not fit.
+        many calls the conversation already has. work: counts what new schemas take.
+        Raises GrammarError if a schema cannot be enforced or the shortest output does not fit, and
+        what `MaskWork.check` raises.
         """
-        course = self._course(demand, first_number)
-        shortest = course.shortest()
+        begin = self._course(demand, first_number, work or MaskWork())
+        shortest = begin().shortest()
         if shortest > max_tokens:
             raise GrammarError(
                 f"the shortest valid output has {shortest} tokens, max_tokens is {max_tokens}",
                 shortest=shortest,
             )
-        return CourseMask(self._vocabulary, course)
+        return lambda: CourseMask(self._vocabulary, begin())
 
     def shortest(self, demand: Demand, *, first_number: int = 0) -> int:
         """How many ids the shortest valid output has, with the stop token; 1 if calls are optional.
 
         Raises GrammarError if a schema cannot be enforced.
         """
-        return self._course(demand, first_number).shortest()
+        return self._course(demand, first_number, MaskWork())().shortest()
 
-    def _course(self, demand: Demand, first_number: int) -> Course:
+    def _course(self, demand: Demand, first_number: int, work: MaskWork) -> Callable[[], Course]:
+        """Begins a course for each output."""
+        vocabulary = self._vocabulary
         if isinstance(demand, JsonContent):
-            return ContentCourse(self._vocabulary, self._grammar(demand.schema))
+            content = self._grammar(demand.schema, work)
+            return lambda: ContentCourse(vocabulary, content)
         optional_content = None if demand.required else demand.content
-        section = ToolSection(
-            self._vocabulary,
-            self._grammars(demand),
+        section = partial(
+            ToolSection,
+            vocabulary,
+            self._grammars(demand, work),
             required=demand.required or optional_content is not None,
             parallel=demand.parallel,
             first_number=first_number,
         )
         if optional_content is None:
             return section
-        content = ContentCourse(self._vocabulary, self._grammar(optional_content.schema))
-        return CallsOrContent(self._vocabulary, section, content)
+        content = self._grammar(optional_content.schema, work)
+        return lambda: CallsOrContent(vocabulary, section(), ContentCourse(vocabulary, content))
 
-    def _grammars(self, demand: ToolCalls) -> Mapping[str, ValueGrammar]:
+    def _grammars(self, demand: ToolCalls, work: MaskWork) -> Mapping[str, ValueGrammar]:
         if not demand.tools:
             raise GrammarError("no tool is declared, so none can be called: declare one")
         grammars: dict[str, ValueGrammar] = {}
@@ -96,7 +115,7 @@ class Enforcer:
             if tool.name in grammars:
                 raise GrammarError("is declared twice", tool=tool.name)
             try:
-                grammars[tool.name] = self._grammar(tool.schema, tool)
+                grammars[tool.name] = self._grammar(tool.schema, work, tool)
             except GrammarError as error:
                 raise error.of_tool(tool.name) from None
         return grammars
@@ -105,7 +124,9 @@ class Enforcer:
         """Counts for metrics: keywords that tools' schemas left to the model, in all requests."""
         return {"schema_keywords_left": self._keywords_left}
 
-    def _grammar(self, schema: JsonSchema, tool: DeclaredTool | None = None) -> ValueGrammar:
+    def _grammar(
+        self, schema: JsonSchema, work: MaskWork, tool: DeclaredTool | None = None
+    ) -> ValueGrammar:
         """The compiled schema. tool: whose it is; None: of content, which is strict."""
         try:
             # Properties are generated in the order of the schema. The prompt shows a tool's sorted,
@@ -116,24 +137,28 @@ class Enforcer:
         except (TypeError, ValueError) as error:
             raise GrammarError(f"is not JSON: {error}") from None
         if tool is None or tool.strict:
-            return self._compiled(text)
-        loosened = self._loosened.get(text) or self._loosen(text, tool.name)
+            return self._compiled(text, work)
+        loosened = self._loosened.get(text) or self._loosen(text, work, tool.name)
         self._keywords_left += len(loosened.left)
         return loosened.grammar
 
-    def _compiled(self, text: str) -> ValueGrammar:
+    def _compiled(self, text: str, work: MaskWork) -> ValueGrammar:
         """The grammar of a schema's JSON, or its error as it was raised at first."""
         known = self._cache.get(text)
         if known is None:
             with schema_writers().writer() as writer:
                 # Another thread may have compiled it while this one waited.
-                known = self._cache.get(text) or self._compile(text, writer)
+                known = self._cache.get(text) or self._compile(text, work, writer)
         if isinstance(known, GrammarError):
             raise known.again()
         return known
 
-    def _compile(self, text: str, writer: SchemaWriter) -> ValueGrammar | GrammarError:
+    def _compile(
+        self, text: str, work: MaskWork, writer: SchemaWriter
+    ) -> ValueGrammar | GrammarError:
         """The grammar or the error of a schema's JSON; kept in the cache."""
+        work.check()
+        began = time.thread_time() + writer.seconds
         try:
             if len(text) > MAX_SCHEMA_CHARACTERS:
                 raise GrammarError(
@@ -143,23 +168,25 @@ class Enforcer:
         except GrammarError as error:
             self._cache.put(text, error, 2_000)
             return error
+        finally:
+            work.spend(time.thread_time() + writer.seconds - began)
         self._cache.put(text, grammar, grammar.size)
         return grammar
 
-    def _loosen(self, text: str, tool: str) -> "_Loosened":
+    def _loosen(self, text: str, work: MaskWork, tool: str) -> "_Loosened":
         """As much of a schema as can be enforced; what cannot is named once in the log."""
         left: list[str] = []
         grammar: ValueGrammar | None = None
         loosened = json.loads(text) if len(text) <= MAX_SCHEMA_CHARACTERS else None
         while grammar is None and loosened is not None:
             try:
-                grammar = self._compiled(json.dumps(loosened))
+                grammar = self._compiled(json.dumps(loosened), work)
             except GrammarError as error:
                 taken = loosen(loosened, error) if len(left) < MAX_LEFT else None
                 loosened = None if taken is None else loosened
                 left += [] if taken is None else [taken]
         if grammar is None:
-            left, grammar = ["#"], self._compiled(json.dumps(ANY_OBJECT))
+            left, grammar = ["#"], self._compiled(json.dumps(ANY_OBJECT), work)
         if left:
             logger.warning("tool %.80r: left to the model: %.500s", tool, ", ".join(left))
         found = _Loosened(grammar, tuple(left))
