@@ -124,6 +124,38 @@ def test_a_call_cut_by_the_limit_is_told_from_whole_ones_and_usage_is_read_from_
     )
 
 
+@pytest.mark.parametrize(
+    ("deltas", "said", "reason"),
+    [
+        ([call(0, "{}", id="x")], "stop", "tool_calls"),
+        ([call(0, "{}", id="x")], "length", "length"),
+        ([delta({"content": "y"})], "stop", "stop"),
+        ([delta({"content": "y"})], "tool_calls", "stop"),
+    ],
+)
+def test_the_finish_is_tool_calls_where_there_are_calls_whatever_the_server_says(
+    deltas, said, reason
+):
+    body = events(*deltas, delta({}, finish_reason=said, usage=USAGE), "[DONE]")
+    assert ask([head("200 OK") + body]).finish_reason == reason
+
+
+def test_calls_of_one_index_are_told_apart_by_their_ids():
+    body = events(
+        call(0, '{"a":1}', id="x"),
+        call(0, '{"b":', id="y"),
+        call(0, "2"),
+        delta({"tool_calls": [{"index": 0, "id": "y", "function": {"arguments": "}"}}]}),
+        delta({"tool_calls": [{"index": 0, "id": "", "function": {"name": "f"}}]}),
+        delta({}, finish_reason="tool_calls", usage=USAGE),
+        "[DONE]",
+    )
+    assert ask([head("200 OK") + body]).tool_calls == (
+        ToolCall("x", "f", '{"a":1}'),
+        ToolCall("y", "f", '{"b":2}'),
+    )
+
+
 def test_the_request_holds_what_was_asked_and_nothing_that_was_not():
     seen: list[bytes] = []
     body = events(delta({"content": "x"}, finish_reason="stop", usage=USAGE), "[DONE]")

@@ -63,6 +63,8 @@ async def answer_events(
         raise EndpointError(f"{response.url}: the server ignored logprobs: leave it out")
     for event in calls.finish(cut_off=reason == "length"):
         yield event
+    if reason != "length":  # some servers always say "stop"
+        reason = "tool_calls" if calls.count else "stop"
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
     thought = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
     sizes = prompt_tokens, completion_tokens, count_of(cached)
@@ -91,27 +93,37 @@ def score_of(value: Any) -> float:
 
 
 class CallReader:
-    """OpenAI's tool-call deltas -> events. A call ends where the next begins, or the answer."""
+    """OpenAI's tool-call deltas -> events. A call ends where the next begins, or the answer.
+
+    Calls are numbered here: some servers give every call the same index. count: calls so far.
+    """
 
     def __init__(self) -> None:
-        self.open: int | None = None
+        self.count = 0
+        self._open: tuple[int, str] | None = None  # index and id, as the server has them
 
     def read(self, call: dict[str, Any]) -> Iterator[OutputEvent]:
         """The events of one entry of `delta.tool_calls`."""
         function = call.get("function") or {}
-        if call["index"] != self.open:
+        if self._begins(call, function):
             yield from self.finish(cut_off=False)
-            self.open = call["index"]
-            identity, name = text_of(call["id"]), text_of(function["name"])
-            yield CallStart(count_of(call["index"]), identity, name)
+            self._open = count_of(call["index"]), text_of(call["id"])
+            self.count += 1
+            yield CallStart(self.count - 1, self._open[1], text_of(function["name"]))
         if function.get("arguments"):
-            yield CallArguments(call["index"], text_of(function["arguments"]))
+            yield CallArguments(self.count - 1, text_of(function["arguments"]))
+
+    def _begins(self, call: dict[str, Any], function: dict[str, Any]) -> bool:
+        if self._open is None or call["index"] != self._open[0]:
+            return True
+        # An id without a name, or the same one again, is of the call that is open.
+        return bool(function.get("name")) and call.get("id") not in (None, "", self._open[1])
 
     def finish(self, *, cut_off: bool) -> Iterator[OutputEvent]:
         """Close the open call, unless max_tokens fell inside it."""
-        if self.open is not None and not cut_off:
-            yield CallEnd(self.open)
-        self.open = None
+        if self._open is not None and not cut_off:
+            yield CallEnd(self.count - 1)
+        self._open = None
 
 
 def read_scores(logprobs: dict[str, Any] | None) -> tuple[ScoredToken, ...]:
