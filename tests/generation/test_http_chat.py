@@ -156,6 +156,36 @@ def test_calls_of_one_index_are_told_apart_by_their_ids():
     )
 
 
+@pytest.mark.parametrize("cut", [1, 2, 3])
+def test_a_character_that_is_cut_between_deltas_is_one_character(cut):
+    halves = "a\ud83d\ude00b"
+    pieces = [halves[:cut], halves[cut:]]
+    body = events_in_ascii(
+        *(delta({"reasoning_content": piece}) for piece in pieces),
+        *(delta({"content": piece}) for piece in pieces),
+        call(0, "", id="x"),
+        *(call(0, piece) for piece in pieces),
+        delta({}, finish_reason="tool_calls", usage=USAGE),
+        "[DONE]",
+    )
+    answer = ask([head("200 OK") + body])
+    said = (answer.reasoning, answer.content, answer.tool_calls[0].arguments)
+    assert said == ("a😀b",) * 3
+
+
+def test_half_a_character_that_nothing_completes_is_kept():
+    body = events_in_ascii(
+        delta({"content": "a\ude00b\ud83d"}), delta({}, finish_reason="stop", usage=USAGE), "[DONE]"
+    )
+    assert ask([head("200 OK") + body]).content == "a\ude00b\ud83d"
+
+
+def events_in_ascii(*payloads: object) -> bytes:
+    """As `events`, characters beyond ASCII escaped."""
+    texts = [p if isinstance(p, str) else json.dumps(p) for p in payloads]
+    return "".join(f"data: {text}\n\n" for text in texts).encode()
+
+
 def test_the_request_holds_what_was_asked_and_nothing_that_was_not():
     seen: list[bytes] = []
     body = events(delta({"content": "x"}, finish_reason="stop", usage=USAGE), "[DONE]")

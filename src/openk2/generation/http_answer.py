@@ -11,6 +11,7 @@ from openk2.generation.chat import ChatEvent, ChatFinish, ChatFinishReason
 from openk2.generation.endpoint import EndpointError, error_message
 from openk2.generation.http_reading import AnswerBounds, data_objects
 from openk2.generation.scores import ScoredToken, TokensScored
+from openk2.generation.surrogates import SurrogatePairs
 
 if TYPE_CHECKING:
     import httpx
@@ -32,7 +33,7 @@ async def answer_events(
     reason: ChatFinishReason | None = None
     usage: dict[str, Any] | None = None
     has_scores = False
-    calls = CallReader()
+    thought, said, calls = SurrogatePairs(), SurrogatePairs(), CallReader()
     async with aclosing(data_objects(response, bounds)) as chunks:
         async for chunk in chunks:
             if chunk.get("error"):
@@ -44,10 +45,11 @@ async def answer_events(
                     yield TokensScored(scores)
                 delta = choice.get("delta") or {}
                 # `reasoning` is vLLM's newer name for the same.
-                if thought := delta.get("reasoning_content") or delta.get("reasoning"):
-                    yield ReasoningDelta(text_of(thought))
-                if delta.get("content"):
-                    yield ContentDelta(text_of(delta["content"]))
+                thinks = delta.get("reasoning_content") or delta.get("reasoning")
+                if thinks and (text := thought.feed(text_of(thinks))):
+                    yield ReasoningDelta(text)
+                if delta.get("content") and (text := said.feed(text_of(delta["content"]))):
+                    yield ContentDelta(text)
                 for call in delta.get("tool_calls") or ():
                     for event in calls.read(call):
                         yield event
@@ -61,6 +63,10 @@ async def answer_events(
     completion_tokens = count_of(usage["completion_tokens"])
     if scored and not has_scores and completion_tokens > 1:
         raise EndpointError(f"{response.url}: the server ignored logprobs: leave it out")
+    if text := thought.flush():
+        yield ReasoningDelta(text)
+    if text := said.flush():
+        yield ContentDelta(text)
     for event in calls.finish(cut_off=reason == "length"):
         yield event
     if reason != "length":  # some servers always say "stop"
@@ -100,6 +106,7 @@ class CallReader:
 
     def __init__(self) -> None:
         self.count = 0
+        self._arguments = SurrogatePairs()
         self._open: tuple[int, str] | None = None  # index and id, as the server has them
 
     def read(self, call: dict[str, Any]) -> Iterator[OutputEvent]:
@@ -110,8 +117,8 @@ class CallReader:
             self._open = count_of(call["index"]), text_of(call["id"])
             self.count += 1
             yield CallStart(self.count - 1, self._open[1], text_of(function["name"]))
-        if function.get("arguments"):
-            yield CallArguments(self.count - 1, text_of(function["arguments"]))
+        if text := self._arguments.feed(text_of(function.get("arguments") or "")):
+            yield CallArguments(self.count - 1, text)
 
     def _begins(self, call: dict[str, Any], function: dict[str, Any]) -> bool:
         if self._open is None or call["index"] != self._open[0]:
@@ -121,6 +128,8 @@ class CallReader:
 
     def finish(self, *, cut_off: bool) -> Iterator[OutputEvent]:
         """Close the open call, unless max_tokens fell inside it."""
+        if text := self._arguments.flush():
+            yield CallArguments(self.count - 1, text)
         if self._open is not None and not cut_off:
             yield CallEnd(self.count - 1)
         self._open = None
