@@ -13,6 +13,7 @@ from openk2.generation import (
     EndpointError,
     HttpChat,
     ScoredToken,
+    UnreachableError,
     complete,
     served_models,
 )
@@ -273,8 +274,23 @@ def test_a_refusal_carries_the_servers_message_and_status():
 
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
 def test_a_busy_server_is_a_busy_generator(status):
-    with pytest.raises(EngineBusyError):
+    with pytest.raises(EngineBusyError) as caught:
         ask([head(status) + b"later"])
+    assert caught.value.retry_after is None
+
+
+@pytest.mark.parametrize(("said", "seconds"), [("30", 30), ("Fri, 01 Jan 2100 00:00:00 GMT", None)])
+def test_a_busy_server_may_say_when_to_ask_again(said, seconds):
+    with pytest.raises(EngineBusyError) as caught:
+        ask([f"HTTP/1.1 429 x\r\nRetry-After: {said}\r\nConnection: close\r\n\r\n".encode()])
+    assert caught.value.retry_after == seconds
+
+
+def test_an_answer_without_usage_counts_as_no_tokens():
+    body = events(delta({"content": "x"}), delta({}, finish_reason="stop"), "[DONE]")
+    assert ask([head("200 OK") + body]) == ChatAnswer("x")
+    with pytest.raises(EndpointError, match="logprobs"):
+        ask([head("200 OK") + body], request=ChatRequest(REQUEST.messages, logprobs=0))
 
 
 @pytest.mark.parametrize(
@@ -283,7 +299,6 @@ def test_a_busy_server_is_a_busy_generator(status):
         (events({"error": {"message": "out of pages"}}), "out of pages"),
         (events(delta({"content": "x"})), "without finish_reason"),
         (b"data: {broken\n", "is not JSON"),
-        (events(delta({}, finish_reason="stop"), "[DONE]"), "without usage"),
         (events(delta({}, finish_reason="content_filter", usage=USAGE)), "content_filter"),
         (events([1]), "no chat completion"),
         (events({"choices": [5]}), "no chat completion"),
@@ -303,7 +318,7 @@ def test_a_broken_stream_is_an_error_and_not_a_short_answer(body, message):
 
 
 def test_an_unreachable_server_is_named():
-    with pytest.raises(EndpointError, match=r"http://127\.0\.0\.1:1/v1"):
+    with pytest.raises(UnreachableError, match=r"http://127\.0\.0\.1:1/v1"):
         asyncio.run(complete(HttpChat("http://127.0.0.1:1", "k2"), REQUEST))
 
 

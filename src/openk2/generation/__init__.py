@@ -33,6 +33,7 @@ from openk2.generation.encoding import text_size
 from openk2.generation.endpoint import (
     BUSY_STATUSES,
     EndpointError,
+    UnreachableError,
     api_root,
     credentials,
     error_message,
@@ -106,6 +107,7 @@ __all__ = [
     "ThinkingPlan",
     "TokensScored",
     "ToolChoice",
+    "UnreachableError",
     "api_root",
     "asks_to_think",
     "complete",

@@ -22,18 +22,21 @@ FINISH_REASONS: dict[str, ChatFinishReason] = {
     "tool_calls": "tool_calls",
 }
 
+NO_USAGE: dict[str, Any] = {"prompt_tokens": 0, "completion_tokens": 0}
+
 
 async def answer_events(
     response: "httpx.Response", *, scored: bool, bounds: AnswerBounds
 ) -> AsyncGenerator[ChatEvent, None]:
-    """The events of a streamed answer, its chunks' usage wherever the server puts it.
+    """The events of a streamed answer, its chunks' usage wherever the server puts it; without any,
+    no tokens.
 
     scored: logprobs were requested, so an answer without any is an error.
     """
     reason: ChatFinishReason | None = None
     usage: dict[str, Any] | None = None
     has_scores = False
-    thought, said, calls = SurrogatePairs(), SurrogatePairs(), CallReader()
+    thoughts, said, calls = SurrogatePairs(), SurrogatePairs(), CallReader()
     async with aclosing(data_objects(response, bounds)) as chunks:
         async for chunk in chunks:
             if chunk.get("error"):
@@ -46,7 +49,7 @@ async def answer_events(
                 delta = choice.get("delta") or {}
                 # `reasoning` is vLLM's newer name for the same.
                 thinks = delta.get("reasoning_content") or delta.get("reasoning")
-                if thinks and (text := thought.feed(text_of(thinks))):
+                if thinks and (text := thoughts.feed(text_of(thinks))):
                     yield ReasoningDelta(text)
                 if delta.get("content") and (text := said.feed(text_of(delta["content"]))):
                     yield ContentDelta(text)
@@ -56,14 +59,15 @@ async def answer_events(
                 usage = choice.get("usage") or usage
                 if choice.get("finish_reason") is not None:
                     reason = read_reason(choice["finish_reason"])
-    if reason is None or usage is None:
-        missing = "finish_reason" if reason is None else "usage"
-        raise EndpointError(f"{response.url}: the answer ended without {missing}")
+    if reason is None:
+        raise EndpointError(f"{response.url}: the answer ended without finish_reason")
+    if usage is None:  # some servers report none
+        usage = NO_USAGE
     prompt_tokens = count_of(usage["prompt_tokens"])
     completion_tokens = count_of(usage["completion_tokens"])
-    if scored and not has_scores and completion_tokens > 1:
+    if scored and not has_scores and (completion_tokens > 1 or usage is NO_USAGE):
         raise EndpointError(f"{response.url}: the server ignored logprobs: leave it out")
-    if text := thought.flush():
+    if text := thoughts.flush():
         yield ReasoningDelta(text)
     if text := said.flush():
         yield ContentDelta(text)

@@ -10,7 +10,7 @@ from typing import Any
 
 from openk2.generation.chat import ChatEvent, ChatRequest
 from openk2.generation.connections import Connections
-from openk2.generation.endpoint import EndpointError, api_root
+from openk2.generation.endpoint import EndpointError, UnreachableError, api_root
 from openk2.generation.http_answer import answer_events
 from openk2.generation.http_reading import (
     UNREADABLE,
@@ -47,7 +47,7 @@ class HttpChat:
     ) -> AsyncGenerator[ChatEvent, None]:
         """See `ChatGenerator.stream`. fields: further ones of the body.
 
-        Raises EndpointError, and EngineBusyError for 429 and 503.
+        Raises EndpointError (UnreachableError is one), and EngineBusyError for 429 and 503.
         """
         import httpx
 
@@ -63,6 +63,8 @@ class HttpChat:
                 async with aclosing(answer) as events:
                     async for event in events:
                         yield event
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise UnreachableError(f"{url}: {str(error) or type(error).__name__}") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise EndpointError(f"{url}: {str(error) or type(error).__name__}") from error
         except UNREADABLE as error:
