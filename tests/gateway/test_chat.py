@@ -74,6 +74,38 @@ def test_a_refused_request_is_refused_without_the_upstreams_address():
     assert "127.0.0.1" not in str(caught.value)
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_upstream_is_told_of_without_its_address(status):
+    body = json.dumps({"error": {"message": "all slots taken"}}).encode()
+    with pytest.raises(EngineBusyError, match=f"{status}: all slots taken") as caught:
+        ask(ChatRequest(HISTORY), head(f"{status} x") + body)
+    assert "127.0.0.1" not in str(caught.value)
+
+
+def test_an_upstream_that_cannot_be_reached_is_asked_no_more_until_it_is_probed():
+    async def run() -> None:
+        seen: list[bytes] = []
+        async with raw_server([TEXT], seen) as url:
+            dead, alive = Upstream("http://127.0.0.1:1", "k2"), Upstream(url, "k2")
+            alive.outstanding = 1  # so that the dead one comes first
+            chat = UpstreamChat(UpstreamPool([dead, alive]))
+            for _ in range(3):
+                assert (await complete(chat, ChatRequest(HISTORY))).content == "well"
+            assert (dead.asked, dead.healthy, alive.asked) == (1, False, 3)
+            alive.healthy = False
+            with pytest.raises(EngineBusyError, match="no upstream is healthy"):
+                await complete(chat, ChatRequest(HISTORY))
+
+    asyncio.run(run())
+
+
+def test_the_message_about_an_unreachable_upstream_names_no_address():
+    chat = UpstreamChat(UpstreamPool([Upstream("http://127.0.0.1:1", "k2")]))
+    with pytest.raises((UpstreamError, EngineBusyError)) as caught:
+        asyncio.run(complete(chat, ChatRequest(HISTORY)))
+    assert "127.0.0.1" not in str(caught.value)
+
+
 def test_a_demanded_call_that_does_not_come_is_an_error():
     with pytest.raises(UpstreamError, match="tool_choice"):
         ask(ChatRequest(HISTORY, TOOLS, tool_choice="required"), TEXT)

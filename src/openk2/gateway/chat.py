@@ -24,6 +24,7 @@ from openk2.generation import (
     EndpointError,
     HttpChat,
     RequestError,
+    UnreachableError,
 )
 from openk2.protocol import EngineBusyError
 
@@ -121,9 +122,14 @@ class UpstreamChat:
                             )
                         case _:
                             yield event
+        except EngineBusyError as error:
+            raise EngineBusyError(said(error), error.retry_after) from error
+        except UnreachableError as error:
+            upstream.fail(str(error))
+            raise UpstreamError("the upstream cannot be reached") from error
         except EndpointError as error:
             if error.status in REFUSALS:
-                raise RequestError(str(error).partition(" answered ")[2] or str(error)) from error
+                raise RequestError(said(error)) from error
             logger.warning("upstream %s failed: %s", upstream.url, error)
             raise UpstreamError(
                 "the upstream did not answer; this server's log says why"
@@ -136,6 +142,11 @@ class UpstreamChat:
         counts = sum((host.counts for host in self._hosts.values()), Counter[str]())
         kinds = ("reasoning_placeholder", "tools_left_out")
         return {f"repair_{kind}": counts[kind] for kind in kinds}
+
+
+def said(error: Exception) -> str:
+    """The message of an upstream that answered, without its address."""
+    return f"the upstream answered {str(error).partition(' answered ')[2]}"
 
 
 def demands_call(request: ChatRequest, finish: ChatFinish) -> bool:
