@@ -2,12 +2,13 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
 from openk2.chat import ToolCall
-from openk2.gateway import Upstream, UpstreamChat, UpstreamError, UpstreamPool
-from openk2.generation import ChatAnswer, ChatRequest, RequestError, complete
+from openk2.gateway import RepairedChat, Upstream, UpstreamChat, UpstreamError, UpstreamPool
+from openk2.generation import ChatAnswer, ChatRequest, HttpChat, RequestError, complete
 from openk2.protocol import EngineBusyError
 
 from ..generation.test_http_chat import USAGE, call, delta, events, head, raw_server
@@ -104,6 +105,37 @@ def test_the_message_about_an_unreachable_upstream_names_no_address():
     with pytest.raises((UpstreamError, EngineBusyError)) as caught:
         asyncio.run(complete(chat, ChatRequest(HISTORY)))
     assert "127.0.0.1" not in str(caught.value)
+
+
+def test_the_choices_of_a_request_share_one_body_and_keep_their_seeds(monkeypatch):
+    written: list[ChatRequest] = []
+    write = HttpChat.body
+
+    def counted(chat, request, fields=None):
+        written.append(request)
+        return write(chat, request, fields)
+
+    monkeypatch.setattr(HttpChat, "body", counted)
+    long = [{"role": "user", "content": "雪" * 100_000}]
+    one = ChatRequest(long, TOOLS, owner="a", top_p=0.5)
+    choices = [replace(one, seed=seed) for seed in (None, 0, -5, 2**62)]
+    others = [replace(one, messages=HISTORY, owner=owner) for owner in ("b", None, None)]
+
+    async def run() -> list[bytes]:
+        seen: list[bytes] = []
+        async with raw_server([TEXT], seen) as url:
+            chat = UpstreamChat(UpstreamPool([Upstream(url, "k2")]))
+            answers = await asyncio.gather(
+                *(complete(RepairedChat(chat, None), asked) for asked in [*choices, *others])
+            )
+        assert [answer.content for answer in answers] == ["well"] * 7
+        return seen[1::2]
+
+    bodies = [json.loads(body) for body in asyncio.run(run())]
+    assert len(written) == 4
+    mine = [body for body in bodies if body["messages"] == long]
+    assert {body.pop("seed", None) for body in mine} == {None, 0, -5, 2**62}
+    assert len({json.dumps(body) for body in mine}) == 1
 
 
 def test_a_demanded_call_that_does_not_come_is_an_error():

@@ -6,11 +6,11 @@ balances, and retries before the first event.
 """
 
 import logging
+import reprlib
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
 
 from openk2.chat import CallStart, canonical_history
 from openk2.gateway.host import Host
@@ -23,12 +23,19 @@ from openk2.generation import (
     ChatRequest,
     EndpointError,
     HttpChat,
+    JsonBody,
     RequestError,
+    SharedThreads,
     UnreachableError,
+    key_of,
 )
 from openk2.protocol import EngineBusyError
 
 MAX_LESSONS = 4  # refusals of one request that teach something
+
+# For the beginnings of conversations, which may have megabytes.
+SHORT = reprlib.Repr()
+SHORT.maxstring, SHORT.maxlevel = 1_000, 4
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +58,7 @@ class UpstreamChat:
             upstream: HttpChat(upstream.url, upstream.model, connections=upstream.connections)
             for upstream in pool.upstreams
         }
+        self._threads = SharedThreads(1, "openk2-bodies")  # one: `Host` is not for several
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """See `ChatGenerator.stream`.
@@ -58,9 +66,11 @@ class UpstreamChat:
         Raises RequestError for what the upstream refuses, and UpstreamError, also if a call was
         required and none came.
         """
-        history = canonical_history(request.messages)
+        history = await self._threads.run_once(
+            (key_of(request), "history"), canonical_history, request.messages
+        )
         request = replace(request, messages=history.messages)
-        beginning = str(request.messages[:2])
+        beginning = SHORT.repr(request.messages[:2])
         failed: Counter[Upstream] = Counter()
         while True:
             upstream, began = self.pool.pick(beginning, failed), False
@@ -86,8 +96,10 @@ class UpstreamChat:
         host = self._hosts[upstream]
         undo: list[Callable[[], None]] = []
         for lesson in range(MAX_LESSONS + 1):
-            sent, fields = host.fitted(request)
-            answer = self._one_answer(upstream, sent, fields, first_number)
+            # Once for all choices of an HTTP request: they differ in their seeds alone.
+            key = (key_of(request), upstream, host.form)
+            body = await self._threads.run_once(key, self._body, upstream, request)
+            answer = self._one_answer(upstream, request, body.with_seed(request.seed), first_number)
             try:
                 async with aclosing(answer) as events:
                     async for event in events:
@@ -101,15 +113,20 @@ class UpstreamChat:
                     raise
                 undo.append(forget)
 
+    def _body(self, upstream: Upstream, request: ChatRequest) -> JsonBody:
+        """The request in the form that the upstream's host accepts."""
+        sent, fields = self._hosts[upstream].fitted(request)
+        return self._chats[upstream].body(sent, fields)
+
     async def _one_answer(
-        self, upstream: Upstream, request: ChatRequest, fields: Mapping[str, Any], first_number: int
+        self, upstream: Upstream, request: ChatRequest, body: JsonBody, first_number: int
     ) -> AsyncGenerator[ChatEvent, None]:
         """The answer to one request; its calls are numbered after the history's."""
         called = False
         upstream.outstanding += 1
         upstream.asked += 1
         try:
-            async with aclosing(self._chats[upstream].stream(request, fields)) as events:
+            async with aclosing(self._chats[upstream].stream(request, body)) as events:
                 async for event in events:
                     match event:
                         case CallStart():

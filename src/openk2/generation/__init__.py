@@ -29,7 +29,7 @@ from openk2.generation.completion import (
     complete_text,
 )
 from openk2.generation.connections import Connections
-from openk2.generation.encoding import text_size
+from openk2.generation.encoding import key_of, text_size
 from openk2.generation.endpoint import (
     BUSY_STATUSES,
     EndpointError,
@@ -50,6 +50,7 @@ from openk2.generation.http_reading import (
     served_models,
 )
 from openk2.generation.http_request import ALWAYS_SENT, sampling_json
+from openk2.generation.json_body import JsonBody
 from openk2.generation.mask_work import MaskWork
 from openk2.generation.prompt_coder import PromptCoder
 from openk2.generation.raw import RawCompletion
@@ -58,6 +59,7 @@ from openk2.generation.request_error import ContextLengthError, RequestError
 from openk2.generation.scores import ScoredToken, TokensScored
 from openk2.generation.scripted import ScriptedChat
 from openk2.generation.settings import GenerationSettings
+from openk2.generation.shared_threads import SharedThreads, SharedWork
 from openk2.generation.thinking import (
     ThinkingFields,
     ThinkingPlan,
@@ -90,6 +92,7 @@ __all__ = [
     "EndpointError",
     "GenerationSettings",
     "HttpChat",
+    "JsonBody",
     "JsonFormat",
     "K2Format",
     "MaskWork",
@@ -102,6 +105,8 @@ __all__ = [
     "RequestError",
     "ScoredToken",
     "ScriptedChat",
+    "SharedThreads",
+    "SharedWork",
     "TemplateFormat",
     "ThinkingFields",
     "ThinkingPlan",
@@ -117,6 +122,7 @@ __all__ = [
     "error_message",
     "json_headers",
     "keeps_thoughts",
+    "key_of",
     "read_body",
     "sampling_json",
     "served_models",

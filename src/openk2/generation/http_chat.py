@@ -6,6 +6,7 @@ httpx is imported where it is used; `http_reading` says why.
 import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from openk2.generation.chat import ChatEvent, ChatRequest
@@ -19,6 +20,7 @@ from openk2.generation.http_reading import (
     raise_for_error,
 )
 from openk2.generation.http_request import request_body
+from openk2.generation.json_body import JsonBody
 
 
 class HttpChat:
@@ -42,20 +44,25 @@ class HttpChat:
         self.timeout = timeout
         self.connections = connections or Connections(json_headers(api_key), timeout)
 
+    def body(self, request: ChatRequest, fields: Mapping[str, Any] | None = None) -> JsonBody:
+        """The body of a request, of any seed. fields: further ones."""
+        without = replace(request, seed=None)
+        # ASCII: a lone surrogate in a message has no other way to be sent.
+        whole = json.dumps({**request_body(self.model, without), **(fields or {})})
+        return JsonBody(whole[:-1].encode(), request.seed)
+
     async def stream(
-        self, request: ChatRequest, fields: Mapping[str, Any] | None = None
+        self, request: ChatRequest, body: JsonBody | None = None
     ) -> AsyncGenerator[ChatEvent, None]:
-        """See `ChatGenerator.stream`. fields: further ones of the body.
+        """See `ChatGenerator.stream`. body: in place of the request's own.
 
         Raises EndpointError (UnreachableError is one), and EngineBusyError for 429 and 503.
         """
         import httpx
 
         url = f"{self.base_url}/chat/completions"
-        # ASCII: a lone surrogate in a message has no other way to be sent.
-        body = json.dumps({**request_body(self.model, request), **(fields or {})}).encode()
         try:
-            async with self.connections.post(url, body) as response:
+            async with self.connections.post(url, body or self.body(request)) as response:
                 await raise_for_error(response)
                 scored = request.logprobs is not None
                 bounds = AnswerBounds.of(request.max_tokens, self.timeout)
