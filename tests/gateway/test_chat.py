@@ -138,6 +138,30 @@ def test_the_choices_of_a_request_share_one_body_and_keep_their_seeds(monkeypatc
     assert len({json.dumps(body) for body in mine}) == 1
 
 
+def test_what_one_refusal_teaches_helps_the_answers_that_are_refused_beside_it():
+    refusal = b'{"error":{"message":"unknown field: reasoning_content"}}'
+
+    async def strict(reader, writer):
+        asked = await reader.readuntil(b"\r\n\r\n")
+        length = int(asked.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+        knows = b"reasoning_content" not in await reader.readexactly(length)
+        writer.write(TEXT if knows else head("400 x") + refusal)
+        await writer.drain()
+        writer.close()
+
+    thought = {"role": "assistant", "content": "b", "reasoning_content": "t"}
+    request = ChatRequest([HISTORY[0], thought, HISTORY[0]], owner="a")
+
+    async def run() -> None:
+        async with await asyncio.start_server(strict, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            chat = UpstreamChat(UpstreamPool([Upstream(url, "k2")]))
+            answers = await asyncio.gather(*(complete(chat, request) for _ in range(3)))
+            assert [answer.content for answer in answers] == ["well"] * 3
+
+    asyncio.run(run())
+
+
 def test_a_demanded_call_that_does_not_come_is_an_error():
     with pytest.raises(UpstreamError, match="tool_choice"):
         ask(ChatRequest(HISTORY, TOOLS, tool_choice="required"), TEXT)

@@ -97,7 +97,8 @@ class UpstreamChat:
         undo: list[Callable[[], None]] = []
         for lesson in range(MAX_LESSONS + 1):
             # Once for all choices of an HTTP request: they differ in their seeds alone.
-            key = (key_of(request), upstream, host.form)
+            form = host.form
+            key = (key_of(request), upstream, form)
             body = await self._threads.run_once(key, self._body, upstream, request)
             answer = self._one_answer(upstream, request, body.with_seed(request.seed), first_number)
             try:
@@ -107,11 +108,12 @@ class UpstreamChat:
                 return
             except RequestError as error:
                 forget = None if lesson == MAX_LESSONS else host.learn(str(error))
-                if forget is None:
+                if forget is None and (lesson == MAX_LESSONS or host.form == form):
                     for one in reversed(undo):
                         one()
                     raise
-                undo.append(forget)
+                if forget is not None:  # else another answer has learned it meanwhile
+                    undo.append(forget)
 
     def _body(self, upstream: Upstream, request: ChatRequest) -> JsonBody:
         """The request in the form that the upstream's host accepts."""
