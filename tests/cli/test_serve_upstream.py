@@ -1,5 +1,6 @@
 """`openk2 serve --upstream`: options, refusals, and a gateway in a process of its own."""
 
+import inspect
 import json
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 
 from openk2.chat import Tokenizer
 from openk2.cli import serve as serve_module
-from openk2.cli.gateway import HostName
+from openk2.cli.gateway import LOCAL_ONLY, UPSTREAM_ONLY, HostName
 from openk2.cli.main import app
 from openk2.gateway import host_kinds
 from strict_host import MISSING, StrictHost, thought
@@ -72,6 +73,15 @@ UPSTREAM = ["--upstream", "http://127.0.0.1:1", "--upstream-model", "k2"]
 BUILT_IN = ["--tokenizer", "openk2-nano"]
 
 
+def test_every_option_is_known_to_be_of_a_local_model_of_a_gateway_or_of_both():
+    both = {
+        "host", "port", "name", "alias", "api_key", "api_key_file", "thinking_key_file",
+        "drain_seconds", "context_length", "upstream",
+    }  # fmt: skip
+    options = set(inspect.signature(serve_module.serve).parameters) - {"context"}
+    assert options == both | set(LOCAL_ONLY) | set(UPSTREAM_ONLY)
+
+
 @pytest.mark.parametrize(
     ("arguments", "option", "words"),
     [
@@ -80,6 +90,7 @@ BUILT_IN = ["--tokenizer", "openk2-nano"]
         (["openk2-nano", *UPSTREAM, *BUILT_IN], "MODEL", "with --upstream"),
         ([*UPSTREAM, *BUILT_IN, "--device", "cpu"], "--device", "with --upstream"),
         ([*UPSTREAM, *BUILT_IN, "--max-batch", "4"], "--max-batch", "with --upstream"),
+        ([*UPSTREAM, *BUILT_IN, "--weights", "plain"], "--weights", "with --upstream"),
         (UPSTREAM, "--tokenizer", "is missing"),
         ([*UPSTREAM[:2], *BUILT_IN], "--upstream-model", "is missing"),
     ],

@@ -1,5 +1,9 @@
 """The prefix cache by itself: what matches, what may be evicted, and in which order."""
 
+from random import Random
+
+import pytest
+
 from openk2.engine.prefix_cache import PrefixCache, PrefixNode
 
 
@@ -104,3 +108,39 @@ def test_a_page_that_others_wait_for_stays_while_one_of_them_holds_it() -> None:
     assert cache.num_idle == 0
     assert cache.release([node]) == [4]
     assert cache.insert([], (1,), 5) is not None
+
+
+def test_a_prefix_in_daily_use_costs_no_memory_by_being_used() -> None:
+    cache = PrefixCache(1)
+    chain = filled(cache, [1, 2, 3])
+    cache.release(chain)
+    for _ in range(1_000):
+        for node in chain:
+            cache.acquire(node)
+        cache.release(chain)
+    assert len(cache._evictable) <= len(chain)
+    assert cache.evict(9) == [2, 1, 0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_longest_unused_leaf_goes_first_whatever_was_used_between(seed: int) -> None:
+    rng, cache = Random(seed), PrefixCache(1)
+    used: dict[PrefixNode, int] = {}
+    for clock in range(400):
+        tokens = [rng.randrange(3) for _ in range(rng.randrange(1, 6))]
+        chain, _ = cache.match(tokens, len(tokens))
+        for node in chain:
+            cache.acquire(node)
+        for index in range(len(chain), len(tokens)):
+            fresh = cache.insert(chain, (tokens[index],), clock * 10 + index)
+            assert fresh is not None
+            fresh.computed = True
+            chain.append(fresh)
+        cache.release(chain)
+        used |= dict.fromkeys(chain, clock)
+        if rng.random() < 0.3:
+            leaves = {node.page: node for node in used if not node.children}
+            oldest = min(leaves.values(), key=lambda node: used[node])
+            assert cache.evict(1) == [oldest.page]
+            del used[oldest]
+        assert len(cache._evictable) <= len(used) == cache.num_idle

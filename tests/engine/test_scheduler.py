@@ -1,3 +1,4 @@
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -418,6 +419,22 @@ def test_a_full_queue_refuses_the_next_request() -> None:
     scheduler.add(make([1], 1))
     scheduler.add(make([1], 1))
     with pytest.raises(EngineBusyError, match="2 requests are waiting"):
+        scheduler.add(make([1], 1))
+
+
+def test_owners_of_many_requests_leave_room_in_the_queue_for_others() -> None:
+    scheduler = Scheduler(PagePool(4), 4, 1, max_waiting=64)
+    for owner in "abcd":
+        for _ in range(64):
+            with contextlib.suppress(EngineBusyError):
+                scheduler.add(make([1], 1, owner=owner))
+    waiting = Counter(request.owner for request in scheduler.waiting)
+    assert waiting == {"a": 33, "b": 16, "c": 8, "d": 4}
+    scheduler.add(make([1], 1))
+    for _ in range(2):
+        scheduler.add(make([1], 1, owner="e"))
+    assert len(scheduler.waiting) == 64
+    with pytest.raises(EngineBusyError, match="64 requests are waiting"):
         scheduler.add(make([1], 1))
 
 

@@ -2,12 +2,13 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
 from openk2.chat import ToolCall
-from openk2.gateway import Upstream, UpstreamChat, UpstreamError, UpstreamPool
-from openk2.generation import ChatAnswer, ChatRequest, RequestError, complete
+from openk2.gateway import RepairedChat, Upstream, UpstreamChat, UpstreamError, UpstreamPool
+from openk2.generation import ChatAnswer, ChatRequest, HttpChat, RequestError, complete
 from openk2.protocol import EngineBusyError
 
 from ..generation.test_http_chat import USAGE, call, delta, events, head, raw_server
@@ -72,6 +73,93 @@ def test_a_refused_request_is_refused_without_the_upstreams_address():
         ask(ChatRequest(HISTORY, min_p=0.1), head("400 x") + body)
     assert "min_p" in str(caught.value)
     assert "127.0.0.1" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_upstream_is_told_of_without_its_address(status):
+    body = json.dumps({"error": {"message": "all slots taken"}}).encode()
+    with pytest.raises(EngineBusyError, match=f"{status}: all slots taken") as caught:
+        ask(ChatRequest(HISTORY), head(f"{status} x") + body)
+    assert "127.0.0.1" not in str(caught.value)
+
+
+def test_an_upstream_that_cannot_be_reached_is_asked_no_more_until_it_is_probed():
+    async def run() -> None:
+        seen: list[bytes] = []
+        async with raw_server([TEXT], seen) as url:
+            dead, alive = Upstream("http://127.0.0.1:1", "k2"), Upstream(url, "k2")
+            alive.outstanding = 1  # so that the dead one comes first
+            chat = UpstreamChat(UpstreamPool([dead, alive]))
+            for _ in range(3):
+                assert (await complete(chat, ChatRequest(HISTORY))).content == "well"
+            assert (dead.asked, dead.healthy, alive.asked) == (1, False, 3)
+            alive.healthy = False
+            with pytest.raises(EngineBusyError, match="no upstream is healthy"):
+                await complete(chat, ChatRequest(HISTORY))
+
+    asyncio.run(run())
+
+
+def test_the_message_about_an_unreachable_upstream_names_no_address():
+    chat = UpstreamChat(UpstreamPool([Upstream("http://127.0.0.1:1", "k2")]))
+    with pytest.raises((UpstreamError, EngineBusyError)) as caught:
+        asyncio.run(complete(chat, ChatRequest(HISTORY)))
+    assert "127.0.0.1" not in str(caught.value)
+
+
+def test_the_choices_of_a_request_share_one_body_and_keep_their_seeds(monkeypatch):
+    written: list[ChatRequest] = []
+    write = HttpChat.body
+
+    def counted(chat, request, fields=None):
+        written.append(request)
+        return write(chat, request, fields)
+
+    monkeypatch.setattr(HttpChat, "body", counted)
+    long = [{"role": "user", "content": "雪" * 100_000}]
+    one = ChatRequest(long, TOOLS, owner="a", top_p=0.5)
+    choices = [replace(one, seed=seed) for seed in (None, 0, -5, 2**62)]
+    others = [replace(one, messages=HISTORY, owner=owner) for owner in ("b", None, None)]
+
+    async def run() -> list[bytes]:
+        seen: list[bytes] = []
+        async with raw_server([TEXT], seen) as url:
+            chat = UpstreamChat(UpstreamPool([Upstream(url, "k2")]))
+            answers = await asyncio.gather(
+                *(complete(RepairedChat(chat, None), asked) for asked in [*choices, *others])
+            )
+        assert [answer.content for answer in answers] == ["well"] * 7
+        return seen[1::2]
+
+    bodies = [json.loads(body) for body in asyncio.run(run())]
+    assert len(written) == 4
+    mine = [body for body in bodies if body["messages"] == long]
+    assert {body.pop("seed", None) for body in mine} == {None, 0, -5, 2**62}
+    assert len({json.dumps(body) for body in mine}) == 1
+
+
+def test_what_one_refusal_teaches_helps_the_answers_that_are_refused_beside_it():
+    refusal = b'{"error":{"message":"unknown field: reasoning_content"}}'
+
+    async def strict(reader, writer):
+        asked = await reader.readuntil(b"\r\n\r\n")
+        length = int(asked.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+        knows = b"reasoning_content" not in await reader.readexactly(length)
+        writer.write(TEXT if knows else head("400 x") + refusal)
+        await writer.drain()
+        writer.close()
+
+    thought = {"role": "assistant", "content": "b", "reasoning_content": "t"}
+    request = ChatRequest([HISTORY[0], thought, HISTORY[0]], owner="a")
+
+    async def run() -> None:
+        async with await asyncio.start_server(strict, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            chat = UpstreamChat(UpstreamPool([Upstream(url, "k2")]))
+            answers = await asyncio.gather(*(complete(chat, request) for _ in range(3)))
+            assert [answer.content for answer in answers] == ["well"] * 3
+
+    asyncio.run(run())
 
 
 def test_a_demanded_call_that_does_not_come_is_an_error():

@@ -123,6 +123,15 @@ def test_behind_an_id_that_is_refused_the_rest_is_handed_over(merged, merged_mas
         assert second["max_tokens"] == 900 - len(second["prompt"]) + fake.base
 
 
+def test_behind_an_id_that_is_refused_a_long_rest_is_read_to_its_end(merged, merged_masks):
+    fake = FakeUpstream(merged, Obedient(merged, 3, errs_at=20))
+    form = JsonFormat(only({"text": {"type": "string", "minLength": 200, "maxLength": 220}}))
+    wanted = ChatRequest(MESSAGES, max_tokens=900, response_format=form)
+    answer, _ = ask(merged, wanted, fake, masks=merged_masks)
+    assert len(json.loads(answer.content)["text"]) >= 200
+    assert len(fake.bodies) == 2
+
+
 def test_behind_a_lost_connection_the_rest_is_handed_over(merged, merged_masks):
     fake = FakeUpstream(merged, Obedient(merged, 2))
     fake.faults = ["die", "die"]

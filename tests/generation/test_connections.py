@@ -1,13 +1,14 @@
 """Connections are kept, and a request is sent again only where no server can have acted on it."""
 
 import asyncio
+import json
 from contextlib import asynccontextmanager
 
 import httpcore
 import httpx
 import pytest
 
-from openk2.generation import ChatRequest, Connections, HttpChat, complete
+from openk2.generation import ChatRequest, Connections, HttpChat, JsonBody, complete
 from openk2.generation.connections import sent
 
 from .test_http_chat import USAGE, delta, events
@@ -189,3 +190,18 @@ def test_httpcore_says_where_a_connection_was_lost() -> None:
         return seen
 
     assert "http11.send_request_headers.failed" in asyncio.run(run())
+
+
+@pytest.mark.parametrize("seed", [None, 0, -7])
+@pytest.mark.parametrize("size", [0, 1, 64 * 1024 - 6, 64 * 1024, 200_000])
+def test_a_shared_body_is_sent_whole_with_its_seed_and_its_length(size, seed):
+    whole = {"a": "x" * size}
+    body = JsonBody(json.dumps(whole)[:-1].encode()).with_seed(seed)
+
+    async def pieces() -> list[bytes]:
+        return [piece async for piece in body]
+
+    for _ in range(2):  # a request may be sent again
+        sent = b"".join(asyncio.run(pieces()))
+        assert len(sent) == len(body)
+        assert json.loads(sent) == whole | ({} if seed is None else {"seed": seed})

@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 from openk2.generation import ChatRequest
-from openk2.generation.encoding import EncodingThreads, key_of
+from openk2.generation.encoding import encoding_threads, key_of
 
 REQUEST = ChatRequest([{"role": "user", "content": "hi"}], owner="a")
 
 
 def test_calls_with_one_key_share_one_result() -> None:
-    threads, runs, gate = EncodingThreads(), [], threading.Event()
+    threads, runs, gate = encoding_threads(), [], threading.Event()
 
     def work(name: str) -> str:
         runs.append(name)
@@ -35,7 +35,7 @@ def test_calls_with_one_key_share_one_result() -> None:
 
 
 def test_an_error_is_everyones_and_the_next_call_begins_anew() -> None:
-    threads, answers = EncodingThreads(), iter([ValueError("no"), "yes"])
+    threads, answers = encoding_threads(), iter([ValueError("no"), "yes"])
 
     def work() -> str:
         found = next(answers)
@@ -55,7 +55,7 @@ def test_an_error_is_everyones_and_the_next_call_begins_anew() -> None:
 
 
 def test_who_leaves_stops_nobody_and_the_last_to_leave_stops_the_work() -> None:
-    threads, runs, gate = EncodingThreads(), [], threading.Event()
+    threads, runs, gate = encoding_threads(), [], threading.Event()
 
     async def ask() -> list[object]:
         busy = [asyncio.create_task(threads.run(gate.wait, 10)) for _ in range(2)]

@@ -14,6 +14,7 @@ from openk2.generation import (
     HttpChat,
     JsonFormat,
     ScoredToken,
+    UnreachableError,
     complete,
     served_models,
 )
@@ -126,6 +127,68 @@ def test_a_call_cut_by_the_limit_is_told_from_whole_ones_and_usage_is_read_from_
     )
 
 
+@pytest.mark.parametrize(
+    ("deltas", "said", "reason"),
+    [
+        ([call(0, "{}", id="x")], "stop", "tool_calls"),
+        ([call(0, "{}", id="x")], "length", "length"),
+        ([delta({"content": "y"})], "stop", "stop"),
+        ([delta({"content": "y"})], "tool_calls", "stop"),
+    ],
+)
+def test_the_finish_is_tool_calls_where_there_are_calls_whatever_the_server_says(
+    deltas, said, reason
+):
+    body = events(*deltas, delta({}, finish_reason=said, usage=USAGE), "[DONE]")
+    assert ask([head("200 OK") + body]).finish_reason == reason
+
+
+def test_calls_of_one_index_are_told_apart_by_their_ids():
+    body = events(
+        call(0, '{"a":1}', id="x"),
+        call(0, '{"b":', id="y"),
+        call(0, "2"),
+        delta({"tool_calls": [{"index": 0, "id": "y", "function": {"arguments": "}"}}]}),
+        delta({"tool_calls": [{"index": 0, "id": "", "function": {"name": "f"}}]}),
+        delta({}, finish_reason="tool_calls", usage=USAGE),
+        "[DONE]",
+    )
+    assert ask([head("200 OK") + body]).tool_calls == (
+        ToolCall("x", "f", '{"a":1}'),
+        ToolCall("y", "f", '{"b":2}'),
+    )
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+def test_a_character_that_is_cut_between_deltas_is_one_character(cut):
+    halves = "a\ud83d\ude00b"
+    pieces = [halves[:cut], halves[cut:]]
+    body = events_in_ascii(
+        *(delta({"reasoning_content": piece}) for piece in pieces),
+        *(delta({"content": piece}) for piece in pieces),
+        call(0, "", id="x"),
+        *(call(0, piece) for piece in pieces),
+        delta({}, finish_reason="tool_calls", usage=USAGE),
+        "[DONE]",
+    )
+    answer = ask([head("200 OK") + body])
+    said = (answer.reasoning, answer.content, answer.tool_calls[0].arguments)
+    assert said == ("a😀b",) * 3
+
+
+def test_half_a_character_that_nothing_completes_is_kept():
+    body = events_in_ascii(
+        delta({"content": "a\ude00b\ud83d"}), delta({}, finish_reason="stop", usage=USAGE), "[DONE]"
+    )
+    assert ask([head("200 OK") + body]).content == "a\ude00b\ud83d"
+
+
+def events_in_ascii(*payloads: object) -> bytes:
+    """As `events`, characters beyond ASCII escaped."""
+    texts = [p if isinstance(p, str) else json.dumps(p) for p in payloads]
+    return "".join(f"data: {text}\n\n" for text in texts).encode()
+
+
 def test_the_request_holds_what_was_asked_and_nothing_that_was_not():
     seen: list[bytes] = []
     body = events(delta({"content": "x"}, finish_reason="stop", usage=USAGE), "[DONE]")
@@ -213,8 +276,23 @@ def test_a_refusal_carries_the_servers_message_and_status():
 
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
 def test_a_busy_server_is_a_busy_generator(status):
-    with pytest.raises(EngineBusyError):
+    with pytest.raises(EngineBusyError) as caught:
         ask([head(status) + b"later"])
+    assert caught.value.retry_after is None
+
+
+@pytest.mark.parametrize(("said", "seconds"), [("30", 30), ("Fri, 01 Jan 2100 00:00:00 GMT", None)])
+def test_a_busy_server_may_say_when_to_ask_again(said, seconds):
+    with pytest.raises(EngineBusyError) as caught:
+        ask([f"HTTP/1.1 429 x\r\nRetry-After: {said}\r\nConnection: close\r\n\r\n".encode()])
+    assert caught.value.retry_after == seconds
+
+
+def test_an_answer_without_usage_counts_as_no_tokens():
+    body = events(delta({"content": "x"}), delta({}, finish_reason="stop"), "[DONE]")
+    assert ask([head("200 OK") + body]) == ChatAnswer("x")
+    with pytest.raises(EndpointError, match="logprobs"):
+        ask([head("200 OK") + body], request=ChatRequest(REQUEST.messages, logprobs=0))
 
 
 @pytest.mark.parametrize(
@@ -223,7 +301,6 @@ def test_a_busy_server_is_a_busy_generator(status):
         (events({"error": {"message": "out of pages"}}), "out of pages"),
         (events(delta({"content": "x"})), "without finish_reason"),
         (b"data: {broken\n", "is not JSON"),
-        (events(delta({}, finish_reason="stop"), "[DONE]"), "without usage"),
         (events(delta({}, finish_reason="content_filter", usage=USAGE)), "content_filter"),
         (events([1]), "no chat completion"),
         (events({"choices": [5]}), "no chat completion"),
@@ -243,7 +320,7 @@ def test_a_broken_stream_is_an_error_and_not_a_short_answer(body, message):
 
 
 def test_an_unreachable_server_is_named():
-    with pytest.raises(EndpointError, match=r"http://127\.0\.0\.1:1/v1"):
+    with pytest.raises(UnreachableError, match=r"http://127\.0\.0\.1:1/v1"):
         asyncio.run(complete(HttpChat("http://127.0.0.1:1", "k2"), REQUEST))
 
 

@@ -1,6 +1,7 @@
 """RenderedChat: prompts, limits, finish reasons, cancellation."""
 
 import asyncio
+import threading
 import time
 
 import pytest
@@ -244,3 +245,61 @@ def test_the_event_loop_runs_on_while_a_prompt_is_rendered_and_encoded(
 
     monkeypatch.setattr(format_module, "encode_chat", slow)
     assert asyncio.run(ticks()) > 5
+
+
+class SlowMasks:
+    """Masks that wait for a gate; works: what each was to be counted by."""
+
+    def __init__(self) -> None:
+        self.gate, self.works, self.made = threading.Event(), [], 0
+
+    def masks(self, request, *, max_tokens, first_number, work):
+        self.works.append(work)
+        self.gate.wait(10)
+
+        def fresh() -> None:
+            self.made += 1
+
+        return fresh
+
+
+def test_the_choices_of_a_request_compile_their_schemas_once(
+    tokenizer, scripted_tokens, encode_output
+):
+    masks = SlowMasks()
+    tokens = scripted_tokens(encode_output("hi" + END))
+    chat = RenderedChat(tokenizer, tokens, tokenizer.stop_ids, masks)
+    asked = [ChatRequest(MESSAGES, tools=TOOLS, owner=owner) for owner in ["a"] * 40 + ["b"]]
+
+    async def ask() -> None:
+        choices = asyncio.gather(*(complete(chat, one) for one in asked))
+        while len(masks.works) < 2:
+            await asyncio.sleep(0.001)
+        masks.gate.set()
+        await choices
+
+    asyncio.run(ask())
+    chat.close()
+    assert (len(masks.works), masks.made) == (2, 41)
+
+
+def test_a_client_that_leaves_ends_the_work_on_its_schemas(tokenizer, scripted_tokens):
+    masks = SlowMasks()
+    chat = RenderedChat(tokenizer, scripted_tokens([]), tokenizer.stop_ids, masks)
+    requests = [ChatRequest(MESSAGES, tools=TOOLS, owner="a")] * 2
+
+    async def leave() -> None:
+        first, last = (asyncio.create_task(complete(chat, one)) for one in requests)
+        while not masks.works:
+            await asyncio.sleep(0.001)
+        first.cancel()
+        await asyncio.wait([first])
+        masks.works[0].check()
+        last.cancel()
+        await asyncio.wait([last])
+        with pytest.raises(RequestError, match="nobody waits"):
+            masks.works[0].check()
+        masks.gate.set()
+
+    asyncio.run(leave())
+    chat.close()

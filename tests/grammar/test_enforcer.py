@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from openk2.grammar import Enforcer, GrammarError, JsonContent
+from openk2.chat import Tokenizer
+from openk2.generation import ChatRequest, MaskWork, RequestError
+from openk2.grammar import ChatMasks, Enforcer, GrammarError, JsonContent
 
 # Of the processor, not of the clock: the machine may be busy. The worst needs a tenth of it.
 MOST_SECONDS = 4.0
@@ -56,3 +58,42 @@ def test_a_hostile_schema_is_answered_soon(enforcer: Enforcer, name: str) -> Non
 def test_a_schema_of_a_hundred_thousand_levels_is_an_error(enforcer: Enforcer) -> None:
     with pytest.raises(GrammarError, match=r"nests too deep|characters"):
         enforcer.shortest(JsonContent(nested(100_000, "items")))
+
+
+def tools_request(count: int) -> ChatRequest:
+    def tool(number: int) -> dict[str, Any]:
+        properties = {f"p{number}": {"type": "string"}}
+        parameters = {"type": "object", "properties": properties}
+        return {"type": "function", "function": {"name": f"f{number}", "parameters": parameters}}
+
+    return ChatRequest([], tools=[tool(number) for number in range(count)])
+
+
+def test_the_schemas_of_one_request_take_no_more_than_its_time(tokenizer: Tokenizer) -> None:
+    masks, request = ChatMasks(tokenizer), tools_request(30)
+
+    def make(seconds: float) -> Any:
+        return masks.masks(request, max_tokens=99, first_number=0, work=MaskWork(seconds))
+
+    with pytest.raises(RequestError, match="more than 1e-05 seconds") as caught:
+        make(1e-5)
+    assert caught.value.param == "tools"
+    make(60)
+    assert make(1e-9) is not None  # what is compiled takes no time
+
+
+def test_work_for_nobody_ends_before_the_next_schema(tokenizer: Tokenizer) -> None:
+    work = MaskWork()
+    work.abandon()
+    with pytest.raises(RequestError, match="nobody waits"):
+        ChatMasks(tokenizer).masks(tools_request(1), max_tokens=99, first_number=0, work=work)
+
+
+def test_the_masks_of_one_demand_do_not_share_their_place(tokenizer: Tokenizer) -> None:
+    fresh = Enforcer(tokenizer).masks(JsonContent({"const": 12}), max_tokens=99)
+    one, other = fresh(), fresh()
+    (first,) = tokenizer.encode("1")
+    assert one.accept(first)
+    with pytest.raises(ValueError, match="not allowed"):
+        one.accept(first)
+    assert other.accept(first)

@@ -7,7 +7,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from openk2.chat import Tokenizer
-from openk2.generation import ChatRequest, RequestError
+from openk2.generation import ChatRequest, MaskWork, RequestError
 from openk2.grammar import ChatMasks, DeclaredTool, Enforcer, GrammarError, JsonContent, ToolCalls
 from openk2.grammar.schema_cache import SchemaCache
 
@@ -94,10 +94,10 @@ def test_a_request_is_refused_for_its_strict_tools_only(tokenizer: Tokenizer) ->
         request = ChatRequest([], tools=[{"type": "function", "function": function}])
         if strict:
             with pytest.raises(RequestError, match="patternProperties") as caught:
-                masks.mask(request, max_tokens=99, first_number=0)
+                masks.masks(request, max_tokens=99, first_number=0, work=MaskWork())
             assert caught.value.param == "tools[0].function.parameters"
         else:
-            assert masks.mask(request, max_tokens=99, first_number=0)
+            assert masks.masks(request, max_tokens=99, first_number=0, work=MaskWork())
 
 
 def test_a_cache_holds_no_more_than_its_bytes_and_what_was_used_last() -> None:

@@ -58,7 +58,8 @@ def answered(monkeypatch, work: Callable[[Any], Any]) -> Any:
         writing.answer(json.dumps(SCHEMA), answers)
     finally:
         signal.signal(signal.SIGVTALRM, before)
-    return pickle.loads(answers.getvalue())
+    result, _ = pickle.loads(answers.getvalue())
+    return result
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="timers of POSIX")

@@ -134,7 +134,7 @@ def test_anthropics_client_keeps_thoughts_through_twenty_rounds_of_calls(start) 
 class Free:
     """Masks that demand nothing."""
 
-    def mask(self, request, *, max_tokens, first_number):
+    def masks(self, request, *, max_tokens, first_number, work):
         return None
 
 

@@ -37,6 +37,7 @@ LOCAL_ONLY = {
     "max_batch": "--max-batch",
     "cache_memory": "--cache-memory",
     "memory": "--memory",
+    "weights": "--weights",
 }
 UPSTREAM_ONLY = {
     "upstream_model": "--upstream-model",

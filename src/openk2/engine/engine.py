@@ -58,7 +58,8 @@ class Engine:
     model: its weights are on one device; the engine only reads them.
     pages, page_size: the latent cache has `pages` pages of `page_size` tokens, for all requests.
     max_batch: how many requests may run at once; more wait.
-    max_waiting: how many may wait; one more gets EngineBusyError.
+    max_waiting: how many may wait; one more gets EngineBusyError, and so does one whose owner has
+        more waiting than there are free places.
     context_length: prompt plus output tokens of one request; by default as many as the model
         supports and all pages hold.
     step_tokens: how many tokens one step computes at most; longer prompts take several steps.

@@ -15,10 +15,19 @@ class PrefixNode:
 
     tokens: the ids it holds. computed: whether its latents are in the cache; until then one
     request computes them and others wait. ref_count: the requests that use it; at 0 it may be
-    evicted.
+    evicted. offered: whether it has an entry among the evictable.
     """
 
-    __slots__ = ("children", "computed", "last_use", "page", "parent", "ref_count", "tokens")
+    __slots__ = (
+        "children",
+        "computed",
+        "last_use",
+        "offered",
+        "page",
+        "parent",
+        "ref_count",
+        "tokens",
+    )
 
     def __init__(self, tokens: tuple[int, ...], page: int, parent: "PrefixNode | None") -> None:
         self.tokens, self.page, self.parent = tokens, page, parent
@@ -26,6 +35,7 @@ class PrefixNode:
         self.computed = False
         self.ref_count = 0
         self.last_use = 0
+        self.offered = False
 
 
 class PrefixCache:
@@ -37,8 +47,8 @@ class PrefixCache:
         self._root = PrefixNode((), -1, None)
         self._clock = 0
         self._ticket = itertools.count()  # breaks ties, so that nodes are never compared
-        # Idle leaves, least recently used first. An entry may be out of date (in use again, no
-        # longer a leaf, evicted); `evict` skips it.
+        # Every idle leaf once, least recently used first, and at most once any other node. An entry
+        # may be out of date (in use, no longer a leaf, used since); `evict` drops or renews it.
         self._evictable: list[tuple[int, int, PrefixNode]] = []
 
     def match(
@@ -113,9 +123,12 @@ class PrefixCache:
         pages: list[int] = []
         while self._evictable and len(pages) < count:
             last_use, _, node = heapq.heappop(self._evictable)
-            if node.ref_count or node.children or node.last_use != last_use or node.parent is None:
+            node.offered = False
+            if node.ref_count or node.children or node.last_use != last_use:
+                self._offer(node)
                 continue
             parent = node.parent
+            assert parent is not None
             self._unlink(node)
             self.num_idle -= 1
             pages.append(node.page)
@@ -124,7 +137,9 @@ class PrefixCache:
 
     def _offer(self, node: PrefixNode) -> None:
         """Make an idle leaf evictable."""
-        if node.parent is not None and not node.ref_count and not node.children:
+        idle_leaf = node.parent is not None and not node.ref_count and not node.children
+        if idle_leaf and not node.offered:
+            node.offered = True
             heapq.heappush(self._evictable, (node.last_use, next(self._ticket), node))
 
     def _unlink(self, node: PrefixNode) -> None:

@@ -10,7 +10,8 @@ they need.
 Requests are admitted in order of arrival, those first whose owner has the fewest places in the
 batch: all choices of one HTTP request have one owner. If no place is free, the newest request of
 the owner with most places is preempted, so long as it has at least two more. So a request of 128
-choices takes the whole batch while it is alone, and half of it beside another.
+choices takes the whole batch while it is alone, and half of it beside another. Nor does an owner
+fill the queue: it may have no more requests there than places are free.
 
 Pages are allocated as tokens come. If none is free, idle pages of the prefix cache are evicted;
 after that the newest running request is preempted and recomputes its latents later. The oldest is
@@ -80,10 +81,15 @@ class Scheduler:
         return self.pool.num_free + self.prefix_cache.num_idle
 
     def add(self, request: Request) -> None:
-        """Queue a request. Raises EngineBusyError if `max_waiting` requests wait already."""
-        if len(self.waiting) >= self.max_waiting:
+        """Queue a request. Raises EngineBusyError if `max_waiting` requests wait already, or more
+        of its owner's than there are free places: a few owners cannot fill the queue."""
+        free = self.max_waiting - len(self.waiting)
+        if free < 1 or (free < len(self.waiting) and self._num_waiting(request.owner) > free):
             raise EngineBusyError(f"{len(self.waiting)} requests are waiting: try again later")
         self.waiting.append(request)
+
+    def _num_waiting(self, owner: object) -> int:
+        return sum(request.owner == owner for request in self.waiting)
 
     def schedule(self) -> list[ScheduledChunk]:
         """What to compute now; empty if there is no work. Call `mark_computed` afterwards."""

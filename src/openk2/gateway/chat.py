@@ -6,11 +6,11 @@ balances, and retries before the first event.
 """
 
 import logging
+import reprlib
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
 
 from openk2.chat import CallStart, canonical_history
 from openk2.gateway.host import Host
@@ -23,11 +23,19 @@ from openk2.generation import (
     ChatRequest,
     EndpointError,
     HttpChat,
+    JsonBody,
     RequestError,
+    SharedThreads,
+    UnreachableError,
+    key_of,
 )
 from openk2.protocol import EngineBusyError
 
 MAX_LESSONS = 4  # refusals of one request that teach something
+
+# For the beginnings of conversations, which may have megabytes.
+SHORT = reprlib.Repr()
+SHORT.maxstring, SHORT.maxlevel = 1_000, 4
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +58,7 @@ class UpstreamChat:
             upstream: HttpChat(upstream.url, upstream.model, connections=upstream.connections)
             for upstream in pool.upstreams
         }
+        self._threads = SharedThreads(1, "openk2-bodies")  # one: `Host` is not for several
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """See `ChatGenerator.stream`.
@@ -57,9 +66,11 @@ class UpstreamChat:
         Raises RequestError for what the upstream refuses, and UpstreamError, also if a call was
         required and none came.
         """
-        history = canonical_history(request.messages)
+        history = await self._threads.run_once(
+            (key_of(request), "history"), canonical_history, request.messages
+        )
         request = replace(request, messages=history.messages)
-        beginning = str(request.messages[:2])
+        beginning = SHORT.repr(request.messages[:2])
         failed: Counter[Upstream] = Counter()
         while True:
             upstream, began = self.pool.pick(beginning, failed), False
@@ -85,8 +96,11 @@ class UpstreamChat:
         host = self._hosts[upstream]
         undo: list[Callable[[], None]] = []
         for lesson in range(MAX_LESSONS + 1):
-            sent, fields = host.fitted(request)
-            answer = self._one_answer(upstream, sent, fields, first_number)
+            # Once for all choices of an HTTP request: they differ in their seeds alone.
+            form = host.form
+            key = (key_of(request), upstream, form)
+            body = await self._threads.run_once(key, self._body, upstream, request)
+            answer = self._one_answer(upstream, request, body.with_seed(request.seed), first_number)
             try:
                 async with aclosing(answer) as events:
                     async for event in events:
@@ -94,21 +108,27 @@ class UpstreamChat:
                 return
             except RequestError as error:
                 forget = None if lesson == MAX_LESSONS else host.learn(str(error))
-                if forget is None:
+                if forget is None and (lesson == MAX_LESSONS or host.form == form):
                     for one in reversed(undo):
                         one()
                     raise
-                undo.append(forget)
+                if forget is not None:  # else another answer has learned it meanwhile
+                    undo.append(forget)
+
+    def _body(self, upstream: Upstream, request: ChatRequest) -> JsonBody:
+        """The request in the form that the upstream's host accepts."""
+        sent, fields = self._hosts[upstream].fitted(request)
+        return self._chats[upstream].body(sent, fields)
 
     async def _one_answer(
-        self, upstream: Upstream, request: ChatRequest, fields: Mapping[str, Any], first_number: int
+        self, upstream: Upstream, request: ChatRequest, body: JsonBody, first_number: int
     ) -> AsyncGenerator[ChatEvent, None]:
         """The answer to one request; its calls are numbered after the history's."""
         called = False
         upstream.outstanding += 1
         upstream.asked += 1
         try:
-            async with aclosing(self._chats[upstream].stream(request, fields)) as events:
+            async with aclosing(self._chats[upstream].stream(request, body)) as events:
                 async for event in events:
                     match event:
                         case CallStart():
@@ -121,9 +141,14 @@ class UpstreamChat:
                             )
                         case _:
                             yield event
+        except EngineBusyError as error:
+            raise EngineBusyError(said(error), error.retry_after) from error
+        except UnreachableError as error:
+            upstream.fail(str(error))
+            raise UpstreamError("the upstream cannot be reached") from error
         except EndpointError as error:
             if error.status in REFUSALS:
-                raise RequestError(str(error).partition(" answered ")[2] or str(error)) from error
+                raise RequestError(said(error)) from error
             logger.warning("upstream %s failed: %s", upstream.url, error)
             raise UpstreamError(
                 "the upstream did not answer; this server's log says why"
@@ -136,6 +161,11 @@ class UpstreamChat:
         counts = sum((host.counts for host in self._hosts.values()), Counter[str]())
         kinds = ("reasoning_placeholder", "tools_left_out")
         return {f"repair_{kind}": counts[kind] for kind in kinds}
+
+
+def said(error: Exception) -> str:
+    """The message of an upstream that answered, without its address."""
+    return f"the upstream answered {str(error).partition(' answered ')[2]}"
 
 
 def demands_call(request: ChatRequest, finish: ChatFinish) -> bool:

@@ -4,14 +4,14 @@ An upstream cannot use a `TokenMask`. It can take a Lark grammar of the rest of 
 or, at the start of a value, its JSON Schema. The mask still checks every token that comes back.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openk2.chat import Tokenizer
-from openk2.generation import ChatRequest
-from openk2.grammar import ChatMasks, CourseMask, JsonContent, JsonSchema
+from openk2.generation import ChatRequest, MaskWork
+from openk2.grammar import ChatMasks, CourseMask, JsonContent, JsonSchema, ToolCalls
 
 
 class GuidedMask:
@@ -96,15 +96,18 @@ class GuidedMasks:
         self._masks = masks
         self._tokenizer = tokenizer
 
-    def mask(
-        self, request: ChatRequest, *, max_tokens: int, first_number: int
-    ) -> GuidedMask | None:
-        """See `OutputMasks.mask`."""
-        mask = self._masks.mask(request, max_tokens=max_tokens, first_number=first_number)
-        if mask is None:
+    def masks(
+        self, request: ChatRequest, *, max_tokens: int, first_number: int, work: MaskWork
+    ) -> Callable[[], GuidedMask] | None:
+        """See `OutputMasks.masks`."""
+        fresh = self._masks.masks(
+            request, max_tokens=max_tokens, first_number=first_number, work=work
+        )
+        if fresh is None:
             return None
         demand = self._masks.demand(request)
-        if isinstance(demand, JsonContent):
-            return GuidedMask(mask, self._tokenizer, {}, demand.schema)
-        forced = demand.tools if demand is not None and demand.required else ()
-        return GuidedMask(mask, self._tokenizer, {tool.name: tool.schema for tool in forced})
+        schemas: Mapping[str, JsonSchema] = {}
+        content = demand.schema if isinstance(demand, JsonContent) else None
+        if isinstance(demand, ToolCalls) and demand.required:
+            schemas = {tool.name: tool.schema for tool in demand.tools}
+        return lambda: GuidedMask(fresh(), self._tokenizer, schemas, content)

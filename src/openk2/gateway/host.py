@@ -9,7 +9,7 @@ import logging
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -70,6 +70,11 @@ class Host:
     def kind(self) -> HostKind:
         """What it accepts."""
         return host_kinds()[self.kind_name]
+
+    @property
+    def form(self) -> Hashable:
+        """What `fitted` depends on beside the request."""
+        return self.kind_name, frozenset(self.upstream.refused.without(dict.fromkeys(OPTIONAL, 1)))
 
     def fitted(self, request: ChatRequest) -> tuple[ChatRequest, dict[str, Any]]:
         """The request as this host accepts it, and further fields of its body.

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from openk2.chat import (
@@ -27,7 +28,9 @@ from openk2.generation import (
     ChatGenerator,
     ChatRequest,
     PromptRead,
+    SharedWork,
     TokensScored,
+    key_of,
     text_size,
 )
 
@@ -55,10 +58,14 @@ class RepairedChat:
     def __init__(self, chat: ChatGenerator, memory: ThoughtMemory | None) -> None:
         self.chat, self.memory = chat, memory
         self.counts: Counter[str] = Counter()
+        self._shared = SharedWork()
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """See `ChatGenerator.stream`."""
-        repaired = await self.repaired(request)
+        # Once for all choices of an HTTP request, whose messages are the same.
+        work = partial(self.repaired_messages, request)
+        messages = await self._shared.once(key_of(request), work)
+        repaired = replace(request, messages=messages)
         said: list[OutputEvent] = []
         async with aclosing(self.chat.stream(repaired)) as events:
             async for event in events:
@@ -69,12 +76,12 @@ class RepairedChat:
                     said.append(event)
                 yield event
 
-    async def repaired(self, request: ChatRequest) -> ChatRequest:
-        """The request with every thought that is known and missing, and canonical ids."""
+    async def repaired_messages(self, request: ChatRequest) -> Messages:
+        """The messages with every thought that is known and missing, and canonical ids."""
         messages = await self._with_thoughts(request)
         canonical = canonical_history(messages).messages
         self.counts["ids_renamed"] += renamed(messages, canonical)
-        return replace(request, messages=canonical)
+        return canonical
 
     async def _with_thoughts(self, request: ChatRequest) -> list[Mapping[str, Any]]:
         """The messages with every thought that is known and missing."""

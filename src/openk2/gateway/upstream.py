@@ -148,12 +148,12 @@ class Upstream:
 
         self.outstanding += 1
         ways = [*guidance, {}]
-        bounds = AnswerBounds.of(fields["max_tokens"], self._seconds)
         try:
             while True:
                 sent = self.refused.without(optional)
-                body = json.dumps({**fields, **sent, **ways[0]}).encode()
-                self.asked += 1
+                asked = {**fields, **sent, **ways[0]}
+                body, self.asked = json.dumps(asked).encode(), self.asked + 1
+                bounds = AnswerBounds.of(asked["max_tokens"], self._seconds)
                 async with self.connections.post(f"{self.url}/completions", body) as response:
                     if response.is_success:
                         self._note("takes again", self.refused.accepted(sent))

@@ -21,6 +21,7 @@ from openk2.generation.chat import (
 )
 from openk2.generation.chat_format import ChatFormat, K2Format, TemplateFormat
 from openk2.generation.completion import (
+    DEFAULT_MAX_TOKENS,
     Completion,
     CompletionEvent,
     CompletionGenerator,
@@ -28,10 +29,11 @@ from openk2.generation.completion import (
     complete_text,
 )
 from openk2.generation.connections import Connections
-from openk2.generation.encoding import text_size
+from openk2.generation.encoding import key_of, text_size
 from openk2.generation.endpoint import (
     BUSY_STATUSES,
     EndpointError,
+    UnreachableError,
     api_root,
     credentials,
     error_message,
@@ -48,6 +50,8 @@ from openk2.generation.http_reading import (
     served_models,
 )
 from openk2.generation.http_request import ALWAYS_SENT, sampling_json
+from openk2.generation.json_body import JsonBody
+from openk2.generation.mask_work import MaskWork
 from openk2.generation.prompt_coder import PromptCoder
 from openk2.generation.raw import RawCompletion
 from openk2.generation.rendered import RenderedChat
@@ -55,6 +59,7 @@ from openk2.generation.request_error import ContextLengthError, RequestError
 from openk2.generation.scores import ScoredToken, TokensScored
 from openk2.generation.scripted import ScriptedChat
 from openk2.generation.settings import GenerationSettings
+from openk2.generation.shared_threads import SharedThreads, SharedWork
 from openk2.generation.thinking import (
     ThinkingFields,
     ThinkingPlan,
@@ -66,6 +71,7 @@ from openk2.generation.token_stream import token_chunks
 __all__ = [
     "ALWAYS_SENT",
     "BUSY_STATUSES",
+    "DEFAULT_MAX_TOKENS",
     "MAX_BODY_BYTES",
     "UNCOMPRESSED",
     "UNREADABLE",
@@ -86,8 +92,10 @@ __all__ = [
     "EndpointError",
     "GenerationSettings",
     "HttpChat",
+    "JsonBody",
     "JsonFormat",
     "K2Format",
+    "MaskWork",
     "NamedTool",
     "OutputMasks",
     "PromptCoder",
@@ -97,11 +105,14 @@ __all__ = [
     "RequestError",
     "ScoredToken",
     "ScriptedChat",
+    "SharedThreads",
+    "SharedWork",
     "TemplateFormat",
     "ThinkingFields",
     "ThinkingPlan",
     "TokensScored",
     "ToolChoice",
+    "UnreachableError",
     "api_root",
     "asks_to_think",
     "complete",
@@ -111,6 +122,7 @@ __all__ = [
     "error_message",
     "json_headers",
     "keeps_thoughts",
+    "key_of",
     "read_body",
     "sampling_json",
     "served_models",

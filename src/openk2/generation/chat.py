@@ -1,10 +1,11 @@
 """`ChatRequest`, the events of its answer, and the `ChatGenerator` protocol."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from openk2.chat import CallCounts, OutputEvent
+from openk2.generation.mask_work import MaskWork
 from openk2.generation.request_error import RequestError
 from openk2.generation.scores import TokensScored
 from openk2.generation.settings import GenerationSettings
@@ -147,10 +148,14 @@ ChatEvent = PromptRead | OutputEvent | TokensScored | ChatFinish
 class OutputMasks(Protocol):
     """Turns the constraints of a request (tools, JSON) into a mask for the sampler."""
 
-    def mask(self, request: ChatRequest, *, max_tokens: int, first_number: int) -> TokenMask | None:
-        """A fresh mask; None if the output is unconstrained. May block: call it in a thread.
+    def masks(
+        self, request: ChatRequest, *, max_tokens: int, first_number: int, work: MaskWork
+    ) -> Callable[[], TokenMask] | None:
+        """Makes a fresh mask for each output; None if outputs are unconstrained. May block: call it
+        in a thread.
 
         max_tokens: the output must end within so many tokens. first_number: calls in the history.
+        work: counts and ends what this takes.
         Raises RequestError, with the field, for a constraint that cannot be enforced.
         """
         ...

@@ -12,6 +12,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 
+from openk2.generation.json_body import JsonBody
+
 if TYPE_CHECKING:
     import httpx
 
@@ -50,7 +52,9 @@ class Connections:
                 self._kept = None
 
     @asynccontextmanager
-    async def post(self, url: str, content: bytes) -> AsyncGenerator["httpx.Response", None]:
+    async def post(
+        self, url: str, content: bytes | JsonBody
+    ) -> AsyncGenerator["httpx.Response", None]:
         """The response to a POST, its body not read yet; read to its end, the connection is kept.
 
         Raises httpx.HTTPError, httpx.InvalidURL.
@@ -82,7 +86,9 @@ class Connections:
         )
 
 
-async def sent(client: "httpx.AsyncClient", url: str, content: bytes) -> "httpx.Response":
+async def sent(
+    client: "httpx.AsyncClient", url: str, content: bytes | JsonBody
+) -> "httpx.Response":
     """The response. A request is sent once more only if the connection was lost while it was being
     sent: no server can have acted on a part of it."""
     import httpx
@@ -103,9 +109,15 @@ class Writing:
     def __init__(self) -> None:
         self.failed = False
 
-    def request(self, client: "httpx.AsyncClient", url: str, content: bytes) -> "httpx.Request":
+    def request(
+        self, client: "httpx.AsyncClient", url: str, content: bytes | JsonBody
+    ) -> "httpx.Request":
         """A POST that is watched."""
-        return client.build_request("POST", url, content=content, extensions={"trace": self.trace})
+        length = {"Content-Length": str(len(content))}
+        watched = {"trace": self.trace}
+        return client.build_request(
+            "POST", url, content=content, headers=length, extensions=watched
+        )
 
     async def trace(self, event: str, info: Mapping[str, Any]) -> None:
         """See httpcore's documentation on extensions."""

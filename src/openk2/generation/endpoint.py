@@ -17,6 +17,10 @@ class EndpointError(RuntimeError):
         self.status = status
 
 
+class UnreachableError(EndpointError):
+    """There is no connection to the server, so nothing was sent."""
+
+
 def api_root(base_url: str) -> str:
     """The URL that ends in /v1."""
     return base_url.rstrip("/").removesuffix("/v1") + "/v1"

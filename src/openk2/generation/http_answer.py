@@ -11,6 +11,7 @@ from openk2.generation.chat import ChatEvent, ChatFinish, ChatFinishReason
 from openk2.generation.endpoint import EndpointError, error_message
 from openk2.generation.http_reading import AnswerBounds, data_objects
 from openk2.generation.scores import ScoredToken, TokensScored
+from openk2.generation.surrogates import SurrogatePairs
 
 if TYPE_CHECKING:
     import httpx
@@ -21,18 +22,21 @@ FINISH_REASONS: dict[str, ChatFinishReason] = {
     "tool_calls": "tool_calls",
 }
 
+NO_USAGE: dict[str, Any] = {"prompt_tokens": 0, "completion_tokens": 0}
+
 
 async def answer_events(
     response: "httpx.Response", *, scored: bool, bounds: AnswerBounds
 ) -> AsyncGenerator[ChatEvent, None]:
-    """The events of a streamed answer, its chunks' usage wherever the server puts it.
+    """The events of a streamed answer, its chunks' usage wherever the server puts it; without any,
+    no tokens.
 
     scored: logprobs were requested, so an answer without any is an error.
     """
     reason: ChatFinishReason | None = None
     usage: dict[str, Any] | None = None
     has_scores = False
-    calls = CallReader()
+    thoughts, said, calls = SurrogatePairs(), SurrogatePairs(), CallReader()
     async with aclosing(data_objects(response, bounds)) as chunks:
         async for chunk in chunks:
             if chunk.get("error"):
@@ -44,25 +48,33 @@ async def answer_events(
                     yield TokensScored(scores)
                 delta = choice.get("delta") or {}
                 # `reasoning` is vLLM's newer name for the same.
-                if thought := delta.get("reasoning_content") or delta.get("reasoning"):
-                    yield ReasoningDelta(text_of(thought))
-                if delta.get("content"):
-                    yield ContentDelta(text_of(delta["content"]))
+                thinks = delta.get("reasoning_content") or delta.get("reasoning")
+                if thinks and (text := thoughts.feed(text_of(thinks))):
+                    yield ReasoningDelta(text)
+                if delta.get("content") and (text := said.feed(text_of(delta["content"]))):
+                    yield ContentDelta(text)
                 for call in delta.get("tool_calls") or ():
                     for event in calls.read(call):
                         yield event
                 usage = choice.get("usage") or usage
                 if choice.get("finish_reason") is not None:
                     reason = read_reason(choice["finish_reason"])
-    if reason is None or usage is None:
-        missing = "finish_reason" if reason is None else "usage"
-        raise EndpointError(f"{response.url}: the answer ended without {missing}")
+    if reason is None:
+        raise EndpointError(f"{response.url}: the answer ended without finish_reason")
+    if usage is None:  # some servers report none
+        usage = NO_USAGE
     prompt_tokens = count_of(usage["prompt_tokens"])
     completion_tokens = count_of(usage["completion_tokens"])
-    if scored and not has_scores and completion_tokens > 1:
+    if scored and not has_scores and (completion_tokens > 1 or usage is NO_USAGE):
         raise EndpointError(f"{response.url}: the server ignored logprobs: leave it out")
+    if text := thoughts.flush():
+        yield ReasoningDelta(text)
+    if text := said.flush():
+        yield ContentDelta(text)
     for event in calls.finish(cut_off=reason == "length"):
         yield event
+    if reason != "length":  # some servers always say "stop"
+        reason = "tool_calls" if calls.count else "stop"
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
     thought = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
     sizes = prompt_tokens, completion_tokens, count_of(cached)
@@ -91,27 +103,40 @@ def score_of(value: Any) -> float:
 
 
 class CallReader:
-    """OpenAI's tool-call deltas -> events. A call ends where the next begins, or the answer."""
+    """OpenAI's tool-call deltas -> events. A call ends where the next begins, or the answer.
+
+    Calls are numbered here: some servers give every call the same index. count: calls so far.
+    """
 
     def __init__(self) -> None:
-        self.open: int | None = None
+        self.count = 0
+        self._arguments = SurrogatePairs()
+        self._open: tuple[int, str] | None = None  # index and id, as the server has them
 
     def read(self, call: dict[str, Any]) -> Iterator[OutputEvent]:
         """The events of one entry of `delta.tool_calls`."""
         function = call.get("function") or {}
-        if call["index"] != self.open:
+        if self._begins(call, function):
             yield from self.finish(cut_off=False)
-            self.open = call["index"]
-            identity, name = text_of(call["id"]), text_of(function["name"])
-            yield CallStart(count_of(call["index"]), identity, name)
-        if function.get("arguments"):
-            yield CallArguments(call["index"], text_of(function["arguments"]))
+            self._open = count_of(call["index"]), text_of(call["id"])
+            self.count += 1
+            yield CallStart(self.count - 1, self._open[1], text_of(function["name"]))
+        if text := self._arguments.feed(text_of(function.get("arguments") or "")):
+            yield CallArguments(self.count - 1, text)
+
+    def _begins(self, call: dict[str, Any], function: dict[str, Any]) -> bool:
+        if self._open is None or call["index"] != self._open[0]:
+            return True
+        # An id without a name, or the same one again, is of the call that is open.
+        return bool(function.get("name")) and call.get("id") not in (None, "", self._open[1])
 
     def finish(self, *, cut_off: bool) -> Iterator[OutputEvent]:
         """Close the open call, unless max_tokens fell inside it."""
-        if self.open is not None and not cut_off:
-            yield CallEnd(self.open)
-        self.open = None
+        if text := self._arguments.flush():
+            yield CallArguments(self.count - 1, text)
+        if self._open is not None and not cut_off:
+            yield CallEnd(self.count - 1)
+        self._open = None
 
 
 def read_scores(logprobs: dict[str, Any] | None) -> tuple[ScoredToken, ...]:

@@ -6,11 +6,12 @@ httpx is imported where it is used; `http_reading` says why.
 import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from openk2.generation.chat import ChatEvent, ChatRequest
 from openk2.generation.connections import Connections
-from openk2.generation.endpoint import EndpointError, api_root
+from openk2.generation.endpoint import EndpointError, UnreachableError, api_root
 from openk2.generation.http_answer import answer_events
 from openk2.generation.http_reading import (
     UNREADABLE,
@@ -19,6 +20,7 @@ from openk2.generation.http_reading import (
     raise_for_error,
 )
 from openk2.generation.http_request import request_body
+from openk2.generation.json_body import JsonBody
 
 
 class HttpChat:
@@ -42,20 +44,25 @@ class HttpChat:
         self.timeout = timeout
         self.connections = connections or Connections(json_headers(api_key), timeout)
 
-    async def stream(
-        self, request: ChatRequest, fields: Mapping[str, Any] | None = None
-    ) -> AsyncGenerator[ChatEvent, None]:
-        """See `ChatGenerator.stream`. fields: further ones of the body.
+    def body(self, request: ChatRequest, fields: Mapping[str, Any] | None = None) -> JsonBody:
+        """The body of a request, of any seed. fields: further ones."""
+        without = replace(request, seed=None)
+        # ASCII: a lone surrogate in a message has no other way to be sent.
+        whole = json.dumps({**request_body(self.model, without), **(fields or {})})
+        return JsonBody(whole[:-1].encode(), request.seed)
 
-        Raises EndpointError, and EngineBusyError for 429 and 503.
+    async def stream(
+        self, request: ChatRequest, body: JsonBody | None = None
+    ) -> AsyncGenerator[ChatEvent, None]:
+        """See `ChatGenerator.stream`. body: in place of the request's own.
+
+        Raises EndpointError (UnreachableError is one), and EngineBusyError for 429 and 503.
         """
         import httpx
 
         url = f"{self.base_url}/chat/completions"
-        # ASCII: a lone surrogate in a message has no other way to be sent.
-        body = json.dumps({**request_body(self.model, request), **(fields or {})}).encode()
         try:
-            async with self.connections.post(url, body) as response:
+            async with self.connections.post(url, body or self.body(request)) as response:
                 await raise_for_error(response)
                 scored = request.logprobs is not None
                 bounds = AnswerBounds.of(request.max_tokens, self.timeout)
@@ -63,6 +70,8 @@ class HttpChat:
                 async with aclosing(answer) as events:
                     async for event in events:
                         yield event
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise UnreachableError(f"{url}: {str(error) or type(error).__name__}") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise EndpointError(f"{url}: {str(error) or type(error).__name__}") from error
         except UNREADABLE as error:

@@ -11,6 +11,7 @@ does not need it.
 import asyncio
 import contextlib
 import json
+import re
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -152,14 +153,23 @@ async def lines(response: "httpx.Response", most: int) -> AsyncGenerator[bytes, 
 
 
 async def raise_for_error(response: "httpx.Response") -> None:
-    """Raise EngineBusyError or EndpointError if the status is not a success."""
+    """Raise EngineBusyError or EndpointError if the status is not a success.
+
+    The message has the address before the word `answered`, and none after it.
+    """
     if response.is_success:
         return
     text = (await read_body(response)).decode("utf-8", "replace")
     message = f"{response.url} answered {response.status_code}: {error_message(text)}"
     if response.status_code in BUSY_STATUSES:
-        raise EngineBusyError(message)
+        raise EngineBusyError(message, seconds_of(response.headers.get("retry-after")))
     raise EndpointError(message, response.status_code)
+
+
+def seconds_of(retry_after: str | None) -> float | None:
+    """A Retry-After in seconds; None for none, and for a date."""
+    said = retry_after or ""
+    return float(said) if re.fullmatch("[0-9]{1,9}", said) else None
 
 
 def served_models(

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from openk2.chat import Tokenizer, tokenizer_config
 from openk2.generation.chat_format import ChatFormat, K2Format
-from openk2.generation.encoding import EncodingThreads, refuse_too_long, text_size
+from openk2.generation.encoding import encoding_threads, refuse_too_long, text_size
 from openk2.generation.request_error import RequestError
 from openk2.generation.thinking import ThinkingFields
 
@@ -25,7 +25,7 @@ class PromptCoder:
         self.tokenizer = tokenizer
         self.context_length = context_length
         self.format = chat_format or K2Format(tokenizer)
-        self._threads = EncodingThreads()
+        self._threads = encoding_threads()
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """The result of a function that encodes or decodes, off the event loop."""

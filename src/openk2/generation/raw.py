@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from openk2.chat import Tokenizer
 from openk2.generation.completion import CompletionEvent, CompletionRequest
-from openk2.generation.encoding import EncodingThreads, key_of, refuse_too_long
+from openk2.generation.encoding import encoding_threads, key_of, refuse_too_long
 from openk2.generation.raw_reader import RawReader
 from openk2.generation.request_error import ContextLengthError, RequestError
 from openk2.generation.token_stream import token_chunks
@@ -25,7 +25,7 @@ class RawCompletion:
         self.tokenizer = tokenizer
         self.token_generator = token_generator
         self.stop_ids = stop_ids
-        self._threads = EncodingThreads()
+        self._threads = encoding_threads()
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent, None]:
         """See `CompletionGenerator.stream`."""

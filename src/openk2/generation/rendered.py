@@ -1,8 +1,6 @@
 """`RenderedChat`: a `ChatGenerator` that renders a chat format over any `TokenGenerator`."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from functools import partial
 from typing import Any
@@ -11,8 +9,10 @@ from openk2.chat import Thinking, Tokenizer
 from openk2.generation.chat import ChatEvent, ChatRequest, OutputMasks, PromptRead
 from openk2.generation.chat_format import DEFAULT_THINKING, ChatFormat, K2Format
 from openk2.generation.chat_reader import ChatReader
-from openk2.generation.encoding import EncodingThreads, key_of, refuse_too_long, text_size
+from openk2.generation.encoding import encoding_threads, key_of, refuse_too_long, text_size
+from openk2.generation.mask_work import MaskWork
 from openk2.generation.request_error import ContextLengthError, RequestError
+from openk2.generation.shared_threads import SharedThreads
 from openk2.generation.thought_mask import ThoughtMask
 from openk2.generation.token_stream import token_chunks
 from openk2.protocol import SamplingParams, TokenGenerator, TokenMask
@@ -42,13 +42,13 @@ class RenderedChat:
         self.stop_ids = stop_ids
         self.masks = masks
         self.format = chat_format or K2Format(tokenizer)
-        self._threads = EncodingThreads()
-        self._mask_threads = ThreadPoolExecutor(MASK_THREADS, "openk2-schemas")
+        self._threads = encoding_threads()
+        self._mask_threads = SharedThreads(MASK_THREADS, "openk2-schemas")
 
     def close(self) -> None:
         """End the threads; later requests get a RuntimeError. Closing twice is closing once."""
         self._threads.close()
-        self._mask_threads.shutdown(cancel_futures=True)
+        self._mask_threads.close()
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """See `ChatGenerator.stream`."""
@@ -88,8 +88,17 @@ class RenderedChat:
             return None
         if not request.tools and request.response_format is None:
             return None
-        make = partial(self.masks.mask, request, max_tokens=max_tokens, first_number=first_number)
-        return await asyncio.get_running_loop().run_in_executor(self._mask_threads, make)
+        # One work for all choices of an HTTP request; each takes a mask of its own from it.
+        work = MaskWork()
+        compiled = partial(
+            self.masks.masks,
+            request,
+            max_tokens=max_tokens,
+            first_number=first_number,
+            work=work,
+        )
+        fresh = await self._mask_threads.run_once(key_of(request), compiled, abandon=work.abandon)
+        return None if fresh is None else fresh()
 
     def after_thought(
         self, answer: TokenMask | None, budget: int | None, in_reasoning: bool, request: ChatRequest

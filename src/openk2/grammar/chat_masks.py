@@ -1,10 +1,10 @@
 """`ChatMasks`: the mask that a chat request's tools and formats demand of its answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from openk2.chat import Tokenizer, ToolFormat, as_declared
-from openk2.generation import ChatRequest, NamedTool, RequestError
+from openk2.generation import ChatRequest, MaskWork, NamedTool, RequestError
 from openk2.grammar.course import CourseMask
 from openk2.grammar.demand import DeclaredTool, Demand, JsonContent, ToolCalls
 from openk2.grammar.enforcer import Enforcer
@@ -24,15 +24,17 @@ class ChatMasks:
         """Counts for metrics."""
         return self._enforcer.stats()
 
-    def mask(
-        self, request: ChatRequest, *, max_tokens: int, first_number: int
-    ) -> CourseMask | None:
-        """See `OutputMasks.mask`."""
+    def masks(
+        self, request: ChatRequest, *, max_tokens: int, first_number: int, work: MaskWork
+    ) -> Callable[[], CourseMask] | None:
+        """See `OutputMasks.masks`."""
         demand = self.demand(request)
         if demand is None:
             return None
         try:
-            return self._enforcer.mask(demand, max_tokens=max_tokens, first_number=first_number)
+            return self._enforcer.masks(
+                demand, max_tokens=max_tokens, first_number=first_number, work=work
+            )
         except GrammarError as error:
             raise RequestError(str(error), field_of(error, request.tools)) from error
 

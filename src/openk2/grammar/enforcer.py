@@ -2,10 +2,13 @@
 
 import json
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from openk2.chat import Tokenizer
+from openk2.generation import MaskWork
 from openk2.grammar.course import (
     CallsOrContent,
     ContentCourse,
@@ -49,45 +52,61 @@ class Enforcer:
         self._keywords_left = 0
 
     def mask(self, demand: Demand, *, max_tokens: int, first_number: int = 0) -> CourseMask:
-        """A fresh mask for one output.
+        """A fresh mask for one output, as `masks` makes them."""
+        return self.masks(demand, max_tokens=max_tokens, first_number=first_number)()
+
+    def masks(
+        self,
+        demand: Demand,
+        *,
+        max_tokens: int,
+        first_number: int = 0,
+        work: MaskWork | None = None,
+    ) -> Callable[[], CourseMask]:
+        """Makes a fresh mask for each output; the schemas are compiled here, once.
 
         max_tokens: how many ids the output may have, including the stop token. first_number: how
-        many calls the conversation already has.
-        Raises GrammarError if a schema cannot be enforced or the shortest output does not fit.
+        many calls the conversation already has. work: counts what new schemas take.
+        Raises GrammarError if a schema cannot be enforced or the shortest output does not fit, and
+        what `MaskWork.check` raises.
         """
-        course = self._course(demand, first_number)
-        shortest = course.shortest()
+        begin = self._course(demand, first_number, work or MaskWork())
+        shortest = begin().shortest()
         if shortest > max_tokens:
             raise GrammarError(
                 f"the shortest valid output has {shortest} tokens, max_tokens is {max_tokens}",
                 shortest=shortest,
             )
-        return CourseMask(self._vocabulary, course)
+        return lambda: CourseMask(self._vocabulary, begin())
 
     def shortest(self, demand: Demand, *, first_number: int = 0) -> int:
         """How many ids the shortest valid output has, with the stop token; 1 if calls are optional.
 
         Raises GrammarError if a schema cannot be enforced.
         """
-        return self._course(demand, first_number).shortest()
+        return self._course(demand, first_number, MaskWork())().shortest()
 
-    def _course(self, demand: Demand, first_number: int) -> Course:
+    def _course(self, demand: Demand, first_number: int, work: MaskWork) -> Callable[[], Course]:
+        """Begins a course for each output."""
+        vocabulary = self._vocabulary
         if isinstance(demand, JsonContent):
-            return ContentCourse(self._vocabulary, self._grammar(demand))
+            content = self._grammar(demand, work)
+            return lambda: ContentCourse(vocabulary, content)
         optional_content = None if demand.required else demand.content
-        section = ToolSection(
-            self._vocabulary,
-            self._grammars(demand),
+        section = partial(
+            ToolSection,
+            vocabulary,
+            self._grammars(demand, work),
             required=demand.required or optional_content is not None,
             parallel=demand.parallel,
             first_number=first_number,
         )
         if optional_content is None:
             return section
-        content = ContentCourse(self._vocabulary, self._grammar(optional_content))
-        return CallsOrContent(self._vocabulary, section, content)
+        content = self._grammar(optional_content, work)
+        return lambda: CallsOrContent(vocabulary, section(), ContentCourse(vocabulary, content))
 
-    def _grammars(self, demand: ToolCalls) -> Mapping[str, ValueGrammar]:
+    def _grammars(self, demand: ToolCalls, work: MaskWork) -> Mapping[str, ValueGrammar]:
         if not demand.tools:
             raise GrammarError("no tool is declared, so none can be called: declare one")
         grammars: dict[str, ValueGrammar] = {}
@@ -95,7 +114,7 @@ class Enforcer:
             if tool.name in grammars:
                 raise GrammarError("is declared twice", tool=tool.name)
             try:
-                grammars[tool.name] = self._grammar(tool)
+                grammars[tool.name] = self._grammar(tool, work)
             except GrammarError as error:
                 raise error.of_tool(tool.name) from None
         return grammars
@@ -104,7 +123,7 @@ class Enforcer:
         """Counts for metrics: keywords of schemas that were left to the model, in all requests."""
         return {"schema_keywords_left": self._keywords_left}
 
-    def _grammar(self, wanted: DeclaredTool | JsonContent) -> ValueGrammar:
+    def _grammar(self, wanted: DeclaredTool | JsonContent, work: MaskWork) -> ValueGrammar:
         """The compiled schema of arguments or content."""
         try:
             # Not sorted: properties are generated in the order of the schema.
@@ -114,24 +133,28 @@ class Enforcer:
         except (TypeError, ValueError) as error:
             raise GrammarError(f"is not JSON: {error}") from None
         if wanted.strict:
-            return self._compiled(text)
-        loosened = self._loosened.get(_key(text, wanted)) or self._loosen(text, wanted)
+            return self._compiled(text, work)
+        loosened = self._loosened.get(_key(text, wanted)) or self._loosen(text, work, wanted)
         self._keywords_left += len(loosened.left)
         return loosened.grammar
 
-    def _compiled(self, text: str) -> ValueGrammar:
+    def _compiled(self, text: str, work: MaskWork) -> ValueGrammar:
         """The grammar of a schema's JSON, or its error as it was raised at first."""
         known = self._cache.get(text)
         if known is None:
             with schema_writers().writer() as writer:
                 # Another thread may have compiled it while this one waited.
-                known = self._cache.get(text) or self._compile(text, writer)
+                known = self._cache.get(text) or self._compile(text, work, writer)
         if isinstance(known, GrammarError):
             raise known.again()
         return known
 
-    def _compile(self, text: str, writer: SchemaWriter) -> ValueGrammar | GrammarError:
+    def _compile(
+        self, text: str, work: MaskWork, writer: SchemaWriter
+    ) -> ValueGrammar | GrammarError:
         """The grammar or the error of a schema's JSON; kept in the cache."""
+        work.check()
+        began = time.thread_time() + writer.seconds
         try:
             if len(text) > MAX_SCHEMA_CHARACTERS:
                 raise GrammarError(
@@ -141,10 +164,12 @@ class Enforcer:
         except GrammarError as error:
             self._cache.put(text, error, 2_000)
             return error
+        finally:
+            work.spend(time.thread_time() + writer.seconds - began)
         self._cache.put(text, grammar, grammar.size)
         return grammar
 
-    def _loosen(self, text: str, wanted: DeclaredTool | JsonContent) -> "_Loosened":
+    def _loosen(self, text: str, work: MaskWork, wanted: DeclaredTool | JsonContent) -> "_Loosened":
         """As much of a schema as can be enforced; what cannot is named once in the log."""
         left: list[str] = []
         grammar: ValueGrammar | None = None
@@ -155,13 +180,13 @@ class Enforcer:
             leave_formats(loosened)
         while grammar is None and loosened is not None:
             try:
-                grammar = self._compiled(json.dumps(loosened))
+                grammar = self._compiled(json.dumps(loosened), work)
             except GrammarError as error:
                 taken = loosen(loosened, error) if len(left) < MAX_LEFT else None
                 loosened = None if taken is None else loosened
                 left += [] if taken is None else [taken]
         if grammar is None:
-            left, grammar = ["#"], self._compiled(anything)
+            left, grammar = ["#"], self._compiled(anything, work)
         if left:
             logger.warning("%s: left to the model: %.500s", owner, ", ".join(left))
         found = _Loosened(grammar, tuple(left))

@@ -16,6 +16,7 @@ import queue
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -37,9 +38,13 @@ CHILD = "from openk2.grammar.writing import write_schemas; write_schemas()"
 
 
 class SchemaWriter:
-    """One process, started with the first schema. Not for several threads at once."""
+    """One process, started with the first schema. Not for several threads at once.
+
+    seconds: of the processor that all its schemas have taken.
+    """
 
     def __init__(self) -> None:
+        self.seconds = 0.0
         self._process: subprocess.Popen[bytes] | None = None
 
     def write(self, schema: str) -> WrittenSchema:
@@ -56,11 +61,13 @@ class SchemaWriter:
         try:
             pickle.dump(schema, self._process.stdin)
             self._process.stdin.flush()
-            result = pickle.load(self._process.stdout)
+            result, seconds = pickle.load(self._process.stdout)
         except (EOFError, OSError, pickle.UnpicklingError):
             # It died: out of memory, or out of stack.
             self.close()
+            self.seconds += CPU_SECONDS
             raise GrammarError(TOO_MUCH) from None
+        self.seconds += seconds
         if isinstance(result, WrittenSchema):
             return result
         if isinstance(result, dict):
@@ -142,7 +149,9 @@ def out_of_time(number: int, frame: FrameType | None) -> None:
 
 
 def answer(schema: str, answers: BinaryIO) -> None:
-    """Send a WrittenSchema, the arguments of a GrammarError, or the text of another error."""
+    """Send a WrittenSchema, the arguments of a GrammarError, or the text of another error; and the
+    processor's seconds that it took."""
+    began = time.process_time()
     result: WrittenSchema | dict[str, str | None] | str
     try:
         result = in_time(schema)
@@ -154,7 +163,7 @@ def answer(schema: str, answers: BinaryIO) -> None:
         result = {"problem": TOO_MUCH}
     except Exception as error:
         result = f"{type(error).__name__}: {error}"
-    pickle.dump(result, answers)
+    pickle.dump((result, time.process_time() - began), answers)
     answers.flush()
 
 

@@ -15,7 +15,14 @@ class EngineError(RuntimeError):
 
 
 class EngineBusyError(RuntimeError):
-    """The generator cannot accept another request now; try again later."""
+    """The generator cannot accept another request now; try again later.
+
+    retry_after: seconds after which a remote server wants to be asked again, if it said so.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True)

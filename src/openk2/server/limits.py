@@ -19,9 +19,12 @@ MAX_TOOLS = 1_024
 MAX_PARTS = 10_000  # of a message: content parts, blocks, calls
 MAX_CHOICES = 128
 MAX_ANSWERS = 512  # prompts times choices
-# Prompt tokens times what is said of each, in all answers: a token and its likeliest ones. They are
-# kept until the last answer ends, and read and written on the event loop: a second or so.
-MAX_ECHOED_SCORES = 2_000_000
+# Prompt tokens that are sent back, in all answers, times what is said of each: the token and its
+# likeliest ones. An echo is read on the event loop in one go: a second or so.
+MAX_ECHOED = 2_000_000
+# The same of all tokens of an answer that is sent whole, and so kept until its last choice ends:
+# half a gigabyte or so.
+MAX_SCORES = 4_000_000
 MAX_STOPS = 16
 MAX_STOP_CHARACTERS = 1_000
 MAX_BIASES = 1_024

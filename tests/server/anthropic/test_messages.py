@@ -282,7 +282,7 @@ class Recorded:
     def __init__(self):
         self.requests = []
 
-    def mask(self, request, *, max_tokens, first_number):
+    def masks(self, request, *, max_tokens, first_number, work):
         self.requests.append(request)
 
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from openai import AsyncOpenAI
 
-from openk2.generation import ChatRequest, HttpChat, RenderedChat, complete
+from openk2.generation import ChatRequest, HttpChat, RenderedChat, ScriptedChat, complete
 from openk2.protocol import SamplingParams
 
 MODEL = "openk2-test"
@@ -230,3 +230,11 @@ def test_tool_choice_none_forbids_calls_streamed_and_whole(serve, scripted):
 @pytest.mark.parametrize("choice", ["auto", "none", None])
 def test_tool_choice_without_tools_works(serve, scripted, choice):
     assert post(serve(scripted(END)), request(tool_choice=choice)).status_code == 200
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_half_a_character_in_an_answer_is_sent_as_it_is(run_server, stream):
+    with run_server(ScriptedChat(["a\ud83d"])) as url:
+        answer = post(url, request(stream=stream))
+    assert answer.status_code == 200
+    assert '"a\\ud83d"' in answer.text

@@ -71,6 +71,26 @@ NEUTRAL_FIELDS = {
 }
 
 
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"n": 128, "top_logprobs": 20, "max_tokens": 4_000}, "top_logprobs"),
+        ({"n": 128, "top_logprobs": 20, "max_completion_tokens": 4_000}, "top_logprobs"),
+        ({"n": 128, "top_logprobs": 20}, "top_logprobs"),  # a context of 4,096
+        ({"n": 128, "top_logprobs": 20, "max_tokens": 1_000}, None),
+        ({"n": 128, "top_logprobs": 20, "max_tokens": 4_000, "stream": True}, None),
+        ({"n": 128, "top_logprobs": 5, "max_tokens": 4_000}, None),
+        ({"top_logprobs": 20}, None),
+    ],
+)
+def test_scores_that_would_be_kept_for_many_long_answers_are_refused(
+    serve, scripted, fields, param
+):
+    answer = post(serve(scripted(END)), request(logprobs=True, **fields))
+    assert answer.status_code == (200 if param is None else 400)
+    assert param is None or answer.json()["error"]["param"] == param
+
+
 def test_required_without_tools_says_what_is_missing(refusing_url):
     answer = post(refusing_url, request(tool_choice="required"))
     assert answer.status_code == 400

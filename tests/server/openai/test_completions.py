@@ -208,6 +208,8 @@ def test_too_long_a_prompt_is_openais_context_length_error(client, scripted):
         ({"echo": "yes"}, "echo"),
         ({"prompt": [[1] * 5_000] * 4, "n": 16, "echo": True, "logprobs": 6}, "logprobs"),
         ({"prompt": "x" * 800_000, "echo": True, "logprobs": 5}, "logprobs"),
+        ({"prompt": [[1] * 5_000] * 4, "n": 128, "echo": True}, "echo"),
+        ({"prompt": "x" * 40_000, "n": 128, "echo": True, "stream": True}, "echo"),
         ({"n": 0}, "n"),
         ({"stop": [""]}, "stop[0]"),
         ({"logit_bias": {"512": 1}}, "logit_bias"),
@@ -229,6 +231,35 @@ def test_what_cannot_be_obeyed_is_refused_by_name(serve, scripted, fields, param
     assert error["type"] == "invalid_request_error"
     assert param in error["message"]
     assert tokens.params == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"n": 128, "max_tokens": 4_000, "logprobs": 20},
+        {"prompt": ["a"] * 400, "max_tokens": 2_000, "logprobs": 5},
+        {"prompt": ["a" * 800] * 100, "echo": True, "max_tokens": 4_000, "logprobs": 9},
+    ],
+)
+def test_scores_that_would_be_kept_for_many_long_outputs_are_refused(serve, scripted, fields):
+    tokens = scripted(END)
+    answer = post(serve(tokens), **{"prompt": "a", **fields})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"]) == (400, "logprobs"), error
+    assert tokens.params == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"n": 128, "max_tokens": 4_000, "logprobs": 20, "stream": True},
+        {"n": 128, "max_tokens": 4_000},
+        {"max_tokens": 4_000, "logprobs": 20},
+        {"prompt": ["a" * 800] * 128, "echo": True, "max_tokens": 1, "logprobs": 5},
+    ],
+)
+def test_what_harnesses_ask_for_is_answered(serve, scripted, fields):
+    assert post(serve(scripted(END)), **{"prompt": "a", **fields}).status_code == 200
 
 
 def test_neutral_values_and_unknown_fields_are_tolerated(serve, scripted):

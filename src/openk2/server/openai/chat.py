@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
 from pydantic import Field, WithJsonSchema
 
 from openk2.generation import ChatGenerator, ChatRequest, complete
@@ -15,6 +14,7 @@ from openk2.server.api_keys import tenant_of
 from openk2.server.bounded_route import BoundedRoute
 from openk2.server.choices import all_of, interleaved
 from openk2.server.errors import ANSWERS, error_event
+from openk2.server.openai.answer_size import LONGEST_CONTEXT, check_scores
 from openk2.server.openai.chat_answer import answer_json, chunk_events
 from openk2.server.openai.fields import GenerationFields, TopLogprobs, shared_owner
 from openk2.server.openai.tools import (
@@ -35,6 +35,7 @@ from openk2.server.repetition import repetition_headers
 from openk2.server.replayed import readable
 from openk2.server.served import ServedNames
 from openk2.server.stream import CLIENT_LEFT, STREAMABLE, EventStream, unless_client_leaves
+from openk2.server.whole import whole_json
 
 # Refused in messages: OpenAI's older function calls, and audio.
 MESSAGE_FIELDS = ("function_call", "audio")
@@ -127,7 +128,6 @@ class ChatCompletionBody(GenerationFields):
         refuse_unsupported(self.model_extra, CHAT_NEUTRAL)
         thinking = thinking_fields(self.model_extra)
         self.refuse_in_messages()
-        limits = [n for n in (self.max_tokens, self.max_completion_tokens) if n is not None]
         request = ChatRequest(
             messages=readable([as_rendered(message) for message in self.messages]),
             tools=[tool.model_dump(exclude_unset=True) for tool in self.tools or ()],
@@ -137,13 +137,26 @@ class ChatCompletionBody(GenerationFields):
             is_continued=self.is_continued(),
             thinking=thinking,
             tenant=tenant,
-            max_tokens=min(limits, default=None),
+            max_tokens=self.token_limit(),
             logprobs=self.checked_logprobs(),
             **self.settings(),
         )
         seeds = self.choice_seeds()
         owner = shared_owner(len(seeds))
         return [replace(request, seed=seed, owner=owner) for seed in seeds]
+
+    def token_limit(self) -> int | None:
+        """Output tokens at most; None: what the context leaves."""
+        limits = [n for n in (self.max_tokens, self.max_completion_tokens) if n is not None]
+        return min(limits, default=None)
+
+    def check_size(self, context_length: int | None) -> None:
+        """Raise ApiError 400 for a whole answer that would be too large. context_length: the
+        model's; None if it is not known."""
+        answers, likeliest = self.n or 1, self.checked_logprobs()
+        longest = self.token_limit() or context_length or LONGEST_CONTEXT
+        field = "top_logprobs" if likeliest else "logprobs"
+        check_scores(field, likeliest, answers, answers * longest)
 
     def refuse_in_messages(self) -> None:
         """Raise for MESSAGE_FIELDS in use."""
@@ -195,6 +208,8 @@ def chat_routes(
     async def chat_completions(body: ChatCompletionBody, request: Request) -> Response:
         names.check(body.model)
         asked = body.requests(tenant_of(request.scope))
+        if not body.stream:
+            body.check_size(names.context_length)
         headers = repetition_headers(asked[0].messages, count_repetition)
         head = {
             "id": f"chatcmpl-{uuid.uuid4().hex}",
@@ -211,6 +226,6 @@ def chat_routes(
         if answers is None:
             return Response(status_code=CLIENT_LEFT)
         answer = {**head, **answer_json(answers, scored=bool(body.logprobs))}
-        return JSONResponse(answer, headers=headers)
+        return await whole_json(answer, headers)
 
     return router

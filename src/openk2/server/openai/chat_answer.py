@@ -19,12 +19,15 @@ from openk2.server.stream import DONE, data_event
 
 
 def answer_json(answers: Sequence[ChatAnswer], *, scored: bool) -> dict[str, Any]:
-    """`choices` and `usage` of whole answers to one request. scored: logprobs were requested."""
+    """`choices` and `usage` of whole answers to one request, for `whole_json`.
+
+    scored: logprobs were requested.
+    """
     choices = [
         {
             "index": index,
             "message": answer.message(),
-            "logprobs": scores_json(answer.scores) if scored else None,
+            "logprobs": {"content": entries(answer.scores), "refusal": None} if scored else None,
             "finish_reason": answer.finish_reason,
         }
         for index, answer in enumerate(answers)
@@ -32,16 +35,11 @@ def answer_json(answers: Sequence[ChatAnswer], *, scored: bool) -> dict[str, Any
     return {"choices": choices, "usage": Usage.of_choices(answers).json()}
 
 
-def scores_json(scores: Iterable[ScoredToken]) -> dict[str, Any]:
-    """A choice's `logprobs`."""
-    content = [
-        {
-            **token_json(entry.token, entry.logprob),
-            "top_logprobs": [token_json(token, logprob) for token, logprob in entry.top],
-        }
-        for entry in scores
-    ]
-    return {"content": content, "refusal": None}
+def entries(scores: Iterable[ScoredToken]) -> Iterator[dict[str, Any]]:
+    """The `content` of a choice's `logprobs`, an entry a token."""
+    for entry in scores:
+        top = [token_json(token, logprob) for token, logprob in entry.top]
+        yield {**token_json(entry.token, entry.logprob), "top_logprobs": top}
 
 
 def token_json(token: bytes, logprob: float | None) -> dict[str, Any]:
@@ -113,7 +111,8 @@ class ChatChoiceWriter:
     def scored(self, delta: dict[str, Any], **last: Any) -> dict[str, Any]:
         """An entry that carries the scores since the last one."""
         scores, self.scores = self.scores, []
-        return self.entry(delta, logprobs=scores_json(scores) if scores else None, **last)
+        logprobs = {"content": list(entries(scores)), "refusal": None} if scores else None
+        return self.entry(delta, logprobs=logprobs, **last)
 
     def entry(self, delta: dict[str, Any], **fields: Any) -> dict[str, Any]:
         """An entry of `choices`."""

@@ -1,7 +1,7 @@
 """Raw completions in OpenAI's format: whole, and as chunks of a stream."""
 
 import codecs
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -13,12 +13,13 @@ from openk2.server.stream import DONE, data_event
 
 
 def completion_json(outputs: Sequence[Completion], n: int, *, scored: bool) -> dict[str, Any]:
-    """`choices` and `usage` of whole outputs: n of each prompt, prompt after prompt."""
+    """`choices` and `usage` of whole outputs, n of each prompt, prompt after prompt, for
+    `whole_json`."""
     choices = [
         {
             "index": index,
             "text": output.text,
-            "logprobs": ScoreWriter().write(output.scores) if scored else None,
+            "logprobs": ScoreWriter().columns(output.scores) if scored else None,
             "finish_reason": output.finish_reason,
         }
         for index, output in enumerate(outputs)
@@ -41,26 +42,28 @@ class ScoreWriter:
         self._offset = 0
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
 
-    def write(self, scores: Iterable[ScoredToken]) -> dict[str, Any]:
+    def write(self, scores: Sequence[ScoredToken]) -> dict[str, list[Any]]:
+        """A choice's `logprobs`."""
+        return {name: list(column) for name, column in self.columns(scores).items()}
+
+    def columns(self, scores: Sequence[ScoredToken]) -> dict[str, Iterator[Any]]:
         """A choice's `logprobs`: four lists with one entry a token.
 
         text_offset: where the token begins in the choice's text, in characters; for one that goes
         on with a character, where that character is. top_logprobs has the token itself too, as
         OpenAI's has; it is null where nothing predicted the token.
         """
-        written: dict[str, list[Any]] = {
-            "tokens": [],
-            "token_logprobs": [],
-            "top_logprobs": [],
-            "text_offset": [],
+        return {
+            "tokens": (token_text(entry.token) for entry in scores),
+            "token_logprobs": (entry.logprob for entry in scores),
+            "top_logprobs": (likeliest(entry) for entry in scores),
+            "text_offset": self._offsets(scores),
         }
+
+    def _offsets(self, scores: Sequence[ScoredToken]) -> Iterator[int]:
         for entry in scores:
-            written["tokens"].append(token_text(entry.token))
-            written["token_logprobs"].append(entry.logprob)
-            written["top_logprobs"].append(likeliest(entry))
-            written["text_offset"].append(self._offset)
+            yield self._offset
             self._offset += len(self._utf8.decode(entry.token))
-        return written
 
 
 def likeliest(entry: ScoredToken) -> dict[str, float] | None:

@@ -7,19 +7,25 @@ from dataclasses import replace
 from typing import Annotated, Any, TypeGuard
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
 from pydantic import Field, WithJsonSchema
 
-from openk2.generation import CompletionGenerator, CompletionRequest, complete_text
+from openk2.generation import (
+    DEFAULT_MAX_TOKENS,
+    CompletionGenerator,
+    CompletionRequest,
+    complete_text,
+)
 from openk2.server.bounded_route import BoundedRoute
 from openk2.server.choices import all_of, interleaved
 from openk2.server.errors import ANSWERS, error_event
-from openk2.server.limits import MAX_ANSWERS, MAX_ECHOED_SCORES
+from openk2.server.limits import MAX_ANSWERS
+from openk2.server.openai.answer_size import check_echoed, check_scores
 from openk2.server.openai.completion_answer import chunk_events, completion_json
 from openk2.server.openai.fields import GenerationFields, TopLogprobs, shared_owner
 from openk2.server.refusals import COMPLETION_NEUTRAL, invalid, refuse_unsupported
 from openk2.server.served import ServedNames
 from openk2.server.stream import CLIENT_LEFT, STREAMABLE, EventStream, unless_client_leaves
+from openk2.server.whole import whole_json
 
 IDS_SCHEMA = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1}
 TEXT_SCHEMA = {"type": "string", "minLength": 1}
@@ -46,7 +52,7 @@ class CompletionBody(GenerationFields):
         if self.best_of not in (None, len(seeds)):
             raise invalid("best_of", f"is {self.best_of}: only the number of choices, n, works")
         prompts = self.prompts(MAX_ANSWERS // len(seeds))
-        self.check_echoed(prompts, len(seeds))
+        self.check_size(prompts, len(seeds))
         settings = self.settings()
         if self.max_tokens is not None:
             settings["max_tokens"] = self.max_tokens
@@ -57,17 +63,18 @@ class CompletionBody(GenerationFields):
         owner = shared_owner(len(seeds) * len(requests))
         return [replace(one, seed=seed, owner=owner) for one in requests for seed in seeds]
 
-    def check_echoed(self, prompts: Sequence[str | list[int]], choices: int) -> None:
-        """Raise ApiError 400 if the echoed prompts would have too many scores. What a text has of
-        tokens is not known here: two characters are taken for one."""
-        if not self.echo or self.logprobs is None:
-            return
-        sizes = [len(one) if isinstance(one, list) else -(-len(one) // 2) for one in prompts]
-        tokens = sum(sizes) * choices
-        if tokens * (1 + self.logprobs) > MAX_ECHOED_SCORES:
-            asked = f"is {self.logprobs} for some {tokens:,} echoed tokens"
-            most = f"{MAX_ECHOED_SCORES:,} scores at most"
-            raise invalid("logprobs", f"{asked}: {most}, send fewer prompts or lower it")
+    def check_size(self, prompts: Sequence[str | list[int]], choices: int) -> None:
+        """Raise ApiError 400 for an answer that would be too large. What a text has of tokens is
+        not known here: two characters are taken for one."""
+        echoed = 0
+        if self.echo:
+            sizes = [len(one) if isinstance(one, list) else -(-len(one) // 2) for one in prompts]
+            echoed = sum(sizes) * choices
+            check_echoed(echoed, self.logprobs)
+        if not self.stream:
+            longest = DEFAULT_MAX_TOKENS if self.max_tokens is None else self.max_tokens
+            tokens = len(prompts) * choices * longest + echoed
+            check_scores("logprobs", self.logprobs, len(prompts) * choices, tokens)
 
     def prompts(self, most: int) -> list[str | list[int]]:
         """The prompts, `most` of them. Raises ApiError 400 for more, and for what is none."""
@@ -119,6 +126,6 @@ def completion_routes(completion: CompletionGenerator, names: ServedNames) -> AP
         if outputs is None:
             return Response(status_code=CLIENT_LEFT)
         scored = body.logprobs is not None
-        return JSONResponse({**head, **completion_json(outputs, n, scored=scored)})
+        return await whole_json({**head, **completion_json(outputs, n, scored=scored)})
 
     return router

@@ -1,0 +1,33 @@
+"""`MaskWork`: how much processor time the schemas of one request may take."""
+
+from openk2.generation.request_error import RequestError
+
+# A tool of everyday size takes some 5 ms, so a thousand of them fit.
+MAX_SECONDS = 10.0
+
+
+class MaskWork:
+    """What the masks of one request have taken so far, in seconds of the processor.
+
+    What was compiled for others costs nothing. One thread works; `abandon` may come from another.
+    """
+
+    def __init__(self, seconds: float = MAX_SECONDS) -> None:
+        self._seconds, self._left = seconds, seconds
+        self._abandoned = False
+
+    def check(self) -> None:
+        """Raise RequestError if no more may be done: call it before each schema."""
+        if self._abandoned:
+            raise RequestError("nobody waits for the answer any more")
+        if self._left <= 0:
+            message = f"the schemas take more than {self._seconds:g} seconds to compile"
+            raise RequestError(f"tools: {message}, send fewer or simpler ones", "tools")
+
+    def spend(self, seconds: float) -> None:
+        """Count what a schema took."""
+        self._left -= seconds
+
+    def abandon(self) -> None:
+        """End the work at the next check: its client left."""
+        self._abandoned = True

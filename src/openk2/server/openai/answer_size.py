@@ -1,0 +1,39 @@
+"""How large an answer may be asked for; a larger one is refused before it is generated."""
+
+from openk2.server.limits import MAX_ECHOED, MAX_SCORES
+from openk2.server.refusals import invalid
+
+# Where a model's context is not known: the longest of the K2 family.
+LONGEST_CONTEXT = 262_144
+
+
+def check_scores(field: str, likeliest: int | None, answers: int, tokens: int) -> None:
+    """Raise ApiError 400 if a whole answer to one request could have too many scores.
+
+    They are kept until the last answer ends. A single answer may always fill the context.
+    field: the one that asks for scores. likeliest: how many tokens beside each one; None: no
+    scores. answers: prompts times choices. tokens: in all of them, echoed ones included.
+    """
+    if likeliest is None or answers < 2:
+        return
+    if tokens * (1 + likeliest) > MAX_SCORES:
+        asked = f"asks for {1 + likeliest} scores of each of up to {tokens:,} tokens"
+        raise invalid(
+            field, f"{asked}: {MAX_SCORES:,} in all, lower it, n or max_tokens, or set stream"
+        )
+
+
+def check_echoed(echoed: int, likeliest: int | None) -> None:
+    """Raise ApiError 400 if the prompts that a request wants back are too long, streamed or not.
+
+    echoed: their tokens, in all answers together. likeliest: as in `check_scores`.
+    """
+    if echoed * (1 + (likeliest or 0)) <= MAX_ECHOED:
+        return
+    if likeliest is None:
+        problem = f"repeats some {echoed:,} tokens: {MAX_ECHOED:,} at most, leave it out"
+        raise invalid("echo", f"{problem} or send fewer prompts")
+    asked = f"is {likeliest} for some {echoed:,} echoed tokens"
+    raise invalid(
+        "logprobs", f"{asked}: {MAX_ECHOED:,} scores at most, send fewer prompts or lower it"
+    )
