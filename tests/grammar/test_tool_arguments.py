@@ -6,7 +6,7 @@ from typing import Any, get_args
 import pytest
 
 from openk2.chat import Tokenizer, ToolFormat, render
-from openk2.generation import ChatRequest
+from openk2.generation import ChatRequest, MaskWork
 from openk2.grammar import ChatMasks
 
 
@@ -18,8 +18,9 @@ def writable(
     request = ChatRequest(
         [], tools=[{"type": "function", "function": function}], tool_choice="required"
     )
-    mask = masks.mask(request, max_tokens=999, first_number=0)
-    assert mask is not None
+    fresh = masks.masks(request, max_tokens=999, first_number=0, work=MaskWork())
+    assert fresh is not None
+    mask = fresh()
     special = tokenizer.special
     bytes_of = [tokenizer.tokens.index(bytes([byte])) for byte in text.encode()]
     for token_id in (

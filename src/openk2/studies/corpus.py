@@ -23,7 +23,7 @@ from openk2.data import (
     read_texts,
     text_documents,
 )
-from openk2.record import file_sha256, write_file_atomically
+from openk2.record import DataError, file_sha256, write_file_atomically
 from openk2.studies.error import StudyError
 from openk2.studies.size import Size
 from openk2.synthesis import generate
@@ -71,6 +71,8 @@ def open_corpus(folder: Path, size: Size, text: Path | None, tokenizer: Path) ->
         "vocabulary": hashlib.sha256(repr(coder.tokens).encode()).hexdigest(),
     }
     if text is not None:
+        if not text.is_file():
+            raise DataError(f"{text} does not exist: name a file")
         made_of["text"] = file_sha256(text)
     if not record.exists():
         train, held_out = pack(documents(text, size, coder), size, coder)
