@@ -98,8 +98,20 @@ def test_the_licence_goes_with_the_weights(
 ) -> None:
     export_model(model, tokenizer, tmp_path / "c")
     (tmp_path / "c" / "LICENSE").write_text("modified MIT")
+    (tmp_path / "c" / "LICENSES").mkdir()
+    (tmp_path / "c" / "license_keys.csv").write_text("secret")
     export_checkpoint(tmp_path / "c", tmp_path / "d")
     assert (tmp_path / "d" / "LICENSE").read_text() == "modified MIT"
+    assert not (tmp_path / "d" / "license_keys.csv").exists()
+
+
+def test_an_export_into_its_sources_folder_can_be_made_again(
+    model: K2Model, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    export_model(model, tokenizer, tmp_path / "c")
+    for _ in range(2):
+        export_checkpoint(tmp_path / "c", tmp_path / "c" / "fp8", weights="block-fp8")
+    verify_checkpoint(tmp_path / "c" / "fp8")
 
 
 def test_an_exported_thinking_model_thinks(

@@ -72,6 +72,8 @@ def test_a_file_of_the_source_is_never_replaced(source: Path) -> None:
     with pytest.raises(CheckpointError, match="is the source itself"):
         write_gguf(source, shard, "bf16")
     load_model(source)
+    for _ in range(2):
+        write_gguf(source, source / "model.gguf", "bf16")
 
 
 @pytest.mark.parametrize("weights", ["f32", "bf16", "q8_0"])

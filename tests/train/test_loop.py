@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from openk2.chat import Tokenizer
-from openk2.checkpoint import load_model
+from openk2.checkpoint import CheckpointError, load_model
 from openk2.config import RecipeError, read_recipe
 from openk2.data import DataError, PackedRows, pack_whole
 from openk2.data.chat_dataset import chat_documents
@@ -153,6 +153,16 @@ def test_a_run_of_another_recipe_is_not_resumed(
     for said, change in changes.items():
         with pytest.raises(StateError, match=rf"another recipe \((shape\.)?{said}\)"):
             train(recipe_of(material, **change), whole_run)
+
+
+def test_files_that_the_export_would_remove_are_named_before_the_first_step(
+    material: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / "notes.txt").write_text("precious")
+    with pytest.raises(CheckpointError, match=r"holds 'notes\.txt'"):
+        train(recipe_of(material), tmp_path)
+    assert not (tmp_path / "metrics.jsonl").exists()
 
 
 def test_a_run_over_other_content_at_the_same_paths_is_not_resumed(

@@ -24,6 +24,7 @@ from openk2.checkpoint.synthetic import (
     expert_shares,
     synthesize_checkpoint,
 )
+from openk2.checkpoint.target import refuse_other_content
 from openk2.checkpoint.verify import CheckpointInfo, verify_checkpoint
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "published_tensors",
     "read_index",
     "read_rows",
+    "refuse_other_content",
     "resident_bytes",
     "save_model",
     "stored_bytes",

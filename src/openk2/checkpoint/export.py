@@ -81,7 +81,8 @@ def export_checkpoint(
     except TokenizerError as error:
         raise CheckpointError(str(error)) from error
     form = Format.named(weights, dtype, model_type)
-    licences = [file for file in checkpoint.folder.iterdir() if LICENCE.fullmatch(file.name)]
+    beside = sorted(checkpoint.folder.iterdir())
+    licences = [file for file in beside if LICENCE.fullmatch(file.name) and file.is_file()]
     export_tensors(
         checkpoint, tokenizer, Path(folder), form, max_shard_bytes, files, licences, progress
     )

@@ -8,7 +8,7 @@ from openk2.checkpoint.error import CheckpointError
 
 ROOM = 64 << 20  # bytes for config, index, tokenizer and the file system's own
 WEIGHTS = re.compile(r"[\w-][\w.-]*\.safetensors|model\.safetensors\.index\.json")
-LICENCE = re.compile(r"(?i:[\w-]*(licen[cs]e|notice)[\w.-]*)")
+LICENCE = re.compile(r"(?i:([\w-]+_)?(licen[cs]e|notice)s?([-_][\w-]+)?(\.(md|txt))?)")
 # What lies beside weights and belongs to the text network.
 BESIDE = re.compile(
     r"((generation|tokenizer)_)?config\.json|configuration\.json|tokenizer\.json|special_tokens_map\.json"
@@ -21,14 +21,20 @@ def refuse_other_content(folder: Path) -> None:
     """Raise CheckpointError if `folder` holds what is no file of a checkpoint: it would be lost."""
     if not folder.is_dir():
         return
-    found = sorted(path.name for path in folder.iterdir())
-    if "config.json" in found:
-        found = [name for name in found if not (WEIGHTS.fullmatch(name) or BESIDE.fullmatch(name))]
+    found = sorted(folder.iterdir())
+    if folder / "config.json" in found:
+        found = [path for path in found if not belongs(path)]
     if found:
         raise CheckpointError(
-            f"{folder} holds {found[0]!r}, which writing a checkpoint here would remove: "
+            f"{folder} holds {found[0].name!r}, which writing a checkpoint here would remove: "
             "name a new folder"
         )
+
+
+def belongs(path: Path) -> bool:
+    """Whether this is a file of a checkpoint, by its name."""
+    named = WEIGHTS.fullmatch(path.name) or BESIDE.fullmatch(path.name)
+    return named is not None and path.is_file()
 
 
 def refuse_source(target: Path, source: Path) -> None:
@@ -37,7 +43,7 @@ def refuse_source(target: Path, source: Path) -> None:
     target: a folder or a file. source: a checkpoint's folder; its files may be links.
     """
     written = target.resolve()
-    for path in (source, *sorted(source.iterdir())):
+    for path in (source, *filter(belongs, sorted(source.iterdir()))):
         if written in (path.resolve(), *path.resolve().parents):
             raise CheckpointError(f"{target} is the source itself or holds it: name another place")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from openk2.checkpoint import export_tensors
+from openk2.checkpoint import export_tensors, refuse_other_content
 from openk2.optim import ownership_table
 from openk2.parallel import Fleet
 from openk2.record import MetricsLog, hold_folder
@@ -64,12 +64,15 @@ def train(
         raise Stopped.
 
     Raises StateError if `out` holds a run of another recipe or a state cannot be written,
-    RecipeError or DataError if the recipe's parts do not match each other, FleetError if another
-    process is gone, and BlockingIOError if another process runs in `out`.
+    CheckpointError if out/checkpoint holds other files than a checkpoint's, RecipeError or
+    DataError if the recipe's parts do not match each other, FleetError if another process is gone,
+    and BlockingIOError if another process runs in `out`.
     """
     run = set_up(recipe, device, fleet or alone(recipe))
     fleet = run.fleet
     with fleet.together(), hold_folder(out) if fleet.leads else nullcontext():
+        if fleet.leads:
+            refuse_other_content(out / "checkpoint")  # as the export at the end would
         fleet.wait()
         state = resume(run, out)
         for line in headlines(run, state):
