@@ -47,7 +47,7 @@ if [[ -n "$data" ]]; then
 fi
 once "$made/generated.jsonl" \
     synthesize ${apis[@]+"${apis[@]}"} --count 60000 --seed 11 --out "$made/generated.jsonl"
-once "$made/talk.jsonl" synthesize --talk-share 1 --count 7000 --seed 13 --out "$made/talk.jsonl"
+once "$made/talk.jsonl" synthesize --talk-share 1 --count 10000 --seed 13 --out "$made/talk.jsonl"
 texts=()
 pretrain=recipes/nano/pretrain-procedural.toml
 sft=recipes/nano/sft-procedural.toml
@@ -93,12 +93,16 @@ train() {
 }
 train pretrain "$pretrain" --out "$out/nano/base"
 train sft "$sft" --out "$out/nano/instruct"
+last="$out/nano/instruct"
+if [[ -n "$data" ]]; then
+    last="$out/nano/more"
+    train sft recipes/nano/more.toml --out "$last"
+fi
 
 # The package's own copies: block-fp8, base and instruct.
 "$openk2" checkpoint export "$out/nano/base/checkpoint" src/openk2/assets/openk2-nano-base \
     --dtype block-fp8
-"$openk2" checkpoint export "$out/nano/instruct/checkpoint" src/openk2/assets/openk2-nano \
-    --dtype block-fp8
+"$openk2" checkpoint export "$last/checkpoint" src/openk2/assets/openk2-nano --dtype block-fp8
 
 "$openk2" eval weather --runs 100
 "$openk2" eval weather --variations
