@@ -1,7 +1,7 @@
 """What each kind of host is sent, and how its kind is found out, kept and forgotten."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -42,11 +42,11 @@ def host(
 
 
 def sent(one: Host, **fields: Any) -> tuple[list[Mapping[str, Any]], dict[str, Any]]:
-    request, extra = one.fitted(ChatRequest(HISTORY, **fields))
+    request, extra = one.fitted(ChatRequest(HISTORY, **fields), one.form)
     return list(request.messages), extra
 
 
-def thoughts(messages: list[Mapping[str, Any]]) -> list[Any]:
+def thoughts(messages: Sequence[Mapping[str, Any]]) -> list[Any]:
     return [message.get("reasoning_content") for message in messages]
 
 
@@ -99,6 +99,16 @@ def test_an_error_shows_the_kind_which_is_logged_and_forgotten_after_a_while(cap
     assert thoughts(sent(one)[0])[3] is None
     kinds = [record.getMessage().split()[-1] for record in caplog.records]
     assert kinds == ["moonshot", "unknown"]
+
+
+def test_a_request_has_the_form_that_it_was_given_whatever_is_learned_meanwhile() -> None:
+    one = host()
+    form = one.form
+    assert one.learn(f"{MISSING} index 3")
+    assert one.learn("unknown field: reasoning_content")
+    request, _ = one.fitted(ChatRequest(HISTORY), form)
+    assert thoughts(request.messages) == [None, "hm", None, None, None]
+    assert one.form != form
 
 
 def test_other_errors_teach_nothing_and_a_configured_kind_stays() -> None:
@@ -174,7 +184,7 @@ def test_no_host_gets_more_tools_than_it_takes(kind) -> None:
     most = host_kinds()[kind].most_tools
     for count in (0, 1, 128, 129, 400):
         one = host(kind)
-        request, _ = one.fitted(ChatRequest([HI], declared(count)))
+        request, _ = one.fitted(ChatRequest([HI], declared(count)), one.form)
         assert len(request.tools) == (min(count, most) if most else count)
         assert one.counts["tools_left_out"] == count - len(request.tools)
 
@@ -183,15 +193,17 @@ def test_tools_that_are_needed_stay_and_in_their_order() -> None:
     request = ChatRequest(
         called("t300", "gone", "t299"), declared(400), tool_choice=NamedTool("t350")
     )
-    fitted, _ = host("moonshot").fitted(request)
+    one = host("moonshot")
+    fitted, _ = one.fitted(request, one.form)
     assert names_of(fitted) == [f"t{n}" for n in (*range(125), 299, 300, 350)]
-    kept, _ = host("moonshot", repairs=False).fitted(request)
+    kept, _ = host("moonshot", repairs=False).fitted(request, one.form)
     assert len(kept.tools) == 400
 
 
 def test_of_more_tools_than_fit_the_latest_called_stay() -> None:
     messages = [message for n in range(200) for message in called(f"t{n}")]
-    fitted, _ = host("moonshot").fitted(ChatRequest(messages, declared(400)))
+    one = host("moonshot")
+    fitted, _ = one.fitted(ChatRequest(messages, declared(400)), one.form)
     assert names_of(fitted) == [f"t{n}" for n in range(72, 200)]
 
 

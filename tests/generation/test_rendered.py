@@ -248,17 +248,17 @@ def test_the_event_loop_runs_on_while_a_prompt_is_rendered_and_encoded(
 
 
 class SlowMasks:
-    """Masks that wait for a gate; works: what each was to be counted by."""
+    """Masks that wait for a gate; works: what each was to be counted by; made: in which thread."""
 
     def __init__(self) -> None:
-        self.gate, self.works, self.made = threading.Event(), [], 0
+        self.gate, self.works, self.made = threading.Event(), [], []
 
     def masks(self, request, *, max_tokens, first_number, work):
         self.works.append(work)
         self.gate.wait(10)
 
         def fresh() -> None:
-            self.made += 1
+            self.made.append(threading.get_ident())
 
         return fresh
 
@@ -280,7 +280,8 @@ def test_the_choices_of_a_request_compile_their_schemas_once(
 
     asyncio.run(ask())
     chat.close()
-    assert (len(masks.works), masks.made) == (2, 41)
+    assert (len(masks.works), len(masks.made)) == (2, 41)
+    assert threading.get_ident() not in masks.made  # the event loop's
 
 
 def test_a_client_that_leaves_ends_the_work_on_its_schemas(tokenizer, scripted_tokens):

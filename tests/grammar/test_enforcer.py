@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from openk2.chat import Tokenizer
-from openk2.generation import ChatRequest, MaskWork, RequestError
+from openk2.generation import ChatRequest, JsonFormat, MaskWork, RequestError
 from openk2.grammar import ChatMasks, Enforcer, GrammarError, JsonContent
 
 # Of the processor, not of the clock: the machine may be busy. The worst needs a tenth of it.
@@ -80,6 +80,15 @@ def test_the_schemas_of_one_request_take_no_more_than_its_time(tokenizer: Tokeni
     assert caught.value.param == "tools"
     make(60)
     assert make(1e-9) is not None  # what is compiled takes no time
+
+
+def test_a_format_that_takes_too_long_is_refused_by_its_own_name(tokenizer: Tokenizer) -> None:
+    # Compiled again without the keyword that cannot be enforced.
+    wanted = JsonFormat({"type": "string", "pattern": r"\1"}, strict=False)
+    request = ChatRequest([], response_format=wanted)
+    with pytest.raises(RequestError, match=r"^response_format: the schemas take more") as caught:
+        ChatMasks(tokenizer).masks(request, max_tokens=99, first_number=0, work=MaskWork(1e-9))
+    assert caught.value.param == "response_format"
 
 
 def test_work_for_nobody_ends_before_the_next_schema(tokenizer: Tokenizer) -> None:

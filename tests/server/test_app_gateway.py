@@ -9,6 +9,7 @@ import pytest
 from openk2.gateway import GuidedMasks, Upstream, UpstreamPool, UpstreamTokens
 from openk2.generation import PromptCoder, RawCompletion, RenderedChat
 from openk2.grammar import ChatMasks
+from openk2.protocol import EngineBusyError
 
 MESSAGES = [{"role": "user", "content": "hi"}]
 TOOLS = [
@@ -130,6 +131,13 @@ def test_an_upstream_that_is_away_is_a_503_and_its_failure_a_502(scripted, serve
     nobody = gateway("http://127.0.0.1:1")
     answer = httpx.post(f"{nobody}/v1/chat/completions", json=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "engine_busy")
+
+
+def test_a_busy_upstream_says_when_to_ask_again(scripted, serve, gateway):
+    front = gateway(serve(scripted(*[[EngineBusyError("full", 7.5)]] * 3)))
+    body = {"model": "openk2-test", **BODIES["text"]}
+    answer = httpx.post(f"{front}/v1/chat/completions", json=body)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "8")
 
 
 def test_a_client_that_leaves_the_gateway_cancels_the_request_behind_it(scripted, serve, gateway):

@@ -148,8 +148,8 @@ def open_gateway(options: GatewayOptions) -> Iterator[Served]:
         if prompts is not None and context_length is None:
             reasons = "; ".join(f"{one.url}: {one.reason}" for one in pool.upstreams if one.reason)
             fail(f"no upstream says how long its context is ({reasons}): give --context-length")
-        with pool:
-            yield served_upstreams(options, pool, prompts, context_length, memory)
+        with pool, served_upstreams(options, pool, prompts, context_length, memory) as served:
+            yield served
 
 
 def open_memory(options: GatewayOptions) -> "ThoughtMemory | None":
@@ -163,41 +163,44 @@ def open_memory(options: GatewayOptions) -> "ThoughtMemory | None":
     return ThoughtMemory(options.state, most, seconds)
 
 
+@contextmanager
 def served_upstreams(
     options: GatewayOptions,
     pool: "UpstreamPool",
     prompts: "Prompts | None",
     context_length: int | None,
     memory: "ThoughtMemory | None",
-) -> Served:
+) -> Iterator[Served]:
     """The pool's answers, in either mode, with repaired histories."""
     from openk2.gateway import RepairedChat, UpstreamChat, UpstreamTokens
 
     assert options.model is not None
     coder, completion = None, None
-    chat: ChatGenerator
+    upstreams: RenderedChat | UpstreamChat
     stats = [pool.stats]
     if prompts is not None and context_length is not None:
         coder = prompts.coder(context_length)
     if prompts is not None and context_length is not None and options.mode is not UpstreamMode.chat:
         tokens = UpstreamTokens(pool, prompts.tokenizer, context_length)
-        chat, completion = prompts.chat(tokens), prompts.completion(tokens)
+        upstreams, completion = prompts.chat(tokens), prompts.completion(tokens)
         memory = memory if prompts.format.thinks else None  # the others have no thoughts to lose
     else:
-        chat = UpstreamChat(pool, host_kind=options.host_kind, repairs=options.repair)
-        stats.append(chat.stats)
+        upstreams = UpstreamChat(pool, host_kind=options.host_kind, repairs=options.repair)
+        stats.append(upstreams.stats)
+    chat: ChatGenerator = upstreams
     if options.repair:
         chat = RepairedChat(chat, memory)
         stats.append(chat.stats)
-    return Served(
-        options.model,
-        chat,
-        completion,
-        coder,
-        lambda: {name: value for read in stats for name, value in read().items()},
-        lambda: pool.healthy,
-        running=pool.connected,
-    )
+    with closing(upstreams):
+        yield Served(
+            options.model,
+            chat,
+            completion,
+            coder,
+            lambda: {name: value for read in stats for name, value in read().items()},
+            lambda: pool.healthy,
+            running=pool.connected,
+        )
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ import errno
 import logging
 import os
 import socket
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from openk2.cli.gateway import GatewayOptions, HostName, UpstreamMode, open_gateway
+from openk2.cli.keys import checked_keys, key_to_sign, keys_of_file
 from openk2.cli.opening import local_model, open_local
 from openk2.cli.serving import served_model
 from openk2.cli.size import read_size
@@ -250,30 +250,6 @@ def was_given(context: typer.Context, option: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-def checked_keys(keys: Sequence[str], option: str = "--api-key") -> Sequence[str]:
-    """The keys. One that no client can send is a usage error, which does not show it."""
-    for number, key in enumerate(keys, 1):
-        if not key or not key.isascii() or not key.isprintable() or key != key.strip():
-            message = f"key {number} is empty, or has characters that no header can carry"
-            raise typer.BadParameter(message, param_hint=option)
-    return keys
-
-
-def keys_of_file(file: Path | None) -> Sequence[str]:
-    """The keys in a file, one a line; none without a file. A bad file is a usage error."""
-    if file is None:
-        return ()
-    try:
-        lines = file.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"{file} cannot be read: {getattr(error, 'strerror', None) or error}"
-        raise typer.BadParameter(message, param_hint="--api-key-file") from error
-    keys = [line for line in lines if line.strip()]
-    if not keys:
-        raise typer.BadParameter(f"{file} holds no key", param_hint="--api-key-file")
-    return checked_keys(keys, "--api-key-file")
-
-
 def bind(host: str, port: int) -> socket.socket:
     """A socket that holds the port and does not accept connections yet. Raises OSError."""
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -297,21 +273,3 @@ def fail_to_listen(host: str, port: int, error: OSError) -> NoReturn:
         reason = error.strerror or str(error)
     typer.echo(f"error: cannot listen on {host}:{port}: {reason}", err=True)
     raise typer.Exit(1) from error
-
-
-def key_to_sign(file: Path | None) -> bytes | None:
-    """The file's bytes, without white space around them; None without a file. A file that is bad or
-    too short is a usage error."""
-    if file is None:
-        return None
-    from openk2.server import MIN_KEY_BYTES
-
-    try:
-        key = file.read_bytes().strip()
-    except OSError as error:
-        message = f"{file} cannot be read: {error.strerror or error}"
-        raise typer.BadParameter(message, param_hint="--thinking-key-file") from error
-    if len(key) < MIN_KEY_BYTES:
-        message = f"{file} has {len(key)} bytes: a key needs {MIN_KEY_BYTES} or more"
-        raise typer.BadParameter(message, param_hint="--thinking-key-file")
-    return key

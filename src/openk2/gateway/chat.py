@@ -13,7 +13,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from openk2.chat import CallStart, canonical_history
-from openk2.gateway.host import Host
+from openk2.gateway.host import Host, HostForm
 from openk2.gateway.pool import UpstreamPool
 from openk2.gateway.tokens import MAX_FAILURES
 from openk2.gateway.upstream import REFUSALS, Upstream, UpstreamError
@@ -32,6 +32,7 @@ from openk2.generation import (
 from openk2.protocol import EngineBusyError
 
 MAX_LESSONS = 4  # refusals of one request that teach something
+BODY_THREADS = 2  # that write bodies, of which some have megabytes
 
 # For the beginnings of conversations, which may have megabytes.
 SHORT = reprlib.Repr()
@@ -58,7 +59,11 @@ class UpstreamChat:
             upstream: HttpChat(upstream.url, upstream.model, connections=upstream.connections)
             for upstream in pool.upstreams
         }
-        self._threads = SharedThreads(1, "openk2-bodies")  # one: `Host` is not for several
+        self._threads = SharedThreads(BODY_THREADS, "openk2-bodies")
+
+    def close(self) -> None:
+        """End the threads; later requests get a RuntimeError. Closing twice is closing once."""
+        self._threads.close()
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """See `ChatGenerator.stream`.
@@ -99,7 +104,7 @@ class UpstreamChat:
             # Once for all choices of an HTTP request: they differ in their seeds alone.
             form = host.form
             key = (key_of(request), upstream, form)
-            body = await self._threads.run_once(key, self._body, upstream, request)
+            body = await self._threads.run_once(key, self._body, upstream, request, form)
             answer = self._one_answer(upstream, request, body.with_seed(request.seed), first_number)
             try:
                 async with aclosing(answer) as events:
@@ -115,9 +120,9 @@ class UpstreamChat:
                 if forget is not None:  # else another answer has learned it meanwhile
                     undo.append(forget)
 
-    def _body(self, upstream: Upstream, request: ChatRequest) -> JsonBody:
-        """The request in the form that the upstream's host accepts."""
-        sent, fields = self._hosts[upstream].fitted(request)
+    def _body(self, upstream: Upstream, request: ChatRequest, form: HostForm) -> JsonBody:
+        """The request in a form of the upstream's host."""
+        sent, fields = self._hosts[upstream].fitted(request, form)
         return self._chats[upstream].body(sent, fields)
 
     async def _one_answer(
@@ -158,9 +163,8 @@ class UpstreamChat:
 
     def stats(self) -> Mapping[str, float]:
         """Numbers for /metrics."""
-        counts = sum((host.counts for host in self._hosts.values()), Counter[str]())
-        kinds = ("reasoning_placeholder", "tools_left_out")
-        return {f"repair_{kind}": counts[kind] for kind in kinds}
+        hosts, kinds = self._hosts.values(), ("reasoning_placeholder", "tools_left_out")
+        return {f"repair_{kind}": sum(host.counts[kind] for host in hosts) for kind in kinds}
 
 
 def said(error: Exception) -> str:

@@ -9,9 +9,10 @@ import logging
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from threading import Lock
 from typing import Any
 
 from openk2.gateway.host_kind import UNKNOWN, HostKind, host_kinds, kind_of, kind_shown_by
@@ -32,11 +33,23 @@ UNKNOWN_FIELD = re.compile(
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class HostForm:
+    """What a host accepts, as far as it is known. refused: those of OPTIONAL that it refuses."""
+
+    kind: HostKind
+    refused: frozenset[str]
+
+    def without(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields that are not refused."""
+        return {name: value for name, value in fields.items() if name not in self.refused}
+
+
 class Host:
     """upstream: whose requests these are. configured: its kind, None to find it out. repairs:
     whether to add and leave out what the host's kind needs. clock: seconds that never go back.
 
-    counts: of each kind of repair.
+    counts: of each kind of repair. `fitted` may be called from any thread, the rest from one.
     """
 
     def __init__(
@@ -54,6 +67,7 @@ class Host:
         self._shown_until = 0.0
         self._logged = UNKNOWN
         self._left_out = 0
+        self._lock = Lock()  # of counts and _left_out
 
     @property
     def kind_name(self) -> str:
@@ -67,35 +81,29 @@ class Host:
         return name
 
     @property
-    def kind(self) -> HostKind:
-        """What it accepts."""
-        return host_kinds()[self.kind_name]
+    def form(self) -> HostForm:
+        """What it accepts now."""
+        accepted = self.upstream.refused.without(dict.fromkeys(OPTIONAL))
+        return HostForm(host_kinds()[self.kind_name], frozenset(OPTIONAL).difference(accepted))
 
-    @property
-    def form(self) -> Hashable:
-        """What `fitted` depends on beside the request."""
-        return self.kind_name, frozenset(self.upstream.refused.without(dict.fromkeys(OPTIONAL, 1)))
-
-    def fitted(self, request: ChatRequest) -> tuple[ChatRequest, dict[str, Any]]:
-        """The request as this host accepts it, and further fields of its body.
+    def fitted(self, request: ChatRequest, form: HostForm) -> tuple[ChatRequest, dict[str, Any]]:
+        """The request in a form of this host, and further fields of its body.
 
         Raises RequestError for what a request says about thinking and this host cannot obey.
         """
-        kind = self.kind
         asked = asks_to_think(request.thinking)
-        fields = self.upstream.refused.without(thinking_body(kind, request, asked))
-        messages = self._with_thoughts(kind, request.messages, asked is not False)
-        tools = self._fitting_tools(kind, request)
+        fields = form.without(thinking_body(form.kind, request, asked))
+        messages = self._with_thoughts(form, request.messages, asked is not False)
+        tools = self._fitting_tools(form.kind, request)
         return replace(request, messages=messages, tools=tools), fields
 
     def _with_thoughts(
-        self, kind: HostKind, messages: Sequence[Mapping[str, Any]], thinks: bool
+        self, form: HostForm, messages: Sequence[Mapping[str, Any]], thinks: bool
     ) -> list[Mapping[str, Any]]:
         """The messages with each thought in the host's field, and placeholders where it demands
         one."""
-        taken = kind.thoughts != "refused" and self.upstream.refused.without(
-            {kind.thought_field: 1}
-        )
+        kind, placeholders = form.kind, 0
+        taken = kind.thoughts != "refused" and kind.thought_field not in form.refused
         demanded = self.repairs and thinks and kind.thoughts == "demanded"
         fitted: list[Mapping[str, Any]] = []
         for message in messages:
@@ -105,9 +113,11 @@ class Host:
             thought = message.get(THOUGHT) or message.get("reasoning")
             rest = {k: v for k, v in message.items() if k not in (THOUGHT, "reasoning")}
             if not thought and demanded and message.get("tool_calls"):
-                self.counts["reasoning_placeholder"] += 1
+                placeholders += 1
                 thought = kind.placeholder
             fitted.append({**rest, kind.thought_field: thought} if thought and taken else rest)
+        with self._lock:
+            self.counts["reasoning_placeholder"] += placeholders
         return fitted
 
     def _fitting_tools(self, kind: HostKind, request: ChatRequest) -> Sequence[Mapping[str, Any]]:
@@ -116,9 +126,10 @@ class Host:
             return request.tools
         tools = most_useful(request, kind.most_tools)
         left_out = len(request.tools) - len(tools)
-        self.counts["tools_left_out"] += left_out
-        if left_out != self._left_out:  # not with every turn of an agent
-            self._left_out = left_out
+        with self._lock:
+            self.counts["tools_left_out"] += left_out
+            is_new, self._left_out = left_out != self._left_out, left_out
+        if is_new:  # not with every turn of an agent
             url = self.upstream.url
             logger.warning("upstream %s takes %d tools: %d left out", url, len(tools), left_out)
         return tools

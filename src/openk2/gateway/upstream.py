@@ -26,6 +26,7 @@ from openk2.generation import (
     error_message,
     json_headers,
     read_body,
+    seconds_of,
 )
 from openk2.protocol import EngineBusyError, EngineError
 
@@ -196,7 +197,7 @@ async def refusal(response: "httpx.Response") -> Exception:
     text = (await read_body(response)).decode("utf-8", "replace")
     message = f"the upstream answered {response.status_code}: {error_message(text)}"
     if response.status_code in BUSY_STATUSES:
-        return EngineBusyError(message)
+        return EngineBusyError(message, seconds_of(response.headers.get("retry-after")))
     if response.status_code in REFUSALS:
         return RequestError(message)
     return UpstreamError(message)

@@ -47,6 +47,7 @@ from openk2.generation.http_reading import (
     data_objects,
     json_headers,
     read_body,
+    seconds_of,
     served_models,
 )
 from openk2.generation.http_request import ALWAYS_SENT, sampling_json
@@ -125,6 +126,7 @@ __all__ = [
     "key_of",
     "read_body",
     "sampling_json",
+    "seconds_of",
     "served_models",
     "text_size",
     "token_chunks",

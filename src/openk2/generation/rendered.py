@@ -98,7 +98,8 @@ class RenderedChat:
             work=work,
         )
         fresh = await self._mask_threads.run_once(key_of(request), compiled, abandon=work.abandon)
-        return None if fresh is None else fresh()
+        # In a thread too: a mask begins with a copy of a compiled schema.
+        return None if fresh is None else await self._mask_threads.run(fresh)
 
     def after_thought(
         self, answer: TokenMask | None, budget: int | None, in_reasoning: bool, request: ChatRequest

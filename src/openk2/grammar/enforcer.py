@@ -133,24 +133,26 @@ class Enforcer:
         except (TypeError, ValueError) as error:
             raise GrammarError(f"is not JSON: {error}") from None
         if wanted.strict:
-            return self._compiled(text, work)
+            return self._compiled(text, work, wanted)
         loosened = self._loosened.get(_key(text, wanted)) or self._loosen(text, work, wanted)
         self._keywords_left += len(loosened.left)
         return loosened.grammar
 
-    def _compiled(self, text: str, work: MaskWork) -> ValueGrammar:
+    def _compiled(
+        self, text: str, work: MaskWork, wanted: DeclaredTool | JsonContent
+    ) -> ValueGrammar:
         """The grammar of a schema's JSON, or its error as it was raised at first."""
         known = self._cache.get(text)
         if known is None:
             with schema_writers().writer() as writer:
                 # Another thread may have compiled it while this one waited.
-                known = self._cache.get(text) or self._compile(text, work, writer)
+                known = self._cache.get(text) or self._compile(text, work, wanted, writer)
         if isinstance(known, GrammarError):
             raise known.again()
         return known
 
     def _compile(
-        self, text: str, work: MaskWork, writer: SchemaWriter
+        self, text: str, work: MaskWork, wanted: DeclaredTool | JsonContent, writer: SchemaWriter
     ) -> ValueGrammar | GrammarError:
         """The grammar or the error of a schema's JSON; kept in the cache."""
         work.check()
@@ -165,7 +167,8 @@ class Enforcer:
             self._cache.put(text, error, 2_000)
             return error
         finally:
-            work.spend(time.thread_time() + writer.seconds - began)
+            field = "tools" if isinstance(wanted, DeclaredTool) else "response_format"
+            work.spend(field, time.thread_time() + writer.seconds - began)
         self._cache.put(text, grammar, grammar.size)
         return grammar
 
@@ -180,13 +183,13 @@ class Enforcer:
             leave_formats(loosened)
         while grammar is None and loosened is not None:
             try:
-                grammar = self._compiled(json.dumps(loosened), work)
+                grammar = self._compiled(json.dumps(loosened), work, wanted)
             except GrammarError as error:
                 taken = loosen(loosened, error) if len(left) < MAX_LEFT else None
                 loosened = None if taken is None else loosened
                 left += [] if taken is None else [taken]
         if grammar is None:
-            left, grammar = ["#"], self._compiled(anything, work)
+            left, grammar = ["#"], self._compiled(anything, work, wanted)
         if left:
             logger.warning("%s: left to the model: %.500s", owner, ", ".join(left))
         found = _Loosened(grammar, tuple(left))

@@ -15,13 +15,8 @@ from openk2.pretrained.folder import (
 )
 from openk2.pretrained.front import LoadedModel, load
 from openk2.pretrained.hub import HubName, fetch_config, fetch_model, folder_name
-from openk2.pretrained.model import (
-    LocalModel,
-    WeightForm,
-    WeightMemory,
-    memory_check,
-    open_model,
-)
+from openk2.pretrained.model import LocalModel, open_model
+from openk2.pretrained.weight_memory import WeightForm, WeightMemory, memory_check
 
 __all__ = [
     "DEFAULT_MODEL",

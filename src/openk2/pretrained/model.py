@@ -3,12 +3,11 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from openk2.architecture import ConfigError, Int4, ModelConfig
+from openk2.architecture import ConfigError, ModelConfig
 from openk2.chat import RenderError, Tokenizer, TokenizerError, find_tokenizer, read_stop_ids
 from openk2.generation import K2Format, RenderedChat
 from openk2.grammar import ChatMasks
@@ -16,9 +15,19 @@ from openk2.pretrained.cache_plan import CachePlan, plan_cache
 from openk2.pretrained.chat_format import find_format
 from openk2.pretrained.error import LocalModelError
 from openk2.pretrained.folder import DEFAULT_MODEL, find_folder
-from openk2.pretrained.hub import Admission, folder_name
+from openk2.pretrained.hub import folder_name
 from openk2.pretrained.room import Room, packing_bytes
 from openk2.pretrained.streamed import plan_memory
+from openk2.pretrained.weight_memory import (
+    WeightForm,
+    WeightMemory,
+    default_dtype,
+    folder_bytes,
+    kernel_use,
+    memory_check,
+    usable_device,
+    weight_memory,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -28,30 +37,6 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger(__name__)
-
-
-class WeightForm(StrEnum):
-    """stored: quantized weights stay as they are; plain: they are dequantized."""
-
-    stored = "stored"
-    plain = "plain"
-
-
-# On a CPU a decode step of a model this small costs what its torch calls cost, which is no less in
-# bfloat16, and float32 rounds finely enough that the neighbours in a batch do not change what a
-# seed gives. A larger model's step costs what reading its weights costs: bfloat16 halves that.
-FLOAT32_BYTES = 1 << 29
-
-
-@dataclass(frozen=True)
-class WeightMemory:
-    """How the weights are held: form, such as "block-fp8" or "bfloat16", and the bytes of all."""
-
-    form: str
-    bytes: int
-
-    def __str__(self) -> str:
-        return f"{self.form} ({self.bytes / 2**20:,.0f} MiB)"
 
 
 @dataclass(frozen=True)
@@ -234,82 +219,3 @@ def open_model(
         checkpoint.skipped,
         experts,
     )
-
-
-def kernel_use(
-    config: ModelConfig, device: "torch.device", weights: WeightForm
-) -> tuple[bool, bool]:
-    """Whether weights are packed for the native kernels, and whether they stay as stored there."""
-    from openk2.checkpoint import stored_refusal
-    from openk2.kernels import native
-
-    packs = device.type == "cpu" and native.available()
-    return packs, packs and weights is WeightForm.stored and stored_refusal(config) is None
-
-
-def weight_memory(config: ModelConfig, dtype: "torch.dtype", stored: bool) -> WeightMemory:
-    """What the weights take in dtype, or as they are stored."""
-    from openk2.checkpoint import resident_bytes, stored_bytes
-
-    if not stored:
-        return WeightMemory(str(dtype).removeprefix("torch."), resident_bytes(config, dtype))
-    form = "int4" if isinstance(config.quantization, Int4) else "block-fp8"
-    return WeightMemory(f"{form} as stored", stored_bytes(config, dtype))
-
-
-def usable_device(name: "torch.device | str") -> "torch.device":
-    """The device, after something has been computed on it. Raises LocalModelError."""
-    import torch
-
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()
-    except (AssertionError, RuntimeError) as error:  # which of them depends on what is missing
-        reason = str(error).partition("\n")[0]
-        raise LocalModelError(
-            f"device {str(name)!r} cannot be used: {reason}: give cpu, cuda or cuda:1"
-        ) from error
-    return device
-
-
-def default_dtype(file_bytes: int, device: "torch.device") -> "torch.dtype":
-    """float32 on a CPU if the weight files hold less than FLOAT32_BYTES, else bfloat16."""
-    import torch
-
-    small = device.type == "cpu" and file_bytes < FLOAT32_BYTES
-    return torch.float32 if small else torch.bfloat16
-
-
-def folder_bytes(folder: Path) -> int:
-    """Of the weight files."""
-    return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-
-
-def memory_check(
-    model: str,
-    *,
-    device: "torch.device | str" = "cpu",
-    dtype: "torch.dtype | None" = None,
-    weights: WeightForm = WeightForm.stored,
-) -> Admission:
-    """What to ask before a model of the hub is downloaded: will its weights fit the device?
-
-    model: what the user called it. The others as in `open_model`. What is returned takes the folder
-    with config.json and the bytes of the weight files, and raises LocalModelError.
-    """
-
-    def check(folder: Path, file_bytes: int) -> None:
-        from openk2.checkpoint import available_memory
-
-        try:
-            config = ModelConfig.read(folder)
-        except ConfigError as error:
-            raise LocalModelError(str(error)) from error
-        on = usable_device(device)
-        number = dtype or default_dtype(file_bytes, on)
-        packs, stored = kernel_use(config, on, weights)
-        memory = weight_memory(config, number, stored)
-        needed = memory.bytes + (packing_bytes(config, number.itemsize) if packs else 0)
-        Room(folder, needed, available_memory(on), on.type).check_download(model, memory.form)
-
-    return check

@@ -5,6 +5,7 @@ On the Messages routes in Anthropic's: {"type": "error", "error": {"type", "mess
 
 import json
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -191,7 +192,8 @@ async def error_response(request: Request, error: Exception) -> JSONResponse:
         logger.error("a request failed", exc_info=error)
     headers = dict(getattr(error, "headers", None) or {})
     if shown.status == 503:
-        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        asked = error.retry_after if isinstance(error, EngineBusyError) else None
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS if asked is None else math.ceil(asked))
     return shown.response(request.url.path, headers)
 
 

@@ -17,7 +17,7 @@ class ServedNames:
         self, name: str, aliases: Sequence[str] = (), context_length: int | None = None
     ) -> None:
         self.names = tuple(dict.fromkeys([name, *aliases]))
-        self.context_length = context_length
+        self._context_length = context_length
         self._created = int(time.time())
 
     def check(self, name: str) -> None:
@@ -30,9 +30,9 @@ class ServedNames:
     def card(self, name: str) -> dict[str, Any]:
         """OpenAI's description of a model, with vLLM's name for its context."""
         card = {"id": name, "object": "model", "created": self._created, "owned_by": "openk2"}
-        if self.context_length is None:
+        if self._context_length is None:
             return card
-        return {**card, "max_model_len": self.context_length}
+        return {**card, "max_model_len": self._context_length}
 
 
 def model_routes(names: ServedNames) -> APIRouter:

@@ -11,14 +11,12 @@ from jsonschema import Draft202012Validator
 from openk2.grammar import GrammarError
 from openk2.grammar.schema.formats import format_pattern
 from openk2.grammar.schema.keywords import Subschema
+from openk2.grammar.schema.numbers import MAX_INTEGER, MAX_STEPPED, number_shapes
 from openk2.grammar.schema.scalars import (
-    MAX_INTEGER,
-    MAX_STEPPED,
     admits_scalar,
     bounds,
     common_types,
     common_values,
-    number_shapes,
     text_shapes,
     writable,
 )

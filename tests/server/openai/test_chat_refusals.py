@@ -76,7 +76,7 @@ NEUTRAL_FIELDS = {
     [
         ({"n": 128, "top_logprobs": 20, "max_tokens": 4_000}, "top_logprobs"),
         ({"n": 128, "top_logprobs": 20, "max_completion_tokens": 4_000}, "top_logprobs"),
-        ({"n": 128, "top_logprobs": 20}, "top_logprobs"),  # a context of 4,096
+        ({"n": 128, "top_logprobs": 20}, None),  # as long as they become, not as the context
         ({"n": 128, "top_logprobs": 20, "max_tokens": 1_000}, None),
         ({"n": 128, "top_logprobs": 20, "max_tokens": 4_000, "stream": True}, None),
         ({"n": 128, "top_logprobs": 5, "max_tokens": 4_000}, None),
@@ -89,6 +89,20 @@ def test_scores_that_would_be_kept_for_many_long_answers_are_refused(
     answer = post(serve(scripted(END)), request(logprobs=True, **fields))
     assert answer.status_code == (200 if param is None else 400)
     assert param is None or answer.json()["error"]["param"] == param
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [({"n": 2}, 200), ({"n": 4}, 400), ({"n": 4, "stream": True}, 200), ({}, 200)],
+)
+def test_scores_of_answers_without_a_limit_are_counted_as_they_come(
+    serve, scripted, monkeypatch, fields, status
+):
+    monkeypatch.setattr("openk2.server.openai.answer_size.MAX_SCORES", 200)
+    text = "ab" * (25 if fields else 250)
+    answer = post(serve(scripted([text, END])), request(logprobs=True, top_logprobs=1, **fields))
+    assert answer.status_code == status
+    assert status == 200 or answer.json()["error"]["param"] == "top_logprobs"
 
 
 def test_required_without_tools_says_what_is_missing(refusing_url):

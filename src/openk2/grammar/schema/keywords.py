@@ -4,7 +4,7 @@ Draft 2020-12. Unknown names are annotations, as in the specification.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -259,3 +259,11 @@ def escaped(step: str) -> str:
 
 def _is_schema(value: Any) -> bool:
     return isinstance(value, Mapping | bool)
+
+
+Subschemas = Sequence[Subschema]
+
+
+def first_with(subschemas: Subschemas, *keywords: str) -> Subschema:
+    """The first schema that has one of these keywords."""
+    return next(subschema for subschema in subschemas if subschema.keywords() & set(keywords))

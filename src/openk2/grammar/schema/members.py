@@ -7,14 +7,12 @@ from math import comb
 
 from openk2.grammar.regex import PatternError
 from openk2.grammar.schema.choices import choices
-from openk2.grammar.schema.keywords import Subschema
+from openk2.grammar.schema.keywords import Subschema, Subschemas, first_with
 from openk2.grammar.schema.patterns import finds, shortest
 from openk2.grammar.schema.scalars import (
-    Subschemas,
     admits_scalar,
     common_types,
     common_values,
-    first_with,
     text_shapes,
 )
 from openk2.grammar.shapes import NEVER, ObjectShape, StringShape

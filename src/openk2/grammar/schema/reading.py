@@ -15,7 +15,13 @@ from openk2.grammar.error import TOO_MUCH, GrammarError
 from openk2.grammar.schema.admits import disjoint
 from openk2.grammar.schema.choices import Choice, Overlap, choices, overlap
 from openk2.grammar.schema.containing import placements
-from openk2.grammar.schema.keywords import STRUCTURED, UNEVALUATED, Subschema
+from openk2.grammar.schema.keywords import (
+    STRUCTURED,
+    UNEVALUATED,
+    Subschema,
+    Subschemas,
+    first_with,
+)
 from openk2.grammar.schema.least_scalar import least_size
 from openk2.grammar.schema.members import (
     MATCHES_A_UNIT,
@@ -25,8 +31,8 @@ from openk2.grammar.schema.members import (
     counted,
     items_at,
 )
+from openk2.grammar.schema.numbers import number_shapes
 from openk2.grammar.schema.scalars import (
-    Subschemas,
     Valued,
     admits_scalar,
     bounds,
@@ -34,8 +40,6 @@ from openk2.grammar.schema.scalars import (
     common_values,
     exactly,
     excluded,
-    first_with,
-    number_shapes,
     text_shapes,
     type_of,
     writable,

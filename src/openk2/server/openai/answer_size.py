@@ -1,10 +1,11 @@
-"""How large an answer may be asked for; a larger one is refused before it is generated."""
+"""How large an answer may be: what is asked for is checked first, what is kept is counted."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from openk2.generation import ChatEvent, ChatGenerator, ChatRequest, TokensScored
 from openk2.server.limits import MAX_ECHOED, MAX_SCORES
 from openk2.server.refusals import invalid
-
-# Where a model's context is not known: the longest of the K2 family.
-LONGEST_CONTEXT = 262_144
 
 
 def check_scores(field: str, likeliest: int | None, answers: int, tokens: int) -> None:
@@ -21,6 +22,28 @@ def check_scores(field: str, likeliest: int | None, answers: int, tokens: int) -
         raise invalid(
             field, f"{asked}: {MAX_SCORES:,} in all, lower it, n or max_tokens, or set stream"
         )
+
+
+class ScoreLimit:
+    """A `ChatGenerator` for the answers to one request, which together have MAX_SCORES scores.
+
+    field: the one that asks for scores. The answer that passes the limit raises ApiError 400.
+    """
+
+    def __init__(self, chat: ChatGenerator, field: str) -> None:
+        self._chat, self._field = chat, field
+        self._scores = 0
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+        """See `ChatGenerator.stream`."""
+        async with aclosing(self._chat.stream(request)) as events:
+            async for event in events:
+                if isinstance(event, TokensScored):
+                    self._scores += sum(1 + len(token.top) for token in event.tokens)
+                if self._scores > MAX_SCORES:
+                    problem = f"gave the answers more than {MAX_SCORES:,} scores"
+                    raise invalid(self._field, f"{problem}: set max_tokens, lower n, or set stream")
+                yield event
 
 
 def check_echoed(echoed: int, likeliest: int | None) -> None:

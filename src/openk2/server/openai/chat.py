@@ -14,7 +14,7 @@ from openk2.server.api_keys import tenant_of
 from openk2.server.bounded_route import BoundedRoute
 from openk2.server.choices import all_of, interleaved
 from openk2.server.errors import ANSWERS, error_event
-from openk2.server.openai.answer_size import LONGEST_CONTEXT, check_scores
+from openk2.server.openai.answer_size import ScoreLimit, check_scores
 from openk2.server.openai.chat_answer import answer_json, chunk_events
 from openk2.server.openai.fields import GenerationFields, TopLogprobs, shared_owner
 from openk2.server.openai.tools import (
@@ -150,13 +150,19 @@ class ChatCompletionBody(GenerationFields):
         limits = [n for n in (self.max_tokens, self.max_completion_tokens) if n is not None]
         return min(limits, default=None)
 
-    def check_size(self, context_length: int | None) -> None:
-        """Raise ApiError 400 for a whole answer that would be too large. context_length: the
-        model's; None if it is not known."""
-        answers, likeliest = self.n or 1, self.checked_logprobs()
-        longest = self.token_limit() or context_length or LONGEST_CONTEXT
+    def sized(self, chat: ChatGenerator) -> ChatGenerator:
+        """`chat` for whole answers, which may have MAX_SCORES scores together if there are several.
+
+        Raises ApiError 400 if max_tokens asks for more. Without it answers are much shorter than
+        the context, so only those that do have more are refused.
+        """
+        answers, likeliest, longest = self.n or 1, self.checked_logprobs(), self.token_limit()
+        if answers == 1 or likeliest is None:
+            return chat
         field = "top_logprobs" if likeliest else "logprobs"
-        check_scores(field, likeliest, answers, answers * longest)
+        if longest is not None:
+            check_scores(field, likeliest, answers, answers * longest)
+        return ScoreLimit(chat, field)
 
     def refuse_in_messages(self) -> None:
         """Raise for MESSAGE_FIELDS in use."""
@@ -208,8 +214,7 @@ def chat_routes(
     async def chat_completions(body: ChatCompletionBody, request: Request) -> Response:
         names.check(body.model)
         asked = body.requests(tenant_of(request.scope))
-        if not body.stream:
-            body.check_size(names.context_length)
+        whole = None if body.stream else body.sized(chat)
         headers = repetition_headers(asked[0].messages, count_repetition)
         head = {
             "id": f"chatcmpl-{uuid.uuid4().hex}",
@@ -217,11 +222,11 @@ def chat_routes(
             "created": int(time.time()),
             "model": body.model,
         }
-        if body.stream:
+        if whole is None:
             events = interleaved([chat.stream(one) for one in asked])
             chunks = chunk_events(events, len(asked), head, include_usage=body.include_usage)
             return EventStream(chunks, error_event, headers)
-        work = all_of([complete(chat, one) for one in asked])
+        work = all_of([complete(whole, one) for one in asked])
         answers = await unless_client_leaves(request.receive, work)
         if answers is None:
             return Response(status_code=CLIENT_LEFT)

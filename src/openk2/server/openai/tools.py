@@ -28,7 +28,7 @@ TOOL_CHOICE_SCHEMA = {
 
 
 class Function(BaseModel):
-    """The function of a tool. strict changes nothing: arguments always satisfy `parameters`."""
+    """The function of a tool. strict: whether a schema that cannot be enforced is refused."""
 
     model_config = ConfigDict(extra="allow")
 
