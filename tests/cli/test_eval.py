@@ -154,8 +154,25 @@ def test_a_busy_answer_costs_nothing_and_one_that_never_comes_is_told(run_app, n
             asked = ["tools", "--url", url, "--limit", "4", "--concurrency", "1", "--json"]
             done = evaluate(*asked)
         report = json.loads(done.stdout)
-        assert (done.exit_code, report["turns"], report["errors"]) == (0, 4 - errors, errors)
+        status = 3 if errors else 0
+        assert (done.exit_code, report["turns"], report["errors"]) == (status, 4 - errors, errors)
         assert ("1 requests got no answer, such as: " in done.stderr) == bool(errors)
+
+
+OUTAGES = [
+    (["tools", "--limit", "40"], "errors, no answer"),
+    (["weather", "--runs", "20"], "more got no answer"),
+    (["weather", "--variations", "--runs", "2"], "more got no answer"),
+    (["everyday", "--need", "20"], "more got no answer"),
+]
+
+
+@pytest.mark.parametrize(("measure", "said"), OUTAGES)
+def test_an_outage_prints_the_report_and_is_no_success(run_app, no_waiting, measure, said):
+    with run_app(create_app(BusyOnce(*range(6, 2000)), model="no-model")) as url:
+        done = evaluate(*measure, "--url", url)
+    assert done.exit_code == 3
+    assert said in done.stdout
 
 
 def test_a_server_that_is_always_busy_or_not_there_is_one_line(run_app, no_waiting):
