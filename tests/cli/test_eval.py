@@ -2,12 +2,13 @@
 
 import json
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
 from openk2.chat import ToolCall
 from openk2.cli.main import app
-from openk2.generation import ChatAnswer, ScriptedChat
+from openk2.generation import ChatAnswer, EndpointError, ScriptedChat
 from openk2.protocol import EngineBusyError
 from openk2.server import create_app
 
@@ -146,6 +147,7 @@ class BusyOnce(ScriptedChat):
 @pytest.fixture
 def no_waiting(monkeypatch):
     monkeypatch.setattr("openk2.eval.retrying.WAITS", (0,) * 4)
+    monkeypatch.setattr("openk2.eval.retrying.LONGEST_WAIT", 0)
 
 
 def test_a_busy_answer_costs_nothing_and_one_that_never_comes_is_told(run_app, no_waiting):
@@ -182,3 +184,21 @@ def test_a_server_that_is_always_busy_or_not_there_is_one_line(run_app, no_waiti
             assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     gone = evaluate("everyday", "--url", "http://127.0.0.1:1", "--model", "m")
     assert (gone.exit_code, gone.stderr.count("\n")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("cause", "status"),
+    [
+        (httpx.ReadTimeout("slow"), 0),
+        (httpx.RemoteProtocolError("cut"), 0),
+        (httpx.ConnectError("refused"), 1),
+        (httpx.InvalidURL("no port"), 1),
+    ],
+)
+def test_a_busy_list_of_models_ends_no_run(url, rows, monkeypatch, cause, status):
+    def listed(*_, **__):
+        raise EndpointError("no list") from cause
+
+    monkeypatch.setattr("openk2.cli.eval.served_models", listed)
+    done = evaluate("tools", rows(ROW), "--url", url, "--model", "no-model")
+    assert done.exit_code == status, done.output

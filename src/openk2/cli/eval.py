@@ -282,8 +282,9 @@ def require_server(url: str, api_key: str | None) -> None:
     """Raise EndpointError if nothing answers at `url`: a mistyped one is not worth a retry."""
     import httpx
 
+    nowhere = (httpx.ConnectError, httpx.ConnectTimeout, httpx.InvalidURL)
     try:
         served_models(url, api_key=api_key)
     except EndpointError as error:
-        if isinstance(error.__cause__, httpx.TransportError | httpx.InvalidURL):
+        if isinstance(error.__cause__, nowhere):
             raise
