@@ -124,8 +124,7 @@ def run_suite(
     for prepared in ready:
         row = prepared.row
         if not row.benchmark.external:
-            limit = suite.asking[row.variant].limit
-            write_planned(suite.logs(row), Planned(prepared.answers, limit))
+            write_planned(suite.logs(row), Planned(prepared.answers))
     for prepared in ready:
         name = prepared.row.name
         bars.begin(name)
