@@ -2,12 +2,13 @@
 
 import json
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
 from openk2.chat import ToolCall
 from openk2.cli.main import app
-from openk2.generation import ChatAnswer, ScriptedChat
+from openk2.generation import ChatAnswer, EndpointError, ScriptedChat
 from openk2.protocol import EngineBusyError
 from openk2.server import create_app
 
@@ -146,6 +147,7 @@ class BusyOnce(ScriptedChat):
 @pytest.fixture
 def no_waiting(monkeypatch):
     monkeypatch.setattr("openk2.eval.retrying.WAITS", (0,) * 4)
+    monkeypatch.setattr("openk2.eval.retrying.LONGEST_WAIT", 0)
 
 
 def test_a_busy_answer_costs_nothing_and_one_that_never_comes_is_told(run_app, no_waiting):
@@ -154,8 +156,25 @@ def test_a_busy_answer_costs_nothing_and_one_that_never_comes_is_told(run_app, n
             asked = ["tools", "--url", url, "--limit", "4", "--concurrency", "1", "--json"]
             done = evaluate(*asked)
         report = json.loads(done.stdout)
-        assert (done.exit_code, report["turns"], report["errors"]) == (0, 4 - errors, errors)
+        status = 3 if errors else 0
+        assert (done.exit_code, report["turns"], report["errors"]) == (status, 4 - errors, errors)
         assert ("1 requests got no answer, such as: " in done.stderr) == bool(errors)
+
+
+OUTAGES = [
+    (["tools", "--limit", "40"], "errors, no answer"),
+    (["weather", "--runs", "20"], "more got no answer"),
+    (["weather", "--variations", "--runs", "2"], "more got no answer"),
+    (["everyday", "--need", "20"], "more got no answer"),
+]
+
+
+@pytest.mark.parametrize(("measure", "said"), OUTAGES)
+def test_an_outage_prints_the_report_and_is_no_success(run_app, no_waiting, measure, said):
+    with run_app(create_app(BusyOnce(*range(6, 2000)), model="no-model")) as url:
+        done = evaluate(*measure, "--url", url)
+    assert done.exit_code == 3
+    assert said in done.stdout
 
 
 def test_a_server_that_is_always_busy_or_not_there_is_one_line(run_app, no_waiting):
@@ -165,3 +184,21 @@ def test_a_server_that_is_always_busy_or_not_there_is_one_line(run_app, no_waiti
             assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     gone = evaluate("everyday", "--url", "http://127.0.0.1:1", "--model", "m")
     assert (gone.exit_code, gone.stderr.count("\n")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("cause", "status"),
+    [
+        (httpx.ReadTimeout("slow"), 0),
+        (httpx.RemoteProtocolError("cut"), 0),
+        (httpx.ConnectError("refused"), 1),
+        (httpx.InvalidURL("no port"), 1),
+    ],
+)
+def test_a_busy_list_of_models_ends_no_run(url, rows, monkeypatch, cause, status):
+    def listed(*_, **__):
+        raise EndpointError("no list") from cause
+
+    monkeypatch.setattr("openk2.cli.eval.served_models", listed)
+    done = evaluate("tools", rows(ROW), "--url", url, "--model", "no-model")
+    assert done.exit_code == status, done.output

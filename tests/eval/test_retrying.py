@@ -13,11 +13,21 @@ from openk2.eval.scenario import run_scenarios
 from openk2.eval.tool_calls import score_tool_calls
 from openk2.eval.weather_loop import run_weather_loop
 from openk2.eval.weather_variations import VARIATIONS
-from openk2.generation import ChatAnswer, ChatEvent, ChatRequest, EndpointError, ScriptedChat
+from openk2.generation import (
+    ChatAnswer,
+    ChatEvent,
+    ChatRequest,
+    ConnectionLostError,
+    EndpointError,
+    HttpChat,
+    ScriptedChat,
+    UnreachableError,
+)
 from openk2.generation import complete as ask
 from openk2.protocol import EngineBusyError
 
-BUSY, LOST = EngineBusyError("queue full"), EndpointError("connection reset")
+BUSY, LOST = EngineBusyError("queue full"), ConnectionLostError("connection reset")
+GONE, BROKEN = UnreachableError("refused"), EndpointError("no chat completion")
 ASKED = ChatRequest([{"role": "user", "content": "Hello?"}])
 
 
@@ -47,7 +57,7 @@ def retrying(faulty: Faulty) -> tuple[RetryingChat, list[float]]:
     return RetryingChat(faulty, sleep), waited
 
 
-@pytest.mark.parametrize("error", [BUSY, LOST, EndpointError("HTTP 502", 502)])
+@pytest.mark.parametrize("error", [BUSY, LOST, GONE, EndpointError("HTTP 502", 502)])
 def test_what_may_pass_is_asked_for_again_with_longer_and_longer_waits(error: Exception) -> None:
     faulty = Faulty(lambda number: error if number < 4 else None)
     chat, waited = retrying(faulty)
@@ -61,10 +71,37 @@ def test_it_gives_up_after_four_retries_and_at_once_on_what_will_not_pass() -> N
     with pytest.raises(EngineBusyError):
         asyncio.run(ask(chat, ASKED))
     assert (len(waited), chat.given_up) == (4, [BUSY])
-    chat, waited = retrying(Faulty(lambda number: EndpointError("no such model", 404)))
-    with pytest.raises(EndpointError, match="no such model"):
+    for error in (EndpointError("no such model", 404), BROKEN):
+        chat, waited = retrying(Faulty(lambda number, error=error: error))  # type: ignore[misc]
+        with pytest.raises(EndpointError, match=str(error)):
+            asyncio.run(ask(chat, ASKED))
+        assert waited == []
+
+
+def test_a_busy_server_says_how_long_to_wait_but_no_more_than_a_minute() -> None:
+    said = iter((1.0, 20.0, 3600.0, None))
+    chat, waited = retrying(Faulty(lambda number: EngineBusyError("full", next(said, None))))
+    with pytest.raises(EngineBusyError):
         asyncio.run(ask(chat, ASKED))
+    assert waited == [WAITS[0], 20.0, 60.0, WAITS[3]]
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "ftp://127.0.0.1"])
+def test_an_address_that_is_none_is_not_asked_again(url: str) -> None:
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    with pytest.raises(EndpointError):
+        asyncio.run(ask(RetryingChat(HttpChat(url, "m"), sleep), ASKED))
     assert waited == []
+
+
+def test_an_answer_that_is_broken_for_good_ends_the_run() -> None:
+    faulty = Faulty(lambda number: BROKEN if number == 2 else None)
+    with pytest.raises(EndpointError, match="no chat completion"):
+        asyncio.run(score_tool_calls(faulty, [CONVERSATION] * 5, concurrency=1))
 
 
 CONVERSATION: dict[str, Any] = {

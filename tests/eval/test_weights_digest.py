@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from openk2.eval.weights_digest import INDEX, weights_digest
+from openk2.architecture import INDEX_FILE
+from openk2.eval import weights_digest
 from openk2.record import file_sha256
 
 
@@ -15,7 +16,7 @@ def write(folder: Path, weights: bytes, *, recorded: bool) -> Path:
     (folder / "model-1.safetensors").write_bytes(weights)
     digests = {"model-1.safetensors": file_sha256(folder / "model-1.safetensors")}
     metadata = {"total_size": len(weights)} | ({"sha256": digests} if recorded else {})
-    (folder / INDEX).write_text(json.dumps({"metadata": metadata, "weight_map": {}}))
+    (folder / INDEX_FILE).write_text(json.dumps({"metadata": metadata, "weight_map": {}}))
     return folder
 
 

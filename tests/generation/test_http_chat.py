@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from contextlib import asynccontextmanager
 
 import pytest
@@ -10,6 +11,7 @@ from openk2.chat import ToolCall
 from openk2.generation import (
     ChatAnswer,
     ChatRequest,
+    ConnectionLostError,
     EndpointError,
     HttpChat,
     JsonFormat,
@@ -317,6 +319,42 @@ def test_an_answer_without_usage_counts_as_no_tokens():
 def test_a_broken_stream_is_an_error_and_not_a_short_answer(body, message):
     with pytest.raises(EndpointError, match=message):
         ask([head("200 OK") + body])
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+CUT = events(delta({"content": "x"}))
+
+
+@pytest.mark.parametrize("pieces", [[], [CHUNKED], [CHUNKED + b"%x\r\n%b\r\n" % (len(CUT), CUT)]])
+def test_a_connection_that_is_cut_is_told_from_a_broken_answer(pieces):
+    with pytest.raises(ConnectionLostError):
+        ask(pieces)
+    with pytest.raises(EndpointError) as broken:
+        ask([head("200 OK") + CUT])
+    assert type(broken.value) is EndpointError
+
+
+def test_a_silent_server_is_a_lost_connection():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        chat = HttpChat(f"http://127.0.0.1:{silent.getsockname()[1]}", "k2", timeout=0.05)
+        with pytest.raises(ConnectionLostError, match="ReadTimeout"):
+            asyncio.run(complete(chat, REQUEST))
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        ({"message": "down", "code": 503}, 503),
+        ({"message": "down", "type": "server_error", "code": "engine_failed"}, 500),
+        ({"message": "down", "code": 400}, None),
+        ({"message": "down"}, None),
+        ("down", None),
+    ],
+)
+def test_a_servers_own_fault_in_an_answer_has_its_status(error, status):
+    with pytest.raises(EndpointError, match="down") as caught:
+        ask([head("200 OK") + events(delta({"content": "x"}), {"error": error})])
+    assert caught.value.status == status
 
 
 def test_an_unreachable_server_is_named():

@@ -12,9 +12,10 @@ from openk2.architecture.flops import (
 from openk2.architecture.parameters import ParameterCount, count_parameters, layer_parameters
 from openk2.architecture.quantization import Int4, Quantization
 from openk2.architecture.rope import Yarn
-from openk2.architecture.tensor_names import layer_of, text_name
+from openk2.architecture.tensor_names import INDEX_FILE, layer_of, text_name
 
 __all__ = [
+    "INDEX_FILE",
     "ConfigError",
     "ForwardFlops",
     "Int4",

@@ -1,4 +1,5 @@
-"""Names of published tensors, as far as they say where in the text network a tensor belongs."""
+"""Names of published tensors, as far as they say where in the text network a tensor belongs, and of
+the file that says which shard holds each."""
 
 import re
 
@@ -9,6 +10,7 @@ TEXT_PREFIXES = {
     "language_model.lm_head.": "lm_head.",
     "model.language_model.": "model.",
 }
+INDEX_FILE = "model.safetensors.index.json"
 LAYER = re.compile(r"model\.layers\.(\d{1,6})\.")
 
 

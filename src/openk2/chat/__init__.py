@@ -3,7 +3,7 @@
 from openk2.chat.arguments import argument_problem, read_json, schema_problem
 from openk2.chat.byte_level import require_tokenizers
 from openk2.chat.call_ids import argument_names, call_id
-from openk2.chat.chat_files import GENERATION_FILE, ChatFiles
+from openk2.chat.chat_files import ChatFiles
 from openk2.chat.checkpoint_template import CheckpointTemplate
 from openk2.chat.events import (
     CallArguments,
@@ -40,7 +40,7 @@ from openk2.chat.rendering import (
     encode_piece,
     render,
 )
-from openk2.chat.stop_ids import read_stop_ids
+from openk2.chat.stop_ids import GENERATION_FILE, read_stop_ids
 from openk2.chat.template import CHAT_TEMPLATE
 from openk2.chat.template_style import style_of
 from openk2.chat.tokenizer import TOKENIZER_FILE, Tokenizer, TokenizerError

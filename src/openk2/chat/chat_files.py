@@ -8,11 +8,10 @@ from typing import Any
 from openk2.chat.checkpoint_template import template_source
 from openk2.chat.json_tokenizer import read_object, read_settings
 from openk2.chat.prompt_style import THINK
-from openk2.chat.stop_ids import read_stop_ids
+from openk2.chat.stop_ids import GENERATION_FILE, read_stop_ids
 from openk2.chat.template import CHAT_TEMPLATE
 from openk2.chat.tokenizer import Tokenizer
 
-GENERATION_FILE = "generation_config.json"
 # The README's recommendation for Kimi-K2-Instruct.
 INSTRUCT_SAMPLING: Mapping[str, Any] = {"do_sample": True, "temperature": 0.6}
 

@@ -7,13 +7,15 @@ from typing import Any
 from openk2.chat.json_tokenizer import read_object
 from openk2.chat.tokenizer import Tokenizer, TokenizerError
 
+GENERATION_FILE = "generation_config.json"
+
 
 def read_stop_ids(folder: Path, tokenizer: Tokenizer) -> frozenset[int]:
     """[EOS], <|im_end|> and `eos_token_id` of config.json and generation_config.json.
 
     Published checkpoints differ in which of them they name, and where. Raises TokenizerError.
     """
-    files = (folder / "config.json", folder / "generation_config.json")
+    files = (folder / "config.json", folder / GENERATION_FILE)
     return tokenizer.stop_ids.union(*(eos_ids(file) for file in files))
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from openk2.architecture import INDEX_FILE
 from openk2.chat import TokenizerError, free_of_code
 from openk2.checkpoint.added_error import AddedError
 from openk2.checkpoint.error import CheckpointError
@@ -26,7 +27,7 @@ from openk2.checkpoint.format import (
     plan_shards,
     shard_name,
 )
-from openk2.checkpoint.index import INDEX, Index
+from openk2.checkpoint.index import Index
 from openk2.checkpoint.names import PublishedTensor, published_tensors
 from openk2.checkpoint.safetensors_file import TensorSpec
 from openk2.checkpoint.save import Progress
@@ -196,7 +197,7 @@ def _describe_work(checkpoint: StoredCheckpoint, form: Format, max_shard_bytes: 
     stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     texts = [
         path.read_text(encoding="utf-8")
-        for path in (checkpoint.folder / "config.json", checkpoint.folder / INDEX)
+        for path in (checkpoint.folder / "config.json", checkpoint.folder / INDEX_FILE)
         if path.exists()
     ]
     work = repr((str(checkpoint.folder.resolve()), stats, texts, form, max_shard_bytes))

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from openk2.architecture import INDEX_FILE
 from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.safetensors_file import MAX_HEADER_BYTES, read_header
 from openk2.record import write_file_atomically
 
-INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 
 
@@ -34,7 +34,7 @@ class Index:
             "metadata": {"total_size": total_size, "sha256": dict(self.sha256)},
             "weight_map": dict(self.shard_of),
         }
-        write_file_atomically(folder / INDEX, json.dumps(data, indent=2) + "\n")
+        write_file_atomically(folder / INDEX_FILE, json.dumps(data, indent=2) + "\n")
 
 
 def read_index(folder: Path) -> Index:
@@ -42,11 +42,11 @@ def read_index(folder: Path) -> Index:
 
     Raises CheckpointError if there is neither or the index is not one.
     """
-    file = folder / INDEX
+    file = folder / INDEX_FILE
     if not file.exists():
         if not (folder / SINGLE).exists():
             raise CheckpointError(
-                f"{folder} holds neither {INDEX} nor {SINGLE}: give the folder of a checkpoint"
+                f"{folder} holds neither {INDEX_FILE} nor {SINGLE}: give the folder of a checkpoint"
             )
         return Index({tensor.spec.name: SINGLE for tensor in read_header(folder / SINGLE)})
     if (size := file.stat().st_size) > MAX_HEADER_BYTES:

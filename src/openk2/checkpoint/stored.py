@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from openk2.architecture import ConfigError, Int4, ModelConfig, Quantization, text_name
+from openk2.architecture import INDEX_FILE, ConfigError, Int4, ModelConfig, Quantization, text_name
 from openk2.checkpoint.error import CheckpointError
-from openk2.checkpoint.index import INDEX, Index, read_index
+from openk2.checkpoint.index import Index, read_index
 from openk2.checkpoint.names import (
     INT4_SCALE_SUFFIX,
     PACKED_SUFFIX,
@@ -182,7 +182,7 @@ def _read_shards(
                 continue
             if index.shard_of.get(own) != shard:
                 raise CheckpointError(
-                    f"{folder / shard} holds {own}, which {INDEX} puts in "
+                    f"{folder / shard} holds {own}, which {INDEX_FILE} puts in "
                     f"{index.shard_of.get(own, 'no shard')}: copy index and shards from one source"
                 )
             if name in tensors:
@@ -194,7 +194,7 @@ def _read_shards(
     for own, shard in index.shard_of.items():
         if own not in found and skipped_kind(text_name(own), config) is None:
             raise CheckpointError(
-                f"{folder / shard} does not hold {own}, which {INDEX} puts there: "
+                f"{folder / shard} does not hold {own}, which {INDEX_FILE} puts there: "
                 "copy index and shards from one source"
             )
     return tensors, skipped

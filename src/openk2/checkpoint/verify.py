@@ -1,6 +1,5 @@
 """What a checkpoint is, proven: its headers always, its bytes when asked."""
 
-import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +8,7 @@ from openk2.architecture import ModelConfig
 from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.save import Progress
 from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
-from openk2.record import file_sha256
+from openk2.record import blob_sha256, file_sha256
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def _check_contents(checkpoint: StoredCheckpoint, progress: Progress) -> None:
     for number, shard in enumerate(shards):
         progress(sum(sizes[:number]), sum(sizes))
         file = checkpoint.folder / shard
-        recorded = checkpoint.index.sha256.get(shard) or _blob_name(file)
+        recorded = checkpoint.index.sha256.get(shard) or blob_sha256(file)
         if recorded is None:
             raise CheckpointError(
                 f"{checkpoint.folder}: the index records no checksum of {shard}: only checkpoints "
@@ -78,9 +77,3 @@ def _check_contents(checkpoint: StoredCheckpoint, progress: Progress) -> None:
             raise CheckpointError(
                 f"{file} has SHA-256 {actual}, {recorded} is recorded: copy the shard again"
             )
-
-
-def _blob_name(file: Path) -> str | None:
-    """The SHA-256 of a file in the hub's cache: there it is a link to a blob of that name."""
-    name = file.resolve().name
-    return name if file.is_symlink() and re.fullmatch(r"[0-9a-f]{64}", name) else None

@@ -42,6 +42,7 @@ MaxTokens = Annotated[int, typer.Option(min=1, help="Of an answer; one cut off t
 Concurrency = Annotated[int, typer.Option(min=1, help="Requests in flight at most.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 Need = Annotated[int, typer.Option(help="Exit with 1 below this many successes.")]
+ANSWERS_MISSING = 3  # exit status, the one of `eval readme` with a failed row
 
 
 @app.command()
@@ -66,6 +67,8 @@ def tools(
       openk2 eval tools
       openk2 eval tools sgd-dev.jsonl --limit 1000 --json
       openk2 eval tools --url https://host.example/v1 --model kimi-k2
+
+    Exit status: 0; 1 nothing could be asked or scored; 3 the report lacks some answers.
     """
     from openk2.data import read_conversations
     from openk2.eval import score_tables, score_tool_calls
@@ -91,9 +94,11 @@ def tools(
         )
     if as_json:
         typer.echo(json.dumps(score.to_json()))
-        return
-    for table in score_tables(score, str(conversations or "generated, tools unseen in training")):
-        Console().print(table)
+    else:
+        title = str(conversations or "generated, tools unseen in training")
+        for table in score_tables(score, title):
+            Console().print(table)
+    require_answers(score.errors)
 
 
 @app.command()
@@ -119,11 +124,14 @@ def weather(
     Examples:
       openk2 eval weather --runs 100 --need 97
       openk2 eval weather --variations --runs 10 --json
+
+    Exit status: 0; 1 nothing could be asked, or below --need; 3 the report lacks some answers.
     """
     with asked(model, url, api_key) as (chat, progress):
         measure = run_variations if variations else run_readme
         report, lines = measure(chat, runs, max_tokens, progress)
     typer.echo(json.dumps(report) if as_json else "\n".join(lines))
+    require_answers(report["errors"])
     if report["succeeded"] < need:
         raise typer.Exit(1)
 
@@ -145,6 +153,8 @@ def everyday(
     Examples:
       openk2 eval everyday --need 20
       openk2 eval everyday --url http://127.0.0.1:8000 --json
+
+    Exit status: 0; 1 nothing could be asked, or below --need; 3 the report lacks some answers.
     """
     from openk2.eval import QUESTIONS, ask_everyday
 
@@ -164,6 +174,7 @@ def everyday(
             mark = "ok   " if reply.sensible else "WRONG"
             typer.echo(f"{mark} {reply.question.text}  {reply.answer}")
         typer.echo(f"{succeeded} of {len(replies)} answers are sensible{error_words(errors)}")
+    require_answers(errors)
     if succeeded < need:
         raise typer.Exit(1)
 
@@ -232,6 +243,12 @@ def error_words(errors: int) -> str:
     return f"; {errors} more got no answer and do not count" if errors else ""
 
 
+def require_answers(errors: int) -> None:
+    """Exit with 3 if so many answers are missing, before --need is judged by those that came."""
+    if errors:
+        raise typer.Exit(ANSWERS_MISSING)
+
+
 @contextmanager
 def asked(
     model: str | None, url: str | None, api_key: str | None
@@ -265,8 +282,9 @@ def require_server(url: str, api_key: str | None) -> None:
     """Raise EndpointError if nothing answers at `url`: a mistyped one is not worth a retry."""
     import httpx
 
+    nowhere = (httpx.ConnectError, httpx.ConnectTimeout, httpx.InvalidURL)
     try:
         served_models(url, api_key=api_key)
     except EndpointError as error:
-        if isinstance(error.__cause__, httpx.TransportError | httpx.InvalidURL):
+        if isinstance(error.__cause__, nowhere):
             raise

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from inspect_ai.log import EvalLog, EvalSample, read_eval_log
+from inspect_ai.log import EvalLog, EvalSample, read_eval_log, read_eval_log_sample_summaries
 from inspect_ai.scorer import Score, value_to_float
 
 from openk2.eval.benchmark import question_name
 from openk2.eval.model_api import served_name
+from openk2.eval.one_line import one_line
 
 SHOWN_CHARACTERS = 4000
 
@@ -68,6 +69,18 @@ def best_log(folder: Path, model: str = "") -> EvalLog | None:
     logs = [read_eval_log(str(file)) for file in sorted(folder.glob("*.eval"))]
     logs = [log for log in logs if not model or served_name(log.eval.model) == model]
     return max(reversed(logs), key=lambda log: len(log.samples or ()), default=None)
+
+
+def broken_answers(log: EvalLog) -> str:
+    """How many answers have errors, and the first; or what ended the whole task."""
+    summaries = read_eval_log_sample_summaries(log.location)
+    errors = [summary.error for summary in summaries if summary.error]
+    if not errors:
+        return one_line(log.error.message if log.error else f"the log is {log.status}")
+    # inspect puts the request before the server's message, in one repr.
+    last = errors[0].replace("\\n", "\n").strip().splitlines()[-1]
+    counted = f"{len(errors)} of {len(summaries)} answers have errors"
+    return f"{counted}, such as {one_line(last)}"
 
 
 def answered(sample: EvalSample, log: EvalLog, *, grouped: bool) -> Answered:

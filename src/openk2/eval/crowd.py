@@ -8,7 +8,7 @@ from typing import TypeVar
 from rich.progress import Progress
 
 from openk2.eval.retrying import UNANSWERED, may_pass
-from openk2.eval.streak import Streak
+from openk2.eval.streak import NotAskedError, Streak
 
 T = TypeVar("T")
 Result = TypeVar("Result")
@@ -45,7 +45,7 @@ async def map_bounded(
                 result = await ask(item)
                 streak.failures = 0
             except UNANSWERED as error:
-                if not may_pass(error):
+                if not (isinstance(error, NotAskedError) or may_pass(error)):
                     raise
                 streak.failures += 1
                 result = Unanswered(error)

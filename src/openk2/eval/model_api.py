@@ -22,7 +22,8 @@ from inspect_ai.model import (
 )
 from inspect_ai.tool import ToolChoice, ToolInfo
 
-from openk2.eval.benchmark import Asks
+from openk2.eval.answers.scoring import JUDGE_TOKENS
+from openk2.eval.benchmark import Asks, Role
 from openk2.eval.loglikelihood import echoed_loglikelihood
 from openk2.eval.retrying import RETRIED_STATUSES
 from openk2.generation import EndpointError, api_root, credentials, error_message
@@ -64,6 +65,16 @@ def open_model(address: ModelAddress, asks: Asks = "chat", cap: int | None = Non
         client_timeout=SECONDS,
         memoize=False,
     )
+
+
+def open_role(role: Role, address: ModelAddress, context: int | None) -> Model:
+    """A further model. context: tokens of its own, None if unknown.
+
+    A grader with a small context gets half of it for its reply: a cap that does not fit beside the
+    prompt is refused.
+    """
+    small = role == "grader" and context is not None and context < 2 * JUDGE_TOKENS
+    return open_model(address, cap=context // 2 if small and context else None)
 
 
 def served_name(name: str) -> str:

@@ -11,10 +11,9 @@ PLANNED = "planned.json"
 
 @dataclass(frozen=True)
 class Planned:
-    """answers: of the row's last session and those before. limit: its questions at most."""
+    """answers: what the row's last session planned, with those that were already there."""
 
     answers: int
-    limit: int | None
 
     def lacks(self, given: int) -> str:
         """Such as `11 of 40 answers`; "" if none is missing."""
@@ -33,8 +32,8 @@ def read_planned(folder: Path) -> Planned | None:
     Raises DataError for a file that says something else.
     """
     try:
-        return Planned(**json.loads((folder / PLANNED).read_text(encoding="utf-8")))
+        return Planned(int(json.loads((folder / PLANNED).read_text(encoding="utf-8"))["answers"]))
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, LookupError) as error:
         raise DataError(f"{folder / PLANNED}: {error}: delete it and run the row again") from None

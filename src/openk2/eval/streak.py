@@ -5,6 +5,10 @@ from openk2.generation import EndpointError
 MOST_FAILURES = 16
 
 
+class NotAskedError(EndpointError):
+    """Nothing was asked, since the answers before had errors."""
+
+
 class Streak:
     """Answers that failed one after another.
 
@@ -15,6 +19,6 @@ class Streak:
         self.failures = 0
 
     def check(self) -> None:
-        """Raises EndpointError after MOST_FAILURES in a row."""
+        """Raises NotAskedError after MOST_FAILURES in a row."""
         if self.failures >= MOST_FAILURES:
-            raise EndpointError(f"not asked, as the {MOST_FAILURES} answers before had errors")
+            raise NotAskedError(f"not asked, as the {MOST_FAILURES} answers before had errors")

@@ -4,31 +4,28 @@ Each row's answers are inspect's own logs below OUT/logs/ROW/PART, written after
 same run again asks only for what is missing: a kill loses the samples in flight.
 """
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from openk2.environments import SandboxError
-from openk2.eval.answered import read_answers
-from openk2.eval.answers.scoring import JUDGE_TOKENS
+from openk2.eval.answered import broken_answers, read_answers
 from openk2.eval.catalogue import NoSuchRowError, Row
 from openk2.eval.code.harness import HarnessError
 from openk2.eval.code.place import chosen_sandbox, use_sandbox
 from openk2.eval.external import run_external, why_not
 from openk2.eval.inspect_task import Asking, drawn, inspect_task
 from openk2.eval.locate import DataUnavailableError, locate
-from openk2.eval.model_api import ModelAddress, open_model
+from openk2.eval.model_api import ModelAddress, open_model, open_role
+from openk2.eval.one_line import one_line
 from openk2.eval.planned import Planned, write_planned
+from openk2.eval.quiet_inspect import EVAL_SET, quiet_inspect
 from openk2.eval.streak import Streak
 from openk2.record import DataError
 
 if TYPE_CHECKING:
     from inspect_ai.dataset import Sample
-    from inspect_ai.log import EvalLog
-    from inspect_ai.model import Model
 
 PART = 400  # answers of a log
 
@@ -124,8 +121,7 @@ def run_suite(
     for prepared in ready:
         row = prepared.row
         if not row.benchmark.external:
-            limit = suite.asking[row.variant].limit
-            write_planned(suite.logs(row), Planned(prepared.answers, limit))
+            write_planned(suite.logs(row), Planned(prepared.answers))
     for prepared in ready:
         name = prepared.row.name
         bars.begin(name)
@@ -231,7 +227,10 @@ def run_part(
 
     benchmark, asking = row.benchmark, suite.asking[row.variant]
     with quiet_inspect(suite.out), use_sandbox(suite.sandbox):
-        roles = {str(role): open_role(str(role), suite) for role in benchmark.protocol.roles}
+        roles = {
+            str(role): open_role(role, suite.roles[role], suite.contexts.get(role))
+            for role in benchmark.protocol.roles
+        }
         success, logs = eval_set(
             [inspect_task(benchmark, samples, asking, streak, finished)],
             log_dir=str(folder),
@@ -241,63 +240,3 @@ def run_part(
             **EVAL_SET,
         )
         return "" if success else next(broken_answers(log) for log in logs)
-
-
-def open_role(role: str, suite: Suite) -> "Model":
-    """A further model. A grader with a small context gets half of it for its reply: a cap that
-    does not fit beside the prompt is refused."""
-    context = suite.contexts.get(role)
-    small = role == "grader" and context is not None and context < 2 * JUDGE_TOKENS
-    return open_model(suite.roles[role], cap=context // 2 if small and context else None)
-
-
-def broken_answers(log: "EvalLog") -> str:
-    """How many answers have errors, and the first; or what ended the whole task."""
-    from inspect_ai.log import read_eval_log_sample_summaries
-
-    summaries = read_eval_log_sample_summaries(log.location)
-    errors = [summary.error for summary in summaries if summary.error]
-    if not errors:
-        return one_line(log.error.message if log.error else f"the log is {log.status}")
-    # inspect puts the request before the server's message, in one repr.
-    last = errors[0].replace("\\n", "\n").strip().splitlines()[-1]
-    counted = f"{len(errors)} of {len(summaries)} answers have errors"
-    return f"{counted}, such as {one_line(last)}"
-
-
-# Logs are written after every sample, and nothing else listens, prints or retries.
-EVAL_SET: dict[str, Any] = {
-    "display": "none",
-    "log_level": "error",
-    "log_buffer": 1,
-    "log_realtime": False,
-    "log_dir_allow_dirty": True,
-    "retry_attempts": 0,
-    "retry_immediate": False,
-    "ctl_server": False,
-    "acp_server": False,
-    "score_display": False,
-}
-
-
-@contextmanager
-def quiet_inspect(out: Path) -> Iterator[None]:
-    """Inspect's traces and notes go to OUT/.inspect, not to the user's folders, and what it prints
-    nowhere: standard output is for the results."""
-    wanted = {"XDG_DATA_HOME": str((out / ".inspect").absolute())}
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
-            yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def one_line(error: object) -> str:
-    """The message without line breaks, at most 300 characters."""
-    return " ".join(str(error).split())[:300]

@@ -32,6 +32,7 @@ from openk2.generation.connections import Connections
 from openk2.generation.encoding import key_of, text_size
 from openk2.generation.endpoint import (
     BUSY_STATUSES,
+    ConnectionLostError,
     EndpointError,
     UnreachableError,
     api_root,
@@ -88,6 +89,7 @@ __all__ = [
     "CompletionEvent",
     "CompletionGenerator",
     "CompletionRequest",
+    "ConnectionLostError",
     "Connections",
     "ContextLengthError",
     "EndpointError",

@@ -9,7 +9,8 @@ MOST_WORDS = 400  # characters of a server's message that are passed on
 class EndpointError(RuntimeError):
     """The server could not be reached, refused the request, or broke the protocol.
 
-    status: the HTTP status; None when there was no answer, or one that cannot be read.
+    status: the HTTP status, or that of the server's fault which ended an answer; None when there
+    was no answer, or one that cannot be read.
     """
 
     def __init__(self, message: str, status: int | None = None) -> None:
@@ -19,6 +20,10 @@ class EndpointError(RuntimeError):
 
 class UnreachableError(EndpointError):
     """There is no connection to the server, so nothing was sent."""
+
+
+class ConnectionLostError(EndpointError):
+    """The connection broke, or the server fell silent, before the answer was whole."""
 
 
 def api_root(base_url: str) -> str:

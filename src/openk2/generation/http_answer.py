@@ -40,7 +40,8 @@ async def answer_events(
     async with aclosing(data_objects(response, bounds)) as chunks:
         async for chunk in chunks:
             if chunk.get("error"):
-                raise EndpointError(f"{response.url}: {error_message(json.dumps(chunk))}")
+                problem = error_message(json.dumps(chunk))
+                raise EndpointError(f"{response.url}: {problem}", fault_status(chunk["error"]))
             usage = chunk.get("usage") or usage
             for choice in chunk.get("choices") or ():
                 if scores := read_scores(choice.get("logprobs")):
@@ -79,6 +80,17 @@ async def answer_events(
     thought = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
     sizes = prompt_tokens, completion_tokens, count_of(cached)
     yield ChatFinish(reason, *sizes, reasoning_tokens=count_of(thought))
+
+
+def fault_status(error: Any) -> int | None:
+    """The status of a server's own fault that ends an answer which has begun; None for any other.
+
+    vLLM and SGLang give the status as `code`, openk2 and OpenAI the type `server_error`.
+    """
+    code, kind = (error.get("code"), error.get("type")) if isinstance(error, dict) else (None, None)
+    if type(code) is int and 500 <= code < 600:
+        return code
+    return 500 if kind == "server_error" else None
 
 
 def text_of(value: Any) -> str:

@@ -11,7 +11,12 @@ from typing import Any
 
 from openk2.generation.chat import ChatEvent, ChatRequest
 from openk2.generation.connections import Connections
-from openk2.generation.endpoint import EndpointError, UnreachableError, api_root
+from openk2.generation.endpoint import (
+    ConnectionLostError,
+    EndpointError,
+    UnreachableError,
+    api_root,
+)
 from openk2.generation.http_answer import answer_events
 from openk2.generation.http_reading import (
     UNREADABLE,
@@ -56,7 +61,8 @@ class HttpChat:
     ) -> AsyncGenerator[ChatEvent, None]:
         """See `ChatGenerator.stream`. body: in place of the request's own.
 
-        Raises EndpointError (UnreachableError is one), and EngineBusyError for 429 and 503.
+        Raises EndpointError (UnreachableError and ConnectionLostError are two), and EngineBusyError
+        for 429 and 503.
         """
         import httpx
 
@@ -72,6 +78,8 @@ class HttpChat:
                         yield event
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise UnreachableError(f"{url}: {str(error) or type(error).__name__}") from error
+        except (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError) as error:
+            raise ConnectionLostError(f"{url}: {str(error) or type(error).__name__}") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise EndpointError(f"{url}: {str(error) or type(error).__name__}") from error
         except UNREADABLE as error:

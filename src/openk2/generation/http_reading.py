@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from openk2.generation.endpoint import (
     BUSY_STATUSES,
+    ConnectionLostError,
     EndpointError,
     api_root,
     credentials,
@@ -92,7 +93,7 @@ async def data_objects(
 ) -> AsyncGenerator[Any, None]:
     """The JSON values of a server-sent event stream, up to [DONE].
 
-    Raises EndpointError for what is not JSON or beyond the bounds.
+    Raises EndpointError for what is not JSON or beyond the bounds; ConnectionLostError for silence.
     """
     refuse_compressed(response)
     count = 0
@@ -102,7 +103,7 @@ async def data_objects(
         if not line.startswith(b"data:"):
             if time.monotonic() - heard > bounds.silence:
                 problem = f"sent no data for {bounds.silence:g} seconds"
-                raise EndpointError(f"{response.url}: the server {problem}")
+                raise ConnectionLostError(f"{response.url}: the server {problem}")
             continue
         heard = time.monotonic()
         data = line.removeprefix(b"data:").strip()

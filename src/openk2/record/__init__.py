@@ -11,7 +11,7 @@ from openk2.record.atomic import (
 )
 from openk2.record.bytes_bar import bytes_bar
 from openk2.record.data_error import DataError
-from openk2.record.file_sha256 import file_sha256
+from openk2.record.file_sha256 import blob_sha256, file_sha256
 from openk2.record.host_memory import available_host_memory
 from openk2.record.lock import hold_folder
 from openk2.record.machine import describe_machine
@@ -28,6 +28,7 @@ __all__ = [
     "PlotError",
     "Table",
     "available_host_memory",
+    "blob_sha256",
     "bytes_bar",
     "describe_machine",
     "file_sha256",

@@ -3,8 +3,12 @@
 import asyncio
 import json
 import math
-from dataclasses import replace
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 from inspect_ai.dataset import Sample
@@ -12,7 +16,7 @@ from inspect_ai.model import ChatMessageAssistant, ChatMessageUser, ModelName, M
 from inspect_ai.solver import TaskState
 
 from code_answers import best_sandbox, judged, scorer_of
-from openk2.environments import SandboxError
+from openk2.environments import Finished, Sandbox, SandboxError
 from openk2.eval.code import exercises
 from openk2.eval.code.exercises import edits
 from openk2.eval.code.place import use_sandbox
@@ -56,6 +60,14 @@ def exercise(root: Path, language: str, name: str, solution: str, test: str, tex
     (folder / solution).write_text("# the stub\n")
     (folder / test).parent.mkdir(parents=True, exist_ok=True)
     (folder / test).write_text(text)
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    """What was found out about a language is this test's alone."""
+    exercises._UNREADY.clear()
+    yield
+    exercises._UNREADY.clear()
 
 
 @pytest.fixture
@@ -117,7 +129,6 @@ def test_a_language_whose_runner_alone_is_installed_is_unscored(
 ) -> None:
     runner = replace(exercises._RUNNERS["javascript"], command=command, needs=("sh",))
     monkeypatch.setitem(exercises._RUNNERS, "javascript", runner)  # type: ignore[arg-type]
-    exercises.unready.cache_clear()
     scorer = scorer_of(AIDER_POLYGLOT)
     scores = [
         judged(scorer, samples["javascript/once"], f"```\n{said}\n```")
@@ -127,7 +138,72 @@ def test_a_language_whose_runner_alone_is_installed_is_unscored(
     if None in values:
         told = "not run: javascript: a trivial exercise does not pass here: exit code 1: Cannot"
         assert str(scores[0].explanation).startswith(told)
-    exercises.unready.cache_clear()
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A sandbox that ends every run like this, after a moment. runs: how often it was asked."""
+
+    finished: Finished
+    runs: list[int] = field(default_factory=list, compare=False)
+
+    def run(self, *_: object, **__: object) -> Finished:
+        self.runs.append(1)
+        time.sleep(0.01)
+        return self.finished
+
+
+def told_by(sandbox: Counted, language: str = "go", setup: exercises.Setup = ()) -> str:
+    return exercises.unready(cast(Sandbox, sandbox), language, setup)
+
+
+@pytest.mark.parametrize(
+    "finished",
+    [Finished(137, b"", b"", timed_out=True), Finished(137, b"", b"", out_of_memory=True)],
+)
+def test_a_limit_that_ended_the_trivial_exercise_leaves_only_that_answer_unscored(
+    finished: Finished,
+) -> None:
+    stopped = Counted(finished)
+    assert "limit" in told_by(stopped)
+    assert told_by(stopped)
+    assert len(stopped.runs) == 2
+    failing = Counted(Finished(1, b"", b"no module"))
+    assert told_by(failing) == told_by(failing)
+    assert len(failing.runs) == 1
+
+
+def test_scorers_of_one_language_run_its_trivial_exercise_once() -> None:
+    sandbox = Counted(Finished(0, b"ok  two 0.1s\n", b""))
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda _: told_by(sandbox), range(16))) == {""}
+    assert len(sandbox.runs) == 1
+
+
+@pytest.mark.parametrize(
+    ("language", "file", "same", "other"),
+    [
+        ("go", "go.mod", "module {}\n\ngo 1.18\n", "module {}\n\ngo 1.22\n"),
+        (
+            "rust",
+            "Cargo.toml",
+            '[package]\nedition = "2021"\nname = "{}"\nversion = "1.0.{:d}"\n\n[dependencies]\n',
+            '[package]\nname = "{}"\n\n[dependencies.rand]\nversion = "0.{:d}"\n',
+        ),
+        ("java", "settings.gradle", "rootProject.name = '{}'\n", "include '{}'\n"),
+    ],
+)
+def test_exercises_that_differ_in_their_names_alone_share_the_trivial_one(
+    language: str, file: str, same: str, other: str
+) -> None:
+    def setup(text: str, name: str) -> exercises.Setup:
+        content = text.format(name, len(name)).encode()
+        return exercises._RUNNERS[language].shared_setup({file: content, "other": b""})
+
+    assert setup(same, "bowling") == setup(same, "two-bucket")
+    assert setup(same, "bowling") != setup(other, "bowling")
+    if language == "rust":
+        assert setup(other, "bowling") != setup(other, "two-bucket")
 
 
 def test_a_crate_that_is_not_here_is_unscored_and_a_trivial_exercise_passes(tmp_path: Path) -> None:

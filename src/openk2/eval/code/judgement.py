@@ -7,6 +7,7 @@ from inspect_ai.scorer import Score
 
 from openk2.environments import Finished
 
+TIME_LIMIT, MEMORY_LIMIT = "time limit", "memory limit"
 _SHOWN = 2000  # characters of a program's output in a score's explanation
 
 
@@ -19,6 +20,11 @@ class Judgement:
     reason: str = ""
     missing: str = ""
     details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a limit ended the run: on a machine with less to do it may end otherwise."""
+        return self.reason in (TIME_LIMIT, MEMORY_LIMIT)
 
     def score(self, code: str, **metadata: Any) -> Score:
         """Its score: 1 or 0, or unscored where something is missing."""
@@ -38,8 +44,8 @@ class Judgement:
 def reason_of(finished: Finished) -> str:
     """Why a run did not pass: the limit that stopped it, or the end of what it wrote."""
     if finished.timed_out:
-        return "time limit"
+        return TIME_LIMIT
     if finished.out_of_memory:
-        return "memory limit"
+        return MEMORY_LIMIT
     told = (finished.stderr or finished.stdout).decode(errors="replace").strip()
     return f"exit code {finished.exit_code}: {told[-_SHOWN:]}"

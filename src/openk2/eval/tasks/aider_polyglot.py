@@ -7,7 +7,7 @@ Prompt: the exercise's instructions and solution files, and the request for whol
 is ours; the benchmark's own harness also offers edit formats. Extraction: a fenced block for each
 file, after a line with its name. Metric: the exercise's tests pass, with every skipped test
 switched on. A language whose compiler or test runner is not found, or in which a trivial exercise
-does not pass here, is unscored, never wrong.
+with the exercise's own configuration does not pass here, is unscored, never wrong.
 """
 
 from functools import partial

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from openk2.architecture import ModelConfig
+from openk2.architecture import INDEX_FILE, ModelConfig
 from openk2.config import read_recipe
 from openk2.plan.serving.error import ServingError
 from openk2.plan.serving.formats import WeightFormat, find_format, read_format
@@ -19,7 +19,6 @@ from openk2.plan.serving.network import ServedNetwork, read_json, read_network
 from openk2.plan.serving.weights import StoredMatrix, WeightPart, planned_parts, stored_parts
 
 PRESETS = Path(__file__).with_name("presets.toml")
-INDEX = "model.safetensors.index.json"
 MAX_HEADER = 100_000_000  # bytes; the safetensors library's own limit
 
 
@@ -118,11 +117,11 @@ def file_subject(path: Path, weights: str | None) -> ServedSubject:
 
 def shards_of(folder: Path) -> list[Path]:
     """The folder's safetensors files, those of its index if it has one. Raises ServingError."""
-    if not (folder / INDEX).exists():
+    if not (folder / INDEX_FILE).exists():
         return sorted(folder.glob("*.safetensors"))
-    names = read_json(folder / INDEX).get("weight_map")
+    names = read_json(folder / INDEX_FILE).get("weight_map")
     if not isinstance(names, dict):
-        raise ServingError(f"{folder / INDEX} has no weight_map: copy it again")
+        raise ServingError(f"{folder / INDEX_FILE} has no weight_map: copy it again")
     shards = sorted({folder / Path(str(name)).name for name in names.values()})
     missing = [shard.name for shard in shards if not shard.exists()]
     if missing:

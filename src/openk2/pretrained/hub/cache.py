@@ -7,14 +7,16 @@ library's layout, and links in it are expected.
 import re
 from pathlib import Path
 
+from openk2.architecture import INDEX_FILE
+from openk2.chat import GENERATION_FILE
 from openk2.pretrained.hub.library import hub_library
 from openk2.pretrained.hub.name import COMMIT, HubName
 
 # What openk2 reads beside the shards.
 SMALL_FILES = (
     "config.json",
-    "generation_config.json",
-    "model.safetensors.index.json",
+    GENERATION_FILE,
+    INDEX_FILE,
     "tiktoken.model",
     "tokenizer.json",
     "tokenizer_config.json",
@@ -67,6 +69,6 @@ def shard_names(folder: Path) -> list[str]:
     """
     from openk2.checkpoint import read_index  # imports torch
 
-    if not (folder / "model.safetensors.index.json").is_file():
+    if not (folder / INDEX_FILE).is_file():
         return [SINGLE]
     return read_index(folder).shards
