@@ -98,10 +98,17 @@ def test_an_address_that_is_none_is_not_asked_again(url: str) -> None:
     assert waited == []
 
 
-def test_an_answer_that_is_broken_for_good_ends_the_run() -> None:
+def test_an_answer_that_is_broken_for_good_costs_its_own_turn_only() -> None:
     faulty = Faulty(lambda number: BROKEN if number == 2 else None)
+    report = asyncio.run(score_tool_calls(faulty, [CONVERSATION] * 5, concurrency=1)).to_json()
+    assert (report["turns"], report["errors"], report["right_share"]) == (4, 1, 1)
+
+
+def test_a_server_that_refuses_everything_is_asked_no_more_and_its_reason_is_raised() -> None:
+    faulty = Faulty(lambda number: BROKEN)
     with pytest.raises(EndpointError, match="no chat completion"):
-        asyncio.run(score_tool_calls(faulty, [CONVERSATION] * 5, concurrency=1))
+        asyncio.run(score_tool_calls(faulty, [CONVERSATION] * 50, concurrency=1))
+    assert faulty.asked == 16
 
 
 CONVERSATION: dict[str, Any] = {

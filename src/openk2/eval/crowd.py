@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from rich.progress import Progress
 
-from openk2.eval.retrying import UNANSWERED, may_pass
-from openk2.eval.streak import NotAskedError, Streak
+from openk2.eval.retrying import UNANSWERED
+from openk2.eval.streak import Streak
 
 T = TypeVar("T")
 Result = TypeVar("Result")
@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Unanswered:
-    """In place of a result: the error of a server that was busy or gone, also when asked again."""
+    """In place of a result: why the server gave none that can be judged, also when asked again."""
 
     error: Exception
 
@@ -31,8 +31,9 @@ async def map_bounded(
 ) -> list[Result | Unanswered]:
     """What `ask` gives for each item, in their order; `Unanswered` where the server gave nothing.
 
-    Any other error ends the other calls and is raised as it is, in no group. So is the first one of
-    a server that answered nothing at all. After `Streak`'s failures in a row nothing more is asked.
+    After `Streak`'s failures in a row nothing more is asked. The first error of a server that
+    answered nothing at all, such as that the key is wrong, is raised. So is any error that is not
+    the server's, which ends the other calls, as it is, in no group.
     """
     gate, streak = asyncio.Semaphore(concurrency), Streak()
     bar = None if progress is None else progress.add_task(label, total=len(items))
@@ -45,8 +46,6 @@ async def map_bounded(
                 result = await ask(item)
                 streak.failures = 0
             except UNANSWERED as error:
-                if not (isinstance(error, NotAskedError) or may_pass(error)):
-                    raise
                 streak.failures += 1
                 result = Unanswered(error)
         if progress is not None and bar is not None:

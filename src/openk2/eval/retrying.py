@@ -40,7 +40,7 @@ class RetryingChat:
 
     A busy server's Retry-After is waited for if it is longer, up to LONGEST_WAIT.
 
-    sleep: waits so many seconds. given_up: the last errors of requests that never got an answer.
+    sleep: waits so many seconds. given_up: the last errors of requests without a usable answer.
     """
 
     def __init__(
@@ -56,18 +56,16 @@ class RetryingChat:
             yield event
 
     async def _whole(self, request: ChatRequest) -> list[ChatEvent]:
-        for seconds in WAITS:
+        waits = iter(WAITS)
+        while True:
             try:
                 return await self._once(request)
             except UNANSWERED as error:
-                if not may_pass(error):
+                seconds = next(waits, None) if may_pass(error) else None
+                if seconds is None:
+                    self.given_up.append(error)
                     raise
                 await self._sleep(wait_before_retry(error, seconds))
-        try:
-            return await self._once(request)
-        except UNANSWERED as error:
-            self.given_up.append(error)
-            raise
 
     async def _once(self, request: ChatRequest) -> list[ChatEvent]:
         async with aclosing(self._generator.stream(request)) as events:
