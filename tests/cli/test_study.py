@@ -34,7 +34,7 @@ def test_a_quick_study_writes_its_page_once_and_repeats_no_run(tmp_path: Path) -
 def test_a_text_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     result = run("heads", "--quick", "--text", "absent.jsonl", "--out", str(tmp_path))
     assert result.exit_code == 1
-    assert result.stderr.startswith("error: absent.jsonl does not exist")
+    assert result.stderr.startswith("error: absent.jsonl is no file")
     assert result.stderr.count("\n") == 1
 
 

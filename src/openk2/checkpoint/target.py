@@ -8,7 +8,7 @@ from openk2.checkpoint.error import CheckpointError
 
 ROOM = 64 << 20  # bytes for config, index, tokenizer and the file system's own
 WEIGHTS = re.compile(r"[\w-][\w.-]*\.safetensors|model\.safetensors\.index\.json")
-LICENCE = re.compile(r"(?i:([\w-]+_)?(licen[cs]e|notice)s?([-_][\w-]+)?(\.(md|txt))?)")
+LICENCE = re.compile(r"(?i:([\w-]+[-_])?(licen[cs]e|notice)s?([-_.][\w.-]+)?)(?<!\.csv)(?<!\.py)")
 # What lies beside weights and belongs to the text network.
 BESIDE = re.compile(
     r"((generation|tokenizer)_)?config\.json|configuration\.json|tokenizer\.json|special_tokens_map\.json"
@@ -32,13 +32,13 @@ def refuse_other_content(folder: Path) -> None:
 
 
 def belongs(path: Path) -> bool:
-    """Whether this is a file of a checkpoint, by its name."""
+    """Whether this is a file, and by its name a checkpoint's."""
     named = WEIGHTS.fullmatch(path.name) or BESIDE.fullmatch(path.name)
     return named is not None and path.is_file()
 
 
 def refuse_source(target: Path, source: Path) -> None:
-    """Raise CheckpointError if writing `target` would replace what is read: `source` or its files.
+    """Raise CheckpointError if writing `target` would replace `source` or a file that `belongs`.
 
     target: a folder or a file. source: a checkpoint's folder; its files may be links.
     """

@@ -282,7 +282,12 @@ def require_server(url: str, api_key: str | None) -> None:
     """Raise EndpointError if nothing answers at `url`: a mistyped one is not worth a retry."""
     import httpx
 
-    nowhere = (httpx.ConnectError, httpx.ConnectTimeout, httpx.InvalidURL)
+    nowhere = (
+        httpx.ConnectError,
+        httpx.ConnectTimeout,
+        httpx.InvalidURL,
+        httpx.UnsupportedProtocol,
+    )
     try:
         served_models(url, api_key=api_key)
     except EndpointError as error:

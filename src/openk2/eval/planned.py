@@ -11,7 +11,7 @@ PLANNED = "planned.json"
 
 @dataclass(frozen=True)
 class Planned:
-    """answers: what the row's last session planned, with those that were already there."""
+    """answers: how many the row is to have, those of earlier sessions included."""
 
     answers: int
 

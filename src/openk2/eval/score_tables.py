@@ -29,7 +29,7 @@ def _measures(score: ToolCallScore, title: str) -> Table:
     table.add_row("cut off at the output cap", str(score.cut_off), f"{score.turns} turns, as wrong")
     if score.errors:
         asked = score.turns + score.errors
-        table.add_row("errors, no answer", str(score.errors), f"{asked} turns asked, not counted")
+        table.add_row("errors, no answer", str(score.errors), f"{asked} turns, in no share")
     return table
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from openk2.chat import CallArguments, CallEnd, CallStart, ContentDelta, OutputEvent, ReasoningDelta
 from openk2.generation.chat import ChatEvent, ChatFinish, ChatFinishReason
-from openk2.generation.endpoint import EndpointError, error_message
+from openk2.generation.endpoint import ConnectionLostError, EndpointError, error_message
 from openk2.generation.http_reading import AnswerBounds, data_objects
 from openk2.generation.scores import ScoredToken, TokensScored
 from openk2.generation.surrogates import SurrogatePairs
@@ -61,7 +61,7 @@ async def answer_events(
                 if choice.get("finish_reason") is not None:
                     reason = read_reason(choice["finish_reason"])
     if reason is None:
-        raise EndpointError(f"{response.url}: the answer ended without finish_reason")
+        raise ConnectionLostError(f"{response.url}: the answer ended without finish_reason")
     if usage is None:  # some servers report none
         usage = NO_USAGE
     prompt_tokens = count_of(usage["prompt_tokens"])

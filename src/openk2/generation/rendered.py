@@ -1,5 +1,6 @@
 """`RenderedChat`: a `ChatGenerator` that renders a chat format over any `TokenGenerator`."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
@@ -98,8 +99,9 @@ class RenderedChat:
             work=work,
         )
         fresh = await self._mask_threads.run_once(key_of(request), compiled, abandon=work.abandon)
-        # In a thread too: a mask begins with a copy of a compiled schema.
-        return None if fresh is None else await self._mask_threads.run(fresh)
+        # In a thread too, since a mask begins with a copy of a compiled schema; in another one,
+        # since those may all wait for schemas of others.
+        return None if fresh is None else await asyncio.to_thread(fresh)
 
     def after_thought(
         self, answer: TokenMask | None, budget: int | None, in_reasoning: bool, request: ChatRequest

@@ -21,6 +21,7 @@ from openk2.generation import ContextLengthError, RequestError
 from openk2.protocol import EngineBusyError, EngineError
 
 RETRY_AFTER_SECONDS = 1
+MAX_RETRY_AFTER = 60  # seconds, whatever an upstream says
 
 logger = logging.getLogger(__name__)
 
@@ -193,7 +194,9 @@ async def error_response(request: Request, error: Exception) -> JSONResponse:
     headers = dict(getattr(error, "headers", None) or {})
     if shown.status == 503:
         asked = error.retry_after if isinstance(error, EngineBusyError) else None
-        headers["Retry-After"] = str(RETRY_AFTER_SECONDS if asked is None else math.ceil(asked))
+        headers["Retry-After"] = str(
+            RETRY_AFTER_SECONDS if asked is None else min(math.ceil(asked), MAX_RETRY_AFTER)
+        )
     return shown.response(request.url.path, headers)
 
 

@@ -72,7 +72,7 @@ def open_corpus(folder: Path, size: Size, text: Path | None, tokenizer: Path) ->
     }
     if text is not None:
         if not text.is_file():
-            raise DataError(f"{text} does not exist: name a file")
+            raise DataError(f"{text} is no file: name one of JSON lines")
         made_of["text"] = file_sha256(text)
     if not record.exists():
         train, held_out = pack(documents(text, size, coder), size, coder)

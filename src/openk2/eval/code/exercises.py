@@ -113,8 +113,8 @@ def unready(sandbox: Sandbox, language: str, setup: Setup) -> str:
     """Why a trivial exercise with these files of a real one does not pass, or "".
 
     Where only the runner is installed, without the packages that exercises need and that nothing
-    here may download, no exercise passes. It is run once in a process, and again only if a limit
-    of time or memory ended it, since a busy machine is no missing package.
+    here may download, no exercise passes. Run once for a sandbox, language and configuration; once
+    more if a limit of time or memory ended it, since a busy machine is no missing package.
     """
     runner, key = _RUNNERS[language], (sandbox, language, setup)
     with _LOCKS[language]:
@@ -124,8 +124,9 @@ def unready(sandbox: Sandbox, language: str, setup: Setup) -> str:
         said = " ".join(verdict.reason.split())[-_SHOWN:]
         failed = f"{language}: a trivial exercise does not pass here: {said}"
         told = "" if verdict.passed else failed
-        if not verdict.stopped:
+        if not verdict.stopped or key in _STOPPED:
             _UNREADY[key] = told
+        _STOPPED.add(key)
         return told
 
 
@@ -284,3 +285,4 @@ LANGUAGES = tuple(_RUNNERS)
 # Scorers ask from many threads: the first of a language runs its trivial exercise, others wait.
 _LOCKS = {language: Lock() for language in LANGUAGES}
 _UNREADY: dict[tuple[Sandbox, str, Setup], str] = {}
+_STOPPED: set[tuple[Sandbox, str, Setup]] = set()

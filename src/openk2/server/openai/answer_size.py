@@ -25,9 +25,9 @@ def check_scores(field: str, likeliest: int | None, answers: int, tokens: int) -
 
 
 class ScoreLimit:
-    """A `ChatGenerator` for the answers to one request, which together have MAX_SCORES scores.
+    """A `ChatGenerator` for the answers to one request, together at most MAX_SCORES scores.
 
-    field: the one that asks for scores. The answer that passes the limit raises ApiError 400.
+    field: the one that asks for scores. The answer that exceeds the limit raises ApiError 400.
     """
 
     def __init__(self, chat: ChatGenerator, field: str) -> None:
