@@ -20,9 +20,11 @@ MASTERED = (
     "no tool declared",
 )
 SENSIBLE = 5
-# The same of the next version: all variations but two cities at once.
-NEXT_MASTERED = tuple(one.name for one in VARIATIONS if one.name != "two cities at once")
-NEXT_SENSIBLE = 12
+# The same of the next version. It lost the first two of these with real dialogues gained
+# (docs/models/nano.md): it becomes the default when it has them again.
+NEXT_FAILS = ("another tool name", "a unit besides", "two cities at once")
+NEXT_MASTERED = tuple(one.name for one in VARIATIONS if one.name not in NEXT_FAILS)
+NEXT_SENSIBLE = 14
 
 
 def test_all_are_there_verified_and_at_most_64_megabytes() -> None:
