@@ -5,10 +5,6 @@ from openk2.generation import EndpointError
 MOST_FAILURES = 16
 
 
-class NotAskedError(EndpointError):
-    """Nothing was asked, since the answers before had errors."""
-
-
 class Streak:
     """Answers that failed one after another.
 
@@ -19,6 +15,6 @@ class Streak:
         self.failures = 0
 
     def check(self) -> None:
-        """Raises NotAskedError after MOST_FAILURES in a row."""
+        """Raises EndpointError after MOST_FAILURES in a row."""
         if self.failures >= MOST_FAILURES:
-            raise NotAskedError(f"not asked, as the {MOST_FAILURES} answers before had errors")
+            raise EndpointError(f"not asked, as the {MOST_FAILURES} answers before had errors")
