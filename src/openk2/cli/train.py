@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 RecipeFile = Annotated[Path, typer.Argument(help="Recipe, TOML; see recipes/.")]
 OutFolder = Annotated[Path, typer.Option("--out", help="Folder of the run; resumed if it exists.")]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
-Threads = Annotated[int | None, typer.Option(help="CPU threads; torch's choice by default.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; torch's choice by default.")]
 
 
 def pretrain(

@@ -52,6 +52,14 @@ def test_only_the_files_that_are_read_are_asked_for(hub: FakeHub, saved: Path, c
         assert (folder / file.name).read_bytes() == file.read_bytes()
 
 
+def test_the_licence_comes_with_the_model(hub: FakeHub) -> None:
+    licences = {"LICENSE": b"MIT", "THIRD_PARTY_NOTICES.md": b"others"}
+    hub.files[COMMIT] |= {**licences, "license.py": b"import os"}
+    folder = fetch_model(TINY)
+    assert {name: (folder / name).read_bytes() for name in licences} == licences
+    assert "license.py" not in hub.downloads
+
+
 def test_a_model_of_the_hub_opens_under_its_own_name(hub: FakeHub) -> None:
     with open_model("org/tiny") as local:
         assert local.name == "org/tiny"
@@ -118,6 +126,7 @@ def test_a_file_whose_hashing_was_interrupted_is_hashed_by_the_next(
 def test_without_network_a_complete_snapshot_opens(
     hub: FakeHub, monkeypatch: pytest.MonkeyPatch, way: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("WARNING")  # inspect_ai raises the root logger's
     folder = fetch_model(TINY)
     if way == "variable":
         go_offline(monkeypatch)

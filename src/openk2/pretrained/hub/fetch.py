@@ -81,7 +81,10 @@ def fetch_config(name: HubName) -> Path:
 
 
 def _small_files(name: HubName, listing: HubListing) -> Path:
+    from openk2.checkpoint import LICENCE
+
     names = [file for file in SMALL_FILES if file in listing.files]
+    names += [file for file in listing.files if LICENCE.fullmatch(file)]
     if "config.json" not in names:
         raise LocalModelError(f"{name} has no config.json: it is no model that openk2 reads")
     check_disk(listing, names)
