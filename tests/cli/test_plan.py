@@ -91,7 +91,7 @@ def test_wrong_input_is_one_line_and_status_1(arguments: tuple[str, ...], named:
 def test_this_machine_is_planned_without_gpus_where_it_has_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("openk2.plan.serving.this_machine.gpu_names", list)
+    monkeypatch.setattr("openk2.plan.serving.this_machine.driver_gpus", list)
     code, out, _ = run("src/openk2/assets/openk2-nano", "--this-machine", "--json")
     data = json.loads(out)
     assert code == 0
