@@ -80,7 +80,8 @@ def deploy(
     context: Context = None,
     concurrency: Concurrency = 1,
     weights: Annotated[
-        str | None, typer.Option(help="Format of the weights, if config.json does not say it.")
+        str | None,
+        typer.Option(help="Format of --model-path's weights, or if config.json does not say it."),
     ] = None,
     cache: Cache = "bf16",
     utilization: Utilization = None,
