@@ -200,7 +200,7 @@ def gateway_words(
 
 def is_amd(node: ServingNode) -> bool:
     """Whether the node's GPUs are AMD's."""
-    return node.gpu is not None and node.gpu.name.startswith("AMD")
+    return node.gpu is not None and node.gpu.is_amd
 
 
 def head(port: int) -> Shell:

@@ -31,6 +31,11 @@ class GpuModel:
     source: str
     driver: tuple[str, ...] = ()
 
+    @property
+    def is_amd(self) -> bool:
+        """Whether it is AMD's, not NVIDIA's."""
+        return self.name.startswith("AMD")
+
 
 @dataclass(frozen=True)
 class NodeEntry:
