@@ -6,6 +6,7 @@ import yaml
 from typer.testing import CliRunner
 
 from openk2.cli.main import app
+from openk2.plan.serving.this_machine import DriverGpu
 from openk2.pretrained import assets_folder
 
 NANO = str(assets_folder() / "openk2-nano")
@@ -109,6 +110,15 @@ def test_what_cannot_be_deployed_is_one_line_with_the_reason(
     assert err.startswith("error: ")
     assert err.count("\n") == 1
     assert message in err
+
+
+def test_run_on_cpus_asks_for_no_gpu_that_the_catalogue_knows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gpus = [DriverGpu("Tesla T4", 15.0), DriverGpu("NVIDIA H200", 140.4)]
+    monkeypatch.setattr("openk2.plan.serving.this_machine.driver_gpus", lambda: gpus)
+    code, _, err = run("vllm", NANO, "--run", "--python", "/nope")
+    assert (code, "--python /nope cannot be run" in err) == (1, True), err
 
 
 def test_json_has_commands_files_and_the_sizes_of_the_plan(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from openk2.cli.main import app
+from openk2.plan.serving.this_machine import DriverGpu
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
@@ -97,3 +98,15 @@ def test_this_machine_is_planned_without_gpus_where_it_has_none(
     assert code == 0
     assert data["model"]["bytes_from"] == "headers"
     assert data["verdict"].startswith("YES: fits with experts in RAM, no GPU")
+
+
+def test_gpus_0_plans_this_machine_without_the_gpu_that_nobody_knows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gpus = [DriverGpu("Tesla T4", 15.0)]
+    monkeypatch.setattr("openk2.plan.serving.this_machine.driver_gpus", lambda: gpus)
+    model = ("src/openk2/assets/openk2-nano", "--this-machine")
+    assert "does not know the GPU 'Tesla T4'" in run(*model)[2]
+    code, out, err = run(*model, "--gpus", "0")
+    assert code == 0, err
+    assert "YES: fits with experts in RAM, no GPU" in out

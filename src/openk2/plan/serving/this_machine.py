@@ -38,10 +38,13 @@ class DriverGpu:
         return f"{self.name!r}" + ("" if self.memory is None else f" of {self.memory:.1f} GiB")
 
 
-def this_node() -> ServingNode:
-    """This machine. Raises ServingError if it has GPUs that the catalogue does not know."""
-    gpus = driver_gpus()
-    gpu = known_gpu(gpus) if gpus else None
+def this_node(*, gpus: bool = True) -> ServingNode:
+    """This machine. gpus: whether its GPUs are planned with, else it is one without.
+
+    Raises ServingError if it has GPUs that the catalogue does not know.
+    """
+    found = driver_gpus() if gpus else []
+    gpu = known_gpu(found) if found else None
     ram = available_host_memory()
     assumed = [
         f"disk {DISK:g} GB/s, network {NETWORK:g} GB/s, GPU to RAM {HOST_LINK:g} GB/s: "
@@ -51,7 +54,7 @@ def this_node() -> ServingNode:
         raise ServingError("the system does not say how much memory it has: use --machine FILE")
     bandwidth = copy_bandwidth()
     return ServingNode(
-        "this machine", gpu, len(gpus), NETWORK, HOST_LINK, ram / GB, bandwidth, DISK,
+        "this machine", gpu, len(found), NETWORK, HOST_LINK, ram / GB, bandwidth, DISK,
         "nvidia-smi, available RAM, and the speed of copying it measured on one core",
         tuple(assumed),
     )  # fmt: skip
