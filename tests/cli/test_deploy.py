@@ -93,6 +93,16 @@ def run(*arguments: str) -> tuple[int, str, str]:
         ),
         (("vllm", NANO, "--run", "--weights", "int4"), "openk2-nano is block-fp8: leave"),
         (("vllm", NANO, "--detach", "--machine", "h200"), "--detach is for --run"),
+        (("vllm", "k2", "--machine", "h200", "--dtype", "float16"), "--dtype is for --run"),
+        (("vllm", "k2", "--machine", "h200", "--log", "x.log"), "--log is for --run"),
+        (
+            ("vllm", "k2", "--machine", "h200", "--gpu-experts", "9"),
+            "--gpu-experts has no effect for vllm: leave it out",
+        ),
+        (
+            ("ktransformers", "k2-thinking", "--machine", "rtx4090-48", "--sequences", "5"),
+            "--sequences has no effect for ktransformers: leave it out",
+        ),
         (("sglang", NANO, "--run"), "--run starts vllm only"),
         (("vllm", NANO, "--run", "--out", "x"), "--out has no effect with --run"),
         (("vllm", "k2", "--run"), "--run needs the checkpoint's folder, not moonshotai/Kimi-K2"),

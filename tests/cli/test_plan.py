@@ -110,3 +110,9 @@ def test_gpus_0_plans_this_machine_without_the_gpu_that_nobody_knows(
     code, out, err = run(*model, "--gpus", "0")
     assert code == 0, err
     assert "YES: fits with experts in RAM, no GPU" in out
+
+
+def test_plan_disk_takes_int4_only_where_no_config_says_the_format() -> None:
+    result = CliRunner().invoke(app, ["plan", "disk", "src/openk2/assets/openk2-nano", "--int4"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "has a config.json, which says the format: leave --int4 out" in result.stderr
