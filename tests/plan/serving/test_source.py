@@ -70,6 +70,9 @@ def test_a_network_without_query_compression_and_shared_experts_is_planned(tmp_p
         ({"kv_lora_rank": "absent", "model_type": "llama"}, "llama"),
         ({"n_routed_experts": None}, "n_routed_experts"),
         ({"linear_attn_config": {}}, "linear attention"),
+        ({"model_type": "deepseek_v32", "index_topk": 2048}, "deepseek_v32.* index_topk 2048"),
+        ({"index_head_dim": 128}, "index_head_dim 128"),
+        ({"compress_ratios": [4, 128]}, "compress_ratios"),
         ({"hidden_size": "7168"}, "hidden_size"),
         ({"moe_layer_freq": 2}, "moe_layer_freq"),
         ({"quantization_config": {"quant_method": "awq"}}, "--weights"),
@@ -80,6 +83,12 @@ def test_what_cannot_be_planned_is_refused_by_name(
 ) -> None:
     with pytest.raises(ServingError, match=named):
         find_served(str(write_config(tmp_path, **changes)))
+
+
+def test_a_field_of_sparse_attention_without_a_value_is_no_reason_to_refuse(tmp_path: Path) -> None:
+    assert find_served(str(write_config(tmp_path, index_topk=None))).network == network_of(
+        ModelConfig()
+    )
 
 
 def test_the_headers_of_a_trillion_parameters_are_planned_in_seconds(tmp_path: Path) -> None:
