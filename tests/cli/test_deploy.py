@@ -6,9 +6,23 @@ import yaml
 from typer.testing import CliRunner
 
 from openk2.cli.main import app
+from openk2.plan.serving.this_machine import DriverGpu
 from openk2.pretrained import assets_folder
 
 NANO = str(assets_folder() / "openk2-nano")
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built-in model's small files, as of bf16 weights, which any number of GPUs serves."""
+    folder = tmp_path_factory.mktemp("plain")
+    for file in Path(NANO).iterdir():
+        if not file.name.startswith("model"):
+            (folder / file.name).write_bytes(file.read_bytes())
+    config = json.loads((folder / "config.json").read_text())
+    del config["quantization_config"]
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
@@ -38,7 +52,16 @@ def run(*arguments: str) -> tuple[int, str, str]:
             "experts in RAM do not fit: RAM: 1,0",
         ),
         (
-            ("ktransformers", "k2-thinking", "--machine", "h200", "--weights", "nvfp4"),
+            (
+                "ktransformers",
+                "k2-thinking",
+                "--machine",
+                "h200",
+                "--weights",
+                "nvfp4",
+                "--model-path",
+                "/k2",
+            ),
             "reads int4, block-fp8, bf16 of a checkpoint as it is, not nvfp4",
         ),
         (
@@ -56,7 +79,30 @@ def run(*arguments: str) -> tuple[int, str, str]:
         (("vllm", "k2", "--machine", "h200", "--port", "8001"), "ports 8000, 8001, 29500, 6379 mu"),
         (("vllm", "k2", "--machine", "h200", "--model-path", "k2"), "give an absolute path"),
         (("vllm", "k2", "--machine", "h200", "--python", "/nope"), "--python /nope cannot be run"),
+        (
+            ("vllm", "k2", "--machine", "h200", "--gpus", "8", "--weights", "int4"),
+            "k2 is block-fp8: leave --weights out, or for int4 weights give the path of such a",
+        ),
+        (
+            ("vllm", NANO, "--machine", "h100", "--gpus", "1", "--weights", "bf16"),
+            "openk2-nano is block-fp8: leave --weights out, or for bf16",
+        ),
+        (
+            ("vllm", NANO, "--machine", "h100", "--weights", "bf16", "--model-path", NANO),
+            "openk2-nano is block-fp8: leave --weights out, or for bf16",
+        ),
+        (("vllm", NANO, "--run", "--weights", "int4"), "openk2-nano is block-fp8: leave"),
         (("vllm", NANO, "--detach", "--machine", "h200"), "--detach is for --run"),
+        (("vllm", "k2", "--machine", "h200", "--dtype", "float16"), "--dtype is for --run"),
+        (("vllm", "k2", "--machine", "h200", "--log", "x.log"), "--log is for --run"),
+        (
+            ("vllm", "k2", "--machine", "h200", "--gpu-experts", "9"),
+            "--gpu-experts has no effect for vllm: leave it out",
+        ),
+        (
+            ("ktransformers", "k2-thinking", "--machine", "rtx4090-48", "--sequences", "5"),
+            "--sequences has no effect for ktransformers: leave it out",
+        ),
         (("sglang", NANO, "--run"), "--run starts vllm only"),
         (("vllm", NANO, "--run", "--out", "x"), "--out has no effect with --run"),
         (("vllm", "k2", "--run"), "--run needs the checkpoint's folder, not moonshotai/Kimi-K2"),
@@ -76,6 +122,15 @@ def test_what_cannot_be_deployed_is_one_line_with_the_reason(
     assert message in err
 
 
+def test_run_on_cpus_asks_for_no_gpu_that_the_catalogue_knows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gpus = [DriverGpu("Tesla T4", 15.0), DriverGpu("NVIDIA H200", 140.4)]
+    monkeypatch.setattr("openk2.plan.serving.this_machine.driver_gpus", lambda: gpus)
+    code, _, err = run("vllm", NANO, "--run", "--python", "/nope")
+    assert (code, "--python /nope cannot be run" in err) == (1, True), err
+
+
 def test_json_has_commands_files_and_the_sizes_of_the_plan(tmp_path: Path) -> None:
     folder = tmp_path / "launch"
     code, out, err = run("vllm", "k2", "--machine", "h200", "--layout", "tp8-pp2", "--context",
@@ -90,18 +145,17 @@ def test_json_has_commands_files_and_the_sizes_of_the_plan(tmp_path: Path) -> No
     assert (folder / "node-0.sh").stat().st_mode & 0o111
 
 
-def test_the_checkpoints_own_files_say_how_it_talks() -> None:
+def test_the_checkpoints_own_files_say_how_it_talks(plain: Path) -> None:
     """The built-in model writes K2's sections, needs no remote code, and is served by its path."""
-    code, out, err = run("sglang", NANO, "--machine", "h100", "--gpus", "1", "--weights", "bf16",
-                         "--json")  # fmt: skip
+    code, out, err = run("sglang", str(plain), "--machine", "h100", "--gpus", "1", "--json")
     assert code == 0, err
     words = json.loads(out)["commands"]["node 0"]
-    assert words[words.index("--model-path") + 1] == NANO
+    assert words[words.index("--model-path") + 1] == str(plain)
     assert words[words.index("--tool-call-parser") + 1] == "kimi_k2"
     assert "--reasoning-parser" not in words
     assert "--trust-remote-code" not in words
     gateway = json.loads(out)["commands"]["gateway, on node 0"]
-    assert gateway[gateway.index("--tokenizer") + 1] == NANO
+    assert gateway[gateway.index("--tokenizer") + 1] == str(plain)
 
 
 def test_kt_kernel_is_given_the_folder_that_nodes_have() -> None:
@@ -112,25 +166,17 @@ def test_kt_kernel_is_given_the_folder_that_nodes_have() -> None:
     assert command[command.index("--kt-weight-path") + 1] == "/k2"
 
 
-def test_a_snapshot_of_the_hubs_cache_is_mounted_with_what_it_links_to(tmp_path: Path) -> None:
+def test_a_snapshot_of_the_hubs_cache_is_mounted_with_what_it_links_to(
+    plain: Path, tmp_path: Path
+) -> None:
     storage = tmp_path / "models--moonshotai--Kimi-Nano"
     snapshot = storage / "snapshots" / ("0123456789" * 4)
     for folder in (storage / "blobs", snapshot):
         folder.mkdir(parents=True)
-    for number, file in enumerate(Path(NANO).iterdir()):
+    for number, file in enumerate(plain.iterdir()):
         (storage / "blobs" / f"{number}").write_bytes(file.read_bytes())
         (snapshot / file.name).symlink_to(f"../../blobs/{number}")
-    words = (
-        "vllm",
-        str(snapshot),
-        "--machine",
-        "h100",
-        "--gpus",
-        "1",
-        "--weights",
-        "bf16",
-        "--json",
-    )
+    words = ("vllm", str(snapshot), "--machine", "h100", "--gpus", "1", "--json")
     code, out, err = run(*words)
     assert code == 0, err
     found = json.loads(out)
@@ -148,11 +194,13 @@ def test_a_snapshot_of_the_hubs_cache_is_mounted_with_what_it_links_to(tmp_path:
             assert str(storage) in mounts
 
 
-def test_links_out_of_the_folder_are_not_mounted_and_a_note_says_so(tmp_path: Path) -> None:
+def test_links_out_of_the_folder_are_not_mounted_and_a_note_says_so(
+    plain: Path, tmp_path: Path
+) -> None:
     (tmp_path / "c").mkdir()
-    for file in Path(NANO).iterdir():
+    for file in plain.iterdir():
         (tmp_path / "c" / file.name).symlink_to(file)
-    words = ("vllm", str(tmp_path / "c"), "--machine", "h100", "--gpus", "1", "--weights", "bf16")
+    words = ("vllm", str(tmp_path / "c"), "--machine", "h100", "--gpus", "1")
     code, out, err = run(*words, "--json")
     assert code == 0, err
     found = json.loads(out)
@@ -161,15 +209,15 @@ def test_links_out_of_the_folder_are_not_mounted_and_a_note_says_so(tmp_path: Pa
     assert any("chat_template.jinja is a link out of" in note for note in found["notes"])
 
 
-def test_a_folder_without_the_code_that_it_names_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_the_code_that_it_names_is_refused(plain: Path, tmp_path: Path) -> None:
     folder = tmp_path / "c"
     folder.mkdir()
-    for file in Path(NANO).iterdir():
+    for file in plain.iterdir():
         (folder / file.name).symlink_to(file)
     (folder / "tokenizer_config.json").unlink()
     named = {"AutoTokenizer": ["tokenization_kimi.TikTokenTokenizer", None], "x": "a/b--c.D"}
     (folder / "tokenizer_config.json").write_text(json.dumps({"auto_map": named}))
-    words = ("vllm", str(folder), "--machine", "h100", "--gpus", "1", "--weights", "bf16", "--json")
+    words = ("vllm", str(folder), "--machine", "h100", "--gpus", "1", "--json")
     code, _, err = run(*words)
     assert code == 1
     assert "tokenizer_config.json names tokenization_kimi.py (auto_map), which is not there" in err
@@ -180,6 +228,15 @@ def test_a_folder_without_the_code_that_it_names_is_refused(tmp_path: Path) -> N
     code, out, err = run(*words)
     assert code == 0, err
     assert "--trust-remote-code" in json.loads(out)["commands"]["node 0"]
+
+
+def test_another_checkpoint_than_the_preset_may_have_another_format() -> None:
+    words = ("vllm", "k2", "--machine", "h200", "--gpus", "8", "--weights", "int4", "--json")
+    code, out, err = run(*words, "--model-path", "/models/k2-int4")
+    assert code == 0, err
+    assert "/models/k2-int4" in json.loads(out)["commands"]["node 0"]
+    code, _, err = run(*words)
+    assert (code, "k2 is block-fp8" in err) == (1, True)
 
 
 def test_a_thinking_model_gets_its_parsers_and_prompts() -> None:

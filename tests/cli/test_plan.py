@@ -5,6 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from openk2.cli.main import app
+from openk2.plan.serving.this_machine import DriverGpu
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
@@ -91,9 +92,27 @@ def test_wrong_input_is_one_line_and_status_1(arguments: tuple[str, ...], named:
 def test_this_machine_is_planned_without_gpus_where_it_has_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("openk2.plan.serving.this_machine.gpu_names", list)
+    monkeypatch.setattr("openk2.plan.serving.this_machine.driver_gpus", list)
     code, out, _ = run("src/openk2/assets/openk2-nano", "--this-machine", "--json")
     data = json.loads(out)
     assert code == 0
     assert data["model"]["bytes_from"] == "headers"
     assert data["verdict"].startswith("YES: fits with experts in RAM, no GPU")
+
+
+def test_gpus_0_plans_this_machine_without_the_gpu_that_nobody_knows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gpus = [DriverGpu("Tesla T4", 15.0)]
+    monkeypatch.setattr("openk2.plan.serving.this_machine.driver_gpus", lambda: gpus)
+    model = ("src/openk2/assets/openk2-nano", "--this-machine")
+    assert "does not know the GPU 'Tesla T4'" in run(*model)[2]
+    code, out, err = run(*model, "--gpus", "0")
+    assert code == 0, err
+    assert "YES: fits with experts in RAM, no GPU" in out
+
+
+def test_plan_disk_takes_int4_only_where_no_config_says_the_format() -> None:
+    result = CliRunner().invoke(app, ["plan", "disk", "src/openk2/assets/openk2-nano", "--int4"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "has a config.json, which says the format: leave --int4 out" in result.stderr

@@ -41,6 +41,14 @@ from openk2.record import printable
 if TYPE_CHECKING:
     from openk2.plan import ServingNode
 
+ONLY_HERE = {"detach", "dtype", "log"}
+OBEYED_HERE = ONLY_HERE | {
+    "checkpoint", "extra", "context", "concurrency", "weights", "name", "port", "engine_port",
+    "python", "run",
+}  # fmt: skip
+# Sizes of an engine whose experts are all on GPUs; the plan for kt-kernel has its own.
+OF_PROFILE = {"utilization", "batched_tokens", "sequences"}
+
 app = typer.Typer(help="Launch files for other engines, from a plan.", no_args_is_help=True)
 app.command()(stop)
 
@@ -80,7 +88,8 @@ def deploy(
     context: Context = None,
     concurrency: Concurrency = 1,
     weights: Annotated[
-        str | None, typer.Option(help="Format of the weights, if config.json does not say it.")
+        str | None,
+        typer.Option(help="Format of --model-path's weights, or if config.json does not say it."),
     ] = None,
     cache: Cache = "bf16",
     utilization: Utilization = None,
@@ -138,7 +147,7 @@ def deploy(
         engine = find_serving_engine(str(called.info_name))
         if cache not in CACHE_NUMBERS:
             raise DeployError(f"--cache is {cache!r}: give bf16 or fp8")
-        check_run(called, engine.id, run=run, detach=detach)
+        check_options(called, engine.id, run=run)
         if run:
             options = LaunchOptions(
                 checkpoint, name, weights, context, concurrency, python, port, engine_port, dtype,
@@ -186,21 +195,25 @@ for _engine in ENGINES:
     app.command(_engine.id)(deploy)
 
 
-def check_run(called: typer.Context, engine: str, *, run: bool, detach: bool) -> None:
-    """Raise DeployError for --run with what it does not obey."""
-    if not run:
-        if detach:
-            raise DeployError("--detach is for --run: give both")
-        return
-    if engine != "vllm":
+def check_options(called: typer.Context, engine: str, *, run: bool) -> None:
+    """Raise DeployError for an option that this engine, with or without --run, does not obey."""
+    names = [option for option in called.params if on_command_line(called, option)]
+    if run and engine != "vllm":
         raise DeployError(f"--run starts vllm only, whose wheels for CPUs exist, not {engine}")
-    obeyed = {"checkpoint", "extra", "context", "concurrency", "weights", "name", "port"}
-    obeyed |= {"engine_port", "python", "run", "detach", "dtype", "log"}
-    for option in called.params:
-        source = called.get_parameter_source(option)
-        if option not in obeyed and source is not None and source.name == "COMMANDLINE":
-            flag = "--json" if option == "as_json" else f"--{option.replace('_', '-')}"
+    for name in names:
+        flag = "--json" if name == "as_json" else f"--{name.replace('_', '-')}"
+        if run and name not in OBEYED_HERE:
             raise DeployError(f"{flag} has no effect with --run: leave it out")
+        if not run and name in ONLY_HERE:
+            raise DeployError(f"{flag} is for --run: give both")
+        if name in OF_PROFILE if engine == "ktransformers" else name == "gpu_experts":
+            raise DeployError(f"{flag} has no effect for {engine}: leave it out")
+
+
+def on_command_line(called: typer.Context, option: str) -> bool:
+    """Whether the user gave the option."""
+    source = called.get_parameter_source(option)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def find_machine(name: str | None, *, this: bool) -> "ServingNode":

@@ -31,6 +31,8 @@ def find_model(
         raise DeployError(f"--model-path is {location!r}: give an absolute path")
     preset = published_model(source, location, name)
     if preset is not None:
+        if location is None:
+            refuse_other_format(source, subject)
         return preset
     hub = hub_name(source)
     if hub is None:
@@ -42,9 +44,21 @@ def find_model(
         title = found
         if "@" in found:
             raise DeployError(f"{found} names a revision: download it and give its folder")
+    if location in (None, found):
+        refuse_other_format(source, subject)
     style = chat_style(folder, subject.network.vocab_size)
     called = name or title.rpartition("/")[2].lower() or "model"
     return read_model(folder, location or found, called, style)
+
+
+def refuse_other_format(source: str, subject: "ServedSubject") -> None:
+    """Raise DeployError if the plan is for other weights than the checkpoint has."""
+    stored, planned = subject.stored, subject.form
+    if stored is not None and stored.name != planned.name:
+        raise DeployError(
+            f"{source} is {stored.name}: leave --weights out, or for {planned.name} weights give "
+            "the path of such a checkpoint with --model-path"
+        )
 
 
 def chat_style(folder: Path, vocabulary: int) -> ChatStyle:

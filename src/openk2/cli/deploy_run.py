@@ -99,7 +99,7 @@ def planned_launch(source: str, options: LaunchOptions) -> LocalLaunch:
     window = options.context or subject.network.max_position_embeddings
     demand = ServingDemand(window, options.concurrency)
     python = Path(sys.executable) if options.python is None else options.python.absolute()
-    node = this_node()
+    node = this_node(gpus=False)
     plan = plan_serving(subject, node, find_engine("vllm"), demand, [0])
     if not any(planned.fits and planned.kind == "ram" for planned in plan.layouts):
         raise DeployError(f"this machine: {serving_verdict(plan)}: give a smaller --context")

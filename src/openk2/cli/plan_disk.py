@@ -122,8 +122,14 @@ def disk(
 
 
 def config_of(path: Path, int4: bool) -> ModelConfig:
-    """The config in a folder, or K2's. Raises ConfigError for a folder that is not there."""
+    """The config in a folder, or K2's. Raises ConfigError for a folder that is not there, and for
+    `int4` beside a config."""
     if (path / "config.json").is_file():
+        if int4:
+            raise ConfigError(
+                f"{path} has a config.json, which says the format: leave --int4 out, or give a "
+                "folder of this disk without one"
+            )
         return ModelConfig.read(path)
     if not path.is_dir():
         raise ConfigError(f"{path} is not a folder: give one on the disk to be measured")

@@ -97,7 +97,7 @@ def serve(
         if cache not in CACHE_NUMBERS:
             raise ServingError(f"--cache is {cache!r}: give bf16 or fp8")
         subject = find_subject(model, weights)
-        node = this_node() if machine is None else find_node(machine)
+        node = this_node(gpus=gpus != "0") if machine is None else find_node(machine)
         profile = find_engine(
             engine, utilization=utilization, batched_tokens=batched_tokens, sequences=sequences
         )

@@ -190,7 +190,7 @@ def gateway_words(
     """
     words: list[Word] = ["openk2", "serve", "--upstream", upstream]
     words += ["--upstream-model", upstream_name]
-    if ids and model.style.is_k2:
+    if writes_prompts(model, ids=ids):
         words += ["--tokenizer", model.location]
     else:
         words += ["--upstream-mode", "chat"]
@@ -198,9 +198,17 @@ def gateway_words(
     return [*words, "--host", host, "--port", str(port)]
 
 
+def writes_prompts(model: DeployedModel, *, ids: bool) -> bool:
+    """Whether the gateway writes the prompts, with the model's tokenizer.
+
+    ids: whether the engine may be sent token ids.
+    """
+    return ids and model.style.is_k2
+
+
 def is_amd(node: ServingNode) -> bool:
     """Whether the node's GPUs are AMD's."""
-    return node.gpu is not None and node.gpu.name.startswith("AMD")
+    return node.gpu is not None and node.gpu.is_amd
 
 
 def head(port: int) -> Shell:

@@ -34,7 +34,8 @@ class TensorRtLlm(ServingEngine):
         if form not in FORMATS:
             return (
                 f"tensorrt-llm: it reads {', '.join(FORMATS)}, not {form}: its guide serves "
-                "Kimi-K2-Thinking from an NVFP4 checkpoint; or use vllm"
+                "Kimi-K2-Thinking from an NVFP4 checkpoint (--weights nvfp4 --model-path PATH); or "
+                "use vllm"
             )
         if form == "nvfp4" and gpu.id not in FP4_GPUS:
             return f"tensorrt-llm: nvfp4 needs Blackwell, {plan.node.id} has {gpu.name}"

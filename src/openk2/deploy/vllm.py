@@ -7,10 +7,9 @@ parallelism across nodes has its own address, as the guide has it. `ray.py` writ
 from openk2.deploy.deployment import Deployment, NodePlace, ServingEngine, is_amd
 from openk2.deploy.model import DeployedModel
 from openk2.deploy.words import HEAD, Word
-from openk2.plan import PlannedLayout, ServingNode, ServingPlan
+from openk2.plan import PlannedLayout, ServingNode, ServingPlan, uses_deepep
 
 VERSION = "0.32.0"
-NVLINK = 100  # GB/s: less is PCIe, over which DeepEP's kernels do not run
 
 
 class Vllm(ServingEngine):
@@ -78,12 +77,9 @@ def parsers(model: DeployedModel) -> list[Word]:
 
 
 def dispatches(deployment: Deployment) -> bool:
-    """Whether tokens travel by DeepEP, whose buffers the plan counts where attention is data
-    parallel. It needs NVIDIA GPUs with NVLink; published setups have it for block-fp8."""
-    gpu, layout = deployment.node.gpu, deployment.layout
-    if not (layout.expert_parallel and layout.dp > 1) or gpu is None or deployment.amd:
-        return False
-    return deployment.plan.subject.form.name == "block-fp8" and gpu.link >= NVLINK
+    """Whether tokens travel by DeepEP, whose buffers the plan counts."""
+    gpu = deployment.node.gpu
+    return gpu is not None and uses_deepep(deployment.plan.subject.form, deployment.layout, gpu)
 
 
 def across_nodes(deployment: Deployment, place: NodePlace) -> list[Word]:

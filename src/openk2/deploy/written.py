@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from openk2.deploy.compose import compose_files
-from openk2.deploy.deployment import Deployment
+from openk2.deploy.deployment import Deployment, writes_prompts
 from openk2.deploy.error import DeployError
 from openk2.deploy.kubernetes import kubernetes_files
 from openk2.deploy.ray import ray_files
@@ -35,6 +35,11 @@ def deployment_notes(deployment: Deployment) -> list[str]:
         notes.append(f"planned with what {deployment.engine.profile} keeps for itself")
     if deployment.model.remote_code:
         notes.append(f"{deployment.model.location} has code of its own, which the engine runs")
+    if needs_hub(deployment):
+        notes.append(
+            f"the gateway downloads the tokenizer of {deployment.model.location}: it needs "
+            "openk2[hub], in its image too"
+        )
     if not deployment.model.style.is_k2:
         notes.append("not K2's chat format: no parser is set, add flags after --")
     if len(script_ranks(deployment)) < deployment.nodes:
@@ -61,6 +66,12 @@ def deployment_notes(deployment: Deployment) -> list[str]:
             "DeepEP between nodes needs RDMA: give the pods your cluster's resource for it"
         )
     return notes
+
+
+def needs_hub(deployment: Deployment) -> bool:
+    """Whether the gateway reads a tokenizer of the hub, for which openk2 has an extra."""
+    model = deployment.model
+    return not model.is_local and writes_prompts(model, ids=deployment.engine.reads_ids())
 
 
 def write_files(folder: Path, files: dict[str, str]) -> None:

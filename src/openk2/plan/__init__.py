@@ -29,6 +29,7 @@ from openk2.plan.serving import (
     serving_page,
     serving_verdict,
     this_node,
+    uses_deepep,
 )
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ __all__ = [
     "serving_verdict",
     "this_node",
     "time_table",
+    "uses_deepep",
     "verdict",
 ]
 

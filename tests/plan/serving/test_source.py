@@ -9,7 +9,7 @@ import pytest
 from openk2.architecture import ModelConfig
 from openk2.plan import ServingError, find_engine, find_node, find_served
 from openk2.plan.serving.source import network_of
-from openk2.plan.serving.this_machine import known_gpu, this_node
+from openk2.plan.serving.this_machine import known_gpu, read_gpu, this_node
 
 OWN = """
 [[node]]
@@ -70,6 +70,9 @@ def test_a_network_without_query_compression_and_shared_experts_is_planned(tmp_p
         ({"kv_lora_rank": "absent", "model_type": "llama"}, "llama"),
         ({"n_routed_experts": None}, "n_routed_experts"),
         ({"linear_attn_config": {}}, "linear attention"),
+        ({"model_type": "deepseek_v32", "index_topk": 2048}, "deepseek_v32.* index_topk 2048"),
+        ({"index_head_dim": 128}, "index_head_dim 128"),
+        ({"compress_ratios": [4, 128]}, "compress_ratios"),
         ({"hidden_size": "7168"}, "hidden_size"),
         ({"moe_layer_freq": 2}, "moe_layer_freq"),
         ({"quantization_config": {"quant_method": "awq"}}, "--weights"),
@@ -80,6 +83,12 @@ def test_what_cannot_be_planned_is_refused_by_name(
 ) -> None:
     with pytest.raises(ServingError, match=named):
         find_served(str(write_config(tmp_path, **changes)))
+
+
+def test_a_field_of_sparse_attention_without_a_value_is_no_reason_to_refuse(tmp_path: Path) -> None:
+    assert find_served(str(write_config(tmp_path, index_topk=None))).network == network_of(
+        ModelConfig()
+    )
 
 
 def test_the_headers_of_a_trillion_parameters_are_planned_in_seconds(tmp_path: Path) -> None:
@@ -207,12 +216,51 @@ def test_unknown_names_list_the_known_ones() -> None:
         find_engine("vllm", utilization=1.5)
 
 
-def test_drivers_names_find_their_gpu_and_unknown_ones_are_refused() -> None:
-    assert known_gpu(["NVIDIA H200", "NVIDIA H200"]).id == "h200"
-    assert known_gpu(["NVIDIA H100 80GB HBM3"]).id == "h100"
-    for names in (["NVIDIA T4"], ["NVIDIA H100", "NVIDIA H200"]):
-        with pytest.raises(ServingError, match="--machine FILE"):
-            known_gpu(names)
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("NVIDIA H200, 143771", "h200"),
+        ("NVIDIA H100 80GB HBM3, 81559", "h100"),
+        ("NVIDIA A100-SXM4-80GB, 81920", "a100-80"),
+        ("NVIDIA GeForce RTX 4090, 24564", "rtx4090"),
+        ("NVIDIA GeForce RTX 4090, 49140", "rtx4090-48"),
+        ("NVIDIA RTX PRO 6000 Blackwell Server Edition, 97887", "rtx-pro-6000"),
+        ("NVIDIA GB10, [N/A]", "gb10"),
+    ],
+)
+def test_drivers_names_and_memory_find_their_gpu(line: str, wanted: str) -> None:
+    assert known_gpu([read_gpu(line)] * 2).id == wanted
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Tesla T4, 15360",
+        "NVIDIA A100-SXM4-40GB, 40960",
+        "NVIDIA A100-SXM4-80GB, 40960",
+        "NVIDIA A100 80GB PCIe, 81920",
+        "NVIDIA H100 PCIe, 81559",
+        "NVIDIA H100 NVL, 95830",
+        "NVIDIA H200 NVL, 143771",
+        "NVIDIA H20-3e, 143771",
+        "NVIDIA GeForce RTX 3060, 12288",
+        "NVIDIA GeForce RTX 4090 Laptop GPU, 16376",
+        "NVIDIA RTX A6000, 49140",
+        "Quadro RTX 6000, 24576",
+    ],
+)
+def test_another_card_of_a_known_family_is_refused(line: str) -> None:
+    with pytest.raises(ServingError, match=r"does not know the GPU .* GiB: .* --machine FILE"):
+        known_gpu([read_gpu(line)])
+
+
+@pytest.mark.parametrize(
+    "other", ["NVIDIA H100 80GB HBM3, 81559", "NVIDIA GeForce RTX 4090, 24564"]
+)
+def test_gpus_of_several_kinds_are_refused(other: str) -> None:
+    gpus = [read_gpu(line) for line in (other, "NVIDIA GeForce RTX 4090, 49140")]
+    with pytest.raises(ServingError, match=r"4090' of 48\.0 GiB.*: plan one kind at a time"):
+        known_gpu(gpus)
 
 
 def test_this_machine_has_ram_and_a_speed() -> None:

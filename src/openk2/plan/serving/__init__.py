@@ -6,6 +6,7 @@
 from openk2.plan.serving.error import ServingError
 from openk2.plan.serving.layout import ServingLayout
 from openk2.plan.serving.machine import ServingNode, find_engine, find_node
+from openk2.plan.serving.memory import uses_deepep
 from openk2.plan.serving.page import serving_page
 from openk2.plan.serving.plan import ServingPlan, decoded, plan_serving
 from openk2.plan.serving.planned import PlannedLayout
@@ -42,4 +43,5 @@ __all__ = [
     "serving_page",
     "serving_verdict",
     "this_node",
+    "uses_deepep",
 ]

@@ -19,7 +19,7 @@ ENGINES = Path(__file__).with_name("engines.toml")
 
 @dataclass(frozen=True)
 class GpuModel:
-    """Units of catalogue.toml: GiB, GB/s, dense TFLOP/s."""
+    """Units of catalogue.toml: GiB, GB/s, dense TFLOP/s. driver: its names in nvidia-smi."""
 
     id: str
     name: str
@@ -29,6 +29,12 @@ class GpuModel:
     fp8: float
     link: float
     source: str
+    driver: tuple[str, ...] = ()
+
+    @property
+    def is_amd(self) -> bool:
+        """Whether it is AMD's, not NVIDIA's."""
+        return self.name.startswith("AMD")
 
 
 @dataclass(frozen=True)

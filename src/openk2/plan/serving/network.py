@@ -2,7 +2,7 @@
 
 Read apart from `ModelConfig`: planning needs sizes only, so networks whose mathematics openk2 does
 not compute (a vision tower in front, other routers) are planned too. What has no latent attention
-or no routed experts is refused, because its cache and its layouts are other ones.
+or no routed experts, or attends sparsely, is refused: its cache and its layouts are other ones.
 """
 
 import json
@@ -13,6 +13,8 @@ from typing import Any
 from openk2.plan.serving.error import ServingError
 
 ACTIVATION_BYTES = 2  # bfloat16
+# Fields of DeepSeek-V3.2's indexer, which has weights and a cache of its own, and of compression.
+SPARSE = ("index_topk", "index_head_dim", "index_n_heads", "compress_ratios")
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,12 @@ def read_network(data: dict[str, Any]) -> ServedNetwork:
         raise ServingError(
             f"config.json: model_type {kind!r} mixes linear attention with latent attention, "
             "whose state is no cache a token: the planner does not know it"
+        )
+    sparse = [name for name in SPARSE if text.get(name)]
+    if sparse:
+        raise ServingError(
+            f"config.json: model_type {kind!r} has {sparse[0]} {text[sparse[0]]!r}: sparse or "
+            "compressed attention, whose indexer and cache the planner does not know"
         )
     if text.get("moe_layer_freq") not in (None, 1):
         raise ServingError(

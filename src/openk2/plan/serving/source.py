@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from openk2.architecture import INDEX_FILE, ModelConfig
 from openk2.config import read_recipe
@@ -42,11 +43,14 @@ class ServedPresets:
 
 @dataclass(frozen=True)
 class ServedSubject:
-    """title: in words. measured: whether bytes are of real headers. assumed: what is not known."""
+    """title: in words. form: what is planned. stored: what the checkpoint has, None if its
+    config.json has a format that is not known. measured: whether bytes are of real headers.
+    assumed: what is not known."""
 
     title: str
     network: ServedNetwork
     form: WeightFormat
+    stored: WeightFormat | None
     parts: tuple[WeightPart, ...]
     measured: bool = False
     assumed: tuple[str, ...] = ()
@@ -76,11 +80,12 @@ def find_served(source: str, weights: str | None = None) -> ServedSubject:
 def preset_subject(preset: ServedPreset, weights: str | None) -> ServedSubject:
     """The network of a preset."""
     network = network_of(ModelConfig(max_position_embeddings=preset.max_position_embeddings))
-    form = find_format(weights or preset.weights)
+    stored = find_format(preset.weights)
+    form = find_format(weights) if weights else stored
     parts = planned_parts(network, form)
     if preset.other:
         parts.append(WeightPart("other", -1, preset.other, 0, 0))
-    return ServedSubject(preset.title, network, form, tuple(parts))
+    return ServedSubject(preset.title, network, form, stored, tuple(parts))
 
 
 def network_of(config: ModelConfig) -> ServedNetwork:
@@ -96,6 +101,7 @@ def file_subject(path: Path, weights: str | None) -> ServedSubject:
     text = data.get("text_config", data)
     quantization = text.get("quantization_config") or data.get("quantization_config")
     form = find_format(weights) if weights else read_format(quantization)
+    stored = known_format(quantization) if weights else form
     shards = shards_of(folder) if path.is_dir() and weights is None else []
     if shards:
         parts, beyond = stored_parts(read_matrices(shards), network)
@@ -106,13 +112,21 @@ def file_subject(path: Path, weights: str | None) -> ServedSubject:
             )
         unread = f"layers beyond the last, {beyond / GB:.3g} GB, not loaded without speculation"
         return ServedSubject(
-            str(path), network, form, tuple(parts), True, (unread,) if beyond else ()
+            str(path), network, form, stored, tuple(parts), True, (unread,) if beyond else ()
         )
     assumed = [f"weights of {form.name}, by its sizes: no headers were read"]
     if data.get("vision_config"):
         assumed.append("the vision tower is not counted: give the checkpoint's folder")
     parts = planned_parts(network, form)
-    return ServedSubject(str(path), network, form, tuple(parts), assumed=tuple(assumed))
+    return ServedSubject(str(path), network, form, stored, tuple(parts), assumed=tuple(assumed))
+
+
+def known_format(quantization: dict[str, Any] | None) -> WeightFormat | None:
+    """The format of `quantization_config`; None if it is not known."""
+    try:
+        return read_format(quantization)
+    except ServingError:
+        return None
 
 
 def shards_of(folder: Path) -> list[Path]:
