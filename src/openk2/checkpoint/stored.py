@@ -45,6 +45,14 @@ class StoredCheckpoint:
     tensors: Mapping[str, StoredTensor]
     skipped: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def scale_dtypes(self) -> frozenset[str]:
+        """In which dtypes int4's scales are stored; empty if nothing is int4."""
+        end = "weight" + INT4_SCALE_SUFFIX
+        return frozenset(
+            stored.spec.dtype for name, stored in self.tensors.items() if name.endswith(end)
+        )
+
     def tensor(self, published: PublishedTensor) -> Tensor:
         """A new CPU tensor in the published shape; its stored dtype, or dequantized to float32."""
         return self.rows(published, 0, published.shape[0])
