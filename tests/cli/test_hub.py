@@ -1,6 +1,7 @@
 """Commands that take a model of the hub, with a hub on the loopback."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +79,54 @@ def test_plan_and_convert_take_a_name(hub: FakeHub, tmp_path: Path) -> None:
     done = run("checkpoint", "convert", "org/nano", str(out), "--format", "bf16")
     assert done.exit_code == 0, done.output
     assert (out / "config.json").is_file()
+
+
+CONVERT, EXPORT = ("checkpoint", "convert"), ("checkpoint", "export")
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "missing", "said"),
+    [
+        (CONVERT, ("--format", "gguf-q8_0"), "gguf", "pip install 'openk2[gguf]'"),
+        (CONVERT, ("--format", "gguf-bf16"), "tiktoken.model", "use `checkpoint convert`"),
+        (EXPORT, (), "tokenizers", "pip install 'openk2[train]'"),
+        (EXPORT, (), "tiktoken.model", "use `checkpoint convert`"),
+        (EXPORT, (), "room", "make room or write to another disk"),
+        (CONVERT, ("--format", "int4"), "groups", "groups of 32 do not divide"),
+        (CONVERT, ("--format", "bf16"), "room", "make room or write to another disk"),
+        (CONVERT, ("--format", "bf16"), "folder", "is a file: give the path of a folder"),
+        (CONVERT, ("--format", "bf16"), "tokenizers", "pip install 'openk2[train]'"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_the_weights_are_downloaded(
+    hub: FakeHub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
+    options: tuple[str, ...],
+    missing: str,
+    said: str,
+) -> None:
+    files = hub.files[COMMIT]
+    match missing:
+        case "gguf" | "tokenizers":
+            monkeypatch.setitem(sys.modules, missing, None)
+            files["tokenizer_config.json"] = b'{"auto_map": {}}'
+        case "tiktoken.model":
+            pytest.importorskip("gguf")
+            files["tokenizer.json"] = files.pop("tiktoken.model")
+        case "room":
+            monkeypatch.setattr("openk2.checkpoint.target.ROOM", 1 << 60)
+        case "groups":
+            config = json.loads(files["config.json"])
+            files["config.json"] = json.dumps({**config, "moe_intermediate_size": 40}).encode()
+        case "folder":
+            (tmp_path / "out").touch()
+    done = run(*command, "org/nano", str(tmp_path / "out"), *options)
+    assert done.exit_code == 1, done.output
+    assert said in done.stderr
+    assert SHARD not in hub.downloads
+    assert not (tmp_path / ".out.unfinished").exists()
 
 
 @pytest.mark.parametrize(

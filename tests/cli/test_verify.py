@@ -9,10 +9,13 @@ import pytest
 import uvicorn
 from typer.testing import CliRunner
 
+from openk2.chat import train_tokenizer
 from openk2.cli.main import app
+from openk2.cli.verify import read_prompts
 from openk2.generation import ScriptedChat
 from openk2.server import create_app
 from openk2.verify import CHECKS, NUMERICS
+from thinking_templates import STYLES, own_template
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +123,33 @@ def test_what_cannot_be_is_one_line_and_status_2(url, options, said):
     assert done.exit_code == 2, done.output
     assert said in done.stderr.replace("\n", " ")
     assert "Traceback" not in done.output
+
+
+@pytest.fixture
+def thinking_folder(tmp_path):
+    """A K2-Thinking's tokenizer and template."""
+    tokenizer = train_tokenizer(["the sea is wide and cold"], 520)
+    tokenizer.save(tmp_path)
+    first = len(tokenizer.tokens)
+    names = {first + at: {"content": name} for at, name in ((22, "<think>"), (23, "</think>"))}
+    settings = json.dumps({"added_tokens_decoder": names})
+    (tmp_path / "tokenizer_config.json").write_text(settings)
+    (tmp_path / "chat_template.jinja").write_text(own_template(STYLES["k2-thinking"]))
+    return tmp_path
+
+
+def test_exact_sizes_are_those_of_the_template_beside_the_tokenizer(thinking_folder):
+    prompts = read_prompts(thinking_folder)
+    assert prompts["style"] == STYLES["k2-thinking"]
+    assert prompts["tokenizer"].special("<think>")
+    assert read_prompts(thinking_folder / "tiktoken.model")["style"] == STYLES["k2-thinking"]
+
+
+def test_a_tokenizer_without_the_template_of_its_model_is_refused(url, thinking_folder):
+    (thinking_folder / "chat_template.jinja").unlink()
+    done = verify(url, "--only", "template-exact", "--tokenizer", str(thinking_folder))
+    assert done.exit_code == 2
+    assert "no chat template of K2's family" in done.stderr
 
 
 def test_an_endpoint_that_is_not_there_is_status_2():

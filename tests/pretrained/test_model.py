@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
+from openk2.architecture import INDEX_FILE
 from openk2.chat import Tokenizer
-from openk2.checkpoint import load_model, save_model
+from openk2.checkpoint import CheckpointError, load_model, load_packed, save_model
 from openk2.engine import EngineError
 from openk2.generation import (
     ChatRequest,
@@ -19,6 +21,7 @@ from openk2.generation import (
     complete_text,
 )
 from openk2.kernels import native
+from openk2.model import K2Model
 from openk2.pretrained import LocalModelError, WeightForm, open_model
 from openk2.protocol import SamplingParams
 
@@ -131,3 +134,30 @@ def test_quantized_weights_stay_as_stored_unless_asked_otherwise(saved: Path, tm
         assert "in block-fp8 as stored (0 MiB)" in stored.summary
         assert "in float32 (0 MiB)" in plain.summary
         assert stored.weights.bytes < plain.weights.bytes
+
+
+@pytest.mark.skipif(not native.available(), reason="needs the native kernels")
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32], ids=str)
+@pytest.mark.parametrize("memory", [None, 1 << 30])
+def test_int4_with_scales_that_the_kernels_do_not_read_is_dequantized(
+    saved: Path, tmp_path: Path, dtype: torch.dtype, memory: int | None
+) -> None:
+    """Writers of compressed-tensors give the scales the dtype of their model."""
+    config = replace(load_model(saved).config, moe_intermediate_size=32, n_routed_experts=8)
+    save_model(K2Model(config).initialize(1), tmp_path, weights="int4")
+    (file,) = tmp_path.glob("*.safetensors")
+    tensors = {
+        name: tensor.to(dtype) if name.endswith("weight_scale") else tensor
+        for name, tensor in load_file(file).items()
+    }
+    save_file(tensors, file)
+    index = {"metadata": {}, "weight_map": dict.fromkeys(tensors, file.name)}
+    (tmp_path / INDEX_FILE).write_text(json.dumps(index))
+    shutil.copy(saved / "tiktoken.model", tmp_path)
+    with open_model(tmp_path, memory=memory) as model:
+        assert "float32" in model.weights.form
+        held = model.weights.bytes
+    with open_model(tmp_path, weights=WeightForm.plain, memory=memory) as plain:
+        assert held == plain.weights.bytes
+    with pytest.raises(CheckpointError, match=r"scales are F\d+, the kernels read BF16"):
+        load_packed(tmp_path)

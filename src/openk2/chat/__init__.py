@@ -19,6 +19,7 @@ from openk2.chat.export import (
     byte_level_vocabulary,
     export_tokenizer,
     free_of_code,
+    require_free_of_code,
     tokenizer_config,
 )
 from openk2.chat.found_tokenizer import find_tokenizer, named_tokenizer
@@ -99,6 +100,7 @@ __all__ = [
     "read_json",
     "read_stop_ids",
     "render",
+    "require_free_of_code",
     "require_tokenizers",
     "schema_problem",
     "style_of",

@@ -45,6 +45,12 @@ def export_tokenizer(
     (folder / SETTINGS_FILE).write_text(config + "\n", "utf-8")
 
 
+def require_free_of_code(source: Path) -> None:
+    """Raise TokenizerError if `free_of_code` will, for a missing library."""
+    if "auto_map" in read_settings(source) and (source / TOKENIZER_FILE).is_file():
+        require_tokenizers()
+
+
 def free_of_code(source: Path, folder: Path, *, context_length: int) -> None:
     """Write into `folder` the tokenizer files of a checkpoint, such that no engine needs its code.
 

@@ -5,11 +5,11 @@
 tensor by tensor.
 """
 
-from openk2.checkpoint.convert import Conversion, convert_checkpoint
+from openk2.checkpoint.convert import Conversion, convert_checkpoint, plan_conversion
 from openk2.checkpoint.error import CheckpointError
-from openk2.checkpoint.export import export_checkpoint, export_model, export_tensors
+from openk2.checkpoint.export import export_checkpoint, export_model, export_tensors, plan_export
 from openk2.checkpoint.format import Format, Weights
-from openk2.checkpoint.gguf_file import GgufType, write_gguf
+from openk2.checkpoint.gguf_file import GgufType, plan_gguf, write_gguf
 from openk2.checkpoint.index import Index, read_index
 from openk2.checkpoint.load import load_model, read_rows
 from openk2.checkpoint.names import PublishedTensor, published_tensors
@@ -55,6 +55,9 @@ __all__ = [
     "load_model",
     "load_packed",
     "open_checkpoint",
+    "plan_conversion",
+    "plan_export",
+    "plan_gguf",
     "published_tensors",
     "read_index",
     "read_rows",

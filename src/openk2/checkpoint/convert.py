@@ -16,7 +16,7 @@ from time import perf_counter
 from typing import Any
 
 from openk2.architecture import INDEX_FILE
-from openk2.chat import TokenizerError, free_of_code
+from openk2.chat import TokenizerError, free_of_code, require_free_of_code
 from openk2.checkpoint.added_error import AddedError
 from openk2.checkpoint.error import CheckpointError
 from openk2.checkpoint.format import (
@@ -30,16 +30,21 @@ from openk2.checkpoint.format import (
 from openk2.checkpoint.index import Index
 from openk2.checkpoint.names import PublishedTensor, published_tensors
 from openk2.checkpoint.safetensors_file import TensorSpec
-from openk2.checkpoint.save import Progress
+from openk2.checkpoint.save import Progress, tensor_bytes
 from openk2.checkpoint.shard_writer import write_shard
-from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
+from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint, read_config
 from openk2.checkpoint.target import (
     BESIDE,
     refuse_full_disk,
     refuse_other_content,
     refuse_source,
 )
-from openk2.record import file_sha256, resume_folder_atomically, write_file_atomically
+from openk2.record import (
+    file_sha256,
+    resume_folder_atomically,
+    unfinished_folder,
+    write_file_atomically,
+)
 
 RECORD = ".conversion.json"
 
@@ -100,12 +105,7 @@ def convert_checkpoint(
     written in all. Raises CheckpointError, also for a disk without room, and OSError.
     """
     begun, checkpoint, target = perf_counter(), open_checkpoint(Path(source)), Path(folder)
-    unread = checkpoint.config.unread
-    name: Any = "deepseek_v3" if "auto_map" in unread else unread.get("model_type", "kimi_k2")
-    form = Format.named(weights, model_type=name)
-    form.refuse_rows(checkpoint.config)
-    refuse_source(target, checkpoint.folder)
-    refuse_other_content(target)
+    form = plan_conversion(checkpoint.folder, target, weights)
     shards = plan_shards(published_tensors(checkpoint.config), form, max_shard_bytes)
     specs = [[spec for tensor in shard for spec in form.specs(tensor)] for shard in shards]
     with resume_folder_atomically(target) as new:
@@ -128,6 +128,28 @@ def convert_checkpoint(
         kept_shards=kept,
         added_error=_added_error(record),
     )
+
+
+def plan_conversion(source: Path, folder: Path, weights: Weights) -> Format:
+    """The format that `convert_checkpoint` writes; of `source` no weights are read.
+
+    Raises CheckpointError for everything that the other files show to be impossible.
+    """
+    config = read_config(source)
+    name: Any = "deepseek_v3"
+    if "auto_map" not in config.unread:
+        name = config.unread.get("model_type", "kimi_k2")
+    form = Format.named(weights, model_type=name)
+    form.refuse_rows(config)
+    refuse_source(folder, source)
+    refuse_other_content(folder)
+    if not (unfinished_folder(folder) / RECORD).is_file():
+        refuse_full_disk(folder, tensor_bytes(config, form))
+    try:
+        require_free_of_code(source)
+    except TokenizerError as error:
+        raise CheckpointError(str(error)) from error
+    return form
 
 
 def _write_shards(

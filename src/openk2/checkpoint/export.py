@@ -14,10 +14,10 @@ from openk2.chat import (
     Tokenizer,
     TokenizerError,
     export_tokenizer,
-    named_tokenizer,
     require_tokenizers,
 )
 from openk2.checkpoint.error import CheckpointError
+from openk2.checkpoint.exported_chat import exported_chat
 from openk2.checkpoint.format import MAX_SHARD_BYTES, Format, ModelType, Weights
 from openk2.checkpoint.save import (
     ModelTensors,
@@ -26,7 +26,7 @@ from openk2.checkpoint.save import (
     tensor_bytes,
     write_tensors,
 )
-from openk2.checkpoint.stored import open_checkpoint
+from openk2.checkpoint.stored import open_checkpoint, read_config
 from openk2.checkpoint.target import (
     LICENCE,
     refuse_full_disk,
@@ -73,19 +73,29 @@ def export_checkpoint(
     source is broken, has no tokenizer or would be replaced, or if `tokenizers` is missing.
     """
     checkpoint = open_checkpoint(Path(source))
-    refuse_source(Path(folder), checkpoint.folder)
-    try:
-        require_tokenizers()
-        tokenizer = named_tokenizer(checkpoint.folder)
-        files = ChatFiles.read(checkpoint.folder, tokenizer)
-    except TokenizerError as error:
-        raise CheckpointError(str(error)) from error
     form = Format.named(weights, dtype, model_type)
+    tokenizer, files = plan_export(checkpoint.folder, Path(folder), form)
     beside = sorted(checkpoint.folder.iterdir())
     licences = [file for file in beside if LICENCE.fullmatch(file.name) and file.is_file()]
     export_tensors(
         checkpoint, tokenizer, Path(folder), form, max_shard_bytes, files, licences, progress
     )
+
+
+def plan_export(source: Path, folder: Path, form: Format) -> tuple[Tokenizer, ChatFiles]:
+    """What `export_checkpoint` writes beside weights; of `source` no weights are read.
+
+    Raises CheckpointError for everything that the other files show to be impossible.
+    """
+    refuse_source(folder, source)
+    try:
+        require_tokenizers()
+    except TokenizerError as error:
+        raise CheckpointError(str(error)) from error
+    config = read_config(source)
+    tokenizer, files = exported_chat(source)
+    _refuse(config, tokenizer, folder, form)
+    return tokenizer, files
 
 
 def export_tensors(
@@ -103,13 +113,7 @@ def export_tensors(
     files: how the network is prompted and sampled. licences: files to copy. progress: see
     `export_checkpoint`.
     """
-    if tokenizer.vocab_size > source.config.vocab_size:
-        raise CheckpointError(
-            f"the tokenizer has {tokenizer.vocab_size} ids, the model's vocab_size is "
-            f"{source.config.vocab_size}: they are not of one model"
-        )
-    refuse_other_content(folder)
-    refuse_full_disk(folder, tensor_bytes(source.config, form))
+    _refuse(source.config, tokenizer, folder, form)
     with write_folder_atomically(folder) as new:
         context = source.config.max_position_embeddings
         export_tokenizer(tokenizer, new, context_length=context, files=files)
@@ -118,6 +122,17 @@ def export_tensors(
         for file in licences:
             shutil.copyfile(file, new / file.name)
         write_tensors(source, new, form, max_shard_bytes, progress)
+
+
+def _refuse(config: ModelConfig, tokenizer: Tokenizer, folder: Path, form: Format) -> None:
+    if tokenizer.vocab_size > config.vocab_size:
+        raise CheckpointError(
+            f"the tokenizer has {tokenizer.vocab_size} ids, the model's vocab_size is "
+            f"{config.vocab_size}: they are not of one model"
+        )
+    form.refuse_rows(config)
+    refuse_other_content(folder)
+    refuse_full_disk(folder, tensor_bytes(config, form))
 
 
 def _generation_config(

@@ -6,6 +6,7 @@ their stack, so that memory holds one published tensor.
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -14,22 +15,49 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from openk2.chat import (
-    ChatFiles,
-    Tokenizer,
-    TokenizerError,
-    byte_level_vocabulary,
-    named_tokenizer,
-)
+from openk2.chat import Tokenizer, byte_level_vocabulary
 from openk2.checkpoint.error import CheckpointError
+from openk2.checkpoint.exported_chat import exported_chat
 from openk2.checkpoint.gguf_layout import GgufTensor, flags, numbers, pieces
-from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
+from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint, read_config
 from openk2.checkpoint.target import refuse_full_disk, refuse_source
 
 GgufType = Literal["f32", "bf16", "q8_0"]
 ARCHITECTURE, PRE_TOKENIZER = "deepseek2", "kimi-k2"
 ALIGNMENT = 32
 NORMAL, CONTROL, SHOWN, UNUSED = 1, 3, 4, 5  # kinds of tokens; 4 is called user defined
+
+
+@dataclass(frozen=True)
+class GgufPlan:
+    """What a file will hold, known before a weight is read.
+
+    gguf: the package. template: Jinja text, if the model has any. tensors: each with the package's
+    name of its type. bytes: of all tensors.
+    """
+
+    gguf: ModuleType
+    tokenizer: Tokenizer
+    template: str | None
+    tensors: list[tuple[GgufTensor, Any]]
+    bytes: int
+
+
+def plan_gguf(source: Path, file: Path, weights: GgufType) -> GgufPlan:
+    """The plan of `write_gguf`; of `source` only the files beside the weights are read.
+
+    Raises CheckpointError for everything that these files show to be impossible.
+    """
+    gguf = require_gguf()
+    if file.is_dir():
+        raise CheckpointError(f"{file} is a folder: name a file, such as {file / 'model.gguf'}")
+    refuse_source(file, source)
+    config = read_config(source)
+    tokenizer, chat = exported_chat(source)
+    tensors = [(piece, type_of(gguf, piece, weights)) for piece in pieces(config)]
+    total = sum(size_of(gguf, piece, kind) for piece, kind in tensors)
+    refuse_full_disk(file, total)
+    return GgufPlan(gguf, tokenizer, chat.template, tensors, total)
 
 
 def write_gguf(
@@ -47,25 +75,15 @@ def write_gguf(
     divide stay bfloat16. Raises CheckpointError without the `gguf` package, a tokenizer, or room on
     the disk, and for a network that llama.cpp would compute differently.
     """
-    gguf, file = require_gguf(), Path(file)
-    if file.is_dir():
-        raise CheckpointError(f"{file} is a folder: name a file, such as {file / 'model.gguf'}")
-    checkpoint = open_checkpoint(Path(source))
-    refuse_source(file, checkpoint.folder)
-    try:
-        tokenizer = named_tokenizer(checkpoint.folder)
-        template = ChatFiles.read(checkpoint.folder, tokenizer).template
-    except TokenizerError as error:
-        raise CheckpointError(str(error)) from error
-    plan = [(piece, type_of(gguf, piece, weights)) for piece in pieces(checkpoint.config)]
-    total = sum(size_of(gguf, piece, kind) for piece, kind in plan)
-    refuse_full_disk(file, total)
+    checkpoint, file = open_checkpoint(Path(source)), Path(file)
+    plan = plan_gguf(checkpoint.folder, file, weights)
+    gguf = plan.gguf
     file.parent.mkdir(parents=True, exist_ok=True)
     writing = file.with_name(f".{file.name}.writing")
     try:
         writer = gguf.GGUFWriter(writing, ARCHITECTURE)
-        _describe(gguf, writer, checkpoint, tokenizer, template, weights)
-        for piece, kind in plan:
+        _describe(gguf, writer, checkpoint, plan.tokenizer, plan.template, weights)
+        for piece, kind in plan.tensors:
             writer.add_tensor_info(
                 piece.name,
                 piece.shape,
@@ -78,10 +96,10 @@ def write_gguf(
         writer.write_ti_data_to_file()
         stream, done = writer.fout[0], 0
         writer.write_padding(stream, stream.tell())
-        for piece, kind in plan:
+        for piece, kind in plan.tensors:
             for data in _encoded(gguf, checkpoint, piece, kind):
                 stream.write(data)
-                progress(done := done + len(data), total)
+                progress(done := done + len(data), plan.bytes)
             stream.write(bytes(-stream.tell() % ALIGNMENT))
         stream.flush()
         os.fsync(stream.fileno())

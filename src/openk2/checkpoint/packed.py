@@ -4,6 +4,7 @@ Weights stay as they are stored, in block-fp8 or int4, or are dequantized one by
 to the packed model and, for a moment, its largest tensor (of experts, one expert's matrices).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,14 +20,19 @@ from openk2.kernels import Fp8Weight, Int4Weight, Weight, reads_blocks
 from openk2.model import K2Model, RoutedExperts
 
 
-def stored_refusal(config: ModelConfig) -> str | None:
-    """Why the kernels cannot hold these weights as they are stored; None if they can."""
+def stored_refusal(config: ModelConfig, scale_dtypes: Collection[str] = ()) -> str | None:
+    """Why the kernels cannot hold these weights as they are stored; None if they can.
+
+    scale_dtypes: see `StoredCheckpoint`; none before its headers are read.
+    """
     form = config.quantization
     if form is None:
         return "they are not quantized"
     kind, block = (Int4Weight, (1, form.group)) if isinstance(form, Int4) else (Fp8Weight, form)
     if not reads_blocks(kind, block):
         return f"blocks of {block[0]} x {block[1]} are not what the kernels read"
+    if other := sorted(set(scale_dtypes) - {"BF16"}):
+        return f"int4's scales are {' and '.join(other)}, the kernels read BF16"
     return None
 
 
@@ -46,8 +52,10 @@ def load_packed(
     Raises CheckpointError, also if `stored_refusal` has something to say.
     """
     checkpoint = folder if isinstance(folder, StoredCheckpoint) else open_checkpoint(Path(folder))
-    if stored and (reason := stored_refusal(checkpoint.config)):
-        raise CheckpointError(f"{checkpoint.folder}: its weights cannot stay as stored: {reason}")
+    if stored and (reason := stored_refusal(checkpoint.config, checkpoint.scale_dtypes)):
+        raise CheckpointError(
+            f"{checkpoint.folder}: its weights cannot stay as stored: {reason}: give stored=False"
+        )
     with torch.device("meta"):
         model = K2Model(replace(checkpoint.config, quantization=None)).to(dtype)
     reader = TensorReader(checkpoint, dtype, stored)

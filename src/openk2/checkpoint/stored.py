@@ -45,6 +45,14 @@ class StoredCheckpoint:
     tensors: Mapping[str, StoredTensor]
     skipped: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def scale_dtypes(self) -> frozenset[str]:
+        """In which dtypes int4's scales are stored; empty if nothing is int4."""
+        end = "weight" + INT4_SCALE_SUFFIX
+        return frozenset(
+            stored.spec.dtype for name, stored in self.tensors.items() if name.endswith(end)
+        )
+
     def tensor(self, published: PublishedTensor) -> Tensor:
         """A new CPU tensor in the published shape; its stored dtype, or dequantized to float32."""
         return self.rows(published, 0, published.shape[0])
@@ -134,15 +142,20 @@ def open_checkpoint(folder: Path) -> StoredCheckpoint:
     folder = settled_folder(folder)
     if not folder.is_dir():
         raise CheckpointError(f"{folder} is not a folder: give the folder of a checkpoint")
-    try:
-        config = ModelConfig.read(folder)
-    except ConfigError as error:
-        raise CheckpointError(str(error)) from error
+    config = read_config(folder)
     index = read_index(folder)
     _check_shards(folder, index)
     tensors, skipped = _read_shards(folder, index, config)
     _check_tensors(folder, config, {name: stored.spec for name, stored in tensors.items()})
     return StoredCheckpoint(folder, config, index, tensors, skipped)
+
+
+def read_config(folder: Path) -> ModelConfig:
+    """A checkpoint's config.json. Raises CheckpointError."""
+    try:
+        return ModelConfig.read(folder)
+    except ConfigError as error:
+        raise CheckpointError(str(error)) from error
 
 
 def _check_shards(folder: Path, index: Index) -> None:

@@ -18,9 +18,12 @@ BESIDE = re.compile(
 
 
 def refuse_other_content(folder: Path) -> None:
-    """Raise CheckpointError if `folder` holds what is no file of a checkpoint: it would be lost."""
-    if not folder.is_dir():
+    """Raise CheckpointError if `folder` is a file, or holds what is no file of a checkpoint: it
+    would be lost."""
+    if not folder.exists():
         return
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder} is a file: give the path of a folder to write")
     found = sorted(folder.iterdir())
     if folder / "config.json" in found:
         found = [path for path in found if not belongs(path)]

@@ -16,9 +16,13 @@ from openk2.checkpoint import (
     CheckpointError,
     CheckpointInfo,
     Conversion,
+    Format,
     convert_checkpoint,
     export_checkpoint,
     open_checkpoint,
+    plan_conversion,
+    plan_export,
+    plan_gguf,
     verify_checkpoint,
     write_gguf,
 )
@@ -104,7 +108,8 @@ def export(
       openk2 checkpoint export ./my-model ./my-model-fp8 --dtype block-fp8
     """
     try:
-        folder = source_folder(source)
+        stored_as = Format.named(dtype.value, model_type=model_type.value)
+        folder = source_folder(source, lambda given: plan_export(given, target, stored_as))
         with bytes_bar(f"writing {target.name}") as progress:
             export_checkpoint(
                 folder,
@@ -145,17 +150,19 @@ def convert(
       openk2 checkpoint convert ./my-model ./my-model.gguf --format gguf-q8_0
     """
     try:
-        folder = source_folder(source)
-        with bytes_bar(f"writing {target.name}") as progress:
-            match form.value.removeprefix("gguf-"), form.value.startswith("gguf-"):
-                case ("bf16" | "q8_0") as weights, True:
+        match form.value.removeprefix("gguf-"), form.value.startswith("gguf-"):
+            case ("bf16" | "q8_0") as weights, True:
+                folder = source_folder(source, lambda given: plan_gguf(given, target, weights))
+                with bytes_bar(f"writing {target.name}") as progress:
                     size, flags = write_gguf(folder, target, weights, progress=progress)
-                    found: dict[str, Any] = {"file": str(target), "bytes": size, "flags": flags}
-                case ("bf16" | "block-fp8" | "int4") as stored, _:
+                found: dict[str, Any] = {"file": str(target), "bytes": size, "flags": flags}
+            case ("bf16" | "block-fp8" | "int4") as stored, _:
+                folder = source_folder(source, lambda given: plan_conversion(given, target, stored))
+                with bytes_bar(f"writing {target.name}") as progress:
                     done = convert_checkpoint(
                         folder, target, stored, max_shard_bytes=max_shard_bytes, progress=progress
                     )
-                    found = {**asdict(done), "folder": str(done.folder)}
+                found = {**asdict(done), "folder": str(done.folder)}
         found["skipped"] = dict(open_checkpoint(folder).skipped)
     except (CheckpointError, LocalModelError, OSError) as error:
         typer.echo(f"error: {error}", err=True)

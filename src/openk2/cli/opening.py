@@ -1,5 +1,6 @@
 """Open a local model for a command; what is wrong with it is one line and exit status 1."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,16 +53,17 @@ def local_model(
         raise typer.Exit(1) from error
 
 
-def source_folder(source: str) -> Path:
+def source_folder(source: str, refuse: Callable[[Path], object] = lambda folder: None) -> Path:
     """The checkpoint folder that a command reads. A model of the hub is downloaded if need be.
 
-    Raises LocalModelError.
+    refuse: is given the folder with its small files before the weights are downloaded, and raises
+    for one that the command will refuse. Raises LocalModelError, and what `refuse` raises.
     """
     hub = hub_name(source)
     if hub is None:
         return Path(source)
     say_hub(hub)
-    return find_folder(source)
+    return find_folder(source, admit=lambda folder, _: refuse(folder))
 
 
 def parse_hub_name(text: str) -> HubName:

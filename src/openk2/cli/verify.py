@@ -16,7 +16,6 @@ from rich.progress import Progress
 from openk2.record import printable
 
 if TYPE_CHECKING:
-    from openk2.chat import Tokenizer
     from openk2.verify import Check, Report
 
 # 1 is a check that failed; 2, as for every usage error, that there was nothing to check.
@@ -50,7 +49,8 @@ def verify(
         typer.Option(min=0.0, max=1.0, help="Fail `trigger` below this F1; default: report it."),
     ] = None,
     tokenizer: Annotated[
-        Path | None, typer.Option(help="Folder of the endpoint's tokenizer, for exact sizes.")
+        Path | None,
+        typer.Option(help="Folder of the endpoint's tokenizer and template, for exact sizes."),
     ] = None,
     reference: Annotated[
         str | None,
@@ -107,13 +107,13 @@ def verify(
     from openk2.verify import html_page, result_table
 
     checks = chosen_checks(requests or (), only or (), skip or ())
-    coder = None if tokenizer is None else read_tokenizer(tokenizer)
+    prompts = {} if tokenizer is None else read_prompts(tokenizer)
     if html is not None and not html.resolve().parent.is_dir():
         fail(f"--html: the folder {html.parent} does not exist: make it")
     options = {
         "seed": seed,
         "min_f1": min_f1,
-        "tokenizer": coder,
+        **prompts,
         "tolerance": tolerance,
         "context": context,
         "batch": batch,
@@ -229,14 +229,27 @@ def unknown(name: str, names: Sequence[str]) -> str:
     return f"there is no check {name!r}: {hint}"
 
 
-def read_tokenizer(folder: Path) -> "Tokenizer":
-    """The tokenizer of a folder, or one line and exit status 2."""
-    from openk2.chat import Tokenizer, TokenizerError
+def read_prompts(path: Path) -> dict[str, Any]:
+    """How prompts are written and encoded, for the `Probe`, or one line and exit status 2.
 
+    path: a folder, or a tiktoken.model in it.
+    """
+    from openk2.chat import RenderError, TokenizerError, named_tokenizer
+    from openk2.generation import K2Format
+    from openk2.pretrained import find_format
+
+    folder = path if path.is_dir() else path.parent
     try:
-        return Tokenizer.load(folder)
-    except (TokenizerError, OSError) as error:
+        tokenizer = named_tokenizer(path)
+        found = find_format(folder, tokenizer)
+    except (TokenizerError, RenderError, OSError) as error:
         fail(f"--tokenizer: {error}")
+    if not isinstance(found, K2Format):
+        fail(
+            f"--tokenizer: {folder} has no chat template of K2's family, so exact sizes are not "
+            "known: copy the model's template there, or leave the option out"
+        )
+    return {"tokenizer": tokenizer, "style": found.style}
 
 
 def fail(message: str) -> NoReturn:

@@ -144,7 +144,11 @@ def open_model(
 
     device = usable_device(device)
     dtype = dtype or default_dtype(folder_bytes(folder), device)
-    packs, stored = kernel_use(config, device, weights)
+    try:
+        checkpoint = open_checkpoint(folder)
+    except CheckpointError as error:
+        raise LocalModelError(str(error)) from error
+    packs, stored = kernel_use(config, device, weights, checkpoint.scale_dtypes)
     held, slots, experts = weight_memory(config, dtype, stored), 0, None
     if memory is None:
         needed = held.bytes + (packing_bytes(config, dtype.itemsize) if packs else 0)
@@ -175,7 +179,6 @@ def open_model(
         part = f"{slots} of {budget.experts} experts in memory"
         held = WeightMemory(f"{held.form}, {part}", budget.resident + budget.slab)
     try:
-        checkpoint = open_checkpoint(folder)
         if memory is not None:
             model, experts = load_streamed(
                 checkpoint, slots=slots, dtype=dtype, stored=stored, tell=log.warning

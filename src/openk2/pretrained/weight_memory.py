@@ -1,5 +1,6 @@
 """How a model's weights are held on a device, what they take there, and whether that fits."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -39,14 +40,21 @@ class WeightMemory:
 
 
 def kernel_use(
-    config: ModelConfig, device: "torch.device", weights: WeightForm
+    config: ModelConfig,
+    device: "torch.device",
+    weights: WeightForm,
+    scale_dtypes: Collection[str] = (),
 ) -> tuple[bool, bool]:
-    """Whether weights are packed for the native kernels, and whether they stay as stored there."""
+    """Whether weights are packed for the native kernels, and whether they stay as stored there.
+
+    scale_dtypes: see `stored_refusal`.
+    """
     from openk2.checkpoint import stored_refusal
     from openk2.kernels import native
 
     packs = device.type == "cpu" and native.available()
-    return packs, packs and weights is WeightForm.stored and stored_refusal(config) is None
+    stays = weights is WeightForm.stored and stored_refusal(config, scale_dtypes) is None
+    return packs, packs and stays
 
 
 def weight_memory(config: ModelConfig, dtype: "torch.dtype", stored: bool) -> WeightMemory:

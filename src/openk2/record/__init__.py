@@ -6,6 +6,7 @@ Nothing here knows what is recorded. matplotlib is imported when a plot is drawn
 from openk2.record.atomic import (
     resume_folder_atomically,
     settled_folder,
+    unfinished_folder,
     write_file_atomically,
     write_folder_atomically,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "settled_folder",
     "spread",
     "svg",
+    "unfinished_folder",
     "write_file_atomically",
     "write_folder_atomically",
 ]

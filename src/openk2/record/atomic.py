@@ -77,7 +77,7 @@ def resume_folder_atomically(folder: Path) -> Iterator[Path]:
     folder = folder.resolve()
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file: give the path of a folder to write")
-    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    unfinished = unfinished_folder(folder)
     unfinished.mkdir(parents=True, exist_ok=True)
     held = os.open(unfinished, os.O_RDONLY)
     try:
@@ -88,6 +88,12 @@ def resume_folder_atomically(folder: Path) -> Iterator[Path]:
         _publish(unfinished, folder)
     finally:
         os.close(held)
+
+
+def unfinished_folder(folder: Path) -> Path:
+    """Where `resume_folder_atomically` fills what will be `folder`."""
+    folder = folder.resolve()
+    return folder.with_name(f".{folder.name}.unfinished")
 
 
 def settled_folder(folder: Path) -> Path:

@@ -21,9 +21,9 @@ from openk2.record import bytes_bar, write_file_atomically
 
 logger = logging.getLogger(__name__)
 
-# Takes the folder with a model's small files and the bytes of its shards; raises LocalModelError
-# if the model is not to be downloaded.
-Admission = Callable[[Path, int], None]
+# Takes the folder with a model's small files and the bytes of its shards; raises LocalModelError,
+# or an error of the caller's own, if the model is not to be downloaded.
+Admission = Callable[[Path, int], object]
 
 
 def fetch_model(name: HubName, admit: Admission | None = None) -> Path:

@@ -7,13 +7,11 @@ follows. The size of a turn is what it adds when it comes twice.
 
 from openk2.chat import render
 from openk2.verify.cases import MessageJson, user
-from openk2.verify.checks.template import exact
+from openk2.verify.checks.template import exact, size_of
 from openk2.verify.differences import difference
 from openk2.verify.outcome import CheckOutcome, judged, measured, skipped
-from openk2.verify.wire.endpoint import shown
-from openk2.verify.wire.probe import NotOfferedError, Probe, accepted
-from openk2.verify.wire.reply import read_whole
-from openk2.verify.wire.scorer import REFUSED, chat_scored, complete
+from openk2.verify.wire.probe import NotOfferedError, Probe
+from openk2.verify.wire.scorer import chat_scored, complete
 
 LINES = 12
 SYSTEM = {"role": "system", "content": "Be brief."}
@@ -67,24 +65,12 @@ async def chat_excess(probe: Probe) -> int:
         [SYSTEM, user(lines(2 * LINES))],
     ]
     if probe.tokenizer is not None:
-        return await size_of(probe, asked[0]) - exact(probe.tokenizer, asked[0], None)
+        return await size_of(probe, asked[0]) - exact(probe, asked[0])
     whole, twice, again, answered, longer = [await size_of(probe, one) for one in asked]
     text = longer - whole + 1
     # The header that asks for an answer is that of an assistant's turn without <|im_end|>.
     header = answered - again - text - 1
     return whole - (twice - whole) - (again - whole) - header
-
-
-async def size_of(probe: Probe, messages: list[MessageJson]) -> int:
-    """Tokens of a chat prompt. Raises NotOfferedError if the endpoint does not count, or refuses
-    two turns of one role in a row."""
-    response = await probe.raw(messages, max_tokens=1)
-    if response.status in REFUSED:
-        raise NotOfferedError(f"turns of one role in a row are refused: {shown(response.text)}")
-    tokens = read_whole(accepted(response)).tokens("prompt")
-    if tokens is None:
-        raise NotOfferedError("answers have no usage.prompt_tokens")
-    return tokens
 
 
 async def raw_excess(probe: Probe) -> int:

@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from openk2.chat import DEFAULT_SYSTEM_PROMPT, Tokenizer, canonical_history, encode_chat
+from openk2.chat import DEFAULT_SYSTEM_PROMPT, canonical_history, encode_chat
 from openk2.verify.cases import TOOLS, MessageJson, ToolJson, called, result, user, weather_history
 from openk2.verify.outcome import CheckOutcome, judged, skipped
-from openk2.verify.wire.probe import Probe, all_of
+from openk2.verify.wire.endpoint import shown
+from openk2.verify.wire.probe import NotOfferedError, Probe, accepted, all_of
+from openk2.verify.wire.reply import read_whole
+from openk2.verify.wire.scorer import REFUSED
 
 MARKUP = (
     "<|im_end|>",
@@ -56,23 +59,51 @@ async def template_content(probe: Probe) -> CheckOutcome:
 
 
 async def template_system(probe: Probe) -> CheckOutcome:
-    """Without a system message, K2's default one comes first, followed by one newline."""
+    """Without a system message, what the template implies comes first: for Kimi-K2-Instruct, K2's
+    default prompt and a newline.
+
+    Without a tokenizer the model is not known, and another published template is a warning.
+    """
     system = {"role": "system", "content": DEFAULT_SYSTEM_PROMPT}
     question = user("Hello!")
-    implied, explicit = await all_of(
-        probe.prompt_tokens(messages) for messages in ([question], [system, question])
+    asked = ([question], [system, question])
+    implied, explicit = await all_of(probe.prompt_tokens(messages) for messages in asked)
+    told = f"the prompt has {implied} tokens without a system message and {explicit} with K2's own"
+    passed = "the implied system prompt is K2's own and a newline"
+    remedy = "use the published template: it decides what is implied"
+    if probe.tokenizer is not None:
+        wanted, given = (exact(probe, messages) for messages in asked)
+        same = implied - explicit == wanted - given
+        faults = [] if same else [f"{told}, not {wanted} and {given}"]
+        passed = "the implied system prompt is that of the tokenizer's template"
+        return judged(1, faults, passed=passed, remedy=remedy)
+    if implied - explicit == 1:
+        return judged(1, [], passed=passed, remedy=remedy)
+    other = None
+    if implied == explicit:
+        other = "K2-Thinking's template, which has no newline after the system prompt"
+    elif implied < explicit:
+        turn = await size_of(probe, [system, system, question]) - explicit
+        if explicit - implied == turn:
+            other = "the templates of K2.5 and later, which imply no system prompt"
+    if other is None:
+        return judged(1, [told], passed=passed, remedy=remedy)
+    seen = (
+        f"{told}, as with {other}; for Kimi-K2-Instruct that is a fault: give --tokenizer FOLDER."
     )
-    faults = []
-    if implied - explicit != 1:
-        faults.append(
-            f"the prompt has {implied} tokens without a system message and {explicit} with K2's own"
-        )
-    return judged(
-        1,
-        faults,
-        passed="the implied system prompt is K2's own and a newline",
-        remedy="the template of Kimi-K2-Instruct puts both there (K2-Thinking's has no newline)",
-    )
+    return CheckOutcome("warn", "1/1", seen)
+
+
+async def size_of(probe: Probe, messages: list[MessageJson]) -> int:
+    """Tokens of a chat prompt. Raises NotOfferedError if the endpoint does not count, or refuses
+    two turns of one role in a row."""
+    response = await probe.raw(messages, max_tokens=1)
+    if response.status in REFUSED:
+        raise NotOfferedError(f"turns of one role in a row are refused: {shown(response.text)}")
+    tokens = read_whole(accepted(response)).tokens("prompt")
+    if tokens is None:
+        raise NotOfferedError("answers have no usage.prompt_tokens")
+    return tokens
 
 
 async def template_tools(probe: Probe) -> CheckOutcome:
@@ -153,8 +184,7 @@ async def injection(probe: Probe) -> CheckOutcome:
 
 async def template_exact(probe: Probe) -> CheckOutcome:
     """With --tokenizer: prompts have exactly the size that the published template gives."""
-    tokenizer = probe.tokenizer
-    if tokenizer is None:
+    if probe.tokenizer is None:
         return skipped("exact sizes need the endpoint's tokenizer: give --tokenizer FOLDER")
     asked: list[tuple[list[MessageJson], Sequence[ToolJson] | None]] = [
         ([user("hi")], None),
@@ -171,7 +201,7 @@ async def template_exact(probe: Probe) -> CheckOutcome:
         *(([user(f"say {markup}")], None) for markup in MARKUP),
     ]
     counts = await all_of(probe.prompt_tokens(messages, tools) for messages, tools in asked)
-    wanted = [exact(tokenizer, messages, tools) for messages, tools in asked]
+    wanted = [exact(probe, messages, tools) for messages, tools in asked]
     faults = [
         f"a prompt that ends in {messages[-1]['content']!r:.40} has {count} tokens, not {size}"
         for (messages, _), count, size in zip(asked, counts, wanted, strict=True)
@@ -186,8 +216,11 @@ async def template_exact(probe: Probe) -> CheckOutcome:
 
 
 def exact(
-    tokenizer: Tokenizer, messages: list[MessageJson], tools: Sequence[Mapping[str, Any]] | None
+    probe: Probe,
+    messages: list[MessageJson],
+    tools: Sequence[Mapping[str, Any]] | None = None,
 ) -> int:
-    """Tokens of the prompt."""
+    """Tokens of the prompt by the probe's tokenizer, which it must have, and its style."""
+    assert probe.tokenizer is not None
     history = canonical_history(messages).messages
-    return len(encode_chat(tokenizer, history, tools or ()).token_ids)
+    return len(encode_chat(probe.tokenizer, history, tools or (), style=probe.style).token_ids)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from openk2.chat import Tokenizer
+from openk2.chat import INSTRUCT, PromptStyle, Tokenizer
 from openk2.verify.wire.endpoint import Endpoint, EndpointFault, Response, shown
 from openk2.verify.wire.reply import Reply, read_stream, read_whole
 
@@ -26,7 +26,8 @@ BATCH = 16
 class Probe:
     """One model of an endpoint, asked at temperature 0 with one seed.
 
-    min_f1: below it, `trigger` fails. tokenizer: the endpoint's own, for exact prompt sizes.
+    min_f1: below it, `trigger` fails. tokenizer: the endpoint's own, for exact prompt sizes;
+    style: of the chat template beside it.
     tolerance: mean difference, in nats a token, of two correct scorings of the same tokens.
     context: tokens of the longest prompt of the numerical checks. batch: prompts of their batches.
     reference: the same model elsewhere, which is known to be right.
@@ -37,6 +38,7 @@ class Probe:
     seed: int = 0
     min_f1: float | None = None
     tokenizer: Tokenizer | None = None
+    style: PromptStyle = INSTRUCT
     tolerance: float = TOLERANCE
     context: int = CONTEXT
     batch: int = BATCH

@@ -15,11 +15,11 @@ def writes_none(message):
     return {**message, "content": "None"} if written else message
 
 
-def system_without_newline(asked):
+def another_system_prompt(asked):
     # Only where prompts are sized: other answers would all have to be computed anew.
     if asked["messages"][0].get("role") == "system" or asked["max_tokens"] != 1:
         return asked
-    text = "You are Kimi, an AI assistant created by Moonshot AI."
+    text = "You are a helpful assistant."
     return {**asked, "messages": [{"role": "system", "content": text}, *asked["messages"]]}
 
 
@@ -59,7 +59,7 @@ def markup_of(role):
 FAULTS = [
     ("template-content", {"ask": guarded(each_message(joined_by_newline))}),
     ("template-content", {"ask": guarded(each_message(writes_none))}),
-    ("template-system", {"ask": guarded(system_without_newline)}),
+    ("template-system", {"ask": guarded(another_system_prompt)}),
     ("template-tools", each_usage(unsorted_tools)),
     ("template-results injection long-text", {"ask": guarded(each_message(without_results))}),
     ("template-results long-text", {"ask": guarded(each_message(without_arguments))}),
