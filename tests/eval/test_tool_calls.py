@@ -225,6 +225,44 @@ def test_a_tool_whose_parameters_are_no_schema_is_refused_and_not_counted_agains
         asyncio.run(score_tool_calls(ScriptedChat(RIGHT), [conversation]))
 
 
+def as_parts(message: dict[str, Any]) -> dict[str, Any]:
+    """The message with its content as OpenAI's list of parts, its arguments as objects."""
+    parts = [{"type": "text", "text": part} for part in message["content"].split(" ")]
+    made = [{**part, "text": part["text"] + " "} for part in parts[:-1]] + parts[-1:]
+    calls = [
+        {**call, "function": {**call["function"], "arguments": {"n": 3, "m": "x"}}}
+        for call in message.get("tool_calls", ())
+    ]
+    return {**message, "content": made} | ({"tool_calls": calls} if calls else {})
+
+
+def test_content_as_parts_and_arguments_as_objects_are_read_as_they_are_rendered() -> None:
+    messages = [as_parts(message) for message in CONVERSATION["messages"]]
+    turns = reference_turns({**CONVERSATION, "messages": messages})
+    assert score_answers(turns, RIGHT).to_json() == score(*RIGHT).to_json()
+    untold = score_answers(turns, [RIGHT[0], answer(text="No."), RIGHT[2]])
+    assert untold.worst()[0].fault == "result not told"
+    assert miss_json(untold.worst()[0])["last_message"] == CONVERSATION["messages"][2]["content"]
+
+
+@pytest.mark.parametrize(
+    ("index", "change", "said"),
+    [
+        (1, {"tool_calls": [{"function": {"name": "add", "arguments": "{n:3"}}]},
+         r"conversation 4: messages\[1\]\.tool_calls\[0\]: the arguments of 'add' are not JSON"),
+        (1, {"tool_calls": [{"function": {"arguments": "{}"}}]}, r"\[0\]\.function\.name"),
+        (2, {"content": [{"type": "image_url"}]}, r"conversation 4: messages\[2\].*only text"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_named_before_anything_is_asked(
+    index: int, change: dict[str, Any], said: str
+) -> None:
+    messages = [dict(message) for message in CONVERSATION["messages"]]
+    messages[index] |= change
+    with pytest.raises(ConversationError, match=said):
+        reference_turns({**CONVERSATION, "messages": messages}, 4)
+
+
 def test_history_is_the_references_own() -> None:
     chat = ScriptedChat([answer(text="no"), *RIGHT[1:]])
     asyncio.run(score_tool_calls(chat, [CONVERSATION], concurrency=1))

@@ -60,13 +60,25 @@ def calls_of(calls: Any, where: str) -> Iterator[tuple[str, str]]:
         raise RenderError(where, f"must be a list, not {type(calls).__name__}")
     for index, call in enumerate(calls):
         place = f"{where}[{index}]"
-        if not isinstance(call, Mapping):
-            raise RenderError(place, f"must be an object, not {type(call).__name__}")
+        function = _function_of(call, place)
         call_id = required_text(call, "id", place)
-        function = call.get("function")
-        if not isinstance(function, Mapping):
-            raise RenderError(f"{place}.function", "must be an object with name and arguments")
         yield call_id, _arguments(function.get("arguments"), f"{place}.function.arguments")
+
+
+def call_of(call: Any, where: str) -> tuple[str, str]:
+    """(name, arguments) of one tool call; it needs no id. Raises RenderError."""
+    function = _function_of(call, where)
+    name = required_text(function, "name", f"{where}.function")
+    return name, _arguments(function.get("arguments"), f"{where}.function.arguments")
+
+
+def _function_of(call: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(call, Mapping):
+        raise RenderError(where, f"must be an object, not {type(call).__name__}")
+    function = call.get("function")
+    if not isinstance(function, Mapping):
+        raise RenderError(f"{where}.function", "must be an object with name and arguments")
+    return function
 
 
 def _arguments(arguments: Any, where: str) -> str:

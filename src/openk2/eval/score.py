@@ -147,11 +147,10 @@ class ToolCallScore:
 
 def miss_json(verdict: Verdict) -> dict[str, str]:
     """A turn that went wrong: kind, fault, the last message, what was expected, what came."""
-    messages = verdict.turn.messages
     return {
         "kind": verdict.turn.kind,
         "fault": verdict.fault or "",
-        "last_message": str(messages[-1].get("content") or "") if messages else "",
+        "last_message": verdict.turn.last_message,
         "expected": verdict.expected,
         "got": verdict.got,
     }

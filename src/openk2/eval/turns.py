@@ -1,12 +1,11 @@
 """Reference conversations as turns to be asked for: the history, and what the reference did."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from openk2.chat import read_json
+from openk2.chat import RenderError, call_of, content_of, read_json
 
 Conversation = Mapping[str, Any]
 Call = tuple[str, Any]
@@ -44,13 +43,18 @@ class Turn:
         """Whether the user has spoken before: this is no longer their first request."""
         return len([message for message in self.messages if message["role"] == "user"]) > 1
 
+    @property
+    def last_message(self) -> str:
+        """The text of the message to be answered; empty if there is none."""
+        return content_of(self.messages[-1].get("content"), "content") if self.messages else ""
+
     def told_values(self) -> frozenset[str]:
         """The values of the tool results just before this turn that the reference's text tells."""
         contents = []
         for message in reversed(self.messages):
             if message["role"] != "tool":
                 break
-            contents.append(str(message["content"]))
+            contents.append(content_of(message.get("content"), "content"))
         values = frozenset(value for content in contents for value in _leaves(content))
         return frozenset(value for value in values if tells(self.text, value))
 
@@ -77,17 +81,44 @@ def reference_turns(conversation: Conversation, number: int = 0) -> list[Turn]:
     Their kinds are those of the key `kinds`, one a turn; without it they follow from the structure:
     one call or several, an answer after a result, else talk. Raises ConversationError.
     """
+    try:
+        turns = _turns(conversation, number)
+    except RenderError as error:
+        raise ConversationError(str(error)) from error
+    kinds = conversation.get("kinds")
+    return turns if kinds is None else _with_kinds(turns, kinds, number)
+
+
+def _turns(conversation: Conversation, number: int) -> list[Turn]:
+    """The turns with their structural kinds.
+
+    Every content is read here, before anything is asked: what cannot be read must not end the run
+    after the answers came.
+    """
     messages, tools = conversation["messages"], conversation.get("tools") or []
     turns = []
     for index, message in enumerate(messages):
+        where = f"conversation {number}: messages[{index}]"
+        text = content_of(message.get("content"), f"{where}.content")
         if message["role"] == "assistant":
-            functions = [call["function"] for call in message.get("tool_calls") or ()]
-            calls = tuple((f["name"], json.loads(f["arguments"])) for f in functions)
-            history, text = messages[:index], message.get("content") or ""
+            calls = tuple(
+                _reference_call(call, f"{where}.tool_calls[{place}]")
+                for place, call in enumerate(message.get("tool_calls") or ())
+            )
+            history = messages[:index]
             kind = _structural_kind(history, len(calls))
             turns.append(Turn(history, tools, calls, text, kind, number))
-    kinds = conversation.get("kinds")
-    return turns if kinds is None else _with_kinds(turns, kinds, number)
+    return turns
+
+
+def _reference_call(call: Any, where: str) -> Call:
+    name, arguments = call_of(call, where)
+    try:
+        return name, read_json(arguments)
+    except ValueError as error:
+        raise ConversationError(
+            f"{where}: the arguments of {name!r} are not JSON: {error}"
+        ) from error
 
 
 def _structural_kind(history: Sequence[Mapping[str, Any]], calls: int) -> str:
