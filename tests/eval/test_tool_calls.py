@@ -263,6 +263,24 @@ def test_what_cannot_be_read_is_named_before_anything_is_asked(
         reference_turns({**CONVERSATION, "messages": messages}, 4)
 
 
+def test_a_message_of_weight_0_is_in_the_history_and_never_the_reference() -> None:
+    mistake = {
+        "role": "assistant",
+        "content": "",
+        "weight": 0,
+        "tool_calls": [{"id": "x", "function": {"name": "add", "arguments": '{"n":'}}],
+    }
+    messages = [CONVERSATION["messages"][0], mistake, *CONVERSATION["messages"][1:]]
+    kinds = ["talk", "sequence", "answer", "none_needed"]
+    turns = reference_turns({**CONVERSATION, "messages": messages, "kinds": kinds})
+    assert [(len(turn.messages), turn.kind) for turn in turns] == [
+        (2, "sequence"), (4, "answer"), (6, "none_needed"),
+    ]  # fmt: skip
+    assert turns[0].messages[1] is mistake
+    with pytest.raises(ConversationError, match="each of the 4 assistant"):
+        reference_turns({**CONVERSATION, "messages": messages, "kinds": kinds[1:]})
+
+
 def test_history_is_the_references_own() -> None:
     chat = ScriptedChat([answer(text="no"), *RIGHT[1:]])
     asyncio.run(score_tool_calls(chat, [CONVERSATION], concurrency=1))

@@ -26,7 +26,7 @@ from openk2.chat.history import CanonicalHistory, canonical_history
 from openk2.chat.json_text import JsonState, advance_json
 from openk2.chat.json_tokenizer import JsonTokenizer
 from openk2.chat.markers import SPECIAL_MARKERS, Marker, SpeltMarkers
-from openk2.chat.message_fields import RenderError, call_of, content_of
+from openk2.chat.message_fields import RenderError, call_of, content_of, is_unlearned
 from openk2.chat.parsed import ParsedOutput, join_events, parse_output, parse_output_text
 from openk2.chat.parsing import OutputParser
 from openk2.chat.placing import tool_schemas
@@ -94,6 +94,7 @@ __all__ = [
     "export_tokenizer",
     "find_tokenizer",
     "free_of_code",
+    "is_unlearned",
     "join_events",
     "named_tokenizer",
     "parse_output",

@@ -32,6 +32,17 @@ def role_of(message: Mapping[str, Any], where: str) -> str:
     return role
 
 
+def is_unlearned(message: Mapping[str, Any], where: str) -> bool:
+    """Whether it is an assistant message of `weight` 0: read, but no example to learn from.
+
+    Raises RenderError for a weight that is neither 0 nor 1.
+    """
+    weight = message.get("weight")
+    if weight not in (None, 0, 1):
+        raise RenderError(f"{where}.weight", f"must be 0 or 1, not {weight!r}")
+    return message.get("role") == "assistant" and weight == 0
+
+
 def content_of(content: Any, where: str) -> str:
     """The content as one string: a list's text parts are joined, None is empty."""
     if content is None:
