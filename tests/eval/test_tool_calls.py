@@ -13,6 +13,7 @@ from openk2.eval.score import LATER, MEASURES, ToolCallScore, miss_json
 from openk2.eval.score_tables import score_tables
 from openk2.eval.tool_calls import score_answers, score_tool_calls
 from openk2.eval.turns import ConversationError, reference_turns, tells
+from openk2.eval.verdict import judge
 from openk2.generation import (
     ChatAnswer,
     ChatEvent,
@@ -114,6 +115,20 @@ def test_wrong_tool_wrong_argument_and_invalid_arguments_are_told_apart() -> Non
     assert counts(("add", '{"n":4,"m":"x"}')) == (1, 0, 1, "wrong arguments")
     for arguments in ('{"n":"3"}', '{"m":"x"}', '{"n":3'):
         assert counts(("add", arguments)) == (1, 0, 0, "invalid arguments")
+
+
+def test_arguments_equal_as_json_are_exact_however_their_numbers_are_written() -> None:
+    reference = {"n": 5, "all": [1e3, {"share": 0.5, "large": 10**20}], "on": True}
+    turn = replace(reference_turns(CONVERSATION)[0], reference=(("add", reference),))
+    written = '{"on": %s, "n": %s, "all": [1000, {"share": 5e-1, "large": 1e20}]}'
+
+    def exact(on: str, n: str) -> bool:
+        return judge(turn, answer(("add", written % (on, n)))).exact
+
+    assert [n for n in ("5", "5.0", "0.5e1", "5.5", '"5"') if exact("true", n)] == [
+        "5", "5.0", "0.5e1",
+    ]  # fmt: skip
+    assert not exact("1", "5")
 
 
 def test_a_result_is_told_only_if_every_value_that_the_reference_tells_is_in_the_text() -> None:
