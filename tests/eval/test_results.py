@@ -27,7 +27,7 @@ from openk2.eval.run_folder import (
     record_run,
     results_of,
 )
-from openk2.eval.suite import Suite, run_suite
+from openk2.eval.suite import Suite, logs_folder, run_suite
 
 from .made_up import collect_inspects_garbage, fake_server, right, row_of, sums, write_sums
 from .test_suite import Counted
@@ -210,6 +210,26 @@ def test_a_row_with_fewer_answers_than_planned_has_failed(tmp_path: Path) -> Non
     told = "first: failed, 4 of 6 answers; second: failed, 4 of 6 answers"
     assert [row.note for row in compared] == [told, ""]
     assert told in comparison_table(compared).markdown()
+
+
+def test_a_damaged_log_is_its_rows_alone_and_is_named_with_the_remedy(tmp_path: Path) -> None:
+    write_sums(tmp_path, 2)
+    rows = [row_of(sums(f"sums-{name}")) for name in ("damaged", "later")]
+    with fake_server() as server:
+        run(server.url, tmp_path, tmp_path / "out", rows[0])
+        (log,) = logs_folder(tmp_path / "out", rows[0].name).rglob("*.eval")
+        log.write_bytes(log.read_bytes()[: log.stat().st_size // 2])
+        outcomes = run(server.url, tmp_path, tmp_path / "out", *rows)
+        assert [outcome.status for outcome in outcomes] == ["failed", "ran"]
+        for told in (outcomes, []):  # this session's outcomes, or none of this row
+            found, whole = results_of(tmp_path / "out", told, rows=rows)
+            assert found.complaint.startswith(f"failed, {log} cannot be read: delete it, the same")
+            assert found.complaint.count("cannot be read") == 1
+            assert whole.answers == 2
+        log.unlink()
+        outcomes = run(server.url, tmp_path, tmp_path / "out", *rows)
+    assert [outcome.status for outcome in outcomes] == ["ran", "ran"]
+    assert len(server.bodies) == 6
 
 
 def test_overlapping_calls_count_once() -> None:

@@ -33,14 +33,16 @@ def canary(
     """Look for the questions of every row whose data is here in training corpora.
 
     A question is found if 13 of its words in a row stand in a document, or the whole of a question
-    of 8 to 12 words. Rows without data are named and left out.
+    of 8 to 12 words. Rows without data are named and left out, which is an error for those that
+    --rows names.
 
     \b
     Examples:
       openk2 eval canary corpus --tokenizer tokenizer --data benchmarks
       openk2 eval canary chats.safetensors --tokenizer tokenizer --data benchmarks --rows math-500
 
-    Exit status: 0 nothing found; 1 nothing could be read; 3 a question was found.
+    Exit status: 0 nothing found; 1 nothing could be read, or not all that --rows names; 3 a
+    question was found.
     """
     with one_line():
         require_inspect()
