@@ -49,14 +49,22 @@ def canary(
         from openk2.chat import Tokenizer
         from openk2.eval import canary_of, find_rows
 
-        looking, missing = canary_of(find_rows(split(rows)), data)
+        names = split(rows)
+        looking, missing = canary_of(find_rows(names), data)
         vocabulary = Tokenizer.load(tokenizer)
-        for file in [file for path in corpus for file in row_files(path)]:
+        files = [file for path in corpus for file in row_files(path)]
+        for file in files if looking.rows else ():
             for document in documents(file, vocabulary):
                 looking.read(document)
     report(looking, missing, as_json)
     if any(leak.found for leak in looking.rows.values()):
         raise typer.Exit(FOUND)
+    if not looking.rows:
+        typer.echo("error: no row has data: give --data", err=True)
+        raise typer.Exit(1)
+    if unread := [name for name in names if name in missing]:
+        typer.echo(f"error: not looked for: {', '.join(unread)}", err=True)
+        raise typer.Exit(1)
 
 
 def row_files(path: Path) -> list[Path]:
