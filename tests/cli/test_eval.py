@@ -58,6 +58,26 @@ def test_tools_of_a_server_print_measures_kinds_and_the_worst_turns(url, rows):
         assert said in done.stdout
 
 
+@pytest.mark.parametrize("measure", [["tools"], ["everyday"], ["weather", "--runs", "1"]])
+def test_what_a_server_says_commands_no_terminal(run_app, rows, measure):
+    hostile = ChatAnswer("\x1b[2J\u202e", (ToolCall("x", "add", '{"n":"\x1b]0;t\x07"}'),))
+    row = [rows(ROW)] if measure == ["tools"] else []
+    with run_app(create_app(ScriptedChat([hostile] * 100), model="no-model")) as url:
+        done = evaluate(*measure, *row, "--url", url)
+    assert done.exit_code == 0
+    assert "u001b" in done.stdout
+    assert not {"\x1b", "\x07", "\u202e"} & set(done.stdout)
+
+
+def test_an_error_about_a_file_commands_no_terminal(url, tmp_path):
+    file = tmp_path / "\x1b]0;t\x07.jsonl"
+    file.write_text("{}")
+    done = evaluate("tools", str(file), "--url", url)
+    assert done.exit_code == 1
+    assert "u001b" in done.stderr
+    assert not {"\x1b", "\x07"} & set(done.stderr)
+
+
 def test_tools_as_json_hold_every_share_with_its_interval(url, rows):
     report = json.loads(evaluate("tools", rows(ROW, ROW), "--url", url, "--json").stdout)
     assert (report["turns"], report["conversations"], report["exact_share"]) == (4, 2, 0)

@@ -130,7 +130,7 @@ def weather(
     with asked(model, url, api_key) as (chat, progress):
         measure = run_variations if variations else run_readme
         report, lines = measure(chat, runs, max_tokens, progress)
-    typer.echo(json.dumps(report) if as_json else "\n".join(lines))
+    typer.echo(json.dumps(report) if as_json else printable("\n".join(lines)))
     require_answers(report["errors"])
     if report["succeeded"] < need:
         raise typer.Exit(1)
@@ -172,7 +172,7 @@ def everyday(
     else:
         for reply in replies:
             mark = "ok   " if reply.sensible else "WRONG"
-            typer.echo(f"{mark} {reply.question.text}  {reply.answer}")
+            typer.echo(printable(f"{mark} {reply.question.text}  {reply.answer}"))
         typer.echo(f"{succeeded} of {len(replies)} answers are sensible{error_words(errors)}")
     require_answers(errors)
     if succeeded < need:

@@ -221,7 +221,7 @@ def compare(
     if as_json:
         typer.echo(json.dumps([row.to_json() for row in compared]))
     else:
-        typer.echo(comparison_table(compared).markdown(), nl=False)
+        typer.echo(printable(comparison_table(compared).markdown()), nl=False)
 
 
 def files_of(options: Sequence[str]) -> dict[str, Path]:

@@ -6,6 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from openk2.eval.score import MEASURES, ToolCallScore, miss_json
+from openk2.record import printable
 
 # Characters of a message shown in the table of the worst turns.
 SHOWN = 120
@@ -53,6 +54,6 @@ def _worst(score: ToolCallScore) -> Table:
 
 
 def bounded(text: str) -> str:
-    """Text on one line, cut at SHOWN characters."""
-    line = " ".join(text.split())
+    """Text on one line, safe for a terminal, cut at SHOWN characters."""
+    line = printable(" ".join(text.split()))
     return line if len(line) <= SHOWN else f"{line[: SHOWN - 3]}..."
