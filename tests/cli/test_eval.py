@@ -58,6 +58,14 @@ def test_tools_of_a_server_print_measures_kinds_and_the_worst_turns(url, rows):
         assert said in done.stdout
 
 
+def test_a_drawn_part_of_the_turns_says_of_how_many(url, rows):
+    asked = ["tools", rows(ROW, ROW), "--url", url, "--limit", "3"]
+    assert "rows.jsonl, 3 of 4 turns" in " ".join(evaluate(*asked, COLUMNS="300").stdout.split())
+    report = json.loads(evaluate(*asked, "--json").stdout)
+    assert (report["turns"], report["turns_in_all"]) == (3, 4)
+    assert " of 4 turns" not in evaluate(*asked[:-1], "4", COLUMNS="300").stdout
+
+
 @pytest.mark.parametrize("measure", [["tools"], ["everyday"], ["weather", "--runs", "1"]])
 def test_what_a_server_says_commands_no_terminal(run_app, rows, measure):
     hostile = ChatAnswer("\x1b[2J\u202e", (ToolCall("x", "add", '{"n":"\x1b]0;t\x07"}'),))

@@ -53,9 +53,11 @@ def tools(
     model: ModelName = None,
     url: Url = None,
     api_key: ApiKey = None,
-    limit: Annotated[int, typer.Option(min=1, help="Assistant turns to score.")] = 400,
+    limit: Annotated[int, typer.Option(min=1, help="Assistant turns to score at most.")] = 400,
     temperature: Temperature = 0.6,
-    seed: Annotated[int, typer.Option(help="Which turns are drawn.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Which turns are drawn, and the seeds of the answers.")
+    ] = 0,
     max_tokens: MaxTokens = 256,
     concurrency: Concurrency = 8,
     as_json: AsJson = False,

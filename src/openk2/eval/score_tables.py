@@ -23,13 +23,15 @@ def score_tables(score: ToolCallScore, title: str) -> Iterator[Table]:
 
 
 def _measures(score: ToolCallScore, title: str) -> Table:
+    asked = score.turns + score.errors
+    if score.in_all is not None and asked < score.in_all:
+        title = f"{title}, {asked:,} of {score.in_all:,} turns"
     table = Table("measure", "share (95 %)", "of", title=title)
     for measure in MEASURES:
         share = score.share(measure.key)
         table.add_row(measure.name, str(share), f"{share.whole} {measure.of}")
     table.add_row("cut off at the output cap", str(score.cut_off), f"{score.turns} turns, as wrong")
     if score.errors:
-        asked = score.turns + score.errors
         table.add_row("errors, no answer", str(score.errors), f"{asked} turns, in no share")
     return table
 
