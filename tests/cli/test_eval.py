@@ -114,6 +114,7 @@ def test_generated_conversations_are_the_default(url):
         ({**ROW, "kinds": ["single"]}, "one kind for each of the 2"),
         ({**ROW, "kinds": ["single", "reply"]}, "'reply' is none of"),
         ({"messages": "no list"}, "no list field 'messages'"),
+        ({"messages": ROW["messages"][:1]}, "no assistant turn to ask for"),
     ],
 )
 def test_a_row_that_cannot_be_scored_is_one_line(url, rows, row, said):

@@ -46,6 +46,8 @@ async def score_tool_calls(
         for turn in reference_turns(conversation, number)
     ]
     in_all = len(turns)
+    if not in_all:
+        raise ConversationError("no assistant turn to ask for: give conversations that have some")
     if limit is not None and limit < in_all:
         turns = Random(seed).sample(turns, limit)
     check_tools(turns)
