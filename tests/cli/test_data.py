@@ -70,6 +70,47 @@ def test_a_file_that_cannot_be_used_is_one_line(
     assert not Path("made").exists()
 
 
+def test_conversations_that_lose_their_ends_are_counted(tmp_path: Path) -> None:
+    Tokenizer([bytes([byte]) for byte in range(256)]).save(tmp_path / "vocabulary")
+    chats = tmp_path / "chats.jsonl"
+    said = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "word " * 30}]
+    rows = [{"messages": said[:1]}, {"messages": said}, {"messages": [*said, *said]}]
+    chats.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pack = ["data", "pack", "--tokenizer", str(tmp_path / "vocabulary"), "--chat", str(chats)]
+
+    def told(length: int) -> str:
+        out = str(tmp_path / "rows.safetensors")
+        packed = CliRunner().invoke(app, [*pack, "--length", str(length), "--out", out])
+        assert packed.exit_code == 0
+        return packed.stderr
+
+    assert "2 of 3 conversations were cut at 150 tokens: give --length " in told(150)
+    needed = int(told(150).split("--length ")[1].split()[0])
+    assert "1 of 3 conversations were cut" in told(needed - 1)
+    assert "conversations" not in told(needed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["synthesize", "--api-share", "1"], "give that file"),
+        (["synthesize", "--dense-share", "0.5"], "give that file"),
+        (["pack", "--tokenizer", "t", "--text", "a.txt", "--learn-all"], "--learn-all is for"),
+        (["pack", "--tokenizer", "t", "--text", "a.txt", "--limit", "-1"], "'--limit'"),
+    ],
+)
+def test_an_option_that_would_not_be_obeyed_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.txt").write_text("text")
+    Tokenizer([bytes([byte]) for byte in range(256)]).save("t")
+    refused = CliRunner().invoke(app, ["data", *arguments, "--out", "made"])
+    assert refused.exit_code == 2
+    assert said in refused.stderr
+    assert not Path("made").exists()
+
+
 def test_reasons_are_for_conversations_and_are_packed_with_them(
     novel: Path, tmp_path: Path
 ) -> None:

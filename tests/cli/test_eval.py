@@ -58,6 +58,34 @@ def test_tools_of_a_server_print_measures_kinds_and_the_worst_turns(url, rows):
         assert said in done.stdout
 
 
+def test_a_drawn_part_of_the_turns_says_of_how_many(url, rows):
+    asked = ["tools", rows(ROW, ROW), "--url", url, "--limit", "3"]
+    assert "rows.jsonl, 3 of 4 turns" in " ".join(evaluate(*asked, COLUMNS="300").stdout.split())
+    report = json.loads(evaluate(*asked, "--json").stdout)
+    assert (report["turns"], report["turns_in_all"]) == (3, 4)
+    assert " of 4 turns" not in evaluate(*asked[:-1], "4", COLUMNS="300").stdout
+
+
+@pytest.mark.parametrize("measure", [["tools"], ["everyday"], ["weather", "--runs", "1"]])
+def test_what_a_server_says_commands_no_terminal(run_app, rows, measure):
+    hostile = ChatAnswer("\x1b[2J\u202e", (ToolCall("x", "add", '{"n":"\x1b]0;t\x07"}'),))
+    row = [rows(ROW)] if measure == ["tools"] else []
+    with run_app(create_app(ScriptedChat([hostile] * 100), model="no-model")) as url:
+        done = evaluate(*measure, *row, "--url", url)
+    assert done.exit_code == 0
+    assert "u001b" in done.stdout
+    assert not {"\x1b", "\x07", "\u202e"} & set(done.stdout)
+
+
+def test_an_error_about_a_file_commands_no_terminal(url, tmp_path):
+    file = tmp_path / "\x1b]0;t\x07.jsonl"
+    file.write_text("{}")
+    done = evaluate("tools", str(file), "--url", url)
+    assert done.exit_code == 1
+    assert "u001b" in done.stderr
+    assert not {"\x1b", "\x07"} & set(done.stderr)
+
+
 def test_tools_as_json_hold_every_share_with_its_interval(url, rows):
     report = json.loads(evaluate("tools", rows(ROW, ROW), "--url", url, "--json").stdout)
     assert (report["turns"], report["conversations"], report["exact_share"]) == (4, 2, 0)
@@ -86,6 +114,7 @@ def test_generated_conversations_are_the_default(url):
         ({**ROW, "kinds": ["single"]}, "one kind for each of the 2"),
         ({**ROW, "kinds": ["single", "reply"]}, "'reply' is none of"),
         ({"messages": "no list"}, "no list field 'messages'"),
+        ({"messages": ROW["messages"][:1]}, "no assistant turn to ask for"),
     ],
 )
 def test_a_row_that_cannot_be_scored_is_one_line(url, rows, row, said):

@@ -38,9 +38,9 @@ def invoke(*arguments: str) -> Any:
     return CliRunner().invoke(app, list(arguments))
 
 
-def canary(*more: str) -> Any:
-    where = ("rows.safetensors", "--tokenizer", "vocabulary", "--data", "data")
-    return invoke("eval", "canary", *where, "--rows", "aime-2025,hle", *more)
+def canary(*more: str, rows: str = "aime-2025,hle", data: str = "data") -> Any:
+    where = ("rows.safetensors", "--tokenizer", "vocabulary", "--data", data)
+    return invoke("eval", "canary", *where, "--rows", rows, *more)
 
 
 def test_a_question_in_the_rows_is_found_and_named(folder: Path) -> None:
@@ -57,9 +57,19 @@ def test_a_question_in_the_rows_is_found_and_named(folder: Path) -> None:
 def test_documents_without_a_question_and_words_across_two_of_them_are_not(folder: Path) -> None:
     half = len(LEAKED) // 2
     pack(LEAKED[:half], LEAKED[half:])
-    assert canary().exit_code == 0
+    assert canary(rows="aime-2025").exit_code == 0
     other = Tokenizer([*(bytes([byte]) for byte in range(256)), b"the"])
     other.save("vocabulary")
     refused = canary()
     assert refused.exit_code == 1
     assert "another tokenizer" in refused.stderr
+
+
+def test_looking_for_nothing_or_not_for_all_that_is_named_is_no_success(folder: Path) -> None:
+    pack("A book of other things.")
+    nothing = canary("--json", data="nowhere")
+    assert (nothing.exit_code, json.loads(nothing.stdout)["rows"]) == (1, [])
+    assert nothing.stderr == "error: no row has data: give --data\n"
+    part = canary("--json")
+    assert (part.exit_code, part.stderr) == (1, "error: not looked for: hle\n")
+    assert len(json.loads(part.stdout)["rows"]) == 1

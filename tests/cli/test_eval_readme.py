@@ -119,6 +119,26 @@ def test_what_cannot_start_is_one_line(tmp_path: Path) -> None:
     assert (none.exit_code, none.output.count("\n")) == (1, 1)
 
 
+@pytest.mark.parametrize(
+    ("options", "status", "said"),
+    [
+        (["--predictions", "swebench-agentles=f"], 1, "did you mean 'swebench-agentless'?"),
+        (["--predictions", "ifeval=f"], 2, "ifeval takes no patches; these rows do: swebench-"),
+        (["--predictions", "swebench-agentless=f"], 2, "is not among --rows"),
+        (["--serve=--device=cuda"], 2, "--serve is for local models"),
+    ],
+)
+def test_an_option_that_would_not_be_obeyed_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], status: int, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "f").write_text("{}")
+    refused = invoke("readme", "http://127.0.0.1:1", "--rows", "ifeval", "--out", "out", *options)
+    assert refused.exit_code == status
+    assert said in refused.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_rows_lists_all_45_with_the_published_figure() -> None:
     listed = json.loads(invoke("rows", "--json").stdout)
     assert len(listed) == 45

@@ -57,9 +57,34 @@ def test_an_engine_counts_only_if_it_answers(
     assert find_engine() is None
     with pytest.raises(SandboxError, match="no container engine"):
         find_sandbox("container")
-    podman = program(tmp_path, "podman", "exit 0")
+    podman = program(tmp_path, "podman", '[ "$1" != run ] || echo ready')
     assert find_engine() == str(podman)
     assert find_sandbox("container").name == "container"
+
+
+def test_a_container_without_its_image_is_not_taken_and_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    absent = '[ "$1" = info ] || { echo "No such image" >&2; exit 125; }'
+    program(tmp_path, "docker", absent)
+    with pytest.raises(SandboxError, match=f"{container.IMAGE} is not here: docker pull") as told:
+        find_sandbox("container")
+    assert "\n" not in str(told.value)
+    broken = '[ "$1" != run ] || { echo "a warning" >&2; echo "no runc" >&2; exit 125; }'
+    program(tmp_path, "docker", broken)
+    with pytest.raises(SandboxError, match=r"docker started none \(no runc\)"):
+        find_sandbox("container")
+
+
+def test_125_is_the_engines_and_never_the_commands() -> None:
+    line = Container("/usr/bin/docker", "image").command_line("n", "/f", [], LIMITS)
+    script = line[line.index("-c") + 1].replace("cp -r /files/. /box", "true")
+    codes = {
+        code: subprocess.run(["sh", "-c", script, "sh", "sh", "-c", f"exit {code}"]).returncode
+        for code in (0, 3, 125)
+    }
+    assert codes == {0: 0, 3: 3, 125: 1}
 
 
 def test_a_container_has_every_limit_and_no_network() -> None:

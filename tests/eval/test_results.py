@@ -14,11 +14,12 @@ from inspect_ai.solver import TaskState
 
 from openk2.eval.code.harness import HARNESSES, Harness, Solved
 from openk2.eval.compare import compare_runs, comparison_table
+from openk2.eval.external import OWN
 from openk2.eval.inspect_task import Asking
 from openk2.eval.model_api import ModelAddress
 from openk2.eval.page import html_page
 from openk2.eval.report import markdown
-from openk2.eval.results import Prices, covered
+from openk2.eval.results import Prices, RowResult, covered
 from openk2.eval.run_folder import (
     RunFolderError,
     SuiteRun,
@@ -27,7 +28,7 @@ from openk2.eval.run_folder import (
     record_run,
     results_of,
 )
-from openk2.eval.suite import Suite, run_suite
+from openk2.eval.suite import RowOutcome, Suite, logs_folder, run_suite
 
 from .made_up import collect_inspects_garbage, fake_server, right, row_of, sums, write_sums
 from .test_suite import Counted
@@ -212,6 +213,48 @@ def test_a_row_with_fewer_answers_than_planned_has_failed(tmp_path: Path) -> Non
     assert told in comparison_table(compared).markdown()
 
 
+def test_a_damaged_log_is_its_rows_alone_and_is_named_with_the_remedy(tmp_path: Path) -> None:
+    write_sums(tmp_path, 2)
+    rows = [row_of(sums(f"sums-{name}")) for name in ("damaged", "later")]
+    with fake_server() as server:
+        run(server.url, tmp_path, tmp_path / "out", rows[0])
+        (log,) = logs_folder(tmp_path / "out", rows[0].name).rglob("*.eval")
+        log.write_bytes(log.read_bytes()[: log.stat().st_size // 2])
+        outcomes = run(server.url, tmp_path, tmp_path / "out", *rows)
+        assert [outcome.status for outcome in outcomes] == ["failed", "ran"]
+        for told in (outcomes, []):  # this session's outcomes, or none of this row
+            found, whole = results_of(tmp_path / "out", told, rows=rows)
+            assert found.complaint.startswith(f"failed, {log} cannot be read: delete it, the same")
+            assert found.complaint.count("cannot be read") == 1
+            assert whole.answers == 2
+        log.unlink()
+        outcomes = run(server.url, tmp_path, tmp_path / "out", *rows)
+    assert [outcome.status for outcome in outcomes] == ["ran", "ran"]
+    assert len(server.bodies) == 6
+
+
+def test_a_report_names_the_rows_that_a_cap_shortens_and_no_other(tmp_path: Path) -> None:
+    rows = [
+        row_of(sums("sums-four", samples=4)),
+        row_of(sums("sums-long", max_tokens=16384)),
+        row_of(sums("sums-options", asks="options")),
+        row_of(replace(sums("sums-theirs", samples=9), external="their harness")),
+    ]
+    results = [RowResult(row, RowOutcome(row.name, "ran")) for row in rows]
+    for samples, cap, told in (
+        (4, 16384, []),
+        (50, None, []),
+        (2, 8192, ["answers to each question, fewer than the protocol's: sums-four\n",
+                   "most 8192 tokens, fewer than the protocol's: sums-long\n"]),
+        (None, 64, ["of at most 64 tokens, fewer than the protocol's: sums-four, sums-long\n"]),
+    ):  # fmt: skip
+        run = run_of(samples=samples, max_tokens=cap)
+        text = markdown(run, results)
+        assert text.count("at most") == len(told)
+        assert all(part in text for part in told)
+        assert html_page(run, results).count("at most") == len(told)
+
+
 def test_overlapping_calls_count_once() -> None:
     assert covered([(0, 2), (1, 3), (5, 6), (5.5, 5.6)]) == 4
 
@@ -287,6 +330,6 @@ def test_a_harness_runs_once_and_its_figure_is_the_rows(
         outcomes = run("http://127.0.0.1:9", tmp_path, tmp_path / "out", row)
         (found,) = results_of(tmp_path / "out", outcomes, rows=[row])
         assert (found.figure and found.figure.value, found.note) == (
-            0.5, "their own agent; 1 of 2 submitted",
+            0.5, f"{OWN}; their own agent; 1 of 2 submitted",
         )  # fmt: skip
         assert found.answers == 2

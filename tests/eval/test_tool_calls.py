@@ -13,6 +13,7 @@ from openk2.eval.score import LATER, MEASURES, ToolCallScore, miss_json
 from openk2.eval.score_tables import score_tables
 from openk2.eval.tool_calls import score_answers, score_tool_calls
 from openk2.eval.turns import ConversationError, reference_turns, tells
+from openk2.eval.verdict import judge
 from openk2.generation import (
     ChatAnswer,
     ChatEvent,
@@ -114,6 +115,20 @@ def test_wrong_tool_wrong_argument_and_invalid_arguments_are_told_apart() -> Non
     assert counts(("add", '{"n":4,"m":"x"}')) == (1, 0, 1, "wrong arguments")
     for arguments in ('{"n":"3"}', '{"m":"x"}', '{"n":3'):
         assert counts(("add", arguments)) == (1, 0, 0, "invalid arguments")
+
+
+def test_arguments_equal_as_json_are_exact_however_their_numbers_are_written() -> None:
+    reference = {"n": 5, "all": [1e3, {"share": 0.5, "large": 10**20}], "on": True}
+    turn = replace(reference_turns(CONVERSATION)[0], reference=(("add", reference),))
+    written = '{"on": %s, "n": %s, "all": [1000, {"share": 5e-1, "large": 1e20}]}'
+
+    def exact(on: str, n: str) -> bool:
+        return judge(turn, answer(("add", written % (on, n)))).exact
+
+    assert [n for n in ("5", "5.0", "0.5e1", "5.5", '"5"') if exact("true", n)] == [
+        "5", "5.0", "0.5e1",
+    ]  # fmt: skip
+    assert not exact("1", "5")
 
 
 def test_a_result_is_told_only_if_every_value_that_the_reference_tells_is_in_the_text() -> None:
@@ -223,6 +238,62 @@ def test_a_tool_whose_parameters_are_no_schema_is_refused_and_not_counted_agains
     conversation = {**CONVERSATION, "tools": [broken]}
     with pytest.raises(ConversationError, match=r"tool 'add'.*objekt"):
         asyncio.run(score_tool_calls(ScriptedChat(RIGHT), [conversation]))
+
+
+def as_parts(message: dict[str, Any]) -> dict[str, Any]:
+    """The message with its content as OpenAI's list of parts, its arguments as objects."""
+    parts = [{"type": "text", "text": part} for part in message["content"].split(" ")]
+    made = [{**part, "text": part["text"] + " "} for part in parts[:-1]] + parts[-1:]
+    calls = [
+        {**call, "function": {**call["function"], "arguments": {"n": 3, "m": "x"}}}
+        for call in message.get("tool_calls", ())
+    ]
+    return {**message, "content": made} | ({"tool_calls": calls} if calls else {})
+
+
+def test_content_as_parts_and_arguments_as_objects_are_read_as_they_are_rendered() -> None:
+    messages = [as_parts(message) for message in CONVERSATION["messages"]]
+    turns = reference_turns({**CONVERSATION, "messages": messages})
+    assert score_answers(turns, RIGHT).to_json() == score(*RIGHT).to_json()
+    untold = score_answers(turns, [RIGHT[0], answer(text="No."), RIGHT[2]])
+    assert untold.worst()[0].fault == "result not told"
+    assert miss_json(untold.worst()[0])["last_message"] == CONVERSATION["messages"][2]["content"]
+
+
+@pytest.mark.parametrize(
+    ("index", "change", "said"),
+    [
+        (1, {"tool_calls": [{"function": {"name": "add", "arguments": "{n:3"}}]},
+         r"conversation 4: messages\[1\]\.tool_calls\[0\]: the arguments of 'add' are not JSON"),
+        (1, {"tool_calls": [{"function": {"arguments": "{}"}}]}, r"\[0\]\.function\.name"),
+        (2, {"content": [{"type": "image_url"}]}, r"conversation 4: messages\[2\].*only text"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_named_before_anything_is_asked(
+    index: int, change: dict[str, Any], said: str
+) -> None:
+    messages = [dict(message) for message in CONVERSATION["messages"]]
+    messages[index] |= change
+    with pytest.raises(ConversationError, match=said):
+        reference_turns({**CONVERSATION, "messages": messages}, 4)
+
+
+def test_a_message_of_weight_0_is_in_the_history_and_never_the_reference() -> None:
+    mistake = {
+        "role": "assistant",
+        "content": "",
+        "weight": 0,
+        "tool_calls": [{"id": "x", "function": {"name": "add", "arguments": '{"n":'}}],
+    }
+    messages = [CONVERSATION["messages"][0], mistake, *CONVERSATION["messages"][1:]]
+    kinds = ["talk", "sequence", "answer", "none_needed"]
+    turns = reference_turns({**CONVERSATION, "messages": messages, "kinds": kinds})
+    assert [(len(turn.messages), turn.kind) for turn in turns] == [
+        (2, "sequence"), (4, "answer"), (6, "none_needed"),
+    ]  # fmt: skip
+    assert turns[0].messages[1] is mistake
+    with pytest.raises(ConversationError, match="each of the 4 assistant"):
+        reference_turns({**CONVERSATION, "messages": messages, "kinds": kinds[1:]})
 
 
 def test_history_is_the_references_own() -> None:

@@ -4,6 +4,7 @@ from openk2.architecture.config import ModelConfig
 from openk2.architecture.error import ConfigError
 from openk2.architecture.flops import (
     ForwardFlops,
+    forward_flops,
     head_flops,
     layer_flops,
     newton_schulz_flops,
@@ -24,6 +25,7 @@ __all__ = [
     "Quantization",
     "Yarn",
     "count_parameters",
+    "forward_flops",
     "head_flops",
     "layer_flops",
     "layer_of",

@@ -58,14 +58,18 @@ def head_flops(config: ModelConfig) -> float:
     return 2.0 * config.hidden_size * config.vocab_size
 
 
+def forward_flops(config: ModelConfig, length: int) -> float:
+    """One token's forward pass through all layers and the head. length: see `layer_flops`."""
+    layers = range(config.num_hidden_layers)
+    return sum(layer_flops(config, layer, length).total for layer in layers) + head_flops(config)
+
+
 def training_flops(config: ModelConfig, length: int) -> float:
     """One token's forward and backward pass, the backward counted as two forward passes.
 
     What MFU counts: recomputation is left out. length: see `layer_flops`.
     """
-    layers = range(config.num_hidden_layers)
-    forward = sum(layer_flops(config, layer, length).total for layer in layers)
-    return 3 * (forward + head_flops(config))
+    return 3 * forward_flops(config, length)
 
 
 def newton_schulz_flops(rows: int, columns: int, steps: int) -> float:

@@ -27,7 +27,7 @@ from openk2.chat.history import CanonicalHistory, canonical_history
 from openk2.chat.json_text import JsonState, advance_json
 from openk2.chat.json_tokenizer import JsonTokenizer
 from openk2.chat.markers import SPECIAL_MARKERS, Marker, SpeltMarkers
-from openk2.chat.message_fields import RenderError
+from openk2.chat.message_fields import RenderError, call_of, content_of, is_unlearned
 from openk2.chat.parsed import ParsedOutput, join_events, parse_output, parse_output_text
 from openk2.chat.parsing import OutputParser
 from openk2.chat.placing import tool_schemas
@@ -87,12 +87,15 @@ __all__ = [
     "as_declared",
     "byte_level_vocabulary",
     "call_id",
+    "call_of",
     "canonical_history",
+    "content_of",
     "encode_chat",
     "encode_piece",
     "export_tokenizer",
     "find_tokenizer",
     "free_of_code",
+    "is_unlearned",
     "join_events",
     "named_tokenizer",
     "parse_output",

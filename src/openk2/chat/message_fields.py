@@ -32,6 +32,17 @@ def role_of(message: Mapping[str, Any], where: str) -> str:
     return role
 
 
+def is_unlearned(message: Mapping[str, Any], where: str) -> bool:
+    """Whether it is an assistant message of `weight` 0: read, but no example to learn from.
+
+    Raises RenderError for a weight that is neither 0 nor 1.
+    """
+    weight = message.get("weight")
+    if weight not in (None, 0, 1):
+        raise RenderError(f"{where}.weight", f"must be 0 or 1, not {weight!r}")
+    return message.get("role") == "assistant" and weight == 0
+
+
 def content_of(content: Any, where: str) -> str:
     """The content as one string: a list's text parts are joined, None is empty."""
     if content is None:
@@ -60,13 +71,25 @@ def calls_of(calls: Any, where: str) -> Iterator[tuple[str, str]]:
         raise RenderError(where, f"must be a list, not {type(calls).__name__}")
     for index, call in enumerate(calls):
         place = f"{where}[{index}]"
-        if not isinstance(call, Mapping):
-            raise RenderError(place, f"must be an object, not {type(call).__name__}")
+        function = _function_of(call, place)
         call_id = required_text(call, "id", place)
-        function = call.get("function")
-        if not isinstance(function, Mapping):
-            raise RenderError(f"{place}.function", "must be an object with name and arguments")
         yield call_id, _arguments(function.get("arguments"), f"{place}.function.arguments")
+
+
+def call_of(call: Any, where: str) -> tuple[str, str]:
+    """(name, arguments) of one tool call; it needs no id. Raises RenderError."""
+    function = _function_of(call, where)
+    name = required_text(function, "name", f"{where}.function")
+    return name, _arguments(function.get("arguments"), f"{where}.function.arguments")
+
+
+def _function_of(call: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(call, Mapping):
+        raise RenderError(where, f"must be an object, not {type(call).__name__}")
+    function = call.get("function")
+    if not isinstance(function, Mapping):
+        raise RenderError(f"{where}.function", "must be an object with name and arguments")
+    return function
 
 
 def _arguments(arguments: Any, where: str) -> str:

@@ -16,6 +16,7 @@ from openk2.chat.message_fields import (
     calls_of,
     content_of,
     is_list,
+    is_unlearned,
     optional_text,
     required_text,
     role_of,
@@ -96,7 +97,7 @@ def render(
         name = optional_text(message, "name", where) or role
         thought = _thought(message, where, style, index >= first) if role == "assistant" else []
         turn = _turn(role, name, thought + _body(role, message, where))
-        if _left_out(role, message, where):
+        if is_unlearned(message, where):
             turn = [replace(piece, learned=False, left_out=True) for piece in turn]
         pieces += turn
     if generation_prompt:
@@ -189,13 +190,6 @@ def _namespaces(tools: Sequence[Mapping[str, Any]]) -> str:
 
 def _turn(role: str, name: str, body: list[PromptPiece]) -> list[PromptPiece]:
     return [*_header(role, name), *body, _control("<|im_end|>", learned=role == "assistant")]
-
-
-def _left_out(role: str, message: Mapping[str, Any], where: str) -> bool:
-    weight = message.get("weight")
-    if weight not in (None, 0, 1):
-        raise RenderError(f"{where}.weight", f"must be 0 or 1, not {weight!r}")
-    return role == "assistant" and weight == 0
 
 
 def _header(role: str, name: str) -> list[PromptPiece]:

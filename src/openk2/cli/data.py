@@ -42,11 +42,13 @@ def synthesize(
         Path | None, typer.Option(help="Operations that `openk2 data apis` wrote.")
     ] = None,
     api_share: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of conversations on those operations.")
-    ] = 0.75,
+        float | None,
+        typer.Option(min=0, max=1, help="Share of them on those operations, by default 0.75."),
+    ] = None,
     dense_share: Annotated[
-        float, typer.Option(min=0, max=1, help="Of these, those of many requests in a row.")
-    ] = 0.0,
+        float | None,
+        typer.Option(min=0, max=1, help="Of these, those of many requests in a row, by default 0."),
+    ] = None,
     talk_share: Annotated[
         float,
         typer.Option(min=0.0, max=1.0, help="Of the conversations that call nothing."),
@@ -61,11 +63,15 @@ def synthesize(
     """
     from openk2.synthesis import Catalogue, generate
 
+    shares = {"api_share": api_share, "dense_share": dense_share}
+    given: dict[str, Any] = {name: share for name, share in shares.items() if share is not None}
+    if given and apis is None:
+        raise typer.BadParameter(
+            "--api-share and --dense-share are of the operations in --apis: give that file, or "
+            "leave them out"
+        )
     catalogue = None if apis is None else Catalogue.load(apis, split)
-    rows = generate(
-        seed, count, split, talk_share=talk_share, catalogue=catalogue, api_share=api_share,
-        dense_share=dense_share,
-    )  # fmt: skip
+    rows = generate(seed, count, split, talk_share=talk_share, catalogue=catalogue, **given)
     write_jsonl(out, track(rows, "conversations", total=count))
 
 
@@ -151,19 +157,23 @@ def pack(
             "is chosen, and which required arguments are given or missing.",
         ),
     ] = 0.0,
-    limit: Annotated[int | None, typer.Option(help="Documents of each file at most.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Documents of each file at most.")
+    ] = None,
     shuffle_seed: Annotated[
         int | None, typer.Option(help="Shuffle all documents together; reads them into memory.")
     ] = None,
 ) -> None:
     """Tokenize and pack documents into rows with document masks.
 
-    Texts are split at row ends; a conversation keeps to one row.
+    Texts are split at row ends. A conversation keeps to one row; one that is longer loses its end,
+    and how many did is told.
 
     Example: openk2 data pack --tokenizer tokenizer --chat chats.jsonl --out chats.safetensors
     """
     from openk2.chat import Tokenizer
     from openk2.data import (
+        CutCount,
         chat_documents,
         pack_stream,
         pack_whole,
@@ -175,10 +185,11 @@ def pack(
 
     if bool(text) == bool(chat):
         raise typer.BadParameter("give --text files or --chat files, one kind a call")
-    if text and say_why:
-        raise typer.BadParameter(
-            "--say-why is for --chat files: leave it out, or give conversations"
-        )
+    for option, given in (("--say-why", say_why), ("--learn-all", learn_all)):
+        if text and given:
+            raise typer.BadParameter(
+                f"{option} is for --chat files: leave it out, or give conversations"
+            )
     vocabulary = Tokenizer.load(tokenizer)
     rows: Iterator[Any] = itertools.chain.from_iterable(
         itertools.islice(read(file), limit)
@@ -191,17 +202,24 @@ def pack(
         rows = iter(mixed)
     tracked = track(rows, "documents")
     pad = vocabulary.special("[PAD]")
+    count = CutCount(length)
     if text:
         packed = pack_stream(text_documents(tracked, vocabulary), length, pad)
     else:
         documents = chat_documents(with_reasons(tracked, say_why), vocabulary, learn_all=learn_all)
-        packed = pack_whole(documents, length, pad)
+        packed = pack_whole(count.counted(documents), length, pad)
     packed.save(out, vocabulary.digest())
     used = int((packed.segments >= 0).sum())
     typer.echo(
         f"{len(packed)} rows, {used} tokens ({used / packed.tokens.size:.1%} of the room), "
         f"{int((packed.learned > 0).sum())} learned, in {out}"
     )
+    if count.cut:
+        typer.echo(
+            f"warning: {count.cut} of {count.documents} conversations were cut at {length} tokens: "
+            f"give --length {count.longest} to keep all whole",
+            err=True,
+        )
 
 
 @app.command()

@@ -53,9 +53,11 @@ def tools(
     model: ModelName = None,
     url: Url = None,
     api_key: ApiKey = None,
-    limit: Annotated[int, typer.Option(min=1, help="Assistant turns to score.")] = 400,
+    limit: Annotated[int, typer.Option(min=1, help="Assistant turns to score at most.")] = 400,
     temperature: Temperature = 0.6,
-    seed: Annotated[int, typer.Option(help="Which turns are drawn.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Which turns are drawn, and the seeds of the answers.")
+    ] = 0,
     max_tokens: MaxTokens = 256,
     concurrency: Concurrency = 8,
     as_json: AsJson = False,
@@ -130,7 +132,7 @@ def weather(
     with asked(model, url, api_key) as (chat, progress):
         measure = run_variations if variations else run_readme
         report, lines = measure(chat, runs, max_tokens, progress)
-    typer.echo(json.dumps(report) if as_json else "\n".join(lines))
+    typer.echo(json.dumps(report) if as_json else printable("\n".join(lines)))
     require_answers(report["errors"])
     if report["succeeded"] < need:
         raise typer.Exit(1)
@@ -172,7 +174,7 @@ def everyday(
     else:
         for reply in replies:
             mark = "ok   " if reply.sensible else "WRONG"
-            typer.echo(f"{mark} {reply.question.text}  {reply.answer}")
+            typer.echo(printable(f"{mark} {reply.question.text}  {reply.answer}"))
         typer.echo(f"{succeeded} of {len(replies)} answers are sensible{error_words(errors)}")
     require_answers(errors)
     if succeeded < need:

@@ -33,28 +33,38 @@ def canary(
     """Look for the questions of every row whose data is here in training corpora.
 
     A question is found if 13 of its words in a row stand in a document, or the whole of a question
-    of 8 to 12 words. Rows without data are named and left out.
+    of 8 to 12 words. Rows without data are named and left out, which is an error for those that
+    --rows names.
 
     \b
     Examples:
       openk2 eval canary corpus --tokenizer tokenizer --data benchmarks
       openk2 eval canary chats.safetensors --tokenizer tokenizer --data benchmarks --rows math-500
 
-    Exit status: 0 nothing found; 1 nothing could be read; 3 a question was found.
+    Exit status: 0 nothing found; 1 nothing could be read, or not all that --rows names; 3 a
+    question was found.
     """
     with one_line():
         require_inspect()
         from openk2.chat import Tokenizer
         from openk2.eval import canary_of, find_rows
 
-        looking, missing = canary_of(find_rows(split(rows)), data)
+        names = split(rows)
+        looking, missing = canary_of(find_rows(names), data)
         vocabulary = Tokenizer.load(tokenizer)
-        for file in [file for path in corpus for file in row_files(path)]:
+        files = [file for path in corpus for file in row_files(path)]
+        for file in files if looking.rows else ():
             for document in documents(file, vocabulary):
                 looking.read(document)
     report(looking, missing, as_json)
     if any(leak.found for leak in looking.rows.values()):
         raise typer.Exit(FOUND)
+    if not looking.rows:
+        typer.echo("error: no row has data: give --data", err=True)
+        raise typer.Exit(1)
+    if unread := [name for name in names if name in missing]:
+        typer.echo(f"error: not looked for: {', '.join(unread)}", err=True)
+        raise typer.Exit(1)
 
 
 def row_files(path: Path) -> list[Path]:

@@ -47,10 +47,11 @@ def readme(
     rows: Rows = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Questions of each row.")] = None,
     samples: Annotated[
-        int | None, typer.Option(min=1, help="Answers to each question, below the protocol's k.")
+        int | None,
+        typer.Option(min=1, help="Answers to each question, where the protocol's k is larger."),
     ] = None,
     max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Output cap below the protocol's.")
+        int | None, typer.Option(min=1, help="Output cap, where the protocol's is larger.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Which questions, and the seeds of answers.")] = 0,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests in flight at most.")] = 8,
@@ -97,7 +98,7 @@ def readme(
     """
     with one_line():
         require_inspect()
-        from openk2.eval import Prices, RunFolderError, SuiteRun, begun, find_rows
+        from openk2.eval import Prices, RunFolderError, SuiteRun, begun, find_rows, is_url
 
         wanted = find_rows(split(rows))
         given = {"instruct": model, "base": base}
@@ -106,11 +107,14 @@ def readme(
         models = {table: name for table, name in models.items() if table in asked}
         judges = {"grader": grader, "user": user, "scoring": scoring}
         roles = {role: name for role, name in judges.items() if name}
+        if serve and all(map(is_url, [*models.values(), *roles.values()])):
+            raise typer.BadParameter("--serve is for local models: leave it out, or name one")
+        patches = files_of(predictions or (), [row.name for row in wanted])
         run = SuiteRun(models, roles, seed, samples, max_tokens)
         prices = Prices(price_in, price_out) if price_in or price_out else None
         with interruptible("the same command goes on with what is missing"), begun(out, run):
             options = {"limit": limit, "concurrency": concurrency}
-            made = {"sandbox": sandbox, "predictions": files_of(predictions or ())}
+            made = {"sandbox": sandbox, "predictions": patches}
             keys = (api_key, role_api_key)
             try:
                 outcomes = ask(wanted, run, out, data, options, made, keys, tuple(serve or ()))
@@ -221,14 +225,25 @@ def compare(
     if as_json:
         typer.echo(json.dumps([row.to_json() for row in compared]))
     else:
-        typer.echo(comparison_table(compared).markdown(), nl=False)
+        typer.echo(printable(comparison_table(compared).markdown()), nl=False)
 
 
-def files_of(options: Sequence[str]) -> dict[str, Path]:
-    """ROW=FILE -> row and file."""
+def files_of(options: Sequence[str], wanted: Sequence[str]) -> dict[str, Path]:
+    """ROW=FILE -> row and file. wanted: the rows to measure.
+
+    Raises NoSuchRowError, and BadParameter for a row that would not read its file.
+    """
+    from openk2.eval import find_rows, patched_rows
+
     files = {}
     for option in options:
         row, _, file = option.partition("=")
+        find_rows([row])
+        if row not in patched_rows():
+            names = ", ".join(patched_rows())
+            raise typer.BadParameter(f"{option!r}: {row} takes no patches; these rows do: {names}")
+        if row not in wanted:
+            raise typer.BadParameter(f"{option!r}: {row} is not among --rows: name it there")
         if not Path(file).is_file():
             raise typer.BadParameter(f"{option!r}: give ROW=FILE, a file that exists")
         files[row] = Path(file)

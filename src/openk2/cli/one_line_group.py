@@ -14,6 +14,7 @@ class OneLineGroup(TyperGroup):
         from openk2.chat import TokenizerError
         from openk2.config import RecipeError
         from openk2.data import DataError
+        from openk2.record import printable
         from openk2.synthesis import ArchiveError, CatalogueError
 
         known = (ArchiveError, CatalogueError, DataError, OSError, RecipeError, TokenizerError,
@@ -21,5 +22,5 @@ class OneLineGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except known as error:
-            typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+            typer.echo(f"error: {printable(' '.join(str(error).split()))}", err=True)
             raise typer.Exit(1) from error

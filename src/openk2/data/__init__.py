@@ -11,7 +11,7 @@ from openk2.data.corpus import CorpusProgress, CorpusRecipe, CorpusSummary, prep
 from openk2.data.dialogues import convert_dialogues
 from openk2.data.drills import Drills
 from openk2.data.manifest import MANIFEST, Manifest
-from openk2.data.packing import Document, PackedRows, pack_stream, pack_whole
+from openk2.data.packing import CutCount, Document, PackedRows, pack_stream, pack_whole
 from openk2.data.reasons import with_reasons
 from openk2.data.role import Role
 from openk2.data.rows import Rows, open_rows, verify_rows
@@ -27,6 +27,7 @@ __all__ = [
     "CorpusProgress",
     "CorpusRecipe",
     "CorpusSummary",
+    "CutCount",
     "DataError",
     "Document",
     "Drills",

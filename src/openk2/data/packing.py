@@ -5,7 +5,7 @@ says. Rows are stored as safetensors; `rows` reads them back memory-mapped. No t
 that pack a corpus start without it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,25 @@ class Document:
 
     ids: Sequence[int] | NDArray[np.int32]
     learned: Roles
+
+
+@dataclass
+class CutCount:
+    """How many documents passed, and how many of them `pack_whole` cuts at `length` tokens."""
+
+    length: int
+    documents: int = 0
+    cut: int = 0
+    longest: int = 0
+
+    def counted(self, documents: Iterable[Document]) -> Iterator[Document]:
+        """The documents, each counted."""
+        for document in documents:
+            size = len(document.ids)
+            self.documents += 1
+            self.cut += size > self.length
+            self.longest = max(self.longest, size)
+            yield document
 
 
 @dataclass(frozen=True)

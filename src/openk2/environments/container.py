@@ -11,12 +11,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from openk2.environments.attended import attend, kill_group, still_runs
-from openk2.environments.sandbox import HOME, Finished, Limits, check_file_name
+from openk2.environments.sandbox import (
+    HOME,
+    Finished,
+    Limits,
+    SandboxError,
+    check_file_name,
+    last_line,
+)
 
 # Published by MultiPL-E's authors: it has all the languages of its rows.
 IMAGE = "ghcr.io/nuprl/multipl-e-evaluation"
 _START = 5.0  # seconds that the engine itself may take
 _KILLED = 137  # by the engine, when the memory limit is hit
+_NOT_STARTED = 125  # by the engine, when there is no container; a command's own 125 becomes 1
 
 
 @dataclass(frozen=True)
@@ -54,15 +62,28 @@ class Container:
                 env=dict(os.environ),  # the engine's client, not the command, reads it
                 stop=lambda process: self._stop(process, name),
             )
+        if finished.exit_code == _NOT_STARTED:
+            raise SandboxError(f"container: {self.engine} started none ({last_line(finished)})")
         timed_out = finished.timed_out or finished.exit_code == 124
         out_of_memory = finished.exit_code == _KILLED and not timed_out
         return replace(finished, timed_out=timed_out, out_of_memory=out_of_memory)
+
+    def has_image(self) -> bool:
+        """Whether the image is on this machine. Raises SandboxError if the engine does not say."""
+        inspect = [self.engine, "image", "inspect", self.image]
+        try:
+            return subprocess.run(inspect, capture_output=True, timeout=10).returncode == 0
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise SandboxError(f"container: {self.engine} does not answer: start it") from error
 
     def command_line(
         self, name: str, folder: str, command: Sequence[str], limits: Limits
     ) -> list[str]:
         """What is run: every limit is the engine's own, but time, which `timeout` keeps inside."""
-        copy = f'cp -r /files/. {HOME} && exec timeout -k 1 {limits.seconds:g} "$@"'
+        script = (
+            f'cp -r /files/. {HOME} && timeout -k 1 {limits.seconds:g} "$@"; code=$?; '
+            f'[ "$code" = {_NOT_STARTED} ] && code=1; exit "$code"'
+        )
         return [
             *(self.engine, "run", "--rm", "--interactive", "--init", "--name", name),
             *("--pull", "never", "--network", "none", "--read-only", "--user", "65534:65534"),
@@ -72,7 +93,7 @@ class Container:
             *("--tmpfs", f"{HOME}:rw,exec,nosuid,nodev,mode=1777,size={limits.disk_bytes}"),
             *("--shm-size", "16m", "--volume", f"{folder}:/files:ro", "--workdir", HOME),
             *("--env", f"HOME={HOME}", "--env", f"TMPDIR={HOME}", "--env", "PYTHONHASHSEED=0"),
-            *("--entrypoint", "/bin/sh", self.image, "-c", copy, "sh", *command),
+            *("--entrypoint", "/bin/sh", self.image, "-c", script, "sh", *command),
         ]
 
     def _stop(self, process: subprocess.Popen[bytes], name: str) -> None:

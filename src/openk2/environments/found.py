@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 from openk2.environments.bubblewrap import Bubblewrap
 from openk2.environments.container import IMAGE, Container, find_engine
 from openk2.environments.limited_process import LimitedProcess
-from openk2.environments.sandbox import Mount, Sandbox, SandboxError
+from openk2.environments.sandbox import Mount, Sandbox, SandboxError, last_line
 
 NAMES = ("bubblewrap", "container", "subprocess")
 
@@ -43,18 +44,28 @@ def find_sandbox(
 
 @cache
 def _bubblewrap(mounts: tuple[Mount, ...]) -> Sandbox:
-    sandbox = Bubblewrap(mounts)
-    # Its namespaces, its limits and a second process: a kernel or a profile may forbid each.
-    finished = sandbox.run(["/bin/sh", "-c", "true | echo ready"])
-    if finished.stdout != b"ready\n":
-        told = finished.stderr.decode(errors="replace").strip().splitlines()
-        reason = told[-1] if told else f"exit code {finished.exit_code}"
-        raise SandboxError(f"bubblewrap does not work here ({reason})")
-    return sandbox
+    return _tried(Bubblewrap(mounts))
 
 
 def _container(image: str) -> Sandbox:
     engine = find_engine()
     if engine is None:
         raise SandboxError("no container engine answers (docker, podman): start one")
-    return Container(engine, image)
+    return _pulled(Container(engine, image))
+
+
+@cache
+def _pulled(container: Container) -> Sandbox:
+    if not container.has_image():
+        client, image = Path(container.engine).name, container.image
+        raise SandboxError(f"container: {image} is not here: {client} pull {image}")
+    return _tried(container)
+
+
+def _tried(sandbox: Sandbox) -> Sandbox:
+    """The sandbox, which has just run two processes: a kernel or a profile may forbid its
+    namespaces, its limits or the second process. Raises SandboxError."""
+    finished = sandbox.run(["/bin/sh", "-c", "true | echo ready"])
+    if finished.stdout != b"ready\n":
+        raise SandboxError(f"{sandbox.name} does not work here ({last_line(finished)})")
+    return sandbox

@@ -52,6 +52,12 @@ class Finished:
         return self.exit_code == 0 and not self.timed_out and not self.out_of_memory
 
 
+def last_line(finished: Finished) -> str:
+    """The last line of what it wrote to stderr, or its exit code."""
+    told = finished.stderr.decode(errors="replace").strip().splitlines()
+    return told[-1] if told else f"exit code {finished.exit_code}"
+
+
 class Sandbox(Protocol):
     """Runs commands that nobody trusts. Safe to use from several threads at once."""
 

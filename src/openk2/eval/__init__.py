@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from openk2.eval.canary import Canary, canary_of
     from openk2.eval.compare import compare_runs, comparison_table
     from openk2.eval.endpoint import endpoints, is_url
+    from openk2.eval.external import patched_rows
     from openk2.eval.inspect_task import Asking
     from openk2.eval.listing import list_rows, listing_table
     from openk2.eval.local_server import LocalServerError
@@ -43,6 +44,7 @@ LATER = {
     "canary": ("Canary", "canary_of"),
     "compare": ("compare_runs", "comparison_table"),
     "endpoint": ("endpoints", "is_url"),
+    "external": ("patched_rows",),
     "inspect_task": ("Asking",),
     "listing": ("list_rows", "listing_table"),
     "local_server": ("LocalServerError",),
@@ -92,6 +94,7 @@ __all__ = [
     "list_rows",
     "listing_table",
     "markdown",
+    "patched_rows",
     "read_run",
     "record_run",
     "results_of",

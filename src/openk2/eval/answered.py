@@ -12,6 +12,7 @@ from inspect_ai.scorer import Score, value_to_float
 from openk2.eval.benchmark import question_name
 from openk2.eval.model_api import served_name
 from openk2.eval.one_line import one_line
+from openk2.record import DataError
 
 SHOWN_CHARACTERS = 4000
 
@@ -55,7 +56,7 @@ class Answered:
 
 def read_answers(folder: Path, *, grouped: bool, model: str = "") -> Iterator[Answered]:
     """All answers of a row whose logs are in the folders of `folder`, a part of it each. model: the
-    id at its server whose logs count; "" for any."""
+    id at its server whose logs count; "" for any. Raises DataError for a damaged log."""
     for part in sorted(folder.glob("*/")):
         log = best_log(part, model)
         for sample in (log.samples if log else None) or ():
@@ -65,10 +66,22 @@ def read_answers(folder: Path, *, grouped: bool, model: str = "") -> Iterator[An
 
 def best_log(folder: Path, model: str = "") -> EvalLog | None:
     """The model's log with the most answers, the newest of those: a run that resumes copies what
-    the killed one had into a new log. None if there is none."""
-    logs = [read_eval_log(str(file)) for file in sorted(folder.glob("*.eval"))]
+    the killed one had into a new log. None if there is none. Raises DataError."""
+    logs = [read_log(file) for file in sorted(folder.glob("*.eval"))]
     logs = [log for log in logs if not model or served_name(log.eval.model) == model]
     return max(reversed(logs), key=lambda log: len(log.samples or ()), default=None)
+
+
+def read_log(file: Path) -> EvalLog:
+    """One log. Raises DataError, with the remedy, if it is damaged."""
+    try:
+        return read_eval_log(str(file))
+    # What inspect raises is that of any of its parsers.
+    except Exception as error:
+        told = f"{type(error).__name__} {one_line(error)}"
+        raise DataError(
+            f"{file} cannot be read: delete it, the same command asks again ({told})"
+        ) from error
 
 
 def broken_answers(log: EvalLog) -> str:

@@ -14,6 +14,12 @@ from openk2.generation import api_root
 from openk2.record import file_sha256, write_file_atomically
 
 FIGURE = "harness.json"
+OWN = "--seed, --samples and --max-tokens do not reach the harness"
+
+
+def patched_rows() -> list[str]:
+    """The rows whose harness judges patches that were made before (`--predictions`)."""
+    return [name for name, harness in HARNESSES.items() if harness.takes_patches]
 
 
 def why_not(row: Row) -> str:
@@ -80,7 +86,7 @@ def external_share(folder: Path) -> Share | None:
 
 
 def harness_note(row: Row, folder: Path) -> str:
-    """How the harness's way differs from the report's and what its run lacks, "" for neither."""
+    """How the harness's way differs from ours and the report's, and what its run lacks."""
     harness = HARNESSES.get(row.benchmark.name)
-    notes = (harness.note if harness else "", (stored(folder) or {}).get("note", ""))
+    notes = (OWN, harness.note if harness else "", (stored(folder) or {}).get("note", ""))
     return "; ".join(filter(None, notes))

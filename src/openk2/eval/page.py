@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from openk2.eval.answered import WrongAnswer
-from openk2.eval.report import NOTES, TABLES, cell, engine_share
+from openk2.eval.report import NOTES, TABLES, cell, engine_share, settings
 from openk2.eval.results import RowResult
 from openk2.eval.run_folder import SuiteRun
 from openk2.record import printable
@@ -42,7 +42,7 @@ def html_page(run: SuiteRun, results: Sequence[RowResult]) -> str:
             '<meta name="viewport" content="width=device-width">',
             f"<title>{safe(title)}</title><style>{STYLE}</style></head><body>",
             f"<h1>{safe(title)}</h1>",
-            f"<p>{safe(settings(run))}</p>",
+            f"<p>{safe('; '.join(settings(run, results)))}</p>",
             *tables(results),
             f"<p>{safe(NOTES)} The red mark is the published figure of Kimi K2, the dark line the "
             "interval.</p>",
@@ -55,19 +55,6 @@ def html_page(run: SuiteRun, results: Sequence[RowResult]) -> str:
 def safe(text: str) -> str:
     """Text for an element or a quoted attribute: no markup, no character that hides or reorders."""
     return escape(printable(text), quote=True)
-
-
-def settings(run: SuiteRun) -> str:
-    """The models, the seed and the machine, in one line."""
-    parts = [f"{key}: {model}" for key, model in run.named.items()]
-    parts.append(f"seed {run.seed}")
-    if run.samples is not None:
-        parts.append(f"at most {run.samples} answers to each question")
-    if run.max_tokens is not None:
-        parts.append(f"answers of at most {run.max_tokens} tokens")
-    if run.versions:
-        parts.append(f"openk2 {', '.join(run.versions)}")
-    return "; ".join([*parts, run.machine])
 
 
 def tables(results: Sequence[RowResult]) -> Iterator[str]:

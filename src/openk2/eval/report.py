@@ -17,7 +17,8 @@ NONE = "-"
 
 def markdown(run: SuiteRun, results: Sequence[RowResult]) -> str:
     """The whole report."""
-    parts = [f"# The README's tables: {run.title}\n", settings(run)]
+    told = "".join(f"- {part}\n" for part in settings(run, results))
+    parts = [f"# The README's tables: {run.title}\n", told]
     for table, heading in TABLES.items():
         rows = [result for result in results if result.row.table == table]
         if rows:
@@ -40,18 +41,28 @@ NOTES = (
 )
 
 
-def settings(run: SuiteRun) -> str:
-    """The models and what departs from the protocol, a line each."""
-    lines = [f"- {key}: {model}" for key, model in run.named.items()]
-    lines.append(f"- seed {run.seed}")
-    if run.samples is not None:
-        lines.append(f"- at most {run.samples} answers to each question, fewer than the protocol's")
-    if run.max_tokens is not None:
-        lines.append(f"- answers of at most {run.max_tokens} tokens")
+def settings(run: SuiteRun, results: Sequence[RowResult]) -> list[str]:
+    """The models, the seed, what departs from the protocol of which rows, and the machine."""
+    rows = [result.row for result in results if not result.row.benchmark.external]
+    parts = [f"{key}: {model}" for key, model in run.named.items()]
+    parts.append(f"seed {run.seed}")
+    fewer = [row.name for row in rows if cut(run.samples, row.benchmark.protocol.samples)]
+    if fewer:
+        told = f"at most {run.samples} answers to each question, fewer than the protocol's"
+        parts.append(f"{told}: {', '.join(fewer)}")
+    asked = [row for row in rows if row.benchmark.protocol.asks != "options"]
+    shorter = [row.name for row in asked if cut(run.max_tokens, row.benchmark.protocol.max_tokens)]
+    if shorter:
+        told = f"answers of at most {run.max_tokens} tokens, fewer than the protocol's"
+        parts.append(f"{told}: {', '.join(shorter)}")
     if run.versions:
-        lines.append(f"- openk2 {', '.join(run.versions)}")
-    lines.append(f"- {run.machine}")
-    return "\n".join(lines) + "\n"
+        parts.append(f"openk2 {', '.join(run.versions)}")
+    return [*parts, run.machine]
+
+
+def cut(given: int | None, protocol: int) -> bool:
+    """Whether the run has less of it than the protocol."""
+    return given is not None and given < protocol
 
 
 def figures(results: Sequence[RowResult]) -> MarkdownTable:

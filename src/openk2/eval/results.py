@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from openk2.eval.answered import Answered, Span, WrongAnswer, read_answers
 from openk2.eval.external import external_share, harness_note
 from openk2.eval.figure import Figure, Question, figure_of
+from openk2.eval.one_line import one_line
 from openk2.eval.planned import read_planned
 from openk2.eval.suite import RowOutcome, logs_folder
+from openk2.record import DataError
 
 if TYPE_CHECKING:
     from openk2.eval.catalogue import Row
@@ -110,7 +112,7 @@ def row_result(
     row: "Row", outcome: RowOutcome, out: Path, prices: Prices | None = None, model: str = ""
 ) -> RowResult:
     """The row as the logs below `out` have it, of this model if one is named. What they lack is
-    empty; a row with fewer answers than planned has failed.
+    empty; a row with fewer answers than planned, or a file that cannot be read, has failed.
 
     outcome: of this session, or of any other that it ran."""
     folder = logs_folder(out, row.name)
@@ -123,11 +125,15 @@ def row_result(
         figure = Figure(share.part / share.whole, share.low, share.high, {})
         return RowResult(row, outcome, figure, answers=share.whole, note=harness_note(row, folder))
     weights = row.benchmark.protocol.groups
-    answers = list(read_answers(folder, grouped=bool(weights), model=model))
+    try:
+        planned = read_planned(folder)
+        answers = list(read_answers(folder, grouped=bool(weights), model=model))
+    except DataError as error:
+        told = one_line(error)  # which the reason of a row that failed in this session has
+        return RowResult(row, incomplete(outcome, "" if told in outcome.reason else told))
     scored = [answer for answer in answers if answer.values]
     questions = by_question(scored)
     errors = sum(answer.error for answer in answers)
-    planned = read_planned(folder)
     missing = planned.lacks(len(answers) - errors) if planned else ""
     if errors:  # which the reason of a row that failed in this session has counted
         failed = outcome.status == "failed"

@@ -70,11 +70,13 @@ MEASURES = (
 class ToolCallScore:
     """Judged turns, and what is counted of them. Each share has its interval (`share`).
 
-    errors: turns that the server never answered; no share counts them.
+    errors: turns that the server never answered; no share counts them. in_all: turns that the
+    conversations have, of which these were drawn; None if nobody says.
     """
 
     verdicts: tuple[Verdict, ...]
     errors: int = 0
+    in_all: int | None = None
 
     @property
     def turns(self) -> int:
@@ -126,10 +128,11 @@ class ToolCallScore:
             "misses": [miss_json(verdict) for verdict in self.worst(keep_misses)],
         }
 
-    def _counts(self) -> dict[str, int]:
+    def _counts(self) -> dict[str, int | None]:
         verdicts = self.verdicts
         return {
             "turns": len(verdicts),
+            "turns_in_all": self.in_all,
             "cut_off": self.cut_off,
             "errors": self.errors,
             "conversations": len({v.turn.conversation for v in verdicts}),
@@ -147,11 +150,10 @@ class ToolCallScore:
 
 def miss_json(verdict: Verdict) -> dict[str, str]:
     """A turn that went wrong: kind, fault, the last message, what was expected, what came."""
-    messages = verdict.turn.messages
     return {
         "kind": verdict.turn.kind,
         "fault": verdict.fault or "",
-        "last_message": str(messages[-1].get("content") or "") if messages else "",
+        "last_message": verdict.turn.last_message,
         "expected": verdict.expected,
         "got": verdict.got,
     }

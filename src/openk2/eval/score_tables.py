@@ -6,6 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from openk2.eval.score import MEASURES, ToolCallScore, miss_json
+from openk2.record import printable
 
 # Characters of a message shown in the table of the worst turns.
 SHOWN = 120
@@ -22,13 +23,15 @@ def score_tables(score: ToolCallScore, title: str) -> Iterator[Table]:
 
 
 def _measures(score: ToolCallScore, title: str) -> Table:
+    asked = score.turns + score.errors
+    if score.in_all is not None and asked < score.in_all:
+        title = f"{title}, {asked:,} of {score.in_all:,} turns"
     table = Table("measure", "share (95 %)", "of", title=title)
     for measure in MEASURES:
         share = score.share(measure.key)
         table.add_row(measure.name, str(share), f"{share.whole} {measure.of}")
     table.add_row("cut off at the output cap", str(score.cut_off), f"{score.turns} turns, as wrong")
     if score.errors:
-        asked = score.turns + score.errors
         table.add_row("errors, no answer", str(score.errors), f"{asked} turns, in no share")
     return table
 
@@ -53,6 +56,6 @@ def _worst(score: ToolCallScore) -> Table:
 
 
 def bounded(text: str) -> str:
-    """Text on one line, cut at SHOWN characters."""
-    line = " ".join(text.split())
+    """Text on one line, safe for a terminal, cut at SHOWN characters."""
+    line = printable(" ".join(text.split()))
     return line if len(line) <= SHOWN else f"{line[: SHOWN - 3]}..."

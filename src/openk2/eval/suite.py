@@ -172,7 +172,10 @@ def run_row(prepared: Prepared, suite: Suite, finished: Callable[[], None]) -> R
     row = prepared.row
     if row.benchmark.external:
         return run_in_harness(row, suite, finished)
-    earlier = earlier_answers(row, suite)
+    try:
+        earlier = earlier_answers(row, suite)
+    except DataError as error:
+        return RowOutcome(row.name, "failed", one_line(error))
     each = max(1, PART // (prepared.answers // len(prepared.samples)))
     reason, streak = "", Streak()
     for number, begin in enumerate(range(0, len(prepared.samples), each), 1):
@@ -190,7 +193,10 @@ def run_row(prepared: Prepared, suite: Suite, finished: Callable[[], None]) -> R
 
 
 def earlier_answers(row: Row, suite: Suite) -> int:
-    """How many answers of the row the folder has of this model, those with errors not counted."""
+    """How many answers of the row the folder has of this model, those with errors not counted.
+
+    Raises DataError for a damaged log.
+    """
     model = suite.models[row.variant].model
     found = read_answers(suite.logs(row), grouped=bool(row.benchmark.protocol.groups), model=model)
     return sum(not answer.error for answer in found)

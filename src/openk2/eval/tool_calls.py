@@ -1,6 +1,6 @@
 """How well a model decides, names and fills tool calls, turn by turn of reference conversations.
 
-Every assistant turn of a conversation is asked for anew after the reference's own history, so one
+An assistant turn of a conversation is asked for anew after the reference's own history, so one
 mistake does not spoil the turns after it. The vendor's measure (Kimi's tool-call suite): the F1 of
 "did it call a tool", and the share of calls whose arguments validate.
 """
@@ -45,7 +45,10 @@ async def score_tool_calls(
         for number, conversation in enumerate(conversations)
         for turn in reference_turns(conversation, number)
     ]
-    if limit is not None and limit < len(turns):
+    in_all = len(turns)
+    if not in_all:
+        raise ConversationError("no assistant turn to ask for: give conversations that have some")
+    if limit is not None and limit < in_all:
         turns = Random(seed).sample(turns, limit)
     check_tools(turns)
     requests = [
@@ -68,7 +71,7 @@ async def score_tool_calls(
         if not isinstance(answer, Unanswered)
     ]
     score = score_answers([turn for turn, _ in given], [answer for _, answer in given])
-    return replace(score, errors=len(turns) - len(given))
+    return replace(score, errors=len(turns) - len(given), in_all=in_all)
 
 
 def check_tools(turns: Iterable[Turn]) -> None:

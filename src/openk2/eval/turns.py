@@ -1,12 +1,11 @@
 """Reference conversations as turns to be asked for: the history, and what the reference did."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from openk2.chat import read_json
+from openk2.chat import RenderError, call_of, content_of, is_unlearned, read_json
 
 Conversation = Mapping[str, Any]
 Call = tuple[str, Any]
@@ -44,13 +43,18 @@ class Turn:
         """Whether the user has spoken before: this is no longer their first request."""
         return len([message for message in self.messages if message["role"] == "user"]) > 1
 
+    @property
+    def last_message(self) -> str:
+        """The text of the message to be answered; empty if there is none."""
+        return content_of(self.messages[-1].get("content"), "content") if self.messages else ""
+
     def told_values(self) -> frozenset[str]:
         """The values of the tool results just before this turn that the reference's text tells."""
         contents = []
         for message in reversed(self.messages):
             if message["role"] != "tool":
                 break
-            contents.append(str(message["content"]))
+            contents.append(content_of(message.get("content"), "content"))
         values = frozenset(value for content in contents for value in _leaves(content))
         return frozenset(value for value in values if tells(self.text, value))
 
@@ -74,20 +78,49 @@ def tells(text: str, value: str) -> bool:
 def reference_turns(conversation: Conversation, number: int = 0) -> list[Turn]:
     """The assistant turns of a conversation, each with the history before it.
 
-    Their kinds are those of the key `kinds`, one a turn; without it they follow from the structure:
-    one call or several, an answer after a result, else talk. Raises ConversationError.
+    A message of `weight` 0 is no reference: it is in the histories, and its kind is passed over.
+    The kinds are those of the key `kinds`, one for each assistant message; without it they follow
+    from the structure: one call or several, an answer after a result, else talk. Raises
+    ConversationError.
     """
+    try:
+        return _turns(conversation, number)
+    except RenderError as error:
+        raise ConversationError(str(error)) from error
+
+
+def _turns(conversation: Conversation, number: int) -> list[Turn]:
     messages, tools = conversation["messages"], conversation.get("tools") or []
+    asked = sum(message["role"] == "assistant" for message in messages)
+    kinds = iter(_own_kinds(conversation.get("kinds"), asked, number))
     turns = []
     for index, message in enumerate(messages):
-        if message["role"] == "assistant":
-            functions = [call["function"] for call in message.get("tool_calls") or ()]
-            calls = tuple((f["name"], json.loads(f["arguments"])) for f in functions)
-            history, text = messages[:index], message.get("content") or ""
-            kind = _structural_kind(history, len(calls))
-            turns.append(Turn(history, tools, calls, text, kind, number))
-    kinds = conversation.get("kinds")
-    return turns if kinds is None else _with_kinds(turns, kinds, number)
+        where = f"conversation {number}: messages[{index}]"
+        # Read before anything is asked: an error must not come after the answers.
+        text = content_of(message.get("content"), f"{where}.content")
+        if message["role"] != "assistant":
+            continue
+        kind = next(kinds)
+        if is_unlearned(message, where):
+            continue
+        calls = tuple(
+            _reference_call(call, f"{where}.tool_calls[{place}]")
+            for place, call in enumerate(message.get("tool_calls") or ())
+        )
+        history = messages[:index]
+        kind = kind or _structural_kind(history, len(calls))
+        turns.append(Turn(history, tools, calls, text, kind, number))
+    return turns
+
+
+def _reference_call(call: Any, where: str) -> Call:
+    name, arguments = call_of(call, where)
+    try:
+        return name, read_json(arguments)
+    except ValueError as error:
+        raise ConversationError(
+            f"{where}: the arguments of {name!r} are not JSON: {error}"
+        ) from error
 
 
 def _structural_kind(history: Sequence[Mapping[str, Any]], calls: int) -> str:
@@ -96,21 +129,24 @@ def _structural_kind(history: Sequence[Mapping[str, Any]], calls: int) -> str:
     return "answer" if history and history[-1]["role"] == "tool" else "talk"
 
 
-def _with_kinds(turns: list[Turn], kinds: Any, number: int) -> list[Turn]:
-    if not isinstance(kinds, list) or len(kinds) != len(turns):
+def _own_kinds(kinds: Any, count: int, number: int) -> Sequence[str | None]:
+    """The kinds of `count` assistant messages as the conversation has them, None where it has none.
+
+    Raises ConversationError for kinds that are no such list.
+    """
+    if kinds is None:
+        return [None] * count
+    if not isinstance(kinds, list) or len(kinds) != count:
         raise ConversationError(
             f"conversation {number}: kinds is {kinds!r}: give a list with one kind for each of the "
-            f"{len(turns)} assistant turns, or leave it out"
+            f"{count} assistant turns, or leave it out"
         )
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown:
         raise ConversationError(
             f"conversation {number}: kind {unknown[0]!r} is none of {', '.join(KINDS)}"
         )
-    return [
-        Turn(t.messages, t.tools, t.reference, t.text, kind, number)
-        for t, kind in zip(turns, kinds, strict=True)
-    ]
+    return kinds
 
 
 def _leaves(content: str) -> list[str]:

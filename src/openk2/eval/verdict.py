@@ -85,8 +85,14 @@ def _letters(text: str) -> str:
 
 
 def canonical(value: Any) -> str:
-    """JSON text that is equal for equal values."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+    """JSON text that is equal for equal values: 5.0 is written 5."""
+    plain = json.loads(json.dumps(value), parse_float=_number)
+    return json.dumps(plain, sort_keys=True, ensure_ascii=False)
+
+
+def _number(text: str) -> int | float:
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def canonical_arguments(call: ToolCall) -> str:

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from openk2.architecture import ModelConfig
+from openk2.architecture import ModelConfig, forward_flops
 from openk2.record import Panel, Table, spread
 from openk2.studies.curves import loss_line
-from openk2.studies.flops import absorbed_attention_flops, attention_flops, forward_flops
+from openk2.studies.flops import absorbed_attention_flops, attention_flops
 from openk2.studies.result import StudyResult
 from openk2.studies.setting import Setting, plain
 from openk2.studies.size import Size
@@ -93,20 +93,24 @@ def inference_table() -> Table:
     return Table(("K2, FLOPs a token at 128k", "64 heads", "128 heads", "difference"), tuple(rows))
 
 
+def matrix_flops(config: ModelConfig) -> float:
+    """Of one token through every matrix: all but what attention does with keys and values."""
+    return forward_flops(config, 1) - attention_flops(config, 1)
+
+
 def mean_of_prompt(config: ModelConfig) -> float:
     """A prompt's average token: it sees half of the context."""
-    return forward_flops(config, CONTEXT / 2)
+    return matrix_flops(config) + attention_flops(config, CONTEXT / 2)
 
 
 def last_of_context(config: ModelConfig) -> float:
     """The last token, which sees all of it, over expanded keys and values."""
-    return forward_flops(config, CONTEXT)
+    return matrix_flops(config) + attention_flops(config, CONTEXT)
 
 
 def decoded_over_latents(config: ModelConfig) -> float:
     """The last token, decoded over latents."""
-    expanded = attention_flops(config, CONTEXT)
-    return forward_flops(config, CONTEXT) - expanded + absorbed_attention_flops(config, CONTEXT)
+    return matrix_flops(config) + absorbed_attention_flops(config, CONTEXT)
 
 
 COUNTS = (

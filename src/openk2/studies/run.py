@@ -15,14 +15,13 @@ from typing import Any
 
 import torch
 
-from openk2.architecture import count_parameters
+from openk2.architecture import count_parameters, training_flops
 from openk2.chat import Tokenizer
 from openk2.data import Batch, Mixture
 from openk2.model import K2Model
 from openk2.optim import MuonClip
 from openk2.record import MetricsLog, describe_machine, write_file_atomically
 from openk2.studies.corpus import Corpus
-from openk2.studies.flops import training_flops
 from openk2.studies.setting import Setting
 from openk2.studies.size import Size
 from openk2.train import (

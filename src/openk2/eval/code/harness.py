@@ -16,6 +16,7 @@ from pathlib import Path
 
 from openk2.environments import find_engine
 
+_JUDGE = "swebench.harness"
 _STANDARD_ERROR = 2  # where harnesses print: standard output is for the results of the run
 
 
@@ -74,6 +75,11 @@ class Harness:
     figure: Callable[[Asked], Solved]
     note: str = ""
 
+    @property
+    def takes_patches(self) -> bool:
+        """Whether it judges patches that were made before."""
+        return _JUDGE in self.programs
+
 
 def refusal(harness: Harness) -> str:
     """Why the harness cannot run here, in one line; "" if it can."""
@@ -111,7 +117,7 @@ _MAX_TOKENS = 8192  # a turn
 
 
 def _evaluate(dataset: str, predictions: str, asked: Asked) -> list[str]:
-    module = [sys.executable, "-m", "swebench.harness.run_evaluation"]
+    module = [sys.executable, "-m", f"{_JUDGE}.run_evaluation"]
     named = ["--dataset_name", dataset, "--predictions_path", predictions]
     return [*module, *named, "--max_workers", str(asked.workers), "--run_id", asked.run]
 
@@ -195,7 +201,7 @@ _TERMINAL_BENCH = "pip install terminal-bench (Python 3.12 or later; its command
 HARNESSES: Mapping[str, Harness] = {
     "swebench-agentless": Harness(
         "SWE-bench",
-        ("swebench.harness",),
+        (_JUDGE,),
         "pip install swebench; patches from github.com/OpenAutoCoder/Agentless",
         judged_only(
             "SWE-bench/SWE-bench_Verified",
@@ -207,7 +213,7 @@ HARNESSES: Mapping[str, Harness] = {
     ),
     "swebench-agentic": Harness(
         "SWE-bench",
-        ("swebench.harness", "mini-extra"),
+        (_JUDGE, "mini-extra"),
         _SWEBENCH,
         swebench("verified", "SWE-bench/SWE-bench_Verified", 500),
         resolved,
@@ -215,7 +221,7 @@ HARNESSES: Mapping[str, Harness] = {
     ),
     "swebench-best-of-n": Harness(
         "SWE-bench",
-        ("swebench.harness",),
+        (_JUDGE,),
         _SWEBENCH,
         judged_only(
             "SWE-bench/SWE-bench_Verified",
@@ -227,7 +233,7 @@ HARNESSES: Mapping[str, Harness] = {
     ),
     "swebench-multilingual": Harness(
         "SWE-bench",
-        ("swebench.harness", "mini-extra"),
+        (_JUDGE, "mini-extra"),
         _SWEBENCH,
         swebench("multilingual", "SWE-bench/SWE-bench_Multilingual", 300),
         resolved,

@@ -53,7 +53,7 @@ def samples_of(record: Record, name: str) -> list[Sample]:
     return [
         Sample(
             id=f"{name}-{place}",
-            input=str(turn.messages[-1].get("content") or "") if turn.messages else "",
+            input=turn.last_message,
             target="; ".join(f"{tool} {arguments}" for tool, arguments in turn.reference)
             or turn.text,
             metadata={"kind": turn.kind, "turn": fields(turn)},
