@@ -194,9 +194,10 @@ class MuonClip(torch.optim.Optimizer):
     def clip_gradients(self, limit: float, group: dist.ProcessGroup | None = None) -> Tensor:
         """Scale all gradients so that their norm is at most `limit`; return the norm before, [].
 
-        group: every rank that holds a part of the model; None: it is all here. A parameter that is
-        not sharded is the same on each of these ranks, as under DistributedDataParallel, unless
-        `copies` lists it or the optimizer is `partial`. See `gradient_norm.clip_gradients`.
+        group: every rank that holds a part of the model. A parameter that is not sharded is the
+        same on each of these ranks, as under DistributedDataParallel, unless `copies` lists it or
+        the optimizer is `partial`. None: sharded parameters count over their own mesh, all others
+        are whole here. See `gradient_norm.clip_gradients`.
         """
 
         def copies(parameter: Tensor) -> int:
