@@ -6,9 +6,7 @@ import torch
 import torch.distributed.checkpoint as checkpoint
 from torch import nn
 
-from openk2.optim import (
-    MuonClip,
-)
+from openk2.optim import MuonClip, OrdinaryHeads
 
 
 def named(*shapes: tuple[str, tuple[int, ...]]) -> dict[str, nn.Parameter]:
@@ -185,3 +183,29 @@ def test_a_refused_group_leaves_the_optimizer_as_it_was() -> None:
     assert optimizer.param_groups[-1]["name"] == "group 2 muon"
     assert len(optimizer.muon.matrices[matrix]) == 1
     assert list(optimizer.named) == ["weight", "bias", "late"]
+
+
+def test_heads_of_a_tensor_that_the_optimizer_does_not_have_are_refused_and_none_is_clipped() -> (
+    None
+):
+    parameters = named(("q", (6, 5)), ("k", (6, 5)), ("old", (6, 5)))
+    old = parameters.pop("old")
+    optimizer = MuonClip(parameters.items(), adamw=(), tau=1.0)
+    before = parameters["q"].detach().clone()
+    heads = [
+        OrdinaryHeads(parameters["q"], parameters["k"], 2, 2),
+        OrdinaryHeads(parameters["q"], old, 2, 2),
+    ]
+    with pytest.raises(ValueError, match=r"layer 1: its key \[6, 5\] is none of the optimizer's"):
+        optimizer.clip(heads, torch.full((2, 2), 4.0))
+    assert torch.equal(parameters["q"], before)
+
+
+def test_heads_that_are_frozen_or_views_are_clipped() -> None:
+    parameters = named(("qk", (12, 5)), ("other", (3, 2)))
+    weight = parameters["qk"].requires_grad_(False)
+    before = weight.clone()
+    optimizer = MuonClip(parameters.items(), adamw=(), tau=1.0)
+    views = OrdinaryHeads(weight[:6], weight.data[6:], 2, 2)
+    assert optimizer.clip([views], torch.full((1, 2), 4.0)).all()
+    torch.testing.assert_close(weight.data, before / 2)

@@ -23,7 +23,7 @@ from openk2.optim.owners import (
     assign_owners,
     is_vector,
 )
-from openk2.optim.qk_clip import Heads, qk_clip
+from openk2.optim.qk_clip import Heads, check_held, qk_clip
 from openk2.optim.saved_state import load_checked, pack
 from openk2.optim.shards import is_sharded, replicas
 
@@ -255,8 +255,10 @@ class MuonClip(torch.optim.Optimizer):
         """QK-Clip with this optimizer's tau (algorithm 1, lines 9-17), after `step`.
 
         max_logits: [layers, heads]. Returns which heads were clipped, bool [layers, heads]; see
-        `qk_clip`.
+        `qk_clip`. Raises ValueError, before anything is clipped, for heads of a tensor that is none
+        of the optimizer's parameters and no view of one; frozen ones may be clipped.
         """
+        check_held(layers, self.named.values())
         return qk_clip(layers, max_logits, self.tau)
 
     def state_dict(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ what the head owns:
   such logits are bounded already, and no weight before that norm changes them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -164,6 +164,29 @@ def check_fit(layers: Sequence[Heads], max_logits: Tensor) -> None:
                 f"layer {layer} has {each.heads} heads, max_logits {shape} gives {shape[1]}: pass "
                 "the largest logit of each query head"
             )
+
+
+def check_held(layers: Sequence[Heads], parameters: Iterable[Tensor]) -> None:
+    """Raise ValueError, with the layer, for a tensor that is no parameter and no view of one.
+
+    parameters: those of the optimizer, of any shape; they need not require a gradient.
+    """
+    held = list(parameters)
+    same, memories = {id(each) for each in held}, {memory(each) for each in held}
+    for layer, heads in enumerate(layers):
+        for name, tensor in vars(heads).items():
+            if not isinstance(tensor, Tensor) or id(tensor) in same:
+                continue
+            if memory(tensor) is None or memory(tensor) not in memories:
+                raise ValueError(
+                    f"layer {layer}: its {name} {list(tensor.shape)} is none of the optimizer's "
+                    "parameters: shard and move the network first, then make optimizer and heads"
+                )
+
+
+def memory(tensor: Tensor) -> int | None:
+    """Where the numbers of a tensor of any shape begin; None if it has none here."""
+    return local(tensor).untyped_storage().data_ptr() or None
 
 
 @torch.no_grad()

@@ -18,6 +18,7 @@ from unittest.mock import patch
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import (
     DTensor,
     Partial,
@@ -33,6 +34,7 @@ from openk2.optim import (
     FusedHeads,
     Muon,
     MuonClip,
+    OrdinaryHeads,
     max_logits_on_trigger,
     ownership_table,
     qk_clip,
@@ -112,6 +114,19 @@ def refusal() -> str:
     cut = nn.Parameter(distribute_tensor(torch.zeros(36, 10), mesh, [Shard(0)]))
     try:
         MuonClip({"query_key_value": cut}.items(), adamw=(), fused={"*": Fused(3, groups=3)})
+    except ValueError as error:
+        return str(error)
+    return "nothing"
+
+
+def stale_heads() -> str:
+    """Of heads made before the network was sharded, whose weights the optimizer never sees."""
+    network = nn.Linear(8, 8, bias=False)
+    heads = OrdinaryHeads(network.weight, network.weight, 2, 2)
+    fully_shard(network)
+    optimizer = MuonClip(network.named_parameters(), adamw=())
+    try:
+        optimizer.clip([heads], torch.full((1, 2), 500.0))
     except ValueError as error:
         return str(error)
     return "nothing"
@@ -219,6 +234,7 @@ def do_all(_: int, out: Path) -> None:
         "matrices": matrices,
         "orthogonalised": {"sharded": by_rows, "copies": alike},
         "refusal": refusal(),
+        "stale heads": stale_heads(),
         "table": table(),
         "largest": largest_on_trigger(),
         "norms": {"its own mesh": norms(None), "the world": norms(dist.group.WORLD)},

@@ -67,6 +67,13 @@ def test_sharded_queries_and_keys_in_one_matrix_are_clipped(found: list[dict[str
     assert all(result["clips"] == {"weight": 0.0} for result in found)
 
 
+def test_heads_made_before_the_network_was_sharded_are_refused(
+    found: list[dict[str, Any]],
+) -> None:
+    for result in found:
+        assert result["stale heads"].startswith("layer 0: its query [8, 8] is none of the optim")
+
+
 def test_parts_that_take_turns_must_not_be_cut(found: list[dict[str, Any]]) -> None:
     for result in found:
         assert result["refusal"] == (
