@@ -24,7 +24,7 @@ from openk2.checkpoint.synthetic import (
     expert_shares,
     synthesize_checkpoint,
 )
-from openk2.checkpoint.target import refuse_other_content
+from openk2.checkpoint.target import licences_of, refuse_other_content
 from openk2.checkpoint.verify import CheckpointInfo, verify_checkpoint
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "export_model",
     "export_tensors",
     "held_bytes",
+    "licences_of",
     "load_model",
     "load_packed",
     "open_checkpoint",

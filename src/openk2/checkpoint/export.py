@@ -28,7 +28,7 @@ from openk2.checkpoint.save import (
 )
 from openk2.checkpoint.stored import open_checkpoint
 from openk2.checkpoint.target import (
-    LICENCE,
+    licences_of,
     refuse_full_disk,
     refuse_other_content,
     refuse_source,
@@ -81,8 +81,7 @@ def export_checkpoint(
     except TokenizerError as error:
         raise CheckpointError(str(error)) from error
     form = Format.named(weights, dtype, model_type)
-    beside = sorted(checkpoint.folder.iterdir())
-    licences = [file for file in beside if LICENCE.fullmatch(file.name) and file.is_file()]
+    licences = licences_of(checkpoint.folder)
     export_tensors(
         checkpoint, tokenizer, Path(folder), form, max_shard_bytes, files, licences, progress
     )
