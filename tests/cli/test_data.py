@@ -133,3 +133,12 @@ def test_reasons_are_for_conversations_and_are_packed_with_them(
     )
     assert refused.exit_code == 2
     assert "--say-why is for --chat files" in refused.stderr
+
+
+def test_choices_that_fit_into_no_drill_are_a_usage_error(tmp_path: Path) -> None:
+    Tokenizer([bytes([byte]) for byte in range(256)]).save(tmp_path)
+    asked = ["data", "drills", "--tokenizer", str(tmp_path), "--out", str(tmp_path / "made")]
+    refused = CliRunner().invoke(app, [*asked, "--count", "2", "--choosing-share", "1"])
+    assert refused.exit_code == 2
+    assert "give --max" in refused.stderr
+    assert not (tmp_path / "made").exists()

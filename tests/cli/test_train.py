@@ -6,6 +6,7 @@ import tomllib
 import typing
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -97,9 +98,9 @@ def test_a_signal_while_the_checkpoint_is_written_is_answered_after_it(
 ) -> None:
     export = loop.export_tensors
 
-    def interrupted(*given: object) -> object:
+    def interrupted(*given: Any, **more: Any) -> object:
         os.kill(os.getpid(), signal.SIGTERM)
-        return export(*given)  # type: ignore[arg-type]
+        return export(*given, **more)
 
     monkeypatch.setattr(loop, "export_tensors", interrupted)
     command = ["pretrain", str(material / "pretrain.toml"), "--out", str(tmp_path)]

@@ -160,6 +160,15 @@ def test_other_drills_do_not_depend_on_how_choices_are_made(tokenizer: Tokenizer
     assert [document.ids for document in plain] == [document.ids for document in other]
 
 
+def test_a_tokenizer_in_whose_ids_no_choice_fits_is_refused_with_the_length_that_does() -> None:
+    coarse = Tokenizer([bytes([byte]) for byte in range(256)])
+    with pytest.raises(ValueError, match=r"at most 256 tokens.* give --max \d+ or") as refused:
+        documents(coarse, 1, choosing=1.0)
+    enough = int(re.search(r"--max (\d+)", str(refused.value))[1])
+    assert enough > 256
+    assert len(documents(coarse, 1, choosing=1.0, longest=enough)) == 1
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

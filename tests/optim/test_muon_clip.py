@@ -6,9 +6,7 @@ import torch
 import torch.distributed.checkpoint as checkpoint
 from torch import nn
 
-from openk2.optim import (
-    MuonClip,
-)
+from openk2.optim import MuonClip, OrdinaryHeads
 
 
 def named(*shapes: tuple[str, tuple[int, ...]]) -> dict[str, nn.Parameter]:
@@ -151,3 +149,63 @@ def test_parameters_without_names_are_refused_with_the_remedy() -> None:
     optimizer = MuonClip(model.named_parameters(), partial=True)
     with pytest.raises(TypeError, match=r"need names.*in `params`"):
         optimizer.add_param_group({"params": list(torch.nn.Linear(4, 4).parameters())})
+
+
+def linear_group(prefix: str = "") -> list[tuple[str, nn.Parameter]]:
+    return [(prefix + name, parameter) for name, parameter in nn.Linear(4, 4).named_parameters()]
+
+
+def test_a_group_with_a_name_that_another_has_is_refused_and_prefixed_names_are_clipped() -> None:
+    first, second = linear_group(), linear_group()
+    optimizer = MuonClip(first, partial=True)
+    with pytest.raises(ValueError, match=r"weight is the name of another parameter.*prefix"):
+        optimizer.add_param_group({"params": [(f"module.{name}", p) for name, p in second]})
+    assert list(optimizer.named.values()) == [parameter for _, parameter in first]
+    optimizer.add_param_group({"params": [(f"second.{name}", p) for name, p in second]})
+    for _, parameter in (*first, *second):
+        parameter.grad = torch.ones_like(parameter)
+    assert float(optimizer.clip_gradients(1.0)) == pytest.approx(math.sqrt(40))
+    optimizer.step()
+    assert {"weight.momentum", "second.weight.momentum"} <= optimizer.state_tensors().keys()
+
+
+def test_a_refused_group_leaves_the_optimizer_as_it_was() -> None:
+    """A new matrix, and a bias that a group has already: the second part is refused."""
+    optimizer = MuonClip(linear_group(), partial=True, fused={"in_proj_weight": 2})
+    groups, owners = list(optimizer.param_groups), list(optimizer.owners)
+    matrix = nn.Parameter(torch.ones(4, 4))
+    wrong = [("in_proj_weight", matrix), ("late.bias", optimizer.named["bias"])]
+    with pytest.raises(ValueError, match="more than one parameter group"):
+        optimizer.add_param_group({"params": wrong})
+    assert optimizer.param_groups == groups
+    assert optimizer.owners == owners
+    optimizer.add_param_group({"params": [("late", matrix)]})  # no longer fused
+    assert optimizer.param_groups[-1]["name"] == "group 2 muon"
+    assert len(optimizer.muon.matrices[matrix]) == 1
+    assert list(optimizer.named) == ["weight", "bias", "late"]
+
+
+def test_heads_of_a_tensor_that_the_optimizer_does_not_have_are_refused_and_none_is_clipped() -> (
+    None
+):
+    parameters = named(("q", (6, 5)), ("k", (6, 5)), ("old", (6, 5)))
+    old = parameters.pop("old")
+    optimizer = MuonClip(parameters.items(), adamw=(), tau=1.0)
+    before = parameters["q"].detach().clone()
+    heads = [
+        OrdinaryHeads(parameters["q"], parameters["k"], 2, 2),
+        OrdinaryHeads(parameters["q"], old, 2, 2),
+    ]
+    with pytest.raises(ValueError, match=r"layer 1: its key \[6, 5\] is none of the optimizer's"):
+        optimizer.clip(heads, torch.full((2, 2), 4.0))
+    assert torch.equal(parameters["q"], before)
+
+
+def test_heads_that_are_frozen_or_views_are_clipped() -> None:
+    parameters = named(("qk", (12, 5)), ("other", (3, 2)))
+    weight = parameters["qk"].requires_grad_(False)
+    before = weight.clone()
+    optimizer = MuonClip(parameters.items(), adamw=(), tau=1.0)
+    views = OrdinaryHeads(weight[:6], weight.data[6:], 2, 2)
+    assert optimizer.clip([views], torch.full((1, 2), 4.0)).all()
+    torch.testing.assert_close(weight.data, before / 2)

@@ -202,3 +202,37 @@ def test_a_logit_that_is_not_finite_is_refused_and_nothing_is_clipped(logit: flo
     with pytest.raises(ValueError, match=f"layer 0 head 2 is {logit}"):
         qk_clip([heads], torch.tensor([[500.0, 1.0, logit, 1.0]]), tau=100.0)
     assert torch.equal(heads.query, query)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("dim", [-2, -1])
+def test_16_bit_weights_are_clipped_by_less_than_their_spacing_alike_on_every_replica(
+    dtype: torch.dtype, dim: int
+) -> None:
+    """Rounded to nearest, every number would stay as it was."""
+    drawn = torch.randn(384, 256, generator=torch.Generator().manual_seed(0))
+    before = (drawn if dim == -2 else drawn.T.contiguous()).to(dtype)
+    replicas = [before.clone(), before.clone()]
+    for weight in replicas:
+        heads = FusedHeads(weight, Fused(3, dim=dim), 2, 2)
+        assert qk_clip([heads], torch.tensor([[100.03, 100.0]]), tau=100.0).tolist() == [
+            [True, False]
+        ]
+    assert torch.equal(*replicas)
+    old, new = (t if dim == -2 else t.T for t in (before, replicas[0]))
+    # Two heads of queries, of keys, of values.
+    for number, (was, now) in enumerate(zip(old.split(64), new.split(64), strict=True)):
+        if number in (0, 2):
+            scale = (was.double() * now).sum() / was.double().square().sum()
+            assert float(scale) == pytest.approx((100 / 100.03) ** 0.5, abs=5e-5)
+        else:
+            assert torch.equal(was, now)
+
+
+@torch.no_grad()
+def test_queries_and_keys_of_16_bits_are_rounded_by_noise_of_their_own() -> None:
+    query = torch.randn(64, 64, generator=torch.Generator().manual_seed(0)).bfloat16()
+    key = query.clone()
+    qk_clip([OrdinaryHeads(query, key, 2, 2)], torch.tensor([[101.0, 102.0]]), tau=100.0)
+    assert not torch.equal(query, key)

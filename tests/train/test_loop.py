@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from openk2.chat import Tokenizer
+from openk2.chat import CHAT_TEMPLATE, Tokenizer
 from openk2.checkpoint import CheckpointError, load_model
 from openk2.config import RecipeError, read_recipe
 from openk2.data import DataError, PackedRows, pack_whole
 from openk2.data.chat_dataset import chat_documents
 from openk2.data.rows import RowFile
+from openk2.optim import WarmupStableDecay
 from openk2.record.lock import hold_folder
 from openk2.record.metrics import read_metrics
 from openk2.synthesis import generate
@@ -314,3 +315,42 @@ def test_state_files_hold_no_pickle(whole_run: Path) -> None:
     newest = list_states(whole_run / "state")[-1]
     assert sorted(path.suffix for path in newest.iterdir()) == [".json", ".safetensors"]
     json.loads((newest / STATE).read_text())
+
+
+THINKS = "{% for m in messages %}{{ m.content }}<think></think>{% endfor %}"
+OLDER = "{% for m in messages %}{{ m.content }}{% endfor %}"
+
+
+def published(whole_run: Path, folder: Path, template: str) -> Path:
+    """The run's checkpoint with somebody's own template, sampling, settings and licence."""
+    shutil.copytree(whole_run / "checkpoint", folder)
+    (folder / "chat_template.jinja").write_text(template)
+    (folder / "generation_config.json").write_text('{"eos_token_id": 7, "temperature": 0.9}')
+    (folder / "tokenizer_config.json").write_text('{"padding_side": "left"}')
+    (folder / "LICENSE").write_text("modified MIT")
+    return folder
+
+
+@pytest.mark.parametrize("tuning", [False, True])
+def test_the_start_gives_its_sampling_and_licence_and_tuning_the_template_that_it_trains(
+    material: Path, whole_run: Path, tmp_path: Path, tuning: bool
+) -> None:
+    start = published(whole_run, tmp_path / "start", OLDER)
+    step = WarmupStableDecay(1e-3, 1e-3, warmup=0, stable=1, decay=0)
+    recipe = recipe_of(material, shape=None, start=start, schedule=step)
+    made = train(recipe, tmp_path / "out", tuning=tuning)
+    template = (made / "chat_template.jinja").read_text()
+    assert template == (CHAT_TEMPLATE if tuning else OLDER)
+    generation = json.loads((made / "generation_config.json").read_text())
+    assert generation["temperature"] == 0.9
+    assert 7 in generation["eos_token_id"]
+    assert json.loads((made / "tokenizer_config.json").read_text())["padding_side"] == "left"
+    assert (made / "LICENSE").read_text() == "modified MIT"
+
+
+def test_a_start_that_thinks_is_not_tuned_on_rows_without_thoughts(
+    material: Path, whole_run: Path, tmp_path: Path
+) -> None:
+    start = published(whole_run, tmp_path / "start", THINKS)
+    with pytest.raises(RecipeError, match=r"start writes thoughts.*no thoughts"):
+        train(recipe_of(material, shape=None, start=start), tmp_path / "out", tuning=True)

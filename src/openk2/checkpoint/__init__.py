@@ -24,7 +24,7 @@ from openk2.checkpoint.synthetic import (
     expert_shares,
     synthesize_checkpoint,
 )
-from openk2.checkpoint.target import LICENCE, refuse_other_content
+from openk2.checkpoint.target import LICENCE, licences_of, refuse_other_content
 from openk2.checkpoint.verify import CheckpointInfo, verify_checkpoint
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "export_model",
     "export_tensors",
     "held_bytes",
+    "licences_of",
     "load_model",
     "load_packed",
     "open_checkpoint",

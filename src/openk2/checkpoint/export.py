@@ -28,7 +28,7 @@ from openk2.checkpoint.save import (
 )
 from openk2.checkpoint.stored import open_checkpoint, read_config
 from openk2.checkpoint.target import (
-    LICENCE,
+    licences_of,
     refuse_full_disk,
     refuse_other_content,
     refuse_source,
@@ -75,8 +75,7 @@ def export_checkpoint(
     checkpoint = open_checkpoint(Path(source))
     form = Format.named(weights, dtype, model_type)
     tokenizer, files = plan_export(checkpoint.folder, Path(folder), form)
-    beside = sorted(checkpoint.folder.iterdir())
-    licences = [file for file in beside if LICENCE.fullmatch(file.name) and file.is_file()]
+    licences = licences_of(checkpoint.folder)
     export_tensors(
         checkpoint, tokenizer, Path(folder), form, max_shard_bytes, files, licences, progress
     )

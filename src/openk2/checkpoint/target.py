@@ -34,6 +34,12 @@ def refuse_other_content(folder: Path) -> None:
         )
 
 
+def licences_of(folder: Path) -> list[Path]:
+    """The files of a checkpoint's folder that are licences or notices."""
+    found = sorted(folder.iterdir())
+    return [file for file in found if LICENCE.fullmatch(file.name) and file.is_file()]
+
+
 def belongs(path: Path) -> bool:
     """Whether this is a file, and by its name a checkpoint's."""
     named = WEIGHTS.fullmatch(path.name) or BESIDE.fullmatch(path.name)

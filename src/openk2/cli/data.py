@@ -269,12 +269,12 @@ def drills(
             seed, shortest, longest, plain_share, repeated_share, repeated_set, split,
             choosing=choosing_share, tools=tools,
         )  # fmt: skip
+        documents = settings.documents(vocabulary, count)
+        packed = pack_whole(
+            track(documents, "documents", total=count), length, vocabulary.special("[PAD]")
+        )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    documents = settings.documents(vocabulary, count)
-    packed = pack_whole(
-        track(documents, "documents", total=count), length, vocabulary.special("[PAD]")
-    )
     packed.save(out, vocabulary.digest())
     typer.echo(f"{len(packed)} rows, {int((packed.learned > 0).sum())} learned, in {out}")
 

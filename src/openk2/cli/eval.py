@@ -77,7 +77,7 @@ def tools(
     from openk2.synthesis import generate
 
     rows = (
-        list(read_conversations(conversations))
+        list(read_conversations(conversations, thoughts=True))
         if conversations
         else list(islice(generate(7, None, "held_out"), 1000))
     )

@@ -145,7 +145,14 @@ def run(file: Path, out: Path, device: str, threads: int | None, *, tuning: bool
                 raise RecipeError(f"{file}: this command needs start; `openk2 pretrain` runs it")
             say = typer.echo if fleet.leads else silence
             checkpoint = train(
-                recipe, out, device=device, show=show, announce=say, fleet=fleet, stop=stop
+                recipe,
+                out,
+                device=device,
+                tuning=tuning,
+                show=show,
+                announce=say,
+                fleet=fleet,
+                stop=stop,
             )
     except Stopped as stopped:
         number = stop.number or signal.SIGTERM

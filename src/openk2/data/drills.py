@@ -26,6 +26,7 @@ from openk2.data.packing import Document
 LARGEST_SIZE = 6
 PER_SIZE = 32  # tokens; a conversation of a size has hardly fewer
 SMALLEST_CHOICE = 192  # tokens; two tools and a request have hardly more
+TRIES = 200  # of two tools, whose words are drawn anew each time
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,10 @@ class Drills:
             raise ValueError(f"tools is {self.tools}: a choice needs 2 or more")
 
     def documents(self, tokenizer: Tokenizer, count: int) -> Iterator[Document]:
-        """`count` documents; the i-th is a function of these settings and i."""
+        """`count` documents; the i-th is a function of these settings and i.
+
+        Raises ValueError at the first choice that `longest` has no room for.
+        """
         letters = letter_tokens(tokenizer)
         for index in range(count):
             drawn = np.random.default_rng((self.seed, 0, index))
@@ -93,16 +97,23 @@ class Drills:
     def choice(
         self, tokenizer: Tokenizer, letters: list[str], rng: np.random.Generator
     ) -> Document:
-        """Choices among up to `tools` tools, as many as fit."""
+        """Choices among up to `tools` tools, as many as fit. Raises ValueError if two do not."""
         most = 2 + int(rng.integers(self.tools - 1))
-        while True:
+        lengths: list[int] = []
+        while len(lengths) < TRIES:
             messages, tools = choices(Words(rng, letters, self.split), most, 2 * most)
             names = [tool["function"]["name"] for tool in tools]
             pieces = render(messages, tools, generation_prompt=False)
             conversation = encode_copied(pieces, names, tokenizer)
             if len(conversation.ids) <= self.longest:
                 return conversation
+            if most == 2:
+                lengths.append(len(conversation.ids))
             most = max(most - 1, 2)
+        raise ValueError(
+            f"in this tokenizer's ids no choice among 2 tools fits into at most {self.longest} "
+            f"tokens: give --max {min(lengths)} or more"
+        )
 
 
 def encode_copied(

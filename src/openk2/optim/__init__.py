@@ -1,6 +1,6 @@
 """MuonClip for any trainer (report 2.1): it takes named tensors and knows no model.
 
-`reference` is algorithm 1 in twenty plain lines; the tests hold the optimizer against it.
+`reference` is algorithm 1 in plain lines; the tests hold the optimizer against it.
 """
 
 from openk2.optim.max_logits import (

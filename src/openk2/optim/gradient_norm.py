@@ -1,4 +1,4 @@
-"""The global norm of gradients that many ranks hold together, and clipping by it: one message."""
+"""The global norm of gradients that many ranks hold together, and clipping by it."""
 
 from collections.abc import Callable, Iterable
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 
 from openk2.optim.rounding import is_narrow
-from openk2.optim.shards import local
+from openk2.optim.shards import local_gradient, sharing_groups
 
 
 @torch.no_grad()
@@ -21,17 +21,27 @@ def clip_gradients(
 ) -> Tensor:
     """Scale all gradients by one factor so that their norm is at most `limit`.
 
-    group: the ranks that hold the model together; None: it is all here.
-    copies: how many of them hold the same copy of a parameter that is held here.
+    group: the ranks that hold the model together: one message over them. None: a sharded parameter
+        is added up over its own mesh, as torch's `clip_grad_norm_` does, and any other is all here.
+    copies: how many of `group` hold the same copy of a parameter that is held here.
     Returns the norm before, float32 [], the same to the last bit on every rank. It is not finite if
     any gradient is not; then no gradient is changed.
     """
-    held: dict[int, list[Tensor]] = {}
+    held: dict[tuple[int, tuple[dist.ProcessGroup, ...]], list[Tensor]] = {}
+    device = torch.device("cpu")
     for parameter in parameters:
+        sharing = sharing_groups(parameter) if group is None else ()
+        # Also for a parameter without a gradient: every rank must send the same messages.
+        gradients = held.setdefault((copies(parameter), sharing), [])
+        device = parameter.device
         if parameter.grad is not None:
-            held.setdefault(copies(parameter), []).append(local(parameter.grad))
-    squares = [total_norm(gradients).square() / n for n, gradients in held.items()]
-    square = torch.stack(squares).sum() if squares else torch.zeros(())
+            gradients.append(local_gradient(parameter))
+    square = torch.zeros((), device=device)
+    for (count, sharing), gradients in held.items():
+        part = total_norm(gradients).to(device).square() / count
+        for ranks in sharing:
+            dist.all_reduce(part, group=ranks)
+        square += part
     if group is not None:
         dist.all_reduce(square, group=group)
     norm = square.sqrt()

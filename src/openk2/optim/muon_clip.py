@@ -11,10 +11,10 @@ import torch.distributed as dist
 from torch import Tensor
 
 from openk2.optim.adamw import adamw_update, new_adamw_state
-from openk2.optim.copies import Copies
+from openk2.optim.copies import Copies, copies_of
 from openk2.optim.gradient_norm import clip_gradients
 from openk2.optim.muon import Muon, new_muon_state
-from openk2.optim.names import plain_name, plain_names
+from openk2.optim.names import plain_names, with_names
 from openk2.optim.newton_schulz import QUINTIC, Coefficients
 from openk2.optim.owners import (
     EMBEDDING_AND_HEAD,
@@ -23,7 +23,7 @@ from openk2.optim.owners import (
     assign_owners,
     is_vector,
 )
-from openk2.optim.qk_clip import Heads, qk_clip
+from openk2.optim.qk_clip import Heads, check_held, qk_clip
 from openk2.optim.saved_state import load_checked, pack
 from openk2.optim.shards import is_sharded, replicas
 
@@ -96,7 +96,6 @@ class MuonClip(torch.optim.Optimizer):
         self.tau, self.adamw_matrix_rate = tau, adamw_matrix_rate
         self.adamw, self.fused, self.partial = tuple(adamw), dict(fused or {}), partial
         named = with_names(named_parameters, "use add_param_group for groups of parameters")
-        self.owners: list[Ownership] = []
         self.calls = 0  # of add_param_group, the first from here
         self.copies = Copies(copies_of(named, copies))
         self.muon = Muon(
@@ -112,17 +111,16 @@ class MuonClip(torch.optim.Optimizer):
         )
         self.muon.copies = self.copies
         defaults = self.muon.defaults | {"betas": betas, "eps": 1e-8}
-        owners = assign_owners(named, self.adamw, self.fused, partial=partial)
-        super().__init__(self._by_owner(owners, {"params": named}), defaults)
+        self.owners = assign_owners(named, self.adamw, self.fused, partial=partial)
+        super().__init__(self._by_owner(self.owners, {"params": named}), defaults)
 
     def __getstate__(self) -> dict[str, Any]:
         return super().__getstate__() | {name: getattr(self, name) for name in KEPT}
 
     def _by_owner(self, owners: Sequence[Ownership], group: Group) -> Iterator[Group]:
-        """Record `owners` and give the groups that update the parameters of `group`."""
+        """The groups that update the parameters of `group`, as `owners` says."""
         named = {names[0]: p for p, names in plain_names(group["params"]).items()}
         self.muon.fused |= {named[o.name]: o.fused for o in owners if o.fused is not None}
-        self.owners += owners
         rest = {o.name: named[o.name] for o in owners if o.owner == "adamw"}
         vectors = {name: p for name, p in rest.items() if is_vector(name, p)}
         parts = {
@@ -151,13 +149,11 @@ class MuonClip(torch.optim.Optimizer):
         """Add named parameters, {"params": [(name, tensor), ...], "lr": ...}: up to three groups.
 
         Owners follow from the patterns that the optimizer was made with. Raises ValueError as
-        `assign_owners` does, and TypeError for parameters without names.
+        `assign_owners` does, for a name that another parameter has and for a parameter that a group
+        has, and TypeError for parameters without names; then nothing has changed.
         """
         if "algorithm" not in param_group:
-            named = with_names(param_group["params"], "here they stand in `params`")
-            owners = assign_owners(named, self.adamw, self.fused, partial=True)
-            for group in self._by_owner(owners, param_group | {"params": named}):
-                self.add_param_group(group)
+            self._add_named(param_group)
             return
         own_rate = "lr" in param_group
         super().add_param_group(param_group)
@@ -172,6 +168,28 @@ class MuonClip(torch.optim.Optimizer):
         pairs = zip(group["param_names"], group["params"], strict=True)
         said = {name: ranks.get(parameter, "") for name, parameter in pairs}
         self.owners = [replace(o, ranks=said.get(o.name, o.ranks)) for o in self.owners]
+
+    def _add_named(self, param_group: Group) -> None:
+        """Add the groups of named parameters, all or none."""
+        named = with_names(param_group["params"], "here they stand in `params`")
+        owners = assign_owners(named, self.adamw, self.fused, partial=True)
+        held = self.named
+        for parameter, (name, *_) in plain_names(named).items():
+            if held.get(name, parameter) is not parameter:
+                raise ValueError(
+                    f"{name} is the name of another parameter: prefix the names of the group, as "
+                    f"in 'second.{name}'"
+                )
+        before = len(self.param_groups), self.owners, self.calls, dict(self.muon.fused)
+        self.owners = self.owners + owners
+        try:
+            for group in self._by_owner(owners, param_group | {"params": named}):
+                self.add_param_group(group)
+        except Exception:
+            count, self.owners, self.calls, self.muon.fused = before
+            del self.param_groups[count:]
+            self._share()
+            raise
 
     def _share(self) -> None:
         """Let Muon see its groups and the state, which a trainer may have replaced."""
@@ -194,9 +212,10 @@ class MuonClip(torch.optim.Optimizer):
     def clip_gradients(self, limit: float, group: dist.ProcessGroup | None = None) -> Tensor:
         """Scale all gradients so that their norm is at most `limit`; return the norm before, [].
 
-        group: every rank that holds a part of the model; None: it is all here. A parameter that is
-        not sharded is the same on each of these ranks, as under DistributedDataParallel, unless
-        `copies` lists it or the optimizer is `partial`. See `gradient_norm.clip_gradients`.
+        group: every rank that holds a part of the model. A parameter that is not sharded is the
+        same on each of these ranks, as under DistributedDataParallel, unless `copies` lists it or
+        the optimizer is `partial`. None: sharded parameters count over their own mesh, all others
+        are whole here. See `gradient_norm.clip_gradients`.
         """
 
         def copies(parameter: Tensor) -> int:
@@ -236,8 +255,10 @@ class MuonClip(torch.optim.Optimizer):
         """QK-Clip with this optimizer's tau (algorithm 1, lines 9-17), after `step`.
 
         max_logits: [layers, heads]. Returns which heads were clipped, bool [layers, heads]; see
-        `qk_clip`.
+        `qk_clip`. Raises ValueError, before anything is clipped, for heads of a tensor that is none
+        of the optimizer's parameters and no view of one; frozen ones may be clipped.
         """
+        check_held(layers, self.named.values())
         return qk_clip(layers, max_logits, self.tau)
 
     def state_dict(self) -> dict[str, Any]:
@@ -278,27 +299,3 @@ class MuonClip(torch.optim.Optimizer):
             for name, parameter in self.named.items()
             for key, value in self.state.get(parameter, {}).items()
         }
-
-
-def with_names(parameters: Iterable[Any], more: str) -> list[tuple[str, Tensor]]:
-    """The parameters as pairs of a name and a tensor of any shape. Raises TypeError, with `more`,
-    if they are not."""
-    named = list(parameters)
-    for each in named:
-        if not (isinstance(each, tuple) and len(each) == 2 and isinstance(each[0], str)):
-            raise TypeError(
-                f"parameters need names, and one is a {type(each).__name__}: pass pairs of name "
-                f"and parameter, as model.named_parameters() gives them; {more}"
-            )
-    return named
-
-
-def copies_of(
-    named: Iterable[tuple[str, Tensor]],
-    copies: dist.ProcessGroup | Mapping[str, dist.ProcessGroup] | None,
-) -> dict[Tensor, dist.ProcessGroup]:
-    """The ranks that hold each parameter, of any shape, of those that have an entry."""
-    if isinstance(copies, dist.ProcessGroup):
-        return {parameter: copies for _, parameter in named}
-    groups = {plain_name(name): group for name, group in (copies or {}).items()}
-    return {p: groups[n] for name, p in named if (n := plain_name(name)) in groups}

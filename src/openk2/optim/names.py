@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from torch import Tensor
 
@@ -31,3 +32,16 @@ def plain_names(named_parameters: Iterable[tuple[str, Tensor]]) -> dict[Tensor, 
         if name not in own:
             own.append(name)
     return names
+
+
+def with_names(parameters: Iterable[Any], more: str) -> list[tuple[str, Tensor]]:
+    """The parameters as pairs of a name and a tensor of any shape. Raises TypeError, with `more`,
+    if they are not."""
+    named = list(parameters)
+    for each in named:
+        if not (isinstance(each, tuple) and len(each) == 2 and isinstance(each[0], str)):
+            raise TypeError(
+                f"parameters need names, and one is a {type(each).__name__}: pass pairs of name "
+                f"and parameter, as model.named_parameters() gives them; {more}"
+            )
+    return named

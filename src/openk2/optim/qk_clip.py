@@ -13,13 +13,14 @@ what the head owns:
   such logits are bounded already, and no weight before that norm changes them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from openk2.optim.muon import Fused
+from openk2.optim.rounding import is_narrow, round_stochastically, rounding_noise
 from openk2.optim.shards import local, local_rows
 
 
@@ -52,8 +53,8 @@ class LatentHeads:
         half = g.sqrt()[:, None].expand(-1, self.nope)
         rope = self.query.shape[0] // self.heads - self.nope
         value = self.key_value.shape[0] // self.heads - self.nope
-        scale_rows(self.query, torch.cat((half, g[:, None].expand(-1, rope)), 1).flatten())
-        scale_rows(self.key_value, torch.cat((half, g.new_ones(self.heads, value)), 1).flatten())
+        scale(self.query, torch.cat((half, g[:, None].expand(-1, rope)), 1).flatten(), 0)
+        scale(self.key_value, torch.cat((half, g.new_ones(self.heads, value)), 1).flatten(), 1)
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,10 @@ class OrdinaryHeads:
         """Scale the logits of each head by g, float32 [heads], in place."""
         own_keys = self.heads == self.key_heads
         share = g.sqrt() if own_keys else g
-        for tensor in (self.query, self.query_bias, *((self.key, self.key_bias) * own_keys)):
+        tensors = (self.query, self.query_bias, *((self.key, self.key_bias) * own_keys))
+        for number, tensor in enumerate(tensors):
             if tensor is not None:
-                scale_rows(tensor, share.repeat_interleave(tensor.shape[0] // self.heads))
+                scale(tensor, share.repeat_interleave(tensor.shape[0] // self.heads), number)
 
 
 @dataclass(frozen=True)
@@ -133,22 +135,31 @@ class FusedHeads:
         for part in lying[: 1 + own_keys]:
             places = part.view(factors, range(whole[0]))
             places.copy_(share.repeat_interleave(part.rows // self.heads).view_as(places))
-        if along_rows:
-            scale_rows(self.weight, factors.flatten())
-        else:
-            local(self.weight).mul_(factors.view(1, -1))
+        scale(self.weight, factors.flatten(), 0, along_rows=along_rows)
         if self.bias is not None:
-            scale_rows(self.bias, factors.flatten())
+            scale(self.bias, factors.flatten(), 1)
 
 
 Heads = LatentHeads | OrdinaryHeads | FusedHeads
 
 
-def scale_rows(tensor: Tensor, factors: Tensor) -> None:
-    """Multiply row i by factors[i] [rows], in place; of a sharded tensor the rows held here."""
+def scale(tensor: Tensor, factors: Tensor, number: int, *, along_rows: bool = True) -> None:
+    """Multiply row i, or column i, by factors[i], in place; of a sharded tensor the rows held here.
+
+    tensor: [rows] or [rows, columns]. factors: float32 [rows] or [columns]. A 16-bit tensor is
+    rounded stochastically: to nearest, a head just above tau would not change at all. number: of
+    the tensor in its layer, for noise of its own.
+    """
     part, rows = local(tensor), local_rows(tensor)
-    here = factors[rows.start : rows.stop]
-    part.mul_(here.view(-1, *[1] * (part.ndim - 1)))
+    here = factors[rows.start : rows.stop] if along_rows else factors
+    here = here.view(-1, *[1] * (part.ndim - 1)) if along_rows else here.view(1, -1)
+    if not is_narrow(part):
+        part.mul_(here)
+        return
+    # Noise that is the same on every rank and another in every step, as the factors are.
+    drawn = int(factors.float().view(torch.int32).sum())
+    noise = rounding_noise(part.device, drawn, number, rows.start)
+    round_stochastically(part.float() * here.float(), part, noise)
 
 
 def check_fit(layers: Sequence[Heads], max_logits: Tensor) -> None:
@@ -166,12 +177,36 @@ def check_fit(layers: Sequence[Heads], max_logits: Tensor) -> None:
             )
 
 
+def check_held(layers: Sequence[Heads], parameters: Iterable[Tensor]) -> None:
+    """Raise ValueError, with the layer, for a tensor that is no parameter and no view of one.
+
+    parameters: those of the optimizer, of any shape; they need not require a gradient.
+    """
+    held = list(parameters)
+    same, memories = {id(each) for each in held}, {memory(each) for each in held}
+    for layer, heads in enumerate(layers):
+        for name, tensor in vars(heads).items():
+            if not isinstance(tensor, Tensor) or id(tensor) in same:
+                continue
+            if memory(tensor) is None or memory(tensor) not in memories:
+                raise ValueError(
+                    f"layer {layer}: its {name} {list(tensor.shape)} is none of the optimizer's "
+                    "parameters: shard and move the network first, then make optimizer and heads"
+                )
+
+
+def memory(tensor: Tensor) -> int | None:
+    """Where the numbers of a tensor of any shape begin; None if it has none here."""
+    return local(tensor).untyped_storage().data_ptr() or None
+
+
 @torch.no_grad()
 def qk_clip(layers: Sequence[Heads], max_logits: Tensor, tau: float) -> Tensor:
     """Scale down every head whose `max_logits` [layers, heads] exceeds tau, in place.
 
     Algorithm 1 of the report (section 2.1), lines 9-17.
 
+    16-bit weights are rounded stochastically, so that their head reaches tau on average.
     Returns which heads were clipped, bool [layers, heads]. A head at or below tau stays bit-equal,
     and so does one without any logit (minus infinity). Raises ValueError, before anything is
     clipped, if `max_logits` does not fit the layers and their heads, or if a logit is NaN or plus

@@ -2,7 +2,7 @@
 
 A bfloat16 number is 0.4 to 0.8 % of itself away from the next. Rounded to nearest, a smaller change
 is lost, in every step again. Rounded up or down at random, in proportion to the distance, it is
-kept on average (docs/design/muonclip.md has the measurement).
+kept on average.
 """
 
 import torch

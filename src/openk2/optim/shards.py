@@ -34,13 +34,15 @@ def local_gradient(parameter: Tensor) -> Tensor:
     """This process's part of a parameter's gradient, of the shape of `local(parameter)`.
 
     A gradient that is placed otherwise than its parameter, such as a sum that the ranks have yet to
-    add up, is brought there first: a message, which every rank of the mesh must take part in.
+    add up, is replaced by one with the parameter's placements: a message, which every rank of the
+    mesh must take part in.
     """
     gradient = parameter.grad
     assert gradient is not None
     if is_sharded(parameter) and is_sharded(gradient):
         if gradient.placements != parameter.placements:
             gradient = gradient.redistribute(placements=parameter.placements)
+            parameter.grad = gradient
         return gradient.to_local()
     return local(gradient)
 
@@ -79,6 +81,18 @@ def splitting(tensor: Tensor) -> tuple[dist.ProcessGroup, int] | None:
     if not sharded:
         return None
     return mesh.get_group(sharded[0]), mesh.get_local_rank(sharded[0])
+
+
+def sharing_groups(tensor: Tensor) -> tuple[dist.ProcessGroup, ...]:
+    """The process groups over which a tensor of any shape is divided; none if all of it is here.
+
+    A sum over its numbers is the local sum, added over each of these groups in turn.
+    """
+    if not is_sharded(tensor):
+        return ()
+    mesh = tensor.device_mesh
+    divided = [i for i, p in enumerate(tensor.placements) if not p.is_replicate()]
+    return tuple(mesh.get_group(i) for i in divided if mesh.size(i) > 1)
 
 
 def replicas(tensor: Tensor) -> int:

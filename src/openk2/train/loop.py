@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from openk2.checkpoint import export_tensors, refuse_other_content
+from openk2.checkpoint import export_tensors, licences_of, refuse_other_content
 from openk2.optim import ownership_table
 from openk2.parallel import Fleet
 from openk2.record import MetricsLog, hold_folder
@@ -20,6 +20,7 @@ from openk2.train.mixture import contents_of
 from openk2.train.recipe import Recipe
 from openk2.train.resume import RunState, StateError, list_states, load_state, save_state
 from openk2.train.setup import Run, alone, set_up
+from openk2.train.start import chat_files_of
 from openk2.train.state_tensors import StateTensors
 from openk2.train.step import StepReport, TrainingError, train_step
 
@@ -49,6 +50,7 @@ def train(
     out: Path,
     *,
     device: str = "cpu",
+    tuning: bool = False,
     show: Callable[[StepProgress], None] = lambda _: None,
     announce: Callable[[str], None] = lambda _: None,
     fleet: Fleet | None = None,
@@ -57,8 +59,9 @@ def train(
     """Run `recipe` to its end, resuming the run in `out`; return the exported checkpoint.
 
     Writes out/state (resumable, newest two), out/metrics.jsonl and, at the end, out/checkpoint in
-    the published layout (bf16).
+    the published layout (bf16), with the sampling, settings and licences of the recipe's start.
 
+    tuning: on conversations, see `chat_files_of`.
     fleet: the processes that run this together, see `join`; None: this one alone.
     stop: asked after each step; where it is true in one process, all of them write the state and
         raise Stopped.
@@ -68,6 +71,7 @@ def train(
     DataError if the recipe's parts do not match each other, FleetError if another process is gone,
     and BlockingIOError if another process runs in `out`.
     """
+    files = chat_files_of(recipe, tuning)
     run = set_up(recipe, device, fleet or alone(recipe))
     fleet = run.fleet
     with fleet.together(), hold_folder(out) if fleet.leads else nullcontext():
@@ -95,7 +99,13 @@ def train(
                     )
         if fleet.leads:
             newest = list_states(out / "state")[-1]
-            export_tensors(StateTensors(run.config, newest), run.tokenizer, out / "checkpoint")
+            export_tensors(
+                StateTensors(run.config, newest),
+                run.tokenizer,
+                out / "checkpoint",
+                files=files,
+                licences=licences_of(recipe.start) if recipe.start is not None else (),
+            )
         fleet.wait()
     return out / "checkpoint"
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from openk2.architecture import ModelConfig
-from openk2.chat import Tokenizer
+from openk2.chat import CHAT_TEMPLATE, THINK, ChatFiles, Tokenizer, named_tokenizer
 from openk2.checkpoint import StoredCheckpoint, open_checkpoint, read_rows
 from openk2.config import RecipeError
 from openk2.model import CopyingStart, K2Model, initialise
@@ -159,6 +159,27 @@ def opened(recipe: Recipe, tokenizer: Tokenizer) -> StoredCheckpoint:
     except ValueError as error:
         raise RecipeError(f"context: {error}") from error
     return dataclasses.replace(checkpoint, config=config)
+
+
+def chat_files_of(recipe: Recipe, tuning: bool) -> ChatFiles:
+    """How the trained network is prompted and sampled: as what it starts from.
+
+    tuning: on conversations. Their rows have K2-Instruct's prompts, so its template takes the place
+    of another one, such as a base model's.
+    Raises RecipeError for a start that thinks, of which such rows would make another model;
+    TokenizerError for damaged files.
+    """
+    if recipe.start is None:
+        return ChatFiles()
+    files = ChatFiles.read(recipe.start, named_tokenizer(recipe.start))
+    if not tuning:
+        return files
+    if files.template is None or THINK in files.template:
+        raise RecipeError(
+            f"{recipe.start} writes thoughts, and rows of conversations have K2-Instruct's prompts "
+            "with no thoughts: start from an Instruct or a base model"
+        )
+    return replace(files, template=CHAT_TEMPLATE)
 
 
 def fresh_config(shape: NetworkShape, tokenizer: Tokenizer) -> ModelConfig:

@@ -181,6 +181,22 @@ def test_an_input_that_changed_in_between_is_refused(
     assert prepare_corpus(changing, tmp_path / "out", ThisProcess()).domains[0].documents == 12
 
 
+def test_a_finished_corpus_whose_inputs_changed_is_refused_by_name(
+    recipe: CorpusRecipe, sources_folder: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(sources_folder / "code", tmp_path / "code")
+    of_copy = replace(recipe, sources=(replace(recipe.sources[1], path=str(copy)),))
+    prepare_corpus(of_copy, tmp_path / "out", ThisProcess())
+    (copy / "03.py").write_text("changed")
+    with pytest.raises(DataError, match=r"03\.py changed since this corpus was begun"):
+        prepare_corpus(of_copy, tmp_path / "out", ThisProcess())
+    (copy / "03.py").unlink()
+    with pytest.raises(DataError, match=r"03\.py is gone since this corpus was begun"):
+        prepare_corpus(of_copy, tmp_path / "out", ThisProcess())
+    (tmp_path / "out" / ".inputs.json").unlink()  # as in a corpus that an older version made
+    assert prepare_corpus(of_copy, tmp_path / "out", ThisProcess()).domains[0].documents == 12
+
+
 def test_damage_is_found_cheap_checks_on_opening_and_the_rest_by_digest(
     corpus: Path, tmp_path: Path
 ) -> None:

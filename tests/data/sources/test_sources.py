@@ -6,6 +6,7 @@ import lzma
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import datasets
 import pyarrow
@@ -206,3 +207,40 @@ def test_conversations_need_messages(tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text('{"text": "fine"}\n')
     with pytest.raises(DataError, match=r"line 1 has no list field 'messages'"):
         list(read_conversations(tmp_path / "bad.jsonl"))
+
+
+ASKED = {"role": "user", "content": "Is it raining?"}
+CALLED = {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}}
+THOUGHT = {"role": "assistant", "content": "No.", "reasoning_content": "The sky is clear."}
+FUNCTION = {"name": "f", "parameters": {"type": "object", "properties": {}}}
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ({"messages": [ASKED, CALLED]}, r"messages\[1\].function_call.*as tool_calls"),
+        ({"messages": [ASKED], "functions": [FUNCTION]}, "functions.*as tools"),
+        ({"messages": [ASKED, THOUGHT]}, r"messages\[1\].reasoning_content.*no thoughts"),
+        (
+            {"messages": [ASKED, {"role": "assistant", "content": None, "refusal": "I can't."}]},
+            r"messages\[1\].refusal.*as content",
+        ),
+    ],
+)
+def test_what_the_prompt_would_not_show_of_a_conversation_is_refused_by_name(
+    tmp_path: Path, row: dict[str, Any], problem: str
+) -> None:
+    file = tmp_path / "chats.jsonl"
+    file.write_text(json.dumps(row) + "\n")
+    with pytest.raises(DataError, match=f"line 1: {problem}"):
+        list(read_conversations(file))
+
+
+def test_thoughts_are_read_where_asked_for_and_empty_fields_everywhere(tmp_path: Path) -> None:
+    file = tmp_path / "chats.jsonl"
+    empty = {**THOUGHT, "reasoning_content": "", "function_call": None, "refusal": None}
+    rows = [{"messages": [ASKED, THOUGHT]}, {"messages": [ASKED, empty], "functions": None}]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert list(read_conversations(file, thoughts=True)) == rows
+    file.write_text(json.dumps(rows[1]))
+    assert list(read_conversations(file)) == rows[1:]

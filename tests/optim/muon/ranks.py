@@ -18,13 +18,23 @@ from unittest.mock import patch
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor, Partial, Shard, distribute_tensor, init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import (
+    DTensor,
+    Partial,
+    Placement,
+    Replicate,
+    Shard,
+    distribute_tensor,
+    init_device_mesh,
+)
 
 from openk2.optim import (
     Fused,
     FusedHeads,
     Muon,
     MuonClip,
+    OrdinaryHeads,
     max_logits_on_trigger,
     ownership_table,
     qk_clip,
@@ -109,6 +119,19 @@ def refusal() -> str:
     return "nothing"
 
 
+def stale_heads() -> str:
+    """Of heads made before the network was sharded, whose weights the optimizer never sees."""
+    network = nn.Linear(8, 8, bias=False)
+    heads = OrdinaryHeads(network.weight, network.weight, 2, 2)
+    fully_shard(network)
+    optimizer = MuonClip(network.named_parameters(), adamw=())
+    try:
+        optimizer.clip([heads], torch.full((1, 2), 500.0))
+    except ValueError as error:
+        return str(error)
+    return "nothing"
+
+
 def table() -> str:
     """Whose the parts of a fused matrix are that all hold alike."""
     parameters = {"qkv_proj": nn.Parameter(torch.zeros(30, 10))}
@@ -154,6 +177,35 @@ def mixed(sharded: bool) -> dict[str, Tensor]:
     return whole(parameters)
 
 
+def norms(group: dist.ProcessGroup | None) -> dict[str, list[float]]:
+    """The norm that is reported, and the norm after clipping to 1, by how gradients are placed."""
+    mesh = init_device_mesh("cpu", (dist.get_world_size(),))
+
+    def placed(tensor: Tensor, placement: Placement) -> Tensor:
+        if placement.is_partial():
+            return DTensor.from_local(tensor / dist.get_world_size(), mesh, [placement])
+        return distribute_tensor(tensor, mesh, [placement])
+
+    ways = {
+        "sharded": (Shard(0), Shard(0)),
+        "sharded, unreduced": (Shard(0), Partial()),
+        "replicated, unreduced": (Replicate(), Partial()),
+    }
+    found = {}
+    for way, (own, of_gradient) in ways.items():
+        weights = {"w": torch.zeros(5, 3), "bias": torch.zeros(4)}
+        parameters = {name: nn.Parameter(placed(t, own)) for name, t in weights.items()}
+        parameters["plain.w"] = nn.Parameter(torch.zeros(2, 3))
+        for name, parameter in parameters.items():
+            rows = torch.arange(float(parameter.numel())).view(parameter.shape)
+            parameter.grad = rows if name == "plain.w" else placed(rows, of_gradient)
+        optimizer = MuonClip(parameters.items(), adamw=())
+        reported = optimizer.clip_gradients(1.0, group)
+        after = whole({name: p.grad for name, p in parameters.items()}).values()
+        found[way] = [float(reported), float(nn.utils.get_total_norm(after))]
+    return found
+
+
 def largest_on_trigger() -> list[list[float]]:
     """Of two layers, as this rank clips by them; rank 0 need not compute layer 1."""
     exact = torch.tensor([[[101.0, 99.0], [5.0, 6.0]], [[103.0, 98.0], [7.0, 120.0]]])
@@ -182,8 +234,10 @@ def do_all(_: int, out: Path) -> None:
         "matrices": matrices,
         "orthogonalised": {"sharded": by_rows, "copies": alike},
         "refusal": refusal(),
+        "stale heads": stale_heads(),
         "table": table(),
         "largest": largest_on_trigger(),
+        "norms": {"its own mesh": norms(None), "the world": norms(dist.group.WORLD)},
         "mixed": furthest(mixed(sharded=True), mixed(sharded=False)),
     }
     (out / f"rank-{dist.get_rank()}.json").write_text(json.dumps(found))

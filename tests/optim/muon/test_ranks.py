@@ -46,6 +46,16 @@ def test_sharded_parameters_beside_plain_ones_get_the_update_of_one_process(
             assert distance <= (0.02 if "narrow" in name else 1e-6), name
 
 
+@pytest.mark.parametrize("over", ["its own mesh", "the world"])
+def test_gradients_are_clipped_by_the_norm_of_all_ranks_however_they_are_placed(
+    found: list[dict[str, Any]], over: str
+) -> None:
+    squares = sum(n * n for size in (15, 4, 6) for n in range(size))
+    for result in found:
+        for way, reported in result["norms"][over].items():
+            assert reported == pytest.approx([squares**0.5, 1.0], rel=1e-5), way
+
+
 @pytest.mark.parametrize("held", ["sharded", "copies"])
 def test_each_part_is_orthogonalised_once(found: list[dict[str, Any]], held: str) -> None:
     counts = [result["orthogonalised"][held] for result in found]
@@ -55,6 +65,13 @@ def test_each_part_is_orthogonalised_once(found: list[dict[str, Any]], held: str
 
 def test_sharded_queries_and_keys_in_one_matrix_are_clipped(found: list[dict[str, Any]]) -> None:
     assert all(result["clips"] == {"weight": 0.0} for result in found)
+
+
+def test_heads_made_before_the_network_was_sharded_are_refused(
+    found: list[dict[str, Any]],
+) -> None:
+    for result in found:
+        assert result["stale heads"].startswith("layer 0: its query [8, 8] is none of the optim")
 
 
 def test_parts_that_take_turns_must_not_be_cut(found: list[dict[str, Any]]) -> None:

@@ -46,6 +46,8 @@ from openk2.data.sources import SourceSpan
 from openk2.record import DataError, hold_folder, write_file_atomically
 
 WORK = ".work"
+BEGUN = "begun.json"
+INPUTS = ".inputs.json"  # what BEGUN was, beside a finished corpus; no part of it
 DUPLICATES = "duplicates.jsonl"
 FORMAT = "2"
 
@@ -96,9 +98,9 @@ def prepare_corpus(
     """Make the corpus of `recipe` in `out`, or go on with it; return what it holds.
 
     Writes out/DOMAIN/{NUMBER.safetensors, manifest.json}, out/duplicates.jsonl and, last,
-    out/corpus.json. Raises DataError if an input cannot be used, if `out` holds something else or
-    a finished corpus that lacks a shard, TokenizerError, WorkerError, and BlockingIOError if
-    another process runs in `out`.
+    out/corpus.json. Raises DataError if an input cannot be used or changed since the corpus was
+    begun, if `out` holds something else or a finished corpus that lacks a shard, TokenizerError,
+    WorkerError, and BlockingIOError if another process runs in `out`.
     """
     tokenizer = Tokenizer.load(recipe.tokenizer).digest()
     settings = recipe.digest(FORMAT, tokenizer, minhash_version(recipe.duplicates))
@@ -112,10 +114,13 @@ def prepare_corpus(
             gone = find_duplicates(run, files)
             jobs = pack_items(run, items, files, gone)
             write_duplicates(run, files, gone)
+            write_output(out / INPUTS, (run.work / BEGUN).read_bytes(), run.work)
             summary = write_manifests(run, settings, tokenizer, jobs)
         elif summary.settings != settings:
             raise DataError(f"{out} holds a corpus of another recipe: name another folder")
         else:
+            if (out / INPUTS).exists():
+                check_inputs(Beginning.load(out / INPUTS), find_inputs(recipe))
             for domain in summary.domains:
                 if domain.shards:
                     RowFolder(out / domain.domain)  # raises for a shard that is gone
@@ -135,7 +140,7 @@ def check_folder(out: Path) -> None:
 def cut_inputs(run: CorpusRun, settings: str) -> tuple[Item, ...]:
     """The corpus's items. Raises DataError if it was begun with another recipe or other inputs."""
     inputs = find_inputs(run.recipe)
-    path = run.work / "begun.json"
+    path = run.work / BEGUN
     if path.exists():
         begun = Beginning.load(path)
         if begun.settings != settings:

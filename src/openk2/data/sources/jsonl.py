@@ -11,6 +11,14 @@ from openk2.data.sources.source import SourceSpan, TextDocument, file_state, fin
 from openk2.data.sources.stream import BLOCK, open_stream, skip
 from openk2.record import DataError
 
+# Fields of messages that a prompt does not show, and what to do about them.
+IGNORED = {
+    "function_call": "is not read: write it as tool_calls",
+    "refusal": "is not read: write it as content",
+}
+THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+NO_THOUGHTS = "cannot be learned, K2-Instruct's format has no thoughts: leave it out"
+
 
 @dataclass(frozen=True)
 class JsonlSource:
@@ -90,11 +98,13 @@ def parse_row(line: bytes, name: str) -> dict[str, Any]:
     return row
 
 
-def read_conversations(path: Path) -> Iterator[dict[str, Any]]:
+def read_conversations(path: Path, *, thoughts: bool = False) -> Iterator[dict[str, Any]]:
     """Each row's conversation: `messages`, and `tools` if any are declared.
 
+    thoughts: accept an assistant's thoughts, which the prompts of K2-Instruct do not show.
     Raises DataError naming the line, also of one that K2's format cannot write.
     """
+    ignored = IGNORED if thoughts else IGNORED | dict.fromkeys(THOUGHTS, NO_THOUGHTS)
     for number, row in numbered_rows(path):
         if not isinstance(row.get("messages"), list):
             raise DataError(f"{path} line {number} has no list field 'messages'")
@@ -102,4 +112,9 @@ def read_conversations(path: Path) -> Iterator[dict[str, Any]]:
             render(row["messages"], row.get("tools"), generation_prompt=False)
         except RenderError as error:
             raise DataError(f"{path} line {number}: {error}") from error
+        if row.get("functions"):
+            raise DataError(f"{path} line {number}: functions is not read: write it as tools")
+        for index, message in enumerate(row["messages"]):
+            for name in ignored.keys() & {name for name, value in message.items() if value}:
+                raise DataError(f"{path} line {number}: messages[{index}].{name} {ignored[name]}")
         yield row
