@@ -145,6 +145,36 @@ def test_the_finish_is_tool_calls_where_there_are_calls_whatever_the_server_says
     assert ask([head("200 OK") + body]).finish_reason == reason
 
 
+@pytest.mark.parametrize(
+    ("arguments", "tokens", "is_cut"),
+    [
+        ('{"path":"/x","only":["a","b', 5, True),
+        ('{"a":{"b":1}', 5, True),
+        ('{"a":"}', 5, True),
+        ('{"a":"\\"}', 5, True),
+        ("{", 5, True),
+        ('{"a":"}]"}', 9, False),
+        (' {"a":1}\n', 9, False),
+        ("{'a':1}", 5, False),
+        ("{'a':1}", 9, True),
+        ("", 9, True),
+    ],
+)
+def test_a_call_that_breaks_off_is_cut_whatever_the_server_says(arguments, tokens, is_cut):
+    usage = {**USAGE, "completion_tokens": tokens}
+    body = events(
+        call(0, "{}", id="x"),
+        call(1, arguments, id="y"),
+        delta({}, finish_reason="tool_calls", usage=usage),
+        "[DONE]",
+    )
+    answer = ask([head("200 OK") + body])
+    begun = ToolCall("y", "f", arguments)
+    assert answer.finish_reason == ("length" if is_cut else "tool_calls")
+    assert answer.tool_calls == (ToolCall("x", "f", "{}"), *(() if is_cut else (begun,)))
+    assert answer.cut_call == (begun if is_cut else None)
+
+
 def test_calls_of_one_index_are_told_apart_by_their_ids():
     body = events(
         call(0, '{"a":1}', id="x"),

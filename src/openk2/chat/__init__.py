@@ -23,7 +23,7 @@ from openk2.chat.export import (
 )
 from openk2.chat.found_tokenizer import find_tokenizer, named_tokenizer
 from openk2.chat.history import CanonicalHistory, canonical_history
-from openk2.chat.json_text import JsonState, advance_json
+from openk2.chat.json_text import JsonState, advance_json, breaks_off, is_json_object
 from openk2.chat.json_tokenizer import JsonTokenizer
 from openk2.chat.markers import SPECIAL_MARKERS, Marker, SpeltMarkers
 from openk2.chat.message_fields import RenderError
@@ -84,6 +84,7 @@ __all__ = [
     "argument_names",
     "argument_problem",
     "as_declared",
+    "breaks_off",
     "byte_level_vocabulary",
     "call_id",
     "canonical_history",
@@ -92,6 +93,7 @@ __all__ = [
     "export_tokenizer",
     "find_tokenizer",
     "free_of_code",
+    "is_json_object",
     "join_events",
     "named_tokenizer",
     "parse_output",

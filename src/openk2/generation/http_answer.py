@@ -6,7 +6,16 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from openk2.chat import CallArguments, CallEnd, CallStart, ContentDelta, OutputEvent, ReasoningDelta
+from openk2.chat import (
+    CallArguments,
+    CallEnd,
+    CallStart,
+    ContentDelta,
+    OutputEvent,
+    ReasoningDelta,
+    breaks_off,
+    is_json_object,
+)
 from openk2.generation.chat import ChatEvent, ChatFinish, ChatFinishReason
 from openk2.generation.endpoint import ConnectionLostError, EndpointError, error_message
 from openk2.generation.http_reading import AnswerBounds, data_objects
@@ -26,12 +35,13 @@ NO_USAGE: dict[str, Any] = {"prompt_tokens": 0, "completion_tokens": 0}
 
 
 async def answer_events(
-    response: "httpx.Response", *, scored: bool, bounds: AnswerBounds
+    response: "httpx.Response", *, scored: bool, bounds: AnswerBounds, max_tokens: int | None = None
 ) -> AsyncGenerator[ChatEvent, None]:
     """The events of a streamed answer, its chunks' usage wherever the server puts it; without any,
     no tokens.
 
-    scored: logprobs were requested, so an answer without any is an error.
+    scored: logprobs were requested, so an answer without any is an error. max_tokens: as requested;
+    an answer whose last call it cut is cut, whatever reason the server gives.
     """
     reason: ChatFinishReason | None = None
     usage: dict[str, Any] | None = None
@@ -72,6 +82,10 @@ async def answer_events(
         yield ReasoningDelta(text)
     if text := said.flush():
         yield ContentDelta(text)
+    at_limit = max_tokens is not None and completion_tokens >= max_tokens
+    # vLLM calls a stream whose call is cut "tool_calls" (vllm-project/vllm#53269).
+    if calls.is_cut(at_limit=at_limit):
+        reason = "length"
     for event in calls.finish(cut_off=reason == "length"):
         yield event
     if reason != "length":  # some servers always say "stop"
@@ -122,7 +136,8 @@ class CallReader:
 
     def __init__(self) -> None:
         self.count = 0
-        self._arguments = SurrogatePairs()
+        self._pairs = SurrogatePairs()
+        self._arguments: list[str] = []  # of the call that is open
         self._open: tuple[int, str] | None = None  # index and id, as the server has them
 
     def read(self, call: dict[str, Any]) -> Iterator[OutputEvent]:
@@ -130,10 +145,11 @@ class CallReader:
         function = call.get("function") or {}
         if self._begins(call, function):
             yield from self.finish(cut_off=False)
-            self._open = count_of(call["index"]), text_of(call["id"])
+            self._open, self._arguments = (count_of(call["index"]), text_of(call["id"])), []
             self.count += 1
             yield CallStart(self.count - 1, self._open[1], text_of(function["name"]))
-        if text := self._arguments.feed(text_of(function.get("arguments") or "")):
+        if text := self._pairs.feed(text_of(function.get("arguments") or "")):
+            self._arguments.append(text)
             yield CallArguments(self.count - 1, text)
 
     def _begins(self, call: dict[str, Any], function: dict[str, Any]) -> bool:
@@ -142,9 +158,16 @@ class CallReader:
         # An id without a name, or the same one again, is of the call that is open.
         return bool(function.get("name")) and call.get("id") not in (None, "", self._open[1])
 
+    def is_cut(self, *, at_limit: bool) -> bool:
+        """Whether the answer ends inside the open call. at_limit: it has all of its max_tokens."""
+        if self._open is None:
+            return False
+        arguments = "".join(self._arguments).strip()
+        return breaks_off(arguments) or (at_limit and not is_json_object(arguments))
+
     def finish(self, *, cut_off: bool) -> Iterator[OutputEvent]:
         """Close the open call, unless max_tokens fell inside it."""
-        if text := self._arguments.flush():
+        if text := self._pairs.flush():
             yield CallArguments(self.count - 1, text)
         if self._open is not None and not cut_off:
             yield CallEnd(self.count - 1)

@@ -72,7 +72,9 @@ class HttpChat:
                 await raise_for_error(response)
                 scored = request.logprobs is not None
                 bounds = AnswerBounds.of(request.max_tokens, self.timeout)
-                answer = answer_events(response, scored=scored, bounds=bounds)
+                answer = answer_events(
+                    response, scored=scored, bounds=bounds, max_tokens=request.max_tokens
+                )
                 async with aclosing(answer) as events:
                     async for event in events:
                         yield event
