@@ -175,6 +175,17 @@ def test_a_call_that_breaks_off_is_cut_whatever_the_server_says(arguments, token
     assert answer.cut_call == (begun if is_cut else None)
 
 
+def test_a_call_without_arguments_has_an_empty_object():
+    body = events(
+        call(0, "", id="x"),
+        call(1, "", id="y"),
+        delta({}, finish_reason="tool_calls", usage=USAGE),
+        "[DONE]",
+    )
+    calls = (ToolCall("x", "f", "{}"), ToolCall("y", "f", "{}"))
+    assert ask([head("200 OK") + body]).tool_calls == calls
+
+
 def test_calls_of_one_index_are_told_apart_by_their_ids():
     body = events(
         call(0, '{"a":1}', id="x"),

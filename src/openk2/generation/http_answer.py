@@ -168,8 +168,11 @@ class CallReader:
     def finish(self, *, cut_off: bool) -> Iterator[OutputEvent]:
         """Close the open call, unless max_tokens fell inside it."""
         if text := self._pairs.flush():
+            self._arguments.append(text)
             yield CallArguments(self.count - 1, text)
         if self._open is not None and not cut_off:
+            if not "".join(self._arguments).strip():  # some servers write none as ""
+                yield CallArguments(self.count - 1, "{}")
             yield CallEnd(self.count - 1)
         self._open = None
 
