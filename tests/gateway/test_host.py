@@ -161,6 +161,14 @@ def test_thinking_is_switched_in_the_hosts_own_way(kind, fields, body) -> None:
     assert sent(host(kind), thinking=fields)[1] == body
 
 
+@pytest.mark.parametrize("kind", sorted(host_kinds()))
+def test_usage_is_asked_for_with_every_chunk_where_a_stop_string_may_cut_the_last_one(kind) -> None:
+    options = {"include_usage": True, "continuous_usage_stats": True}
+    wanted = {"stream_options": options} if kind in ("vllm", "sglang") else {}
+    assert sent(host(kind), stop=("x",))[1] == wanted
+    assert sent(host(kind))[1] == {}
+
+
 def test_what_contradicts_itself_is_refused_by_name() -> None:
     with pytest.raises(RequestError, match="reasoning_effort contradicts thinking"):
         sent(host("moonshot"), thinking=ThinkingFields(ON, "none"))

@@ -93,6 +93,8 @@ class Host:
         """
         asked = asks_to_think(request.thinking)
         fields = form.without(thinking_body(form.kind, request, asked))
+        if request.stop and form.kind.usage_so_far:  # a stop string closes the connection
+            fields["stream_options"] = {"include_usage": True, "continuous_usage_stats": True}
         messages = self._with_thoughts(form, request.messages, asked is not False)
         tools = self._fitting_tools(form.kind, request)
         return replace(request, messages=messages, tools=tools), fields

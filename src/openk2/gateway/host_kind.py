@@ -24,6 +24,7 @@ class HostKind:
     most_tools: that a request may declare; 0 is any number.
     thinking: how it is switched: the `thinking` "object", an argument of the "template", or
         `reasoning_effort` ("effort").
+    usage_so_far: whether each chunk of a stream can have the usage so far.
     signs: words of its errors, in lower case, that no other kind has.
     """
 
@@ -34,6 +35,7 @@ class HostKind:
     placeholder: str
     most_tools: int
     thinking: Literal["object", "template", "effort"]
+    usage_so_far: bool
     signs: tuple[str, ...]
 
     def __post_init__(self) -> None:
