@@ -169,6 +169,33 @@ def test_usage_is_asked_for_with_every_chunk_where_a_stop_string_may_cut_the_las
     assert sent(host(kind))[1] == {}
 
 
+BEGUN = [HI, {"role": "assistant", "content": "{", "name": "k"}]
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "body"),
+    [
+        ("moonshot", {"partial": True}, {}),
+        ("vllm", {}, {"continue_final_message": True, "add_generation_prompt": False}),
+        ("sglang", {}, {"continue_final_message": True, "add_generation_prompt": False}),
+    ],
+)
+def test_a_begun_answer_is_continued_in_the_hosts_own_way(kind, message, body) -> None:
+    one = host(kind)
+    request, fields = one.fitted(ChatRequest(BEGUN, is_continued=True), one.form)
+    assert (request.messages, fields) == ([HI, {**BEGUN[1], **message}], body)
+    request, fields = one.fitted(ChatRequest(BEGUN), one.form)
+    assert (request.messages, fields) == (BEGUN, {})
+
+
+@pytest.mark.parametrize("kind", ["fireworks", "unknown"])
+def test_a_host_that_would_begin_a_new_turn_is_not_asked_to_continue_one(kind) -> None:
+    one = host(kind)
+    with pytest.raises(RequestError, match=r"messages\[1\] cannot be continued") as caught:
+        one.fitted(ChatRequest(BEGUN, is_continued=True), one.form)
+    assert caught.value.param == "messages[1]"
+
+
 def test_what_contradicts_itself_is_refused_by_name() -> None:
     with pytest.raises(RequestError, match="reasoning_effort contradicts thinking"):
         sent(host("moonshot"), thinking=ThinkingFields(ON, "none"))

@@ -18,7 +18,13 @@ from typing import Any
 from openk2.gateway.host_kind import UNKNOWN, HostKind, host_kinds, kind_of, kind_shown_by
 from openk2.gateway.refused_fields import FORGET_AFTER_SECONDS, named_in
 from openk2.gateway.upstream import Upstream
-from openk2.generation import ChatRequest, NamedTool, asks_to_think, keeps_thoughts
+from openk2.generation import (
+    ChatRequest,
+    NamedTool,
+    RequestError,
+    asks_to_think,
+    keeps_thoughts,
+)
 
 THOUGHT = "reasoning_content"
 # Fields that a strict host may not know, and that an answer can do without.
@@ -89,13 +95,17 @@ class Host:
     def fitted(self, request: ChatRequest, form: HostForm) -> tuple[ChatRequest, dict[str, Any]]:
         """The request in a form of this host, and further fields of its body.
 
-        Raises RequestError for what a request says about thinking and this host cannot obey.
+        Raises RequestError for what a request says about thinking, or begins of the answer, and
+        this host cannot obey.
         """
         asked = asks_to_think(request.thinking)
         fields = form.without(thinking_body(form.kind, request, asked))
         if request.stop and form.kind.usage_so_far:  # a stop string closes the connection
             fields["stream_options"] = {"include_usage": True, "continuous_usage_stats": True}
         messages = self._with_thoughts(form, request.messages, asked is not False)
+        if request.is_continued:
+            messages[-1] = {**messages[-1], **continued_message(form.kind, len(messages) - 1)}
+            fields |= continued_body(form.kind)
         tools = self._fitting_tools(form.kind, request)
         return replace(request, messages=messages, tools=tools), fields
 
@@ -184,6 +194,23 @@ def called_names(message: Mapping[str, Any]) -> list[str]:
     ]
     names = [one.get("name") for one in functions if isinstance(one, Mapping)]
     return [name for name in names if isinstance(name, str)]
+
+
+def continued_message(kind: HostKind, index: int) -> dict[str, Any]:
+    """What the last message, at this index, has for the host to continue it. Raises RequestError
+    for a host that would begin a new turn."""
+    if kind.continuation == "refused":
+        place = f"messages[{index}]"
+        problem = "cannot be continued: this upstream begins a new turn; end with a user's"
+        raise RequestError(f"{place} {problem}", place)
+    return {"partial": True} if kind.continuation == "partial" else {}
+
+
+def continued_body(kind: HostKind) -> dict[str, Any]:
+    """The fields that tell the host to continue the last message."""
+    if kind.continuation != "final_message":
+        return {}
+    return {"continue_final_message": True, "add_generation_prompt": False}
 
 
 def thinking_body(kind: HostKind, request: ChatRequest, asked: bool | None) -> dict[str, Any]:
