@@ -30,7 +30,15 @@ from openk2.chat.message_fields import RenderError
 from openk2.chat.parsed import ParsedOutput, join_events, parse_output, parse_output_text
 from openk2.chat.parsing import OutputParser
 from openk2.chat.placing import tool_schemas
-from openk2.chat.prompt_style import INSTRUCT, THINK, THINK_END, PromptStyle, Thinking, ToolFormat
+from openk2.chat.prompt_style import (
+    INSTRUCT,
+    THINK,
+    THINK_END,
+    PromptStyle,
+    Thinking,
+    ToolFormat,
+    open_turn,
+)
 from openk2.chat.rendering import (
     DEFAULT_SYSTEM_PROMPT,
     EncodedChat,
@@ -96,6 +104,7 @@ __all__ = [
     "is_json_object",
     "join_events",
     "named_tokenizer",
+    "open_turn",
     "parse_output",
     "parse_output_text",
     "read_json",
