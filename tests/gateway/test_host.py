@@ -58,7 +58,7 @@ def thoughts(messages: Sequence[Mapping[str, Any]]) -> list[Any]:
         ("https://api.fireworks.ai/inference/v1", None, "fireworks"),
         ("http://gpu1:8000", "vllm", "vllm"),
         ("http://gpu1:8000", "sglang", "sglang"),
-        ("http://gpu1:8000", "openk2", "unknown"),
+        ("http://gpu1:8000", "openk2", "openk2"),
         ("http://gpu1:8000", None, "unknown"),
     ],
 )
@@ -184,6 +184,7 @@ BEGUN = [HI, {"role": "assistant", "content": "{", "name": "k"}]
     ("kind", "message", "body"),
     [
         ("moonshot", {"partial": True}, {}),
+        ("openk2", {"partial": True}, {}),
         ("vllm", {}, {"continue_final_message": True, "add_generation_prompt": False}),
         ("sglang", {}, {"continue_final_message": True, "add_generation_prompt": False}),
     ],
