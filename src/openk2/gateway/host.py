@@ -209,7 +209,7 @@ def continued_message(kind: HostKind, index: int) -> dict[str, Any]:
     for a host that would begin a new turn."""
     if kind.continuation == "refused":
         place = f"messages[{index}]"
-        problem = "cannot be continued: this upstream begins a new turn; end with a user's"
+        problem = "cannot be continued: this upstream begins a new turn; end with a user message"
         raise RequestError(f"{place} {problem}", place)
     return {"partial": True} if kind.continuation == "partial" else {}
 
