@@ -58,7 +58,7 @@ def thoughts(messages: Sequence[Mapping[str, Any]]) -> list[Any]:
         ("https://api.fireworks.ai/inference/v1", None, "fireworks"),
         ("http://gpu1:8000", "vllm", "vllm"),
         ("http://gpu1:8000", "sglang", "sglang"),
-        ("http://gpu1:8000", "openk2", "unknown"),
+        ("http://gpu1:8000", "openk2", "openk2"),
         ("http://gpu1:8000", None, "unknown"),
     ],
 )
@@ -135,7 +135,8 @@ def test_a_field_that_a_strict_host_does_not_know_is_left_out_for_a_while() -> N
     assert sent(one, thinking=ThinkingFields({"type": "enabled"}))[1] == {}
 
 
-ON, OFF = {"type": "enabled", "budget_tokens": 99}, {"type": "disabled"}
+ON, OFF = {"type": "enabled"}, {"type": "disabled"}
+KEEP, DROP = {"preserve_thinking": True}, {"preserve_thinking": False}
 
 
 @pytest.mark.parametrize(
@@ -150,8 +151,15 @@ ON, OFF = {"type": "enabled", "budget_tokens": 99}, {"type": "disabled"}
         ("moonshot", ThinkingFields(reasoning_effort="high"), {"thinking": {"type": "enabled"}}),
         ("vllm", ThinkingFields(), {}),
         ("vllm", ThinkingFields(OFF), {"chat_template_kwargs": {"thinking": False}}),
-        ("sglang", ThinkingFields(template={"preserve_thinking": True}),
-         {"chat_template_kwargs": {"preserve_thinking": True}}),
+        ("sglang", ThinkingFields(template=KEEP), {"chat_template_kwargs": KEEP}),
+        ("moonshot", ThinkingFields(template=DROP), {}),
+        ("fireworks", ThinkingFields(template=DROP), {}),
+        ("vllm", ThinkingFields(template=DROP), {"chat_template_kwargs": DROP}),
+        ("moonshot", ThinkingFields(uncleared="all"), {}),
+        ("fireworks", ThinkingFields(uncleared="all"), {}),
+        ("moonshot", ThinkingFields({**OFF, "budget_tokens": 9}), {"thinking": OFF}),
+        ("moonshot", ThinkingFields({**ON, "budget_tokens": 9}, budget_is_hint=True),
+         {"thinking": ON}),
         ("fireworks", ThinkingFields(ON), {}),
         ("fireworks", ThinkingFields(OFF), {"reasoning_effort": "none"}),
         ("fireworks", ThinkingFields(ON, "high"), {"reasoning_effort": "high"}),
@@ -159,6 +167,86 @@ ON, OFF = {"type": "enabled", "budget_tokens": 99}, {"type": "disabled"}
 )  # fmt: skip
 def test_thinking_is_switched_in_the_hosts_own_way(kind, fields, body) -> None:
     assert sent(host(kind), thinking=fields)[1] == body
+
+
+@pytest.mark.parametrize("kind", sorted(host_kinds()))
+def test_usage_is_asked_for_with_every_chunk_where_a_stop_string_may_cut_the_last_one(kind) -> None:
+    options = {"include_usage": True, "continuous_usage_stats": True}
+    wanted = {"stream_options": options} if kind in ("vllm", "sglang") else {}
+    assert sent(host(kind), stop=("x",))[1] == wanted
+    assert sent(host(kind))[1] == {}
+
+
+BEGUN = [HI, {"role": "assistant", "content": "{", "name": "k"}]
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "body"),
+    [
+        ("moonshot", {"partial": True}, {}),
+        ("openk2", {"partial": True}, {}),
+        ("vllm", {}, {"continue_final_message": True, "add_generation_prompt": False}),
+        ("sglang", {}, {"continue_final_message": True, "add_generation_prompt": False}),
+    ],
+)
+def test_a_begun_answer_is_continued_in_the_hosts_own_way(kind, message, body) -> None:
+    one = host(kind)
+    request, fields = one.fitted(ChatRequest(BEGUN, is_continued=True), one.form)
+    assert (request.messages, fields) == ([HI, {**BEGUN[1], **message}], body)
+    request, fields = one.fitted(ChatRequest(BEGUN), one.form)
+    assert (request.messages, fields) == (BEGUN, {})
+
+
+@pytest.mark.parametrize("kind", ["fireworks", "unknown"])
+def test_a_host_that_would_begin_a_new_turn_is_not_asked_to_continue_one(kind) -> None:
+    one = host(kind)
+    with pytest.raises(RequestError, match=r"messages\[1\] cannot be continued") as caught:
+        one.fitted(ChatRequest(BEGUN, is_continued=True), one.form)
+    assert caught.value.param == "messages[1]"
+
+
+@pytest.mark.parametrize("kind", sorted(host_kinds()))
+def test_a_budget_that_nothing_can_enforce_is_refused_unless_it_is_a_hint(kind) -> None:
+    budget = {**ON, "budget_tokens": 9}
+    with pytest.raises(RequestError, match="budget_tokens cannot be enforced here") as caught:
+        sent(host(kind), thinking=ThinkingFields(budget))
+    assert caught.value.param == "thinking.budget_tokens"
+    assert sent(host(kind), thinking=ThinkingFields(budget, budget_is_hint=True))
+
+
+TURNS = [*HISTORY[:3], {**HISTORY[4], "reasoning_content": "b"}, HI,
+         {**CALLED, "reasoning_content": "c"}, HISTORY[2]]  # fmt: skip
+EARLIER_DROPPED = [None, None, None, None, None, "c", None]
+
+
+@pytest.mark.parametrize("kind", sorted(host_kinds()))
+@pytest.mark.parametrize("asked", [{"uncleared": 1}, {"template": DROP}])
+def test_thoughts_of_earlier_turns_that_are_cleared_are_not_sent(kind, asked) -> None:
+    one, thinking = host(kind), ThinkingFields(ON, **asked)
+    messages = one.fitted(ChatRequest(TURNS, thinking=thinking), one.form)[0].messages
+    demanded = host_kinds()[kind].placeholder or None
+    assert thoughts(messages) == [None, demanded, *EARLIER_DROPPED[2:]]
+    begun = [*TURNS, {"role": "assistant", "content": "d", "reasoning_content": "d"}]
+    one = host("vllm")
+    request = ChatRequest(begun, thinking=thinking, is_continued=True)
+    assert thoughts(one.fitted(request, one.form)[0].messages) == [*EARLIER_DROPPED, "d"]
+    kept = one.fitted(ChatRequest(TURNS, thinking=ThinkingFields(ON)), one.form)[0].messages
+    assert thoughts(kept) == thoughts(TURNS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "name"),
+    [
+        ("fireworks", ThinkingFields({**ON, "keep": "all"}), "thinking.keep"),
+        ("fireworks", ThinkingFields(template=KEEP), "chat_template_kwargs.preserve_thinking"),
+        ("moonshot", ThinkingFields(ON, uncleared=2), "context_management"),
+        ("vllm", ThinkingFields({**ON, "keep": "all"}, uncleared=1), "context_management"),
+    ],
+)
+def test_what_a_host_cannot_do_with_thoughts_is_refused_by_name(kind, fields, name) -> None:
+    with pytest.raises(RequestError, match=name) as caught:
+        sent(host(kind), thinking=fields)
+    assert caught.value.param == name
 
 
 def test_what_contradicts_itself_is_refused_by_name() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -145,6 +146,91 @@ def test_the_finish_is_tool_calls_where_there_are_calls_whatever_the_server_says
     assert ask([head("200 OK") + body]).finish_reason == reason
 
 
+@pytest.mark.parametrize(
+    ("arguments", "tokens", "is_cut"),
+    [
+        ('{"path":"/x","only":["a","b', 5, True),
+        ('{"a":{"b":1}', 5, True),
+        ('{"a":"}', 5, True),
+        ('{"a":"\\"}', 5, True),
+        ("{", 5, True),
+        ('{"a":"}]"}', 9, False),
+        (' {"a":1}\n', 9, False),
+        ("{'a':1}", 5, False),
+        ("{'a':1}", 9, True),
+        ("", 9, True),
+    ],
+)
+def test_a_call_that_breaks_off_is_cut_whatever_the_server_says(arguments, tokens, is_cut):
+    usage = {**USAGE, "completion_tokens": tokens}
+    body = events(
+        call(0, "{}", id="x"),
+        call(1, arguments, id="y"),
+        delta({}, finish_reason="tool_calls", usage=usage),
+        "[DONE]",
+    )
+    answer = ask([head("200 OK") + body])
+    begun = ToolCall("y", "f", arguments)
+    assert answer.finish_reason == ("length" if is_cut else "tool_calls")
+    assert answer.tool_calls == (ToolCall("x", "f", "{}"), *(() if is_cut else (begun,)))
+    assert answer.cut_call == (begun if is_cut else None)
+
+
+def test_a_call_without_arguments_has_an_empty_object():
+    body = events(
+        call(0, "", id="x"),
+        call(1, "", id="y"),
+        delta({}, finish_reason="tool_calls", usage=USAGE),
+        "[DONE]",
+    )
+    calls = (ToolCall("x", "f", "{}"), ToolCall("y", "f", "{}"))
+    assert ask([head("200 OK") + body]).tool_calls == calls
+
+
+STOPPED = [delta({"content": piece}, usage=USAGE) for piece in ("one E", "N", "D two")]
+END_CALL = [call(0, '{"a":"END"}', id="x")]
+ENDED = [delta({}, finish_reason="stop", usage={**USAGE, "completion_tokens": 8}), "[DONE]"]
+
+
+@pytest.mark.parametrize(
+    ("deltas", "content", "reason", "stop"),
+    [
+        (STOPPED, "one ", "stop", "END"),
+        ([*STOPPED, *END_CALL], "one ", "stop", "END"),
+        ([*END_CALL, *STOPPED], "one ", "tool_calls", "END"),
+        (END_CALL, "", "tool_calls", None),
+        ([STOPPED[0], *END_CALL, *STOPPED[1:]], "one END two", "tool_calls", None),
+        ([delta({"reasoning_content": "END"}), *STOPPED[:2]], "one EN", "stop", None),
+    ],
+)
+def test_a_stop_string_is_searched_in_the_content_alone(deltas, content, reason, stop):
+    request = replace(REQUEST, stop=("END",))
+    answer = ask([head("200 OK") + events(*deltas, *ENDED)], request=request)
+    assert (answer.content, answer.finish_reason, answer.stop_string) == (content, reason, stop)
+    assert answer.completion_tokens == (5 if stop else 8)
+
+
+def test_at_a_stop_string_the_answer_ends_and_its_connection_is_closed():
+    async def run() -> ChatAnswer:
+        closed = asyncio.Event()
+
+        async def answer(reader, writer):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(head("200 OK") + events(delta({"content": "one END"})))
+            await reader.read()  # the body, and what follows until the client closes
+            closed.set()
+            writer.close()
+
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            chat, asked = HttpChat(url, "k2", timeout=5), replace(REQUEST, stop=("END",))
+            said = await complete(chat, asked)
+            await asyncio.wait_for(closed.wait(), 5)
+        return said
+
+    assert asyncio.run(run()) == ChatAnswer("one ", stop_string="END")
+
+
 def test_calls_of_one_index_are_told_apart_by_their_ids():
     body = events(
         call(0, '{"a":1}', id="x"),
@@ -227,7 +313,8 @@ def test_settings_are_sent_under_openais_names():
     ask([head("200 OK") + body], seen, request)
     sent = json.loads(seen[1])
     assert {name: sent[name] for name in settings} == settings
-    assert (sent["logit_bias"], sent["stop"]) == ({"7": -1.0}, ["a", "b"])
+    assert sent["logit_bias"] == {"7": -1.0}
+    assert "stop" not in sent
     assert (sent["logprobs"], sent["top_logprobs"]) == (True, 0)
 
 

@@ -255,6 +255,8 @@ def test_fields_that_a_model_cannot_obey_are_refused_by_name(start, style, field
         (K2_5, None, "<think></think>"),
         (K2_5, {"type": "enabled"}, "<think>"),
         (K2_5, {"type": "adaptive"}, "<think>"),
+        # Without masks a budget of this interface is a hint.
+        (K2_5, {"type": "enabled", "budget_tokens": 1024}, "<think>"),
         (K2_5, {"type": "disabled"}, "<think></think>"),
         (K2_7_CODE, None, "<think>"),
     ],

@@ -24,14 +24,22 @@ from openk2.chat.export import (
 )
 from openk2.chat.found_tokenizer import find_tokenizer, named_tokenizer
 from openk2.chat.history import CanonicalHistory, canonical_history
-from openk2.chat.json_text import JsonState, advance_json
+from openk2.chat.json_text import JsonState, advance_json, breaks_off, is_json_object
 from openk2.chat.json_tokenizer import JsonTokenizer
 from openk2.chat.markers import SPECIAL_MARKERS, Marker, SpeltMarkers
 from openk2.chat.message_fields import RenderError, call_of, content_of, is_unlearned
 from openk2.chat.parsed import ParsedOutput, join_events, parse_output, parse_output_text
 from openk2.chat.parsing import OutputParser
 from openk2.chat.placing import tool_schemas
-from openk2.chat.prompt_style import INSTRUCT, THINK, THINK_END, PromptStyle, Thinking, ToolFormat
+from openk2.chat.prompt_style import (
+    INSTRUCT,
+    THINK,
+    THINK_END,
+    PromptStyle,
+    Thinking,
+    ToolFormat,
+    open_turn,
+)
 from openk2.chat.rendering import (
     DEFAULT_SYSTEM_PROMPT,
     EncodedChat,
@@ -85,6 +93,7 @@ __all__ = [
     "argument_names",
     "argument_problem",
     "as_declared",
+    "breaks_off",
     "byte_level_vocabulary",
     "call_id",
     "call_of",
@@ -95,9 +104,11 @@ __all__ = [
     "export_tokenizer",
     "find_tokenizer",
     "free_of_code",
+    "is_json_object",
     "is_unlearned",
     "join_events",
     "named_tokenizer",
+    "open_turn",
     "parse_output",
     "parse_output_text",
     "read_json",

@@ -6,6 +6,8 @@ from enum import Enum, auto
 from typing import NoReturn
 
 _STRING_STOP = re.compile(r'["\\]')
+# One that the text ends inside matches too, so that no quote is tried twice.
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 
 
 class JsonState(Enum):
@@ -68,6 +70,12 @@ def json_keys(text: str) -> frozenset[str] | None:
 def is_json_object(text: str) -> bool:
     """Whether the text is one complete JSON object."""
     return text.startswith("{") and text.endswith("}") and json_keys(text) is not None
+
+
+def breaks_off(text: str) -> bool:
+    """Whether JSON text ends inside an object or a list; what is malformed may end nowhere."""
+    bare = _STRING.sub("", text)
+    return bare.count("{") + bare.count("[") > bare.count("}") + bare.count("]")
 
 
 def _parsed(text: str) -> object:

@@ -86,6 +86,11 @@ def first_thought(
         return len(messages)
     if style.kept == "all" or (style.kept == "choice" and thinking.keep):
         return 0
+    return open_turn(messages)
+
+
+def open_turn(messages: Sequence[Mapping[str, Any]]) -> int:
+    """The index after the last answer: of an assistant, without calls."""
     answers = [
         index
         for index, message in enumerate(messages)

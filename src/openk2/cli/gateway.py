@@ -59,6 +59,7 @@ class HostName(StrEnum):
     vllm = "vllm"
     sglang = "sglang"
     fireworks = "fireworks"
+    openk2 = "openk2"
 
 
 class UpstreamMode(StrEnum):

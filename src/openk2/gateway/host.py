@@ -15,10 +15,18 @@ from functools import partial
 from threading import Lock
 from typing import Any
 
+from openk2.chat import open_turn
 from openk2.gateway.host_kind import UNKNOWN, HostKind, host_kinds, kind_of, kind_shown_by
 from openk2.gateway.refused_fields import FORGET_AFTER_SECONDS, named_in
 from openk2.gateway.upstream import Upstream
-from openk2.generation import ChatRequest, NamedTool, asks_to_think, keeps_thoughts
+from openk2.generation import (
+    ChatRequest,
+    NamedTool,
+    RequestError,
+    asks_to_think,
+    keeps_thoughts,
+    refuse_budget,
+)
 
 THOUGHT = "reasoning_content"
 # Fields that a strict host may not know, and that an answer can do without.
@@ -89,28 +97,40 @@ class Host:
     def fitted(self, request: ChatRequest, form: HostForm) -> tuple[ChatRequest, dict[str, Any]]:
         """The request in a form of this host, and further fields of its body.
 
-        Raises RequestError for what a request says about thinking and this host cannot obey.
+        Raises RequestError for what a request says about thinking, or begins of the answer, and
+        this host cannot obey.
         """
         asked = asks_to_think(request.thinking)
-        fields = form.without(thinking_body(form.kind, request, asked))
-        messages = self._with_thoughts(form, request.messages, asked is not False)
+        if asked is not False:
+            refuse_budget(request.thinking)
+        can_keep = form.kind.thinking != "effort"
+        keep = keeps_thoughts(request.thinking, asked, can_keep=can_keep)
+        fields = form.without(thinking_body(form.kind, request, asked, keep))
+        if request.stop and form.kind.usage_so_far:  # a stop string closes the connection
+            fields["stream_options"] = {"include_usage": True, "continuous_usage_stats": True}
+        before = request.messages[: -1 if request.is_continued else None]
+        first = open_turn(before) if keep is False else 0
+        messages = self._with_thoughts(form, request.messages, asked is not False, first)
+        if request.is_continued:
+            messages[-1] = {**messages[-1], **continued_message(form.kind, len(messages) - 1)}
+            fields |= continued_body(form.kind)
         tools = self._fitting_tools(form.kind, request)
         return replace(request, messages=messages, tools=tools), fields
 
     def _with_thoughts(
-        self, form: HostForm, messages: Sequence[Mapping[str, Any]], thinks: bool
+        self, form: HostForm, messages: Sequence[Mapping[str, Any]], thinks: bool, first: int
     ) -> list[Mapping[str, Any]]:
-        """The messages with each thought in the host's field, and placeholders where it demands
-        one."""
+        """The messages with each thought from index `first` on in the host's field, and
+        placeholders where it demands one."""
         kind, placeholders = form.kind, 0
         taken = kind.thoughts != "refused" and kind.thought_field not in form.refused
         demanded = self.repairs and thinks and kind.thoughts == "demanded"
         fitted: list[Mapping[str, Any]] = []
-        for message in messages:
+        for index, message in enumerate(messages):
             if message.get("role") != "assistant":
                 fitted.append(message)
                 continue
-            thought = message.get(THOUGHT) or message.get("reasoning")
+            thought = index >= first and (message.get(THOUGHT) or message.get("reasoning"))
             rest = {k: v for k, v in message.items() if k not in (THOUGHT, "reasoning")}
             if not thought and demanded and message.get("tool_calls"):
                 placeholders += 1
@@ -184,22 +204,41 @@ def called_names(message: Mapping[str, Any]) -> list[str]:
     return [name for name in names if isinstance(name, str)]
 
 
-def thinking_body(kind: HostKind, request: ChatRequest, asked: bool | None) -> dict[str, Any]:
+def continued_message(kind: HostKind, index: int) -> dict[str, Any]:
+    """What the last message, at this index, has for the host to continue it. Raises RequestError
+    for a host that would begin a new turn."""
+    if kind.continuation == "refused":
+        place = f"messages[{index}]"
+        problem = "cannot be continued: this upstream begins a new turn; end with a user message"
+        raise RequestError(f"{place} {problem}", place)
+    return {"partial": True} if kind.continuation == "partial" else {}
+
+
+def continued_body(kind: HostKind) -> dict[str, Any]:
+    """The fields that tell the host to continue the last message."""
+    if kind.continuation != "final_message":
+        return {}
+    return {"continue_final_message": True, "add_generation_prompt": False}
+
+
+def thinking_body(
+    kind: HostKind, request: ChatRequest, asked: bool | None, keep: bool | None
+) -> dict[str, Any]:
     """The fields that tell the host what the request says about thinking; none if it says nothing.
 
-    asked: whether to think.
+    asked: whether to think. keep: whether earlier thoughts stay; where no field says that they do
+    not, they are not sent.
     """
     fields = request.thinking
-    keeps = keeps_thoughts(fields)
     if kind.thinking == "effort":
         effort = fields.reasoning_effort or fields.template.get("reasoning_effort")
         effort = "none" if asked is False else effort
         return {} if effort is None else {"reasoning_effort": effort}
-    if asked is None and keeps is None:
-        return {}
     if kind.thinking == "object":
-        kept = {"keep": "all"} if keeps else {}
+        if asked is None and not keep:
+            return {}
+        kept = {"keep": "all"} if keep else {}
         return {"thinking": {"type": "disabled" if asked is False else "enabled", **kept}}
-    arguments = {"thinking": asked, "preserve_thinking": keeps}
+    arguments = {"thinking": asked, "preserve_thinking": keep}
     given = {name: value for name, value in arguments.items() if value is not None}
-    return {"chat_template_kwargs": given}
+    return {"chat_template_kwargs": given} if given else {}

@@ -24,6 +24,9 @@ class HostKind:
     most_tools: that a request may declare; 0 is any number.
     thinking: how it is switched: the `thinking` "object", an argument of the "template", or
         `reasoning_effort` ("effort").
+    continuation: how a last message is continued: by "partial" in it, by the body's
+        `continue_final_message` ("final_message"), or not at all ("refused").
+    usage_so_far: whether each chunk of a stream can have the usage so far.
     signs: words of its errors, in lower case, that no other kind has.
     """
 
@@ -34,6 +37,8 @@ class HostKind:
     placeholder: str
     most_tools: int
     thinking: Literal["object", "template", "effort"]
+    continuation: Literal["partial", "final_message", "refused"]
+    usage_so_far: bool
     signs: tuple[str, ...]
 
     def __post_init__(self) -> None:

@@ -67,6 +67,7 @@ from openk2.generation.thinking import (
     ThinkingPlan,
     asks_to_think,
     keeps_thoughts,
+    refuse_budget,
 )
 from openk2.generation.token_stream import token_chunks
 
@@ -127,6 +128,7 @@ __all__ = [
     "keeps_thoughts",
     "key_of",
     "read_body",
+    "refuse_budget",
     "sampling_json",
     "seconds_of",
     "served_models",

@@ -70,10 +70,8 @@ class HttpChat:
         try:
             async with self.connections.post(url, body or self.body(request)) as response:
                 await raise_for_error(response)
-                scored = request.logprobs is not None
                 bounds = AnswerBounds.of(request.max_tokens, self.timeout)
-                answer = answer_events(response, scored=scored, bounds=bounds)
-                async with aclosing(answer) as events:
+                async with aclosing(answer_events(response, request, bounds)) as events:
                     async for event in events:
                         yield event
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:

@@ -10,12 +10,15 @@ ALWAYS_SENT = ("temperature", "top_p")
 
 
 def request_body(model: str, request: ChatRequest) -> dict[str, Any]:
-    """The JSON of a streamed request; settings that are off are left out."""
+    """The JSON of a streamed request; settings that are off are left out.
+
+    Stop strings are not sent: the answer's reader looks for them, since servers also find them in
+    thoughts and in the JSON of calls, and few say which one they found.
+    """
     optional = {
         "max_tokens": request.max_tokens,
         "logprobs": None if request.logprobs is None else True,
         "top_logprobs": request.logprobs,
-        "stop": list(request.stop) or None,
         "tools": list(request.tools) or None,
         "tool_choice": tool_choice_json(request.tool_choice) if request.tools else None,
         "parallel_tool_calls": None if request.parallel_tool_calls else False,

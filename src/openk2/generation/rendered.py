@@ -14,6 +14,7 @@ from openk2.generation.encoding import encoding_threads, key_of, refuse_too_long
 from openk2.generation.mask_work import MaskWork
 from openk2.generation.request_error import ContextLengthError, RequestError
 from openk2.generation.shared_threads import SharedThreads
+from openk2.generation.thinking import refuse_budget
 from openk2.generation.thought_mask import ThoughtMask
 from openk2.generation.token_stream import token_chunks
 from openk2.protocol import SamplingParams, TokenGenerator, TokenMask
@@ -109,8 +110,8 @@ class RenderedChat:
         """The mask of an answer after its thought. Raises RequestError for a budget if there are
         no masks to enforce it."""
         if budget is not None and self.masks is None:
-            name = "thinking.budget_tokens"
-            raise RequestError(f"{name} cannot be enforced here: leave it out", name)
+            refuse_budget(request.thinking)
+            budget = None
         if request.is_continued or (answer is None and budget is None):
             return answer
         return ThoughtMask(self.tokenizer, answer, in_reasoning=in_reasoning, budget=budget)

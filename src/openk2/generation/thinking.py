@@ -27,6 +27,7 @@ class ThinkingFields:
         reasoning_effort.
     hidden: no one reads the thoughts, so a model that can answer without them does.
     uncleared: of how many turns Anthropic's `clear_thinking` leaves the thoughts in the prompt.
+    budget_is_hint: where nothing can enforce the budget, it is ignored and not refused.
     """
 
     thinking: Any = None
@@ -34,6 +35,7 @@ class ThinkingFields:
     template: Mapping[str, Any] = field(default_factory=dict)
     hidden: bool = False
     uncleared: int | Literal["all"] | None = None
+    budget_is_hint: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,23 @@ def asks_to_think(fields: ThinkingFields) -> bool | None:
     return agreed(found)
 
 
-def keeps_thoughts(fields: ThinkingFields) -> bool | None:
-    """Whether the fields say that earlier thoughts stay; None if they say nothing."""
-    return agreed(keeps(fields, asked_thinking(fields)))
+def keeps_thoughts(fields: ThinkingFields, enabled: bool | None, *, can_keep: bool) -> bool | None:
+    """Whether the fields say that earlier thoughts stay, for a model that is elsewhere; None if
+    they say nothing. enabled: whether to think. can_keep: whether the model can be told to keep
+    them. Raises RequestError if they differ or cannot be obeyed."""
+    kept = keeps(fields, asked_thinking(fields)) | cleared(None, fields, enabled)
+    keep = agreed(kept)
+    if keep and not can_keep:
+        raise refused(next(iter(kept)), "this upstream has no field for it")
+    return keep
+
+
+def refuse_budget(fields: ThinkingFields) -> None:
+    """Raise RequestError for a budget where nothing can enforce it, unless it is a hint."""
+    if fields.budget_is_hint or budget_of(asked_thinking(fields)) is None:
+        return
+    name = "thinking.budget_tokens"
+    raise RequestError(f"{name} cannot be enforced here: leave it out", name)
 
 
 def asked_thinking(fields: ThinkingFields) -> Mapping[str, Any]:
@@ -127,15 +143,18 @@ def keeps(fields: ThinkingFields, asked: Mapping[str, Any]) -> dict[str, bool]:
     return found
 
 
-def cleared(style: PromptStyle, fields: ThinkingFields, enabled: bool | None) -> dict[str, bool]:
+def cleared(
+    style: PromptStyle | None, fields: ThinkingFields, enabled: bool | None
+) -> dict[str, bool]:
     """What `clear_thinking` says of earlier thoughts, by the field's name. Raises RequestError.
 
     "all" clears nothing: it asks a model that has the choice to keep them, and says nothing to one
-    whose template decides.
+    whose template decides. style: None for a model that is elsewhere.
     """
     turns, name = fields.uncleared, "context_management"
     if turns == "all":
-        return {name: True} if style.kept == "choice" and enabled is not False else {}
+        chooses = style is not None and style.kept == "choice"
+        return {name: True} if chooses and enabled is not False else {}
     if turns is None or enabled is False:
         return {}
     if turns != 1:

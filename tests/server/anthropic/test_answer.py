@@ -234,11 +234,18 @@ def test_events_are_ascii_lines(serve, scripted):
         ('{"a": 1, "b": 2', {"a": 1}),
         ('{"a": 1, "b": -', {"a": 1}),
         ('{"a": 1, "b": 1.5e', {"a": 1}),
-        ('{"a": [1, 2, 34', {"a": [1, 2]}),
         ('{"a": "no 7", "b": 7', {"a": "no 7"}),
+        ('{"a": 1, "b": 7 ', {"a": 1, "b": 7}),
+        ('{"a": [1, 2, 34', {}),
+        (' { "path" : "/x" , "only": ["a","b', {"path": "/x"}),
+        ('{"a": {"b": 1}, "c": {"d": true', {"a": {"b": 1}}),
+        ('{"a": true, "b": fals', {"a": True}),
+        ('{"b": 1, "a": 2, "b": [', {"b": 1, "a": 2}),
+        ('{"a": 1, "b"', {"a": 1}),
+        ("{", {}),
     ],
 )
-def test_of_a_number_that_is_cut_nothing_is_given(arguments: str, whole: dict) -> None:
+def test_of_a_member_that_is_cut_nothing_is_given(arguments: str, whole: dict) -> None:
     assert input_object(arguments) == whole
 
 

@@ -9,6 +9,7 @@ from openai import AsyncOpenAI
 
 from openk2.generation import ChatRequest, HttpChat, RenderedChat, ScriptedChat, complete
 from openk2.protocol import SamplingParams
+from openk2.server.openai.chat import ChatCompletionBody
 
 MODEL = "openk2-test"
 MESSAGES = [{"role": "user", "content": "hi"}]
@@ -238,3 +239,12 @@ def test_half_a_character_in_an_answer_is_sent_as_it_is(run_server, stream):
         answer = post(url, request(stream=stream))
     assert answer.status_code == 200
     assert '"a\\ud83d"' in answer.text
+
+
+@pytest.mark.parametrize("flag", ["partial", "prefix"])
+def test_the_flag_of_a_begun_answer_is_the_requests_and_not_passed_on(flag: str) -> None:
+    begun = {"role": "assistant", "content": "a"}
+    body = ChatCompletionBody.model_validate(request(messages=[*MESSAGES, {**begun, flag: True}]))
+    [asked] = body.requests()
+    assert asked.is_continued
+    assert asked.messages == [*MESSAGES, begun]

@@ -6,16 +6,22 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import Any
 
-from pydantic_core import from_json
-
-from openk2.chat import CallArguments, CallEnd, CallStart, ContentDelta, ReasoningDelta
+from openk2.chat import (
+    CallArguments,
+    CallEnd,
+    CallStart,
+    ContentDelta,
+    ReasoningDelta,
+    breaks_off,
+)
 from openk2.generation import ChatEvent, ChatFinish, PromptRead
 from openk2.server.anthropic.ids import tool_use_id
 from openk2.server.stream import data_event
 from openk2.server.thoughts import ThoughtSigner
 
 Event = dict[str, Any]
-_DIGITS = "+-.0123456789eE"  # what a JSON number is written with
+DECODER = json.JSONDecoder()
+COLON, COMMA = re.compile(r"\s*:\s*"), re.compile(r"\s*,\s*")
 
 
 async def message_events(
@@ -192,19 +198,35 @@ def input_object(arguments: str) -> dict[str, Any]:
 
 
 def read_json(text: str) -> Any:
-    """The value, or what is whole of one that breaks off. Raises ValueError, RecursionError."""
+    """The value, or the whole members of an object that breaks off. Raises ValueError,
+    RecursionError."""
+    text = text.lstrip()
     try:
-        return json.loads(text)
-    except ValueError:
-        return from_json(without_last_number(text), allow_partial=True)
+        return DECODER.raw_decode(text)[0]
+    except (ValueError, RecursionError):
+        if text.startswith("{") and breaks_off(text):
+            return whole_members(text)
+        raise
 
 
-def without_last_number(text: str) -> str:
-    """The text up to a number that ends it, of which nobody knows whether it is whole.
-
-    One pattern for this would look from each digit of a long number, wherever it stands, to its
-    end: minutes, for digits that a client can demand by its schema.
-    """
-    head = text.rstrip(_DIGITS)
-    number = re.search(r"-?\d", text[len(head) :])
-    return text if number is None else text[: len(head) + number.start()]
+def whole_members(text: str) -> dict[str, Any]:
+    """The members before the one in which an object breaks off."""
+    members: dict[str, Any] = {}
+    try:
+        start = len(text) - len(text[1:].lstrip())
+        while True:
+            key, end = DECODER.raw_decode(text, start)
+            colon = COLON.match(text, end)
+            if not isinstance(key, str) or colon is None:
+                return members
+            value, end = DECODER.raw_decode(text, colon.end())
+            comma = COMMA.match(text, end)
+            if comma is None:
+                # Nobody knows whether a number that ends the text is whole.
+                is_open = end == len(text) and type(value) in (int, float)
+                if not (is_open or text[end:].strip()):
+                    members[key] = value
+                return members
+            members[key], start = value, comma.end()
+    except (ValueError, RecursionError):
+        return members

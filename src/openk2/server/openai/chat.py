@@ -197,8 +197,10 @@ class ChatCompletionBody(GenerationFields):
 
 
 def as_rendered(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """OpenAI's newer name for the system role is `developer`; K2 has one role for both."""
-    return {**message, "role": "system"} if message.get("role") == "developer" else message
+    """The message without PREFIX_FIELDS, which are of the request. OpenAI's newer name for the
+    system role is `developer`; K2 has one role for both."""
+    shown = {name: value for name, value in message.items() if name not in PREFIX_FIELDS}
+    return {**shown, "role": "system"} if message.get("role") == "developer" else shown
 
 
 def chat_routes(
