@@ -370,6 +370,19 @@ def test_a_thought_comes_before_what_is_demanded_and_ends_in_its_budget(
         assert 0 < details["reasoning_tokens"] <= 13
 
 
+def test_a_call_may_begin_in_a_thought_without_its_section(start, thinker, random_tokens) -> None:
+    closed = {**PARAMETERS, "properties": {"n": {"enum": [1, 2]}}, "additionalProperties": False}
+    tools = [{"type": "function", "function": {"name": "look", "parameters": closed}}]
+    tokens = random_tokens(1)
+    tokens.tokenizer, tokens.first = thinker, thinker.special("<|tool_call_begin|>")
+    url, _ = start(K2_5, tokens=tokens, masks=ChatMasks(thinker))
+    fields = {"tools": tools, "parallel_tool_calls": False}
+    choice = ask(url, **fields, thinking_token_budget=12, max_tokens=200).json()["choices"][0]
+    (call,) = choice["message"]["tool_calls"]
+    assert json.loads(call["function"]["arguments"])["n"] in (1, 2)
+    assert (choice["finish_reason"], choice["message"]["content"]) == ("tool_calls", None)
+
+
 def test_a_beginning_of_the_answer_follows_its_thought(start) -> None:
     url, tokens = start(K2_5, f" end{END}")
     begun = {"role": "assistant", "content": "the", "reasoning_content": "hm", "partial": True}
