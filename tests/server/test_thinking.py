@@ -12,6 +12,7 @@ from openk2.chat import Tokenizer
 from openk2.chat.prompt_style import K2_5, K2_6, K2_7_CODE, K2_THINKING
 from openk2.generation import K2Format, PromptCoder, RenderedChat
 from openk2.grammar import ChatMasks
+from openk2.server.stream import EventStream
 
 MODEL = "openk2-test"
 END = "«<|im_end|>»"
@@ -149,6 +150,15 @@ def test_a_thought_that_the_client_does_not_want_to_see_is_thought_and_not_sent(
         assert tokens.prompts[-1].endswith("<think>")
     refused = post(url, max_tokens=64, thinking={"type": "enabled", "display": "loud"})
     assert (refused.status_code, "thinking.display" in refused.text) == (400, True)
+
+
+def test_a_stream_is_not_silent_while_a_thought_is_hidden(start, monkeypatch) -> None:
+    monkeypatch.setattr(EventStream, "silent_seconds", 0.1)
+    url, tokens = start(K2_5)
+    tokens.outputs = [["hm", 0.35, f"so«</think>»yes{END}"]]
+    answer = post(url, thinking={"type": "enabled", "display": "omitted"}, stream=True)
+    names = [line[7:] for line in answer.text.splitlines() if line.startswith("event: ")]
+    assert names[:2] == ["message_start", "ping"]
 
 
 def test_a_thought_is_shown_to_a_client_that_wants_updates(start) -> None:

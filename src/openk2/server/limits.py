@@ -34,6 +34,7 @@ HEADER_SECONDS = 20.0  # for a request's headers to arrive
 BODY_SECONDS = 60.0  # from there to the end of its body
 IDLE_SECONDS = 5  # that a connection stays open after an answer
 UNREAD_SECONDS = 120.0  # that a client may leave an answer unread
+SILENT_SECONDS = 15.0  # of a stream; nginx waits 60 for a byte, Node's fetch 300
 CUT_SECONDS = 2  # for answers cut off by a stop of the server to free what they hold
 # Beyond this the connection that has waited the longest without a request is closed.
 MAX_CONNECTIONS = 2_048

@@ -15,6 +15,7 @@ from openk2.server.stream import data_event
 from openk2.server.thoughts import ThoughtSigner
 
 Event = dict[str, Any]
+PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 _DIGITS = "+-.0123456789eE"  # what a JSON number is written with
 
 
