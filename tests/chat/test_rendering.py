@@ -118,6 +118,15 @@ def test_a_name_replaces_the_role_in_the_header() -> None:
     assert "<|im_user|>user<|im_middle|>hi" in prompt({**USER, "name": ""})
 
 
+@pytest.mark.parametrize(
+    ("named", "header"), [({"name": "Kelsier"}, "Kelsier"), ({"name": None}, "assistant")]
+)
+def test_the_name_of_a_message_to_go_on_with_is_in_its_header(named: Any, header: str) -> None:
+    begun = {"role": "assistant", "content": "I am", "partial": True, **named}
+    written = "".join(piece.text for piece in render([USER], begun=begun))
+    assert written.endswith(f"<|im_end|><|im_assistant|>{header}<|im_middle|>I am")
+
+
 @pytest.mark.parametrize("weight", [None, 1, True, 0, False])
 def test_an_assistant_message_of_weight_0_is_read_and_not_learned(weight: int | None) -> None:
     said = [{"role": "assistant", "content": "a"}, {"role": "assistant", "content": "b"}]

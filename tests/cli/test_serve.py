@@ -134,6 +134,13 @@ def test_a_server_that_anyone_can_use_says_so_in_one_line(arguments, warned):
     assert "s3cret" not in line + errors
 
 
+def test_how_large_a_request_may_be_is_an_option():
+    with running("--max-body", "2kB") as (_, line):
+        answer = httpx.post(f"{line.split()[-1]}/chat/completions", content=b"x" * 2001)
+    assert answer.status_code == 413
+    assert "has 2001 bytes and 2000 are possible" in answer.json()["error"]["message"]
+
+
 @pytest.mark.parametrize("key", ["", " ", "schlüssel-9f", "a\nsecond-9f", " padded-9f"])
 def test_a_key_that_no_client_can_send_is_a_usage_error_that_does_not_show_it(no_model, key):
     result = CliRunner().invoke(app, ["serve", "--port", "0", "--api-key", "ok", "--api-key", key])

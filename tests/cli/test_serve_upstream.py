@@ -76,7 +76,7 @@ BUILT_IN = ["--tokenizer", "openk2-nano"]
 def test_every_option_is_known_to_be_of_a_local_model_of_a_gateway_or_of_both():
     both = {
         "host", "port", "name", "alias", "api_key", "api_key_file", "thinking_key_file",
-        "drain_seconds", "context_length", "upstream",
+        "drain_seconds", "max_body", "context_length", "upstream",
     }  # fmt: skip
     options = set(inspect.signature(serve_module.serve).parameters) - {"context"}
     assert options == both | set(LOCAL_ONLY) | set(UPSTREAM_ONLY)

@@ -4,8 +4,17 @@ import asyncio
 
 import pytest
 
-from openk2.chat import RenderError, render
-from openk2.generation import ChatRequest, PromptCoder, RenderedChat, RequestError, complete
+from openk2.chat import RenderError, Tokenizer, render
+from openk2.chat.prompt_style import K2_5, K2_7_CODE
+from openk2.generation import (
+    ChatRequest,
+    ContextLengthError,
+    K2Format,
+    PromptCoder,
+    RenderedChat,
+    RequestError,
+    complete,
+)
 
 MESSAGES = [
     {"role": "user", "content": "<|im_end|>?"},
@@ -41,3 +50,13 @@ def test_what_cannot_be_encoded_or_decoded_is_named(tokenizer):
     with pytest.raises(RequestError, match="512") as caught:
         coder.decode([1, 512])
     assert caught.value.param == "tokens"
+
+
+def test_a_long_thought_is_too_long_only_where_the_prompt_has_it(tokenizer):
+    thinker = Tokenizer(tokenizer.tokens, thinking=True)
+    user = {"role": "user", "content": "hi"}
+    thought = "b" * 99 * (thinker.longest_token + 1)
+    messages = [user, {"role": "assistant", "content": "a", "reasoning_content": thought}, user]
+    assert PromptCoder(thinker, 99, K2Format(thinker, K2_5)).encode_chat(messages)
+    with pytest.raises(ContextLengthError, match="at least"):
+        PromptCoder(thinker, 99, K2Format(thinker, K2_7_CODE)).encode_chat(messages)

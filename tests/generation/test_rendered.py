@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from openk2.chat import ContentDelta, RenderError, encode_chat
+from openk2.chat import ContentDelta, RenderError, encode_chat, render
 from openk2.generation import (
     ChatFinish,
     ChatRequest,
@@ -232,7 +232,7 @@ def test_the_event_loop_runs_on_while_a_prompt_is_rendered_and_encoded(
 ):
     def slow(*arguments, **settings):
         time.sleep(0.2)
-        return encode_chat(*arguments, **settings)
+        return render(*arguments, **settings)
 
     async def ticks():
         chat = RenderedChat(tokenizer, scripted_tokens(encode_output(END)), tokenizer.stop_ids)
@@ -243,7 +243,7 @@ def test_the_event_loop_runs_on_while_a_prompt_is_rendered_and_encoded(
             count += 1
         return count
 
-    monkeypatch.setattr(format_module, "encode_chat", slow)
+    monkeypatch.setattr(format_module, "render", slow)
     assert asyncio.run(ticks()) > 5
 
 

@@ -61,7 +61,30 @@ def test_a_body_over_the_limit_is_413(serve, scripted, chunked):
     assert answer.status_code == 413
     error = answer.json()["error"]
     assert (error["type"], error["code"]) == ("invalid_request_error", "request_too_large")
-    assert "1000" in error["message"]
+    size = "at least" if chunked else str(len(body))
+    assert f"the body has {size} " in error["message"]
+    assert "bytes and 1000 are possible" in error["message"]
+    assert "remove images from the conversation" in error["message"]
+    assert "--max-body" in error["message"]
+
+
+def test_an_image_in_a_tools_result_may_be_as_large_as_on_anthropics_own_server(serve, scripted):
+    source = {"type": "base64", "media_type": "image/png", "data": "QUFB" * 2_500_000}
+    seen = [{"type": "image", "source": source}]
+    messages = [
+        {"role": "user", "content": "look"},
+        {
+            "role": "assistant",
+            "content": [{"type": "tool_use", "id": "a", "name": "f", "input": {}}],
+        },
+        {
+            "role": "user",
+            "content": [{"type": "tool_result", "tool_use_id": "a", "content": seen}],
+        },
+    ]
+    body = {"model": "openk2-test", "max_tokens": 9, "messages": messages}
+    answer = httpx.post(f"{serve(scripted(END))}/v1/messages", json=body, verify=False)
+    assert answer.status_code == 200
 
 
 def test_a_body_at_the_limit_is_read(serve, scripted):

@@ -216,6 +216,7 @@ def test_text_that_cannot_fit_is_refused_before_it_is_encoded(
     monkeypatch.setattr(tokenizer, "encode", encode)
     text = "a" * (4096 * tokenizer.longest_token + 1)
     parts = [{"type": "text", "text": text[:1000]}, {"type": "text", "text": text}]
+    hi = {"role": "user", "content": "hi"}
     asked = {
         "/v1/chat/completions": {"messages": [{"role": "user", "content": text}]},
         "/v1/completions": {"prompt": text},
@@ -230,6 +231,20 @@ def test_text_that_cannot_fit_is_refused_before_it_is_encoded(
     for path in ("/v1/completions", "/tokenize"):
         answer = httpx.post(url + path, json={"model": "openk2-test", "prompt": text})
         assert answer.status_code == 400
+    call = {"id": "functions.f:0", "type": "function"}
+    tool = {"type": "function", "function": {"name": "f"}}
+    for fields in (
+        {"messages": [hi], "tools": [{**tool, "function": {"name": "f", "description": text}}]},
+        {"messages": [hi], "tools": [{**tool, "function": {"name": "f", "parameters": {
+            "type": "object", "properties": {"x": {"description": text}}}}}]},
+        {"messages": [{"role": "assistant", "content": "", "tool_calls": [
+            {**call, "function": {"name": "f", "arguments": text}}]}, hi]},
+        {"messages": [{**hi, "name": text}]},
+        {"messages": [hi, {"role": "assistant", "content": text, "partial": True}]},
+    ):  # fmt: skip
+        answer = httpx.post(f"{url}/v1/chat/completions", json={"model": "openk2-test", **fields})
+        assert answer.status_code == 400, fields.keys()
+        assert "at least" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(

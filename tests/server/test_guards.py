@@ -18,6 +18,7 @@ import pytest
 import uvicorn
 
 from openk2.generation import ScriptedChat
+from openk2.protocol import EngineBusyError
 from openk2.server import connection, create_app
 from openk2.server.connection import TimedProtocol
 from openk2.server.guards import BodyLimit, DrainGuard
@@ -239,6 +240,44 @@ def test_without_streams_a_sigterm_ends_at_once() -> None:
         httpx.get(f"{url}/1")
         process.send_signal(signal.SIGTERM)
         assert process.wait(5) == -signal.SIGTERM
+
+
+def test_bodies_that_are_held_together_are_bounded() -> None:
+    gate = asyncio.Event()
+
+    async def app(scope, receive, send) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        await gate.wait()
+
+    async def ask(size: int) -> None:
+        pieces = iter([b"x" * (size // 2), b"x" * (size // 2)])
+
+        async def receive():
+            piece = next(pieces, None)
+            return {"type": "http.request", "body": piece or b"", "more_body": piece is not None}
+
+        await limit({"type": "http", "headers": []}, receive, None)
+
+    async def ask_together() -> None:
+        first = [asyncio.create_task(ask(size)) for size in (1000, 1000, 1000, 800)]
+        await asyncio.sleep(0.01)
+        with pytest.raises(EngineBusyError, match="ask again"):
+            await asyncio.wait_for(ask(400), 1)
+        await asyncio.wait_for(ask_open(200), 1)
+        gate.set()
+        await asyncio.gather(*first)
+        await asyncio.wait_for(ask(1000), 1)
+
+    async def ask_open(size: int) -> None:
+        task = asyncio.create_task(ask(size))
+        await asyncio.sleep(0.01)
+        assert not task.done()
+        task.cancel()
+
+    limit = BodyLimit(app, 1000, most_held=4000)
+    asyncio.run(ask_together())
+    assert limit.held == 0
 
 
 def test_a_stopping_server_speaks_as_its_routes_do() -> None:

@@ -10,9 +10,12 @@ import time
 
 import httpx
 import pytest
+from anthropic import Anthropic
+from openai import OpenAI
 
 from openk2.chat import ContentDelta
 from openk2.generation import ChatRequest, HttpChat
+from openk2.server.stream import EventStream
 
 MODEL = "openk2-test"
 BODY = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}]}
@@ -100,6 +103,52 @@ def test_the_first_token_is_sent_before_the_last_is_made(serve, scripted):
                 assert time.monotonic() - began < 0.4
     assert gate.is_set()
     assert response.headers["content-type"].startswith("text/event-stream")
+
+
+PING = 'event: ping\ndata: {"type":"ping"}\n\n'
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(EventStream, "silent_seconds", 0.1)
+
+
+@pytest.mark.parametrize(
+    ("path", "sign"), [("chat/completions", ": waiting\n\n"), ("messages", PING)]
+)
+def test_a_silent_stream_gives_signs_of_life_before_its_first_token_and_after(
+    serve, scripted, impatient, path, sign
+):
+    url = serve(scripted([0.35, "one", 0.35, " two«<|im_end|>»"]))
+    body = {**BODY, "stream": True, "max_tokens": 99}
+    answer = httpx.post(f"{url}/v1/{path}", json=body, verify=False)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    signs = [f"{event}\n\n" == sign for event in answer.text.split("\n\n")[:-1]]
+    begin = signs.index(False)
+    assert begin >= 1
+    assert any(signs[begin:])
+    assert not any(signs[-2:])  # none after the end
+
+
+def test_the_official_clients_take_signs_of_life(serve, scripted, impatient):
+    url = serve(scripted([0.35, "one«<|im_end|>»"]))
+    body = {**BODY, "max_tokens": 99}
+    with OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+        chunks = client.chat.completions.create(**BODY, stream=True)
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "one"
+    anthropic = Anthropic(base_url=url, api_key="none", max_retries=0)
+    with anthropic as client, client.messages.stream(**body) as events:
+        assert events.get_final_text() == "one"
+
+
+def test_an_error_after_a_sign_of_life_is_an_error_event(serve, scripted, impatient, caplog):
+    url = serve(scripted([0.35, ZeroDivisionError("secret detail")]))
+    for path, start in [("chat/completions", 'data: {"error"'), ("messages", "event: error")]:
+        body = {**BODY, "stream": True, "max_tokens": 99}
+        answer = httpx.post(f"{url}/v1/{path}", json=body, verify=False)
+        assert answer.status_code == 200
+        assert answer.text.split("\n\n")[-2].startswith(start)
+        assert "secret" not in answer.text
 
 
 def test_a_failure_in_a_stream_is_an_error_event_and_logged(serve, scripted, caplog):

@@ -12,6 +12,7 @@ from openk2.chat import Tokenizer
 from openk2.chat.prompt_style import K2_5, K2_6, K2_7_CODE, K2_THINKING
 from openk2.generation import K2Format, PromptCoder, RenderedChat
 from openk2.grammar import ChatMasks
+from openk2.server.stream import EventStream
 
 MODEL = "openk2-test"
 END = "«<|im_end|>»"
@@ -149,6 +150,15 @@ def test_a_thought_that_the_client_does_not_want_to_see_is_thought_and_not_sent(
         assert tokens.prompts[-1].endswith("<think>")
     refused = post(url, max_tokens=64, thinking={"type": "enabled", "display": "loud"})
     assert (refused.status_code, "thinking.display" in refused.text) == (400, True)
+
+
+def test_a_stream_is_not_silent_while_a_thought_is_hidden(start, monkeypatch) -> None:
+    monkeypatch.setattr(EventStream, "silent_seconds", 0.1)
+    url, tokens = start(K2_5)
+    tokens.outputs = [["hm", 0.35, f"so«</think>»yes{END}"]]
+    answer = post(url, thinking={"type": "enabled", "display": "omitted"}, stream=True)
+    names = [line[7:] for line in answer.text.splitlines() if line.startswith("event: ")]
+    assert names[:2] == ["message_start", "ping"]
 
 
 def test_a_thought_is_shown_to_a_client_that_wants_updates(start) -> None:
@@ -370,6 +380,19 @@ def test_a_thought_comes_before_what_is_demanded_and_ends_in_its_budget(
         assert answer["choices"][0]["finish_reason"] == "tool_calls"
         details = answer["usage"]["completion_tokens_details"]
         assert 0 < details["reasoning_tokens"] <= 13
+
+
+def test_a_call_may_begin_in_a_thought_without_its_section(start, thinker, random_tokens) -> None:
+    closed = {**PARAMETERS, "properties": {"n": {"enum": [1, 2]}}, "additionalProperties": False}
+    tools = [{"type": "function", "function": {"name": "look", "parameters": closed}}]
+    tokens = random_tokens(1)
+    tokens.tokenizer, tokens.first = thinker, thinker.special("<|tool_call_begin|>")
+    url, _ = start(K2_5, tokens=tokens, masks=ChatMasks(thinker))
+    fields = {"tools": tools, "parallel_tool_calls": False}
+    choice = ask(url, **fields, thinking_token_budget=12, max_tokens=200).json()["choices"][0]
+    (call,) = choice["message"]["tool_calls"]
+    assert json.loads(call["function"]["arguments"])["n"] in (1, 2)
+    assert (choice["finish_reason"], choice["message"]["content"]) == ("tool_calls", None)
 
 
 def test_a_beginning_of_the_answer_follows_its_thought(start) -> None:

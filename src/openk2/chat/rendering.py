@@ -100,9 +100,10 @@ def render(
         if is_unlearned(message, where):
             turn = [replace(piece, learned=False, left_out=True) for piece in turn]
         pieces += turn
-    if generation_prompt:
-        pieces += _header("assistant", "assistant")
-        pieces += _opening(style, thinking) if begun is None else _begun(begun, style, messages)
+    if generation_prompt and begun is not None:
+        pieces += _begun(begun, style, messages)
+    elif generation_prompt:
+        pieces += _header("assistant", "assistant") + _opening(style, thinking)
     return pieces
 
 
@@ -234,9 +235,10 @@ def _opening(style: PromptStyle, thinking: Thinking) -> list[PromptPiece]:
 def _begun(
     message: Mapping[str, Any], style: PromptStyle, before: Sequence[Any]
 ) -> list[PromptPiece]:
-    """The beginning of a turn to go on with."""
+    """The header and beginning of a turn to go on with."""
     where = f"messages[{len(before)}]"
-    return _thought(message, where, style, True) + _body("assistant", message, where)
+    header = _header("assistant", optional_text(message, "name", where) or "assistant")
+    return [*header, *_thought(message, where, style, True), *_body("assistant", message, where)]
 
 
 def _call_section(calls: list[tuple[str, str]]) -> list[PromptPiece]:

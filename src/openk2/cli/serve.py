@@ -70,6 +70,15 @@ def serve(
             help="How long answers may go on after SIGTERM or SIGINT; new requests get a 503.",
         ),
     ] = 5.0,
+    max_body: Annotated[
+        int | None,
+        typer.Option(
+            parser=read_size,
+            metavar="SIZE",
+            help="How large a request may be. Images count, although the prompt has only a note "
+            "of them. [default: 32MiB]",
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="Where the model runs: cpu, cuda, cuda:1.")] = "cpu",
     context_length: Annotated[
         int | None,
@@ -173,7 +182,7 @@ def serve(
         --upstream-mode chat --host-kind moonshot --state ./reasoning.sqlite
       curl http://127.0.0.1:8000/v1/models
 
-    Requests are limited: bodies of 8 MiB, 60 s to send one, and what docs/design/server.md lists.
+    Requests are limited: to --max-body, 60 s to send one, and what docs/design/server.md lists.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     keys = [*checked_keys(api_key or ()), *keys_of_file(api_key_file)]
@@ -216,7 +225,7 @@ def serve(
                 memory=memory,
             )
         # While the thread imports torch.
-        from openk2.server import create_app, run_app
+        from openk2.server import MAX_BODY_BYTES, create_app, run_app
 
         with open_gateway(gateway) if opening is None else served_model(opening.result()) as served:
             name = name or served.name
@@ -232,6 +241,7 @@ def serve(
                 engine_stats=served.engine_stats,
                 healthy=served.healthy,
                 loopback=loopback,
+                max_body_bytes=max_body or MAX_BODY_BYTES,
                 thinking_key=thinking_key,
                 running=served.running,
             )

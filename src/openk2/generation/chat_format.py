@@ -21,9 +21,11 @@ from openk2.chat import (
     Thinking,
     Tokenizer,
     canonical_history,
-    encode_chat,
+    encode_piece,
+    render,
     tool_schemas,
 )
+from openk2.generation.encoding import refuse_too_long, text_size
 from openk2.generation.request_error import RequestError
 from openk2.generation.thinking import ThinkingFields, ThinkingPlan, plan_thinking
 
@@ -87,11 +89,13 @@ class ChatFormat(Protocol):
         generation_prompt: bool = True,
         thinking: Thinking = DEFAULT_THINKING,
         begun: Mapping[str, Any] | None = None,
+        context_length: int | None = None,
     ) -> tuple[list[int], int]:
         """The prompt's ids, and how many calls the history has. Raises RenderError, RequestError.
 
         generation_prompt: end where the assistant goes on. begun: an assistant message that it
-        goes on with.
+        goes on with. context_length: text that cannot fit in it is refused before it is encoded
+        (ContextLengthError).
         """
         ...
 
@@ -142,11 +146,11 @@ class K2Format:
         generation_prompt: bool = True,
         thinking: Thinking = DEFAULT_THINKING,
         begun: Mapping[str, Any] | None = None,
+        context_length: int | None = None,
     ) -> tuple[list[int], int]:
         """See `ChatFormat.encode`."""
         history = canonical_history(messages)
-        encoded = encode_chat(
-            self._tokenizer,
+        pieces = render(
             history.messages,
             tools,
             generation_prompt=generation_prompt,
@@ -154,7 +158,11 @@ class K2Format:
             thinking=thinking,
             begun=begun,
         )
-        return encoded.token_ids, history.call_count
+        if context_length is not None:
+            written = sum(len(piece.text) for piece in pieces if not piece.control)
+            refuse_too_long(written, self._tokenizer, context_length)
+        ids = [each for piece in pieces for each in encode_piece(self._tokenizer, piece)]
+        return ids, history.call_count
 
     def parser(
         self, tools: Messages, first_number: int, *, in_reasoning: bool = False
@@ -201,6 +209,7 @@ class TemplateFormat:
         generation_prompt: bool = True,
         thinking: Thinking = DEFAULT_THINKING,
         begun: Mapping[str, Any] | None = None,
+        context_length: int | None = None,
     ) -> tuple[list[int], int]:
         """See `ChatFormat.encode`; tools are refused, since their calls could not be read."""
         if tools:
@@ -210,6 +219,8 @@ class TemplateFormat:
             raise RenderError(
                 "messages", "need a chat template, which this checkpoint lacks: use /v1/completions"
             )
+        if context_length is not None:
+            refuse_too_long(text_size([*messages, begun or {}]), self._tokenizer, context_length)
         joined = [joined_content(message, number) for number, message in enumerate(messages)]
         ids = self._template.encode(joined, generation_prompt=generation_prompt)
         return ids + (self._tokenizer.encode(begun["content"]) if begun else []), 0

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from openk2.chat import Tokenizer, tokenizer_config
 from openk2.generation.chat_format import ChatFormat, K2Format
-from openk2.generation.encoding import encoding_threads, refuse_too_long, text_size
+from openk2.generation.encoding import encoding_threads, refuse_too_long
 from openk2.generation.request_error import RequestError
 from openk2.generation.thinking import ThinkingFields
 
@@ -52,10 +52,13 @@ class PromptCoder:
         generation_prompt: end where the assistant goes on. Raises openk2.chat.RenderError,
         RequestError for `thinking`, and ContextLengthError as `encode_text`.
         """
-        refuse_too_long(text_size(messages), self.tokenizer, self.context_length)
         plan = self.format.plan(thinking or ThinkingFields())
         ids, _ = self.format.encode(
-            messages, tools, generation_prompt=generation_prompt, thinking=plan.thinking
+            messages,
+            tools,
+            generation_prompt=generation_prompt,
+            thinking=plan.thinking,
+            context_length=self.context_length,
         )
         return ids
 

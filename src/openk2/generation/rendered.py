@@ -10,7 +10,7 @@ from openk2.chat import Thinking, Tokenizer
 from openk2.generation.chat import ChatEvent, ChatRequest, OutputMasks, PromptRead
 from openk2.generation.chat_format import DEFAULT_THINKING, ChatFormat, K2Format
 from openk2.generation.chat_reader import ChatReader
-from openk2.generation.encoding import encoding_threads, key_of, refuse_too_long, text_size
+from openk2.generation.encoding import encoding_threads, key_of
 from openk2.generation.mask_work import MaskWork
 from openk2.generation.request_error import ContextLengthError, RequestError
 from openk2.generation.shared_threads import SharedThreads
@@ -126,12 +126,13 @@ class RenderedChat:
 
         Raises ContextLengthError for text that is too long whatever it says.
         """
-        size, context_length = text_size(request.messages), self.token_generator.context_length
-        refuse_too_long(size, self.tokenizer, context_length)
-        if not request.is_continued:
-            return self.encode(request.messages, tools, thinking)
-        *before, begun = request.messages
-        return self.format.encode(before, tools, thinking=thinking, begun=begun)
+        messages, begun = request.messages, None
+        if request.is_continued:
+            *messages, begun = messages
+        context_length = self.token_generator.context_length
+        return self.format.encode(
+            messages, tools, thinking=thinking, begun=begun, context_length=context_length
+        )
 
     def encode(
         self,

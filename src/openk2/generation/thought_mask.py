@@ -36,8 +36,8 @@ class ThoughtMask:
         self._ordinary = len(tokenizer.tokens)
         self._think, self._end = tokenizer.special(THINK), tokenizer.special(THINK_END)
         # What may end a thought without its marker, if the answer may begin so.
-        section = tokenizer.special("<|tool_calls_section_begin|>")
-        self._leaving = frozenset({section, *tokenizer.stop_ids})
+        openings = map(tokenizer.special, ("<|tool_calls_section_begin|>", "<|tool_call_begin|>"))
+        self._leaving = frozenset({*openings, *tokenizer.stop_ids})
         self._used = 0
         self._inside = in_reasoning
         self._begun = in_reasoning  # whether it is settled that there is a thought, or none

@@ -8,8 +8,9 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from openk2.protocol import EngineBusyError
 from openk2.server.errors import RETRY_AFTER_SECONDS, ApiError
-from openk2.server.limits import BODY_SECONDS
+from openk2.server.limits import BODY_SECONDS, MAX_HELD_BYTES
 
 PAGE = re.compile(r"https?://(\[[^]]*\]|[^:/]*)")
 HOST = re.compile(r"(\[[^]]*\]|[^:]*)(:\d*)?")
@@ -53,30 +54,45 @@ def refusal_of(headers: Headers) -> ApiError | None:
 
 class BodyLimit:
     """Refuses bodies of more than `max_bytes`, declared or chunked, with 413, and bodies that take
-    longer than `seconds` with 408."""
+    longer than `seconds` with 408.
 
-    def __init__(self, app: ASGIApp, max_bytes: int, seconds: float = BODY_SECONDS) -> None:
+    The bodies of all requests in progress are `most_held` bytes together, or four of the largest if
+    that is more; what comes beyond it is told to come again (EngineBusyError).
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        max_bytes: int,
+        seconds: float = BODY_SECONDS,
+        most_held: int = MAX_HELD_BYTES,
+    ) -> None:
         self.app = app
         self.max_bytes = max_bytes
         self.seconds = seconds
+        self.most_held = max(most_held, 4 * max_bytes)
+        self.held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        await self.app(scope, self.limited(scope, receive), send)
+        body = _Body(scope)
+        try:
+            await self.app(scope, self.limited(body, receive), send)
+        finally:
+            self.held -= body.size
 
-    def limited(self, scope: Scope, receive: Receive) -> Receive:
-        """`receive` that raises HTTPException where the body is read, not before."""
-        size, whole = 0, False
+    def limited(self, body: "_Body", receive: Receive) -> Receive:
+        """`receive` that raises its errors where the body is read, not before."""
+        whole = False
         end = time.monotonic() + self.seconds
-        declared = int(dict(scope["headers"]).get(b"content-length", b"0"))
 
         async def receive_limited() -> Message:
-            nonlocal size, whole
-            if declared > self.max_bytes:
-                raise self.too_large()
+            nonlocal whole
+            if body.declared > self.max_bytes:
+                raise self.too_large(f"{body.declared}")
             if whole:  # what comes now is that the client left
                 return await receive()
             try:
@@ -84,17 +100,31 @@ class BodyLimit:
             except TimeoutError as error:
                 problem = f"the body did not arrive within {self.seconds:g} seconds"
                 raise HTTPException(408, problem, {"Connection": "close"}) from error
-            size += len(message.get("body", b""))
+            came = len(message.get("body", b""))
+            body.size += came
+            self.held += came
             whole = not message.get("more_body", False)
-            if size > self.max_bytes:
-                raise self.too_large()
+            if body.size > self.max_bytes:
+                raise self.too_large(f"at least {body.size}")
+            if self.held > self.most_held:
+                raise EngineBusyError("other requests take the memory for bodies: ask again later")
             return message
 
         return receive_limited
 
-    def too_large(self) -> HTTPException:
+    def too_large(self, size: str) -> HTTPException:
         """The refusal."""
-        return HTTPException(413, f"the body is larger than {self.max_bytes} bytes")
+        problem = f"the body has {size} bytes and {self.max_bytes} are possible"
+        remedy = "remove images from the conversation, or start the server with --max-body"
+        return HTTPException(413, f"{problem}: {remedy}")
+
+
+class _Body:
+    """declared: bytes according to the headers. size: bytes that have come."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.declared = int(dict(scope["headers"]).get(b"content-length", b"0"))
+        self.size = 0
 
 
 class DrainGuard:

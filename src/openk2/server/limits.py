@@ -4,9 +4,12 @@ How long a prompt may be is known where the model's context is: `generation.refu
 a schema may ask for is the grammar's to say.
 """
 
-# A full context of 131,072 tokens is some 0.5 MB of text, six times that in JSON's escapes. More
-# would only stall the answers in flight: JSON is read at some 100 MB/s, on the event loop.
-MAX_BODY_BYTES = 8 * 1024 * 1024
+# Anthropic's own limit. A full context of 131,072 tokens is some 0.5 MB of text, six times that in
+# JSON's escapes, but agents also send back images, of which a prompt has only a note. Reading a
+# body of this size stalls the answers in flight for a quarter of a second.
+MAX_BODY_BYTES = 32 * 1024 * 1024
+# The bodies of all requests in progress. Read, a body takes up to five times its size.
+MAX_HELD_BYTES = 16 * MAX_BODY_BYTES
 # Lists, objects, texts and numbers of a body, token ids excepted.
 MAX_VALUES = 200_000
 # Everything between commas in a body, token ids included: 8 contexts of 131,072 are fewer.
@@ -34,6 +37,7 @@ HEADER_SECONDS = 20.0  # for a request's headers to arrive
 BODY_SECONDS = 60.0  # from there to the end of its body
 IDLE_SECONDS = 5  # that a connection stays open after an answer
 UNREAD_SECONDS = 120.0  # that a client may leave an answer unread
+SILENT_SECONDS = 15.0  # of a stream; nginx waits 60 for a byte, Node's fetch 300
 CUT_SECONDS = 2  # for answers cut off by a stop of the server to free what they hold
 # Beyond this the connection that has waited the longest without a request is closed.
 MAX_CONNECTIONS = 2_048

@@ -41,9 +41,18 @@ def test_the_sections_marker_means_calls_alone(enforcer: Enforcer, tokenizer: To
         assert output.ids[0] == tokenizer.special("<|tool_call_begin|>")
 
 
+def test_a_call_may_begin_without_its_section(enforcer: Enforcer, tokenizer: Tokenizer) -> None:
+    mask = enforcer.mask(DEMAND, max_tokens=400)
+    begin = tokenizer.special("<|tool_call_begin|>")
+    assert begin in allowed_ids(mask, tokenizer)
+    assert mask.accept(begin)
+    output = generate(mask, tokenizer, 400, 1)
+    assert output.text.startswith("functions.get_weather:0<|tool_call_argument_begin|>")
+
+
 def test_inner_markers_begin_nothing(enforcer: Enforcer, tokenizer: Tokenizer) -> None:
     mask = enforcer.mask(DEMAND, max_tokens=100)
-    inner = tokenizer.special("<|tool_call_begin|>")
+    inner = tokenizer.special("<|tool_call_argument_begin|>")
     assert inner not in allowed_ids(mask, tokenizer)
     with pytest.raises(ValueError, match="not allowed"):
         mask.accept(inner)

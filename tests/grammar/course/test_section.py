@@ -114,12 +114,44 @@ def test_auto_is_free_but_for_markers_without_a_section(
 ) -> None:
     mask = enforcer.mask(ToolCalls(TOOLS), max_tokens=100)
     forbidden = set(range(tokenizer.vocab_size)) - set(allowed_ids(mask, tokenizer))
-    names = ("calls_section_end", "call_begin", "call_argument_begin", "call_end")
+    names = ("calls_section_end", "call_argument_begin", "call_end")
     assert forbidden == {tokenizer.special(f"<|tool_{name}|>") for name in names}
     for token_id in tokenizer.encode("Let me look. "):
         assert mask.accept(token_id)
     assert mask.accept(tokenizer.special("<|tool_calls_section_begin|>"))
     assert allowed_ids(mask, tokenizer) == [tokenizer.special("<|tool_call_begin|>")]
+
+
+@pytest.mark.parametrize("parallel", [True, False])
+def test_a_call_without_a_section_is_masked_and_may_end_the_turn(
+    enforcer: Enforcer, tokenizer: Tokenizer, parallel: bool
+) -> None:
+    mask = enforcer.mask(ToolCalls((WEATHER,), parallel=parallel), max_tokens=100)
+    names = ("tool_call_begin", "tool_calls_section_end", "tool_call_end")
+    begin, section_end, end = (tokenizer.special(f"<|{name}|>") for name in names)
+    for token_id in [*tokenizer.encode("I will. "), begin]:
+        assert mask.accept(token_id)
+    assert tokenizer.decode(allowed_ids(mask, tokenizer)[:1]).startswith("f")
+    for token_id in [
+        *tokenizer.encode("functions.get_weather:0"),
+        tokenizer.special("<|tool_call_argument_begin|>"),
+        *tokenizer.encode('{"city":"Paris"}'),
+    ]:
+        assert not tokenizer.stop_ids & set(allowed_ids(mask, tokenizer))
+        assert mask.accept(token_id)
+    assert mask.accept(end)
+    # K2 may write the section's end all the same; nothing would be gained by forbidding it.
+    another = {begin} if parallel else set()
+    assert set(allowed_ids(mask, tokenizer)) == {section_end, *tokenizer.stop_ids} | another
+    assert mask.accept(section_end)
+    assert set(allowed_ids(mask, tokenizer)) == tokenizer.stop_ids
+
+
+def test_a_required_section_is_offered_its_own_marker_only(
+    enforcer: Enforcer, tokenizer: Tokenizer
+) -> None:
+    mask = enforcer.mask(ToolCalls((WEATHER,), required=True), max_tokens=100)
+    assert allowed_ids(mask, tokenizer) == [tokenizer.special("<|tool_calls_section_begin|>")]
 
 
 def test_a_token_that_was_not_allowed_is_an_error(enforcer: Enforcer, tokenizer: Tokenizer) -> None:

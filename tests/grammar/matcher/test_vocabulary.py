@@ -32,7 +32,7 @@ def test_free_text_may_be_anything_but_the_markers_of_a_sections_inside(
 ) -> None:
     inner = {
         tokenizer.special(f"<|tool_{name}|>")
-        for name in ("calls_section_end", "call_begin", "call_argument_begin", "call_end")
+        for name in ("calls_section_end", "call_argument_begin", "call_end")
     }
     assert ids_of(vocabulary.free) == set(range(tokenizer.vocab_size)) - inner
     assert vocabulary.inner == inner

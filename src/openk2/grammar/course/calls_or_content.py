@@ -39,7 +39,7 @@ class CallsOrContent:
             return self._chosen.take(token_id)
         if token_id in self._vocabulary.inner:
             raise ValueError(f"token {token_id} is not allowed here")
-        if token_id == self._vocabulary.section_begin:
+        if token_id in self._vocabulary.openings:
             self._chosen = self._section
             return self._section.take(token_id)
         self._chosen = self._content

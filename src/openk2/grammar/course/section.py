@@ -3,7 +3,8 @@
     <|tool_calls_section_begin|> ( <|tool_call_begin|> functions.NAME:IDX
     <|tool_call_argument_begin|> ARGUMENTS <|tool_call_end|> )+ <|tool_calls_section_end|>
 
-Report appendix B. IDX counts the calls of the whole conversation.
+Report appendix B. IDX counts the calls of the whole conversation. K2 sometimes begins a call
+without its section, also inside a thought; such a call is taken, and may end the turn.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,12 +34,16 @@ class SectionStage(Enum):
 
 @dataclass(frozen=True)
 class _State:
-    """stage; header: its bytes so far; value: the arguments; calls: how many are complete."""
+    """stage; header: its bytes so far; value: the arguments; calls: how many are complete.
+
+    bare: whether the calls have no section.
+    """
 
     stage: SectionStage
     header: bytes = b""
     value: OpenValue | None = None
     calls: int = 0
+    bare: bool = False
 
 
 class ToolSection:
@@ -115,7 +120,9 @@ class ToolSection:
         return [(n, text[len(header) :]) for n, text in whole if text.startswith(header)]
 
     def _usual(self) -> Sequence[int]:
-        """`_markers`, but for a call id with one possible rest only its usual first id."""
+        """`_markers`, but of a required section its own, and of an unambiguous id the first id."""
+        if self._state.stage is SectionStage.SECTION:
+            return [self._vocabulary.section_begin]
         if self._state.stage is SectionStage.HEADER:
             rest, *others = self._rests()
             if rest and not others:
@@ -133,17 +140,22 @@ class ToolSection:
             done = [ids.argument_begin] if b"" in rests else []
             return [*done, *(token for rest in rests for token in ids.beginnings(rest))]
         if state.stage is SectionStage.NEXT:
-            return [ids.section_end, *([ids.call_begin] if self._parallel else [])]
-        fixed = {SectionStage.SECTION: [ids.section_begin], SectionStage.CALL: [ids.call_begin]}
-        return fixed.get(state.stage, ids.stops)
+            another = [ids.call_begin] if self._parallel else []
+            return [ids.section_end, *another, *(ids.stops if state.bare else ())]
+        fixed = {SectionStage.SECTION: ids.openings, SectionStage.CALL: [ids.call_begin]}
+        return [*fixed.get(state.stage, ids.stops)]
 
     def _after_free(self, token_id: int) -> _State:
         ids = self._vocabulary
         if token_id in ids.inner:
             raise ValueError(f"token {token_id} is not allowed here")
-        if token_id == ids.section_begin:
-            return _State(SectionStage.CALL)
+        if token_id in ids.openings:
+            return self._after_opening(token_id)
         return _State(SectionStage.DONE) if token_id in ids.stops else self._state
+
+    def _after_opening(self, token_id: int) -> _State:
+        bare = token_id == self._vocabulary.call_begin
+        return _State(SectionStage.HEADER if bare else SectionStage.CALL, bare=bare)
 
     def _after_marker(self, token_id: int) -> _State:
         state, ids = self._state, self._vocabulary
@@ -151,7 +163,7 @@ class ToolSection:
             assert state.value is not None
             if not state.value.complete:
                 raise ValueError("the arguments cannot end here")
-            return _State(SectionStage.NEXT, calls=state.calls + 1)
+            return _State(SectionStage.NEXT, calls=state.calls + 1, bare=state.bare)
         if token_id not in self._markers():
             raise ValueError(f"token {token_id} is not allowed here")
         if state.stage is SectionStage.HEADER and token_id != ids.argument_begin:
@@ -160,9 +172,7 @@ class ToolSection:
             name = next(name for name, rest in self._headers(state.header) if not rest)
             value = OpenValue(ids, self._grammars[name])
             return replace(state, stage=SectionStage.ARGUMENTS, value=value)
-        following = {
-            ids.section_begin: SectionStage.CALL,
-            ids.call_begin: SectionStage.HEADER,
-            ids.section_end: SectionStage.STOP,
-        }
+        if state.stage is SectionStage.SECTION:
+            return self._after_opening(token_id)
+        following = {ids.call_begin: SectionStage.HEADER, ids.section_end: SectionStage.STOP}
         return replace(state, stage=following.get(token_id, SectionStage.DONE))

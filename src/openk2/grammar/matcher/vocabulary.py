@@ -32,10 +32,9 @@ class TokenVocabulary:
         self.call_end = special("<|tool_call_end|>")
         self.stop = special("<|im_end|>")
         self.stops = tuple(sorted(tokenizer.stop_ids))
-        # They have a meaning only inside a section.
-        self.inner = frozenset(
-            (self.section_end, self.call_begin, self.argument_begin, self.call_end)
-        )
+        self.openings = frozenset((self.section_begin, self.call_begin))
+        # They have a meaning only inside a section or a call.
+        self.inner = frozenset((self.section_end, self.argument_begin, self.call_end))
         self.words = (tokenizer.vocab_size + 31) // 32
 
     @cached_property

@@ -20,6 +20,7 @@ from openk2.server.stream import data_event
 from openk2.server.thoughts import ThoughtSigner
 
 Event = dict[str, Any]
+PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 DECODER = json.JSONDecoder()
 COLON, COMMA = re.compile(r"\s*:\s*"), re.compile(r"\s*,\s*")
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from openk2.chat import RenderError
 from openk2.generation import ChatGenerator, PromptCoder, RequestError
-from openk2.server.anthropic.answer import message_events, sent_events, whole_message
+from openk2.server.anthropic.answer import PING, message_events, sent_events, whole_message
 from openk2.server.anthropic.body import MessagesBody, PromptBody
 from openk2.server.anthropic.errors import in_their_words, message_error, message_error_event
 from openk2.server.api_keys import tenant_of
@@ -40,7 +40,7 @@ def message_routes(
         head = {"id": f"msg_{uuid.uuid4().hex}", "model": body.model}
         events = message_events(answer, head, signer if body.shows_thoughts else None)
         if body.stream:
-            return EventStream(sent_events(events), message_error_event, headers)
+            return EventStream(sent_events(events), message_error_event, headers, PING)
         message = await unless_client_leaves(request.receive, whole_message(events))
         if message is None:
             return Response(status_code=CLIENT_LEFT)
