@@ -81,9 +81,12 @@ def export_checkpoint(
     )
 
 
-def plan_export(source: Path, folder: Path, form: Format) -> tuple[Tokenizer, ChatFiles]:
+def plan_export(
+    source: Path, folder: Path, form: Format, absent: int = 0
+) -> tuple[Tokenizer, ChatFiles]:
     """What `export_checkpoint` writes beside weights; of `source` no weights are read.
 
+    absent: bytes of `source` that are yet to be downloaded.
     Raises CheckpointError for everything that the other files show to be impossible.
     """
     refuse_source(folder, source)
@@ -94,6 +97,7 @@ def plan_export(source: Path, folder: Path, form: Format) -> tuple[Tokenizer, Ch
     config = read_config(source)
     tokenizer, files = exported_chat(source)
     _refuse(config, tokenizer, folder, form)
+    refuse_full_disk(folder, tensor_bytes(config, form), source, absent)
     return tokenizer, files
 
 
@@ -113,6 +117,7 @@ def export_tensors(
     `export_checkpoint`.
     """
     _refuse(source.config, tokenizer, folder, form)
+    refuse_full_disk(folder, tensor_bytes(source.config, form))
     with write_folder_atomically(folder) as new:
         context = source.config.max_position_embeddings
         export_tokenizer(tokenizer, new, context_length=context, files=files)
@@ -131,7 +136,6 @@ def _refuse(config: ModelConfig, tokenizer: Tokenizer, folder: Path, form: Forma
         )
     form.refuse_rows(config)
     refuse_other_content(folder)
-    refuse_full_disk(folder, tensor_bytes(config, form))
 
 
 def _generation_config(

@@ -57,13 +57,23 @@ def refuse_source(target: Path, source: Path) -> None:
             raise CheckpointError(f"{target} is the source itself or holds it: name another place")
 
 
-def refuse_full_disk(target: Path, needed: int) -> None:
+def refuse_full_disk(
+    target: Path, needed: int, source: Path | None = None, absent: int = 0
+) -> None:
     """Raise CheckpointError if the disk that will hold `target` has less than `needed` bytes and
-    `ROOM`."""
+    `ROOM`.
+
+    absent: bytes that are downloaded into the folder `source` first, and count if it is on the same
+    disk.
+    """
     place = next(each for each in (target, *target.absolute().parents) if each.exists())
-    free = shutil.disk_usage(place).free
-    if needed + ROOM > free:
+    free, also = shutil.disk_usage(place).free, ""
+    needed += ROOM
+    if absent and source is not None and source.stat().st_dev == place.stat().st_dev:
+        needed += absent
+        also = f" with the {absent:,} of the source that are downloaded to the same disk"
+    if needed > free:
         raise CheckpointError(
-            f"{place} has {free:,} bytes free, {target.name} needs {needed + ROOM:,}: make room or "
+            f"{place} has {free:,} bytes free, {target.name} needs {needed:,}{also}: make room or "
             "write to another disk"
         )
