@@ -24,12 +24,11 @@ from openk2.checkpoint.synthetic import (
     expert_shares,
     synthesize_checkpoint,
 )
-from openk2.checkpoint.target import LICENCE, licences_of, refuse_other_content
+from openk2.checkpoint.target import licences_of, refuse_other_content
 from openk2.checkpoint.verify import CheckpointInfo, verify_checkpoint
 
 __all__ = [
     "DTYPES",
-    "LICENCE",
     "ROUTER_EXPONENT",
     "CheckpointError",
     "CheckpointInfo",

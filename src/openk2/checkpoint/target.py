@@ -4,11 +4,11 @@ import re
 import shutil
 from pathlib import Path
 
+from openk2.architecture import LICENCE
 from openk2.checkpoint.error import CheckpointError
 
 ROOM = 64 << 20  # bytes for config, index, tokenizer and the file system's own
 WEIGHTS = re.compile(r"[\w-][\w.-]*\.safetensors|model\.safetensors\.index\.json")
-LICENCE = re.compile(r"(?i:([\w-]+[-_])?(licen[cs]e|notice)s?([-_.][\w.-]+)?)(?<!\.csv)(?<!\.py)")
 # What lies beside weights and belongs to the text network.
 BESIDE = re.compile(
     r"((generation|tokenizer)_)?config\.json|configuration\.json|tokenizer\.json|special_tokens_map\.json"

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
+from openk2.architecture import LICENCE
 from openk2.pretrained.error import LocalModelError
 from openk2.pretrained.hub.cache import (
     SINGLE,
@@ -87,8 +88,6 @@ def fetch_config(name: HubName) -> Path:
 
 
 def _small_files(name: HubName, listing: HubListing) -> Path:
-    from openk2.checkpoint import LICENCE
-
     names = [file for file in SMALL_FILES if file in listing.files]
     names += [file for file in listing.files if LICENCE.fullmatch(file)]
     if "config.json" not in names:
