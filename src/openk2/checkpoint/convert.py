@@ -144,7 +144,8 @@ def plan_conversion(source: Path, folder: Path, weights: Weights, absent: int = 
     form.refuse_rows(config)
     refuse_source(folder, source)
     refuse_other_content(folder)
-    if not (unfinished_folder(folder) / RECORD).is_file():
+    # What an interrupted run left is on the disk: the run itself knows how much of it counts.
+    if not unfinished_folder(folder).exists():
         refuse_full_disk(folder, tensor_bytes(config, form), source, absent)
     try:
         require_free_of_code(source)
