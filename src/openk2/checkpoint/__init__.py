@@ -17,7 +17,7 @@ from openk2.checkpoint.packed import load_packed, stored_refusal, weight_of
 from openk2.checkpoint.room import available_memory, held_bytes, resident_bytes, stored_bytes
 from openk2.checkpoint.safetensors_file import DTYPES, StoredTensor, TensorSpec
 from openk2.checkpoint.save import ModelTensors, TensorSource, save_model, write_tensors
-from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
+from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint, scale_dtypes_of_shards
 from openk2.checkpoint.synthetic import (
     ROUTER_EXPONENT,
     SyntheticTensors,
@@ -64,6 +64,7 @@ __all__ = [
     "refuse_other_content",
     "resident_bytes",
     "save_model",
+    "scale_dtypes_of_shards",
     "stored_bytes",
     "stored_refusal",
     "synthesize_checkpoint",
