@@ -1,9 +1,9 @@
 """A folder that other engines serve: weights, config.json, generation_config.json, tokenizer."""
 
 import json
-import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 
@@ -108,13 +108,13 @@ def export_tensors(
     form: Format = Format(model_type="deepseek_v3"),
     max_shard_bytes: int = MAX_SHARD_BYTES,
     files: ChatFiles = ChatFiles(),
-    licences: Sequence[Path] = (),
+    licences: Mapping[str, bytes] = MappingProxyType({}),
     progress: Progress = lambda done, total: None,
 ) -> None:
     """`export_model` of a network wherever its tensors are, one at a time.
 
-    files: how the network is prompted and sampled. licences: files to copy. progress: see
-    `export_checkpoint`.
+    files: how the network is prompted and sampled. licences: see `licences_of`.
+    progress: see `export_checkpoint`.
     """
     _refuse(source.config, tokenizer, folder, form)
     refuse_full_disk(folder, tensor_bytes(source.config, form))
@@ -123,8 +123,8 @@ def export_tensors(
         export_tokenizer(tokenizer, new, context_length=context, files=files)
         generation = json.dumps(_generation_config(source.config, tokenizer, files), indent=2)
         write_file_atomically(new / GENERATION_FILE, generation + "\n")
-        for file in licences:
-            shutil.copyfile(file, new / file.name)
+        for name, content in licences.items():
+            (new / name).write_bytes(content)
         write_tensors(source, new, form, max_shard_bytes, progress)
 
 

@@ -34,10 +34,11 @@ def refuse_other_content(folder: Path) -> None:
         )
 
 
-def licences_of(folder: Path) -> list[Path]:
-    """The files of a checkpoint's folder that are licences or notices."""
+def licences_of(folder: Path) -> dict[str, bytes]:
+    """What a checkpoint's folder has of licences and notices, by file name."""
     found = sorted(folder.iterdir())
-    return [file for file in found if LICENCE.fullmatch(file.name) and file.is_file()]
+    files = [file for file in found if LICENCE.fullmatch(file.name) and file.is_file()]
+    return {file.name: file.read_bytes() for file in files}
 
 
 def belongs(path: Path) -> bool:
