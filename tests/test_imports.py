@@ -53,6 +53,22 @@ def test_the_command_starts_without_torch(module):
     assert heavy_modules_after(f"import openk2.cli.{module}") == []
 
 
+FETCH_CONFIG = """
+from pathlib import Path
+from types import SimpleNamespace
+from openk2.pretrained.hub import HubName, fetch
+fetch.hub_library = fetch.cached_snapshot = fetch.check_disk = lambda *_: None
+fetch.is_offline = lambda: False
+fetch.list_files = lambda name: SimpleNamespace(files=["config.json", "LICENSE", "a.safetensors"])
+fetch.download_files = lambda listing, names, progress: print(names) or Path()
+fetch.fetch_config(HubName("org/tiny"))
+"""
+
+
+def test_the_small_files_of_a_hub_model_are_fetched_without_torch():
+    assert heavy_modules_after(FETCH_CONFIG) == []
+
+
 def test_the_overview_of_commands_is_printed_without_torch():
     code = "import openk2.cli.main as m; m.app(['--help'], standalone_mode=False)"
     assert heavy_modules_after(code) == []

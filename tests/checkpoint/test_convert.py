@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -256,6 +257,24 @@ def test_a_full_disk_is_said_before_writing(
     with pytest.raises(CheckpointError, match=r"70,000,000 bytes free, c needs"):
         convert_checkpoint(source, tmp_path / "c", "int4")
     assert not (tmp_path / "c").exists()
+
+
+def test_what_a_kill_left_before_the_first_record_is_not_missing_on_the_disk(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convert_checkpoint(source, tmp_path / "whole", "int4")
+    shards = [path.read_bytes() for path in sorted((tmp_path / "whole").glob("*.safetensors"))]
+    left = tmp_path / ".c.unfinished"
+    left.mkdir()
+    (left / "model-00001-of-00001.safetensors").write_bytes(shards[0])
+
+    def usage(path: Path) -> SimpleNamespace:
+        taken = sum(each.stat().st_size for each in left.glob("*"))
+        return SimpleNamespace(free=(64 << 20) + sum(map(len, shards)) - taken)
+
+    monkeypatch.setattr("shutil.disk_usage", usage)
+    convert_checkpoint(source, tmp_path / "c", "int4")
+    assert digests(tmp_path / "c") == digests(tmp_path / "whole")
 
 
 def test_weights_that_are_not_finite_are_refused_by_name(

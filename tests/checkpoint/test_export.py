@@ -19,6 +19,7 @@ from openk2.checkpoint import (
     load_model,
     verify_checkpoint,
 )
+from openk2.checkpoint.target import refuse_full_disk
 from openk2.model import K2Model
 from thinking_templates import STYLES, own_template
 
@@ -218,6 +219,15 @@ def test_a_full_disk_is_said_before_the_export_writes(
     with pytest.raises(CheckpointError, match="70,000,000 bytes free, d needs"):
         export_checkpoint(tmp_path / "c", tmp_path / "d")
     assert not (tmp_path / "d").exists()
+
+
+def test_a_download_to_another_disk_leaves_the_targets_room_alone(tmp_path: Path) -> None:
+    elsewhere = Path("/proc")
+    if elsewhere.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("no second file system here")
+    refuse_full_disk(tmp_path / "d", 1, elsewhere, 1 << 60)
+    with pytest.raises(CheckpointError, match="with the 1,152,921,504,606,846,976 of the source"):
+        refuse_full_disk(tmp_path / "d", 1, tmp_path, 1 << 60)
 
 
 def test_an_export_says_how_far_it_is(model: K2Model, tokenizer: Tokenizer, tmp_path: Path) -> None:

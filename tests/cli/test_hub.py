@@ -1,6 +1,7 @@
 """Commands that take a model of the hub, with a hub on the loopback."""
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,6 +128,32 @@ def test_what_cannot_be_written_is_refused_before_the_weights_are_downloaded(
     assert said in done.stderr
     assert SHARD not in hub.downloads
     assert not (tmp_path / ".out.unfinished").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        (EXPORT, ()),
+        (CONVERT, ("--format", "bf16")),
+        (CONVERT, ("--format", "gguf-bf16")),
+    ],
+)
+def test_a_disk_with_room_for_the_download_or_the_result_but_not_both_is_refused(
+    hub: FakeHub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
+    options: tuple[str, ...],
+) -> None:
+    if "gguf-bf16" in options:
+        pytest.importorskip("gguf")
+    weights = len(hub.files[COMMIT][SHARD])
+    usage = shutil.disk_usage("/")._replace(free=(64 << 20) + 2 * weights)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    done = run(*command, "org/nano", str(tmp_path / "out"), *options)
+    assert done.exit_code == 1, done.output
+    assert f"with the {weights:,} of the source that are downloaded to the same disk" in done.stderr
+    assert SHARD not in hub.downloads
 
 
 @pytest.mark.parametrize(

@@ -236,3 +236,19 @@ def test_queries_and_keys_of_16_bits_are_rounded_by_noise_of_their_own() -> None
     key = query.clone()
     qk_clip([OrdinaryHeads(query, key, 2, 2)], torch.tensor([[101.0, 102.0]]), tau=100.0)
     assert not torch.equal(query, key)
+
+
+@torch.no_grad()
+def test_16_bit_weights_that_are_clipped_by_one_logit_again_and_again_keep_their_proportions() -> (
+    None
+):
+    """Noise that repeats would round the same numbers up, and the same down, every time."""
+    drawn = torch.randn(2, 64, 256, generator=torch.Generator().manual_seed(0)).bfloat16()
+    query, key = drawn.clone()
+    for _ in range(100):
+        qk_clip([OrdinaryHeads(query, key, 1, 1)], torch.tensor([[100.25]]), tau=100.0)
+    for before, after in zip(drawn, (query, key), strict=True):
+        ratio = after.double() / before
+        scale = (after * before.double()).sum() / before.double().square().sum()
+        assert float(scale) == pytest.approx((100 / 100.25) ** 50, abs=2e-3)
+        assert float(ratio.std()) < 0.05

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -8,10 +9,12 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
 
 from openk2.architecture import INDEX_FILE
 from openk2.chat import Tokenizer
 from openk2.checkpoint import CheckpointError, load_model, load_packed, save_model
+from openk2.cli.plan import app as plan
 from openk2.engine import EngineError
 from openk2.generation import (
     ChatRequest,
@@ -137,27 +140,53 @@ def test_quantized_weights_stay_as_stored_unless_asked_otherwise(saved: Path, tm
 
 
 @pytest.mark.skipif(not native.available(), reason="needs the native kernels")
-@pytest.mark.parametrize("dtype", [torch.float16, torch.float32], ids=str)
-@pytest.mark.parametrize("memory", [None, 1 << 30])
-def test_int4_with_scales_that_the_kernels_do_not_read_is_dequantized(
-    saved: Path, tmp_path: Path, dtype: torch.dtype, memory: int | None
-) -> None:
-    """Writers of compressed-tensors give the scales the dtype of their model."""
+def int4_with_scales(saved: Path, folder: Path, dtype: torch.dtype) -> None:
+    """Write a model as int4: writers of compressed-tensors give scales their model's dtype."""
     config = replace(load_model(saved).config, moe_intermediate_size=32, n_routed_experts=8)
-    save_model(K2Model(config).initialize(1), tmp_path, weights="int4")
-    (file,) = tmp_path.glob("*.safetensors")
+    save_model(K2Model(config).initialize(1), folder, weights="int4")
+    (file,) = folder.glob("*.safetensors")
     tensors = {
         name: tensor.to(dtype) if name.endswith("weight_scale") else tensor
         for name, tensor in load_file(file).items()
     }
     save_file(tensors, file)
     index = {"metadata": {}, "weight_map": dict.fromkeys(tensors, file.name)}
-    (tmp_path / INDEX_FILE).write_text(json.dumps(index))
-    shutil.copy(saved / "tiktoken.model", tmp_path)
+    (folder / INDEX_FILE).write_text(json.dumps(index))
+    shutil.copy(saved / "tiktoken.model", folder)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32], ids=str)
+@pytest.mark.parametrize("memory", [None, 1 << 30])
+def test_int4_with_scales_that_the_kernels_do_not_read_is_dequantized(
+    saved: Path,
+    tmp_path: Path,
+    dtype: torch.dtype,
+    memory: int | None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("WARNING")  # inspect_ai raises the root logger's
+    int4_with_scales(saved, tmp_path, dtype)
     with open_model(tmp_path, memory=memory) as model:
         assert "float32" in model.weights.form
         held = model.weights.bytes
+    assert re.search(r"dequantized, .*scales are F\d+, the kernels read BF16", caplog.text)
+    caplog.clear()
     with open_model(tmp_path, weights=WeightForm.plain, memory=memory) as plain:
         assert held == plain.weights.bytes
     with pytest.raises(CheckpointError, match=r"scales are F\d+, the kernels read BF16"):
         load_packed(tmp_path)
+    assert "dequantized" not in caplog.text
+
+
+def test_plan_disk_predicts_what_serve_does_with_the_scales_that_are_there(
+    saved: Path, tmp_path: Path
+) -> None:
+    read = []
+    for dtype in (torch.bfloat16, torch.float16):
+        folder = tmp_path / str(dtype)
+        int4_with_scales(saved, folder, dtype)
+        done = CliRunner().invoke(plan, ["disk", str(folder), "--seconds", "0.1", "--json"])
+        assert done.exit_code == 0, done.output
+        read.append(json.loads(done.stdout)["predicted"]["bytes_read"])
+        assert ("scales are F16" in done.stderr) == (dtype is torch.float16)
+    assert read[1] > 2 * read[0]

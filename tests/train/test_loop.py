@@ -338,7 +338,11 @@ def test_the_start_gives_its_sampling_and_licence_and_tuning_the_template_that_i
     start = published(whole_run, tmp_path / "start", OLDER)
     step = WarmupStableDecay(1e-3, 1e-3, warmup=0, stable=1, decay=0)
     recipe = recipe_of(material, shape=None, start=start, schedule=step)
-    made = train(recipe, tmp_path / "out", tuning=tuning)
+
+    def gone(_: object) -> None:
+        start.rename(tmp_path / "moved")
+
+    made = train(recipe, tmp_path / "out", tuning=tuning, show=gone)
     template = (made / "chat_template.jinja").read_text()
     assert template == (CHAT_TEMPLATE if tuning else OLDER)
     generation = json.loads((made / "generation_config.json").read_text())

@@ -17,9 +17,9 @@ from openk2.model.copying_start import CopyingStart
 from openk2.parallel import ALONE, Sharding
 from openk2.parallel.sharding import HeldRows
 from openk2.train.loop import train
-from openk2.train.recipe import Recipe
+from openk2.train.recipe import Context, Recipe
 from openk2.train.setup import alone, set_up
-from openk2.train.start import EMBEDDING, HEAD, Fresh
+from openk2.train.start import EMBEDDING, HEAD, Fresh, chat_files_of
 from tiny import COPYING
 
 FRESH = Fresh(COPYING, 5, 0.5, 0.16, CopyingStart(COPYING, "induction", 0.5))
@@ -102,3 +102,30 @@ def test_a_run_keeps_the_names_that_its_tokenizers_folder_gives(
     (tmp_path / "tokenizer" / "tokenizer_config.json").write_text(json.dumps(settings))
     recipe = dataclasses.replace(recipe, tokenizer=tmp_path / "tokenizer")
     assert set_up(recipe, "cpu", alone(recipe)).tokenizer.special("<think>") == number
+
+
+@pytest.mark.parametrize(
+    ("tuning", "context", "generation", "expected"),
+    [
+        (True, None, None, {"do_sample": True, "temperature": 0.6}),
+        (True, None, {"temperature": 0.9}, {"do_sample": True, "temperature": 0.9}),
+        (False, None, None, {}),
+        (False, None, {"top_k": 5, "max_length": 64}, {"top_k": 5, "max_length": 64}),
+        (False, Context(128), {"top_k": 5, "max_length": 64}, {"top_k": 5}),
+    ],
+)
+def test_sampling_settings_are_the_starts_as_far_as_they_fit_the_result(
+    material: Path,
+    tmp_path: Path,
+    tuning: bool,
+    context: Context | None,
+    generation: dict[str, object] | None,
+    expected: dict[str, object],
+) -> None:
+    recipe = read_recipe(material / "pretrain.toml", Recipe)
+    shutil.copytree(recipe.tokenizer, tmp_path / "base")
+    (tmp_path / "base" / "chat_template.jinja").write_text("{{ messages }}")
+    if generation is not None:
+        (tmp_path / "base" / "generation_config.json").write_text(json.dumps(generation))
+    recipe = dataclasses.replace(recipe, shape=None, start=tmp_path / "base", context=context)
+    assert chat_files_of(recipe, tuning).generation == expected

@@ -10,6 +10,7 @@ from openk2.architecture.flops import (
     newton_schulz_flops,
     training_flops,
 )
+from openk2.architecture.licence import LICENCE
 from openk2.architecture.parameters import ParameterCount, count_parameters, layer_parameters
 from openk2.architecture.quantization import Int4, Quantization
 from openk2.architecture.rope import Yarn
@@ -17,6 +18,7 @@ from openk2.architecture.tensor_names import INDEX_FILE, layer_of, text_name
 
 __all__ = [
     "INDEX_FILE",
+    "LICENCE",
     "ConfigError",
     "ForwardFlops",
     "Int4",

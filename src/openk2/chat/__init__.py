@@ -3,7 +3,7 @@
 from openk2.chat.arguments import argument_problem, read_json, schema_problem
 from openk2.chat.byte_level import require_tokenizers
 from openk2.chat.call_ids import argument_names, call_id
-from openk2.chat.chat_files import ChatFiles
+from openk2.chat.chat_files import INSTRUCT_SAMPLING, ChatFiles
 from openk2.chat.checkpoint_template import CheckpointTemplate
 from openk2.chat.events import (
     CallArguments,
@@ -60,6 +60,7 @@ __all__ = [
     "DEFAULT_SYSTEM_PROMPT",
     "GENERATION_FILE",
     "INSTRUCT",
+    "INSTRUCT_SAMPLING",
     "SPECIAL_MARKERS",
     "THINK",
     "THINK_END",

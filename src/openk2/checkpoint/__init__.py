@@ -17,19 +17,18 @@ from openk2.checkpoint.packed import load_packed, stored_refusal, weight_of
 from openk2.checkpoint.room import available_memory, held_bytes, resident_bytes, stored_bytes
 from openk2.checkpoint.safetensors_file import DTYPES, StoredTensor, TensorSpec
 from openk2.checkpoint.save import ModelTensors, TensorSource, save_model, write_tensors
-from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint
+from openk2.checkpoint.stored import StoredCheckpoint, open_checkpoint, scale_dtypes_of_shards
 from openk2.checkpoint.synthetic import (
     ROUTER_EXPONENT,
     SyntheticTensors,
     expert_shares,
     synthesize_checkpoint,
 )
-from openk2.checkpoint.target import LICENCE, licences_of, refuse_other_content
+from openk2.checkpoint.target import licences_of, refuse_other_content
 from openk2.checkpoint.verify import CheckpointInfo, verify_checkpoint
 
 __all__ = [
     "DTYPES",
-    "LICENCE",
     "ROUTER_EXPONENT",
     "CheckpointError",
     "CheckpointInfo",
@@ -65,6 +64,7 @@ __all__ = [
     "refuse_other_content",
     "resident_bytes",
     "save_model",
+    "scale_dtypes_of_shards",
     "stored_bytes",
     "stored_refusal",
     "synthesize_checkpoint",

@@ -130,9 +130,10 @@ def convert_checkpoint(
     )
 
 
-def plan_conversion(source: Path, folder: Path, weights: Weights) -> Format:
+def plan_conversion(source: Path, folder: Path, weights: Weights, absent: int = 0) -> Format:
     """The format that `convert_checkpoint` writes; of `source` no weights are read.
 
+    absent: bytes of `source` that are yet to be downloaded.
     Raises CheckpointError for everything that the other files show to be impossible.
     """
     config = read_config(source)
@@ -143,8 +144,9 @@ def plan_conversion(source: Path, folder: Path, weights: Weights) -> Format:
     form.refuse_rows(config)
     refuse_source(folder, source)
     refuse_other_content(folder)
-    if not (unfinished_folder(folder) / RECORD).is_file():
-        refuse_full_disk(folder, tensor_bytes(config, form))
+    # What an interrupted run left is on the disk: the run itself knows how much of it counts.
+    if not unfinished_folder(folder).exists():
+        refuse_full_disk(folder, tensor_bytes(config, form), source, absent)
     try:
         require_free_of_code(source)
     except TokenizerError as error:

@@ -1,9 +1,9 @@
 """A folder that other engines serve: weights, config.json, generation_config.json, tokenizer."""
 
 import json
-import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 
@@ -81,9 +81,12 @@ def export_checkpoint(
     )
 
 
-def plan_export(source: Path, folder: Path, form: Format) -> tuple[Tokenizer, ChatFiles]:
+def plan_export(
+    source: Path, folder: Path, form: Format, absent: int = 0
+) -> tuple[Tokenizer, ChatFiles]:
     """What `export_checkpoint` writes beside weights; of `source` no weights are read.
 
+    absent: bytes of `source` that are yet to be downloaded.
     Raises CheckpointError for everything that the other files show to be impossible.
     """
     refuse_source(folder, source)
@@ -94,6 +97,7 @@ def plan_export(source: Path, folder: Path, form: Format) -> tuple[Tokenizer, Ch
     config = read_config(source)
     tokenizer, files = exported_chat(source)
     _refuse(config, tokenizer, folder, form)
+    refuse_full_disk(folder, tensor_bytes(config, form), source, absent)
     return tokenizer, files
 
 
@@ -104,22 +108,23 @@ def export_tensors(
     form: Format = Format(model_type="deepseek_v3"),
     max_shard_bytes: int = MAX_SHARD_BYTES,
     files: ChatFiles = ChatFiles(),
-    licences: Sequence[Path] = (),
+    licences: Mapping[str, bytes] = MappingProxyType({}),
     progress: Progress = lambda done, total: None,
 ) -> None:
     """`export_model` of a network wherever its tensors are, one at a time.
 
-    files: how the network is prompted and sampled. licences: files to copy. progress: see
-    `export_checkpoint`.
+    files: how the network is prompted and sampled. licences: see `licences_of`.
+    progress: see `export_checkpoint`.
     """
     _refuse(source.config, tokenizer, folder, form)
+    refuse_full_disk(folder, tensor_bytes(source.config, form))
     with write_folder_atomically(folder) as new:
         context = source.config.max_position_embeddings
         export_tokenizer(tokenizer, new, context_length=context, files=files)
         generation = json.dumps(_generation_config(source.config, tokenizer, files), indent=2)
         write_file_atomically(new / GENERATION_FILE, generation + "\n")
-        for file in licences:
-            shutil.copyfile(file, new / file.name)
+        for name, content in licences.items():
+            (new / name).write_bytes(content)
         write_tensors(source, new, form, max_shard_bytes, progress)
 
 
@@ -131,7 +136,6 @@ def _refuse(config: ModelConfig, tokenizer: Tokenizer, folder: Path, form: Forma
         )
     form.refuse_rows(config)
     refuse_other_content(folder)
-    refuse_full_disk(folder, tensor_bytes(config, form))
 
 
 def _generation_config(

@@ -43,9 +43,10 @@ class GgufPlan:
     bytes: int
 
 
-def plan_gguf(source: Path, file: Path, weights: GgufType) -> GgufPlan:
+def plan_gguf(source: Path, file: Path, weights: GgufType, absent: int = 0) -> GgufPlan:
     """The plan of `write_gguf`; of `source` only the files beside the weights are read.
 
+    absent: bytes of `source` that are yet to be downloaded.
     Raises CheckpointError for everything that these files show to be impossible.
     """
     gguf = require_gguf()
@@ -56,7 +57,7 @@ def plan_gguf(source: Path, file: Path, weights: GgufType) -> GgufPlan:
     tokenizer, chat = exported_chat(source)
     tensors = [(piece, type_of(gguf, piece, weights)) for piece in pieces(config)]
     total = sum(size_of(gguf, piece, kind) for piece, kind in tensors)
-    refuse_full_disk(file, total)
+    refuse_full_disk(file, total, source, absent)
     return GgufPlan(gguf, tokenizer, chat.template, tensors, total)
 
 

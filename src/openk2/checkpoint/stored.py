@@ -5,7 +5,7 @@ in the shape and dtype it must have, and that nothing else is. Only headers and 
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -48,10 +48,7 @@ class StoredCheckpoint:
     @property
     def scale_dtypes(self) -> frozenset[str]:
         """In which dtypes int4's scales are stored; empty if nothing is int4."""
-        end = "weight" + INT4_SCALE_SUFFIX
-        return frozenset(
-            stored.spec.dtype for name, stored in self.tensors.items() if name.endswith(end)
-        )
+        return _scale_dtypes(self.tensors.values())
 
     def tensor(self, published: PublishedTensor) -> Tensor:
         """A new CPU tensor in the published shape; its stored dtype, or dequantized to float32."""
@@ -247,3 +244,17 @@ def _check_tensors(folder: Path, config: ModelConfig, found: Mapping[str, Tensor
 
 def _first(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} (and {len(names) - 1} more)"
+
+
+def scale_dtypes_of_shards(folder: Path) -> frozenset[str]:
+    """`StoredCheckpoint.scale_dtypes` of the shards that a folder has, be they all or not.
+
+    Raises CheckpointError for a damaged one.
+    """
+    shards = sorted(folder.glob("*.safetensors"))
+    return _scale_dtypes(stored for shard in shards for stored in read_header(shard))
+
+
+def _scale_dtypes(tensors: Iterable[StoredTensor]) -> frozenset[str]:
+    end = "weight" + INT4_SCALE_SUFFIX
+    return frozenset(each.spec.dtype for each in tensors if each.spec.name.endswith(end))

@@ -4,11 +4,11 @@ import re
 import shutil
 from pathlib import Path
 
+from openk2.architecture import LICENCE
 from openk2.checkpoint.error import CheckpointError
 
 ROOM = 64 << 20  # bytes for config, index, tokenizer and the file system's own
 WEIGHTS = re.compile(r"[\w-][\w.-]*\.safetensors|model\.safetensors\.index\.json")
-LICENCE = re.compile(r"(?i:([\w-]+[-_])?(licen[cs]e|notice)s?([-_.][\w.-]+)?)(?<!\.csv)(?<!\.py)")
 # What lies beside weights and belongs to the text network.
 BESIDE = re.compile(
     r"((generation|tokenizer)_)?config\.json|configuration\.json|tokenizer\.json|special_tokens_map\.json"
@@ -34,10 +34,11 @@ def refuse_other_content(folder: Path) -> None:
         )
 
 
-def licences_of(folder: Path) -> list[Path]:
-    """The files of a checkpoint's folder that are licences or notices."""
+def licences_of(folder: Path) -> dict[str, bytes]:
+    """What a checkpoint's folder has of licences and notices, by file name."""
     found = sorted(folder.iterdir())
-    return [file for file in found if LICENCE.fullmatch(file.name) and file.is_file()]
+    files = [file for file in found if LICENCE.fullmatch(file.name) and file.is_file()]
+    return {file.name: file.read_bytes() for file in files}
 
 
 def belongs(path: Path) -> bool:
@@ -57,13 +58,23 @@ def refuse_source(target: Path, source: Path) -> None:
             raise CheckpointError(f"{target} is the source itself or holds it: name another place")
 
 
-def refuse_full_disk(target: Path, needed: int) -> None:
+def refuse_full_disk(
+    target: Path, needed: int, source: Path | None = None, absent: int = 0
+) -> None:
     """Raise CheckpointError if the disk that will hold `target` has less than `needed` bytes and
-    `ROOM`."""
+    `ROOM`.
+
+    absent: bytes that are downloaded into the folder `source` first, and count if it is on the same
+    disk.
+    """
     place = next(each for each in (target, *target.absolute().parents) if each.exists())
-    free = shutil.disk_usage(place).free
-    if needed + ROOM > free:
+    free, also = shutil.disk_usage(place).free, ""
+    needed += ROOM
+    if absent and source is not None and source.stat().st_dev == place.stat().st_dev:
+        needed += absent
+        also = f" with the {absent:,} of the source that are downloaded to the same disk"
+    if needed > free:
         raise CheckpointError(
-            f"{place} has {free:,} bytes free, {target.name} needs {needed + ROOM:,}: make room or "
+            f"{place} has {free:,} bytes free, {target.name} needs {needed:,}{also}: make room or "
             "write to another disk"
         )

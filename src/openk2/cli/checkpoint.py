@@ -109,7 +109,9 @@ def export(
     """
     try:
         stored_as = Format.named(dtype.value, model_type=model_type.value)
-        folder = source_folder(source, lambda given: plan_export(given, target, stored_as))
+        folder = source_folder(
+            source, lambda given, absent: plan_export(given, target, stored_as, absent)
+        )
         with bytes_bar(f"writing {target.name}") as progress:
             export_checkpoint(
                 folder,
@@ -152,12 +154,16 @@ def convert(
     try:
         match form.value.removeprefix("gguf-"), form.value.startswith("gguf-"):
             case ("bf16" | "q8_0") as weights, True:
-                folder = source_folder(source, lambda given: plan_gguf(given, target, weights))
+                folder = source_folder(
+                    source, lambda given, absent: plan_gguf(given, target, weights, absent)
+                )
                 with bytes_bar(f"writing {target.name}") as progress:
                     size, flags = write_gguf(folder, target, weights, progress=progress)
                 found: dict[str, Any] = {"file": str(target), "bytes": size, "flags": flags}
             case ("bf16" | "block-fp8" | "int4") as stored, _:
-                folder = source_folder(source, lambda given: plan_conversion(given, target, stored))
+                folder = source_folder(
+                    source, lambda given, absent: plan_conversion(given, target, stored, absent)
+                )
                 with bytes_bar(f"writing {target.name}") as progress:
                     done = convert_checkpoint(
                         folder, target, stored, max_shard_bytes=max_shard_bytes, progress=progress

@@ -53,17 +53,20 @@ def local_model(
         raise typer.Exit(1) from error
 
 
-def source_folder(source: str, refuse: Callable[[Path], object] = lambda folder: None) -> Path:
+def source_folder(
+    source: str, refuse: Callable[[Path, int], object] = lambda folder, absent: None
+) -> Path:
     """The checkpoint folder that a command reads. A model of the hub is downloaded if need be.
 
-    refuse: is given the folder with its small files before the weights are downloaded, and raises
-    for one that the command will refuse. Raises LocalModelError, and what `refuse` raises.
+    refuse: is given the folder with its small files and the bytes to be downloaded into it, before
+    they are, and raises if the command will refuse. Raises LocalModelError, and what `refuse`
+    raises.
     """
     hub = hub_name(source)
     if hub is None:
         return Path(source)
     say_hub(hub)
-    return find_folder(source, admit=lambda folder, _: refuse(folder))
+    return find_folder(source, admit=lambda folder, _, absent: refuse(folder, absent))
 
 
 def parse_hub_name(text: str) -> HubName:

@@ -42,7 +42,7 @@ def disk(
     """
     import torch
 
-    from openk2.checkpoint import CheckpointError, stored_refusal
+    from openk2.checkpoint import CheckpointError, scale_dtypes_of_shards, stored_refusal
     from openk2.streaming import (
         GUESSING,
         OVERLAP,
@@ -60,7 +60,12 @@ def disk(
     dtype = torch.bfloat16
     try:
         config = config_of(path, int4)
-        stored = stored_refusal(config) is None
+        int4_there = isinstance(config.quantization, Int4)
+        scales = scale_dtypes_of_shards(path) if int4_there else frozenset()
+        refusal = stored_refusal(config, scales)
+        if refusal is not None and config.quantization is not None:
+            tell(f"the weights are dequantized, as `serve` does: {refusal}")
+        stored = refusal is None
         size = expert_form(config, dtype, stored).bytes
         console = Console(stderr=True)
         with (

@@ -112,7 +112,7 @@ class Drills:
             most = max(most - 1, 2)
         raise ValueError(
             f"in this tokenizer's ids no choice among 2 tools fits into at most {self.longest} "
-            f"tokens: give --max {min(lengths)} or more"
+            f"tokens: give --max {max(lengths)} or more"
         )
 
 

@@ -21,8 +21,9 @@ def clip_gradients(
 ) -> Tensor:
     """Scale all gradients by one factor so that their norm is at most `limit`.
 
-    group: the ranks that hold the model together: one message over them. None: a sharded parameter
-        is added up over its own mesh, as torch's `clip_grad_norm_` does, and any other is all here.
+    group: the ranks that hold the model together: one message over them. None: the squares of a
+        sharded gradient are summed over its own mesh, as torch's `clip_grad_norm_` does; any other
+        gradient is whole on this rank.
     copies: how many of `group` hold the same copy of a parameter that is held here.
     Returns the norm before, float32 [], the same to the last bit on every rank. It is not finite if
     any gradient is not; then no gradient is changed.

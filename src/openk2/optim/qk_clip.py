@@ -156,8 +156,10 @@ def scale(tensor: Tensor, factors: Tensor, number: int, *, along_rows: bool = Tr
     if not is_narrow(part):
         part.mul_(here)
         return
-    # Noise that is the same on every rank and another in every step, as the factors are.
+    # The noise must be the same on every rank and another in every step. Factors alone repeat: a
+    # head that a 16-bit model holds just above tau has the same logit in many steps.
     drawn = int(factors.float().view(torch.int32).sum())
+    drawn += int(part.view(torch.int16).sum(dtype=torch.int64))
     noise = rounding_noise(part.device, drawn, number, rows.start)
     round_stochastically(part.float() * here.float(), part, noise)
 

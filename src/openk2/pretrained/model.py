@@ -138,6 +138,7 @@ def open_model(
         load_model,
         load_packed,
         open_checkpoint,
+        stored_refusal,
     )
     from openk2.engine import Engine
     from openk2.streaming import load_streamed
@@ -149,6 +150,9 @@ def open_model(
     except CheckpointError as error:
         raise LocalModelError(str(error)) from error
     packs, stored = kernel_use(config, device, weights, checkpoint.scale_dtypes)
+    if packs and not stored and weights is WeightForm.stored and config.quantization is not None:
+        reason = stored_refusal(config, checkpoint.scale_dtypes)
+        log.warning("%s: the weights are dequantized, which takes more memory: %s", folder, reason)
     held, slots, experts = weight_memory(config, dtype, stored), 0, None
     if memory is None:
         needed = held.bytes + (packing_bytes(config, dtype.itemsize) if packs else 0)

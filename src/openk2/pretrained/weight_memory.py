@@ -104,11 +104,11 @@ def memory_check(
 ) -> Admission:
     """What to ask before a model of the hub is downloaded: will its weights fit the device?
 
-    model: what the user called it. The others as in `open_model`. What is returned takes the folder
-    with config.json and the bytes of the weight files, and raises LocalModelError.
+    model: what the user called it. The others as in `open_model`. What is returned raises
+    LocalModelError.
     """
 
-    def check(folder: Path, file_bytes: int) -> None:
+    def check(folder: Path, file_bytes: int, absent: int) -> None:
         from openk2.checkpoint import available_memory
 
         try:

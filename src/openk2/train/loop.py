@@ -72,6 +72,8 @@ def train(
     and BlockingIOError if another process runs in `out`.
     """
     files = chat_files_of(recipe, tuning)
+    # Read now: the start may be gone when the run ends, hours later.
+    licences = licences_of(recipe.start) if recipe.start is not None else {}
     run = set_up(recipe, device, fleet or alone(recipe))
     fleet = run.fleet
     with fleet.together(), hold_folder(out) if fleet.leads else nullcontext():
@@ -104,7 +106,7 @@ def train(
                 run.tokenizer,
                 out / "checkpoint",
                 files=files,
-                licences=licences_of(recipe.start) if recipe.start is not None else (),
+                licences=licences,
             )
         fleet.wait()
     return out / "checkpoint"

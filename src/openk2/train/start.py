@@ -9,7 +9,14 @@ from dataclasses import dataclass, replace
 import torch
 
 from openk2.architecture import ModelConfig
-from openk2.chat import CHAT_TEMPLATE, THINK, ChatFiles, Tokenizer, named_tokenizer
+from openk2.chat import (
+    CHAT_TEMPLATE,
+    INSTRUCT_SAMPLING,
+    THINK,
+    ChatFiles,
+    Tokenizer,
+    named_tokenizer,
+)
 from openk2.checkpoint import StoredCheckpoint, open_checkpoint, read_rows
 from openk2.config import RecipeError
 from openk2.model import CopyingStart, K2Model, initialise
@@ -164,14 +171,18 @@ def opened(recipe: Recipe, tokenizer: Tokenizer) -> StoredCheckpoint:
 def chat_files_of(recipe: Recipe, tuning: bool) -> ChatFiles:
     """How the trained network is prompted and sampled: as what it starts from.
 
+    With a longer window it has no `max_length`, which counts the start's window.
     tuning: on conversations. Their rows have K2-Instruct's prompts, so its template takes the place
-    of another one, such as a base model's.
+    of another one, such as a base model's, and its sampling is used where the start names none.
     Raises RecipeError for a start that thinks, of which such rows would make another model;
     TokenizerError for damaged files.
     """
     if recipe.start is None:
         return ChatFiles()
     files = ChatFiles.read(recipe.start, named_tokenizer(recipe.start))
+    if recipe.context is not None:
+        kept = {key: value for key, value in files.generation.items() if key != "max_length"}
+        files = replace(files, generation=kept)
     if not tuning:
         return files
     if files.template is None or THINK in files.template:
@@ -179,7 +190,8 @@ def chat_files_of(recipe: Recipe, tuning: bool) -> ChatFiles:
             f"{recipe.start} writes thoughts, and rows of conversations have K2-Instruct's prompts "
             "with no thoughts: start from an Instruct or a base model"
         )
-    return replace(files, template=CHAT_TEMPLATE)
+    sampling = {**INSTRUCT_SAMPLING, **files.generation}
+    return replace(files, template=CHAT_TEMPLATE, generation=sampling)
 
 
 def fresh_config(shape: NetworkShape, tokenizer: Tokenizer) -> ModelConfig:

@@ -68,8 +68,7 @@ def check_interrupted(folder: Path, names: Sequence[str]) -> None:
 def check_disk(listing: HubListing, names: Sequence[str]) -> None:
     """Raise LocalModelError if the disk of the cache has no room for what it lacks of the files."""
     storage = storage_folder(listing.repository)
-    absent = [name for name in names if not _is_cached(storage, listing, name)]
-    needed = listing.bytes_of(absent)
+    needed = absent_bytes(listing, names)
     at = next(path for path in (storage, *storage.parents) if path.exists())
     free = shutil.disk_usage(at).free
     if needed and needed + MARGIN > free:
@@ -77,6 +76,12 @@ def check_disk(listing: HubListing, names: Sequence[str]) -> None:
             f"{listing.repository} needs {needed / 1e9:,.1f} GB more on disk, {storage.parent} has "
             f"{free / 1e9:,.1f} GB free: make room, or set HF_HUB_CACHE to a folder on another disk"
         )
+
+
+def absent_bytes(listing: HubListing, names: Sequence[str]) -> int:
+    """Of those of the files that the cache lacks."""
+    storage = storage_folder(listing.repository)
+    return listing.bytes_of(name for name in names if not _is_cached(storage, listing, name))
 
 
 def _is_cached(storage: Path, listing: HubListing, name: str) -> bool:

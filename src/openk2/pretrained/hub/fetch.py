@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
+from openk2.architecture import LICENCE
 from openk2.pretrained.error import LocalModelError
 from openk2.pretrained.hub.cache import (
     SINGLE,
@@ -13,7 +14,12 @@ from openk2.pretrained.hub.cache import (
     missing_files,
     shard_names,
 )
-from openk2.pretrained.hub.download import check_disk, check_interrupted, download_files
+from openk2.pretrained.hub.download import (
+    absent_bytes,
+    check_disk,
+    check_interrupted,
+    download_files,
+)
 from openk2.pretrained.hub.library import HubUnreachableError, hub_library, is_offline
 from openk2.pretrained.hub.listing import HubListing, list_files
 from openk2.pretrained.hub.name import HubName
@@ -21,9 +27,10 @@ from openk2.record import bytes_bar, write_file_atomically
 
 logger = logging.getLogger(__name__)
 
-# Takes the folder with a model's small files and the bytes of its shards; raises LocalModelError,
-# or an error of the caller's own, if the model is not to be downloaded.
-Admission = Callable[[Path, int], object]
+# Takes the folder with a model's small files, the bytes of its shards, and the bytes of those that
+# the cache lacks; raises LocalModelError, or an error of the caller's own, if the model is not to
+# be downloaded.
+Admission = Callable[[Path, int, int], object]
 
 
 def fetch_model(name: HubName, admit: Admission | None = None) -> Path:
@@ -48,7 +55,7 @@ def fetch_model(name: HubName, admit: Admission | None = None) -> Path:
     shards = _shards(name, folder, listing)
     cached = all((folder / shard).exists() for shard in shards)
     if admit is not None and not cached:
-        admit(folder, listing.bytes_of(shards))
+        admit(folder, listing.bytes_of(shards), absent_bytes(listing, shards))
     check_disk(listing, shards)
     bar = nullcontext(lambda *_: None) if cached else bytes_bar(f"downloading {name}")
     with bar as progress:
@@ -81,8 +88,6 @@ def fetch_config(name: HubName) -> Path:
 
 
 def _small_files(name: HubName, listing: HubListing) -> Path:
-    from openk2.checkpoint import LICENCE
-
     names = [file for file in SMALL_FILES if file in listing.files]
     names += [file for file in listing.files if LICENCE.fullmatch(file)]
     if "config.json" not in names:
