@@ -10,7 +10,14 @@ import pytest
 
 from openk2.chat import ToolCall
 from openk2.gateway import RepairedChat, Upstream, UpstreamChat, UpstreamError, UpstreamPool
-from openk2.generation import ChatAnswer, ChatRequest, HttpChat, RequestError, complete
+from openk2.generation import (
+    ChatAnswer,
+    ChatRequest,
+    HttpChat,
+    RequestError,
+    ThinkingFields,
+    complete,
+)
 from openk2.protocol import EngineBusyError
 
 from ..generation.test_http_chat import USAGE, call, delta, events, head, raw_server
@@ -217,5 +224,32 @@ def test_an_error_that_only_quotes_a_request_changes_no_other_request(said):
             assert len(seen) == 4  # it was asked again, in vain
             assert chat._hosts[upstream].kind_name == "unknown"
             assert upstream.refused.without({"reasoning_content": 1})
+
+    asyncio.run(run())
+
+
+BEGUN = [HISTORY[0], {"role": "assistant", "content": "a"}]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ChatRequest(HISTORY),
+        ChatRequest(HISTORY, thinking=ThinkingFields(template={"preserve_thinking": True})),
+        ChatRequest(BEGUN, is_continued=True),
+    ],
+)
+def test_a_lesson_that_leaves_no_form_of_the_request_is_forgotten(asked):
+    said = "bad schema: 'more than 128 tools'"
+    refusal = head("400 x") + json.dumps({"error": {"message": said}}).encode()
+
+    async def run() -> None:
+        async with raw_server([refusal], []) as url:
+            upstream = Upstream(url, "k2")
+            upstream.owner = "vllm"
+            chat = UpstreamChat(UpstreamPool([upstream]))
+            with pytest.raises(RequestError, match="the upstream answered 400: bad schema"):
+                await complete(chat, asked)
+            assert chat._hosts[upstream].kind_name == "vllm"
 
     asyncio.run(run())

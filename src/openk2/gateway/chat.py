@@ -8,7 +8,7 @@ balances, and retries before the first event.
 import logging
 import reprlib
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -100,11 +100,17 @@ class UpstreamChat:
         """
         host = self._hosts[upstream]
         undo: list[Callable[[], None]] = []
+        refusal: RequestError | None = None
         for lesson in range(MAX_LESSONS + 1):
             # Once for all choices of an HTTP request: they differ in their seeds alone.
             form = host.form
             key = (key_of(request), upstream, form)
-            body = await self._threads.run_once(key, self._body, upstream, request, form)
+            try:
+                body = await self._threads.run_once(key, self._body, upstream, request, form)
+            except RequestError as error:
+                # What the refusal seemed to teach leaves no form of this request.
+                forget_all(undo)
+                raise refusal or error from None
             answer = self._one_answer(upstream, request, body.with_seed(request.seed), first_number)
             try:
                 async with aclosing(answer) as events:
@@ -114,9 +120,9 @@ class UpstreamChat:
             except RequestError as error:
                 forget = None if lesson == MAX_LESSONS else host.learn(str(error))
                 if forget is None and (lesson == MAX_LESSONS or host.form == form):
-                    for one in reversed(undo):
-                        one()
+                    forget_all(undo)
                     raise
+                refusal = error
                 if forget is not None:  # else another answer has learned it meanwhile
                     undo.append(forget)
 
@@ -165,6 +171,12 @@ class UpstreamChat:
         """Numbers for /metrics."""
         hosts, kinds = self._hosts.values(), ("reasoning_placeholder", "tools_left_out")
         return {f"repair_{kind}": sum(host.counts[kind] for host in hosts) for kind in kinds}
+
+
+def forget_all(undo: Sequence[Callable[[], None]]) -> None:
+    """Undo lessons, the last one first."""
+    for one in reversed(undo):
+        one()
 
 
 def said(error: Exception) -> str:
