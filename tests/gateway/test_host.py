@@ -160,6 +160,11 @@ KEEP, DROP = {"preserve_thinking": True}, {"preserve_thinking": False}
         ("moonshot", ThinkingFields({**OFF, "budget_tokens": 9}), {"thinking": OFF}),
         ("moonshot", ThinkingFields({**ON, "budget_tokens": 9}, budget_is_hint=True),
          {"thinking": ON}),
+        ("openk2", ThinkingFields({**ON, "budget_tokens": 9}),
+         {"thinking": {**ON, "budget_tokens": 9}}),
+        ("openk2", ThinkingFields({**ON, "budget_tokens": 9}, budget_is_hint=True),
+         {"thinking": {**ON, "budget_tokens": 9}}),
+        ("openk2", ThinkingFields({**OFF, "budget_tokens": 9}), {"thinking": OFF}),
         ("fireworks", ThinkingFields(ON), {}),
         ("fireworks", ThinkingFields(OFF), {"reasoning_effort": "none"}),
         ("fireworks", ThinkingFields(ON, "high"), {"reasoning_effort": "high"}),
@@ -205,13 +210,22 @@ def test_a_host_that_would_begin_a_new_turn_is_not_asked_to_continue_one(kind) -
     assert caught.value.param == "messages[1]"
 
 
-@pytest.mark.parametrize("kind", sorted(host_kinds()))
+@pytest.mark.parametrize("kind", sorted(host_kinds().keys() - {"openk2"}))
 def test_a_budget_that_nothing_can_enforce_is_refused_unless_it_is_a_hint(kind) -> None:
     budget = {**ON, "budget_tokens": 9}
     with pytest.raises(RequestError, match="budget_tokens cannot be enforced here") as caught:
         sent(host(kind), thinking=ThinkingFields(budget))
     assert caught.value.param == "thinking.budget_tokens"
     assert sent(host(kind), thinking=ThinkingFields(budget, budget_is_hint=True))
+
+
+def test_a_budget_is_no_longer_sent_to_a_host_that_could_not_enforce_it() -> None:
+    one, budget = host("openk2"), {**ON, "budget_tokens": 9}
+    assert one.learn("the upstream answered 400: thinking.budget_tokens cannot be enforced here")
+    assert sent(one, thinking=ThinkingFields(budget, budget_is_hint=True))[1] == {"thinking": ON}
+    with pytest.raises(RequestError, match="thinking_token_budget cannot be enforced") as caught:
+        sent(one, thinking=ThinkingFields(budget, budget_name="thinking_token_budget"))
+    assert caught.value.param == "thinking_token_budget"
 
 
 TURNS = [*HISTORY[:3], {**HISTORY[4], "reasoning_content": "b"}, HI,

@@ -26,15 +26,17 @@ from openk2.generation import (
     asks_to_think,
     keeps_thoughts,
     refuse_budget,
+    thinking_budget,
 )
 
 THOUGHT = "reasoning_content"
 # Fields that a strict host may not know, and that an answer can do without.
-OPTIONAL = ("reasoning_content", "reasoning", "thinking", "chat_template_kwargs")
+BUDGET = "budget_tokens"
+OPTIONAL = ("reasoning_content", "reasoning", "thinking", "chat_template_kwargs", BUDGET)
 # A refusal of a field that is not known; "reasoning_content is missing" names it too.
 UNKNOWN_FIELD = re.compile(
     r"extra (inputs|fields)|unknown|unexpected|unrecogni[sz]ed|not (permitted|allowed|supported)"
-    r"|unsupported",
+    r"|unsupported|cannot be enforced",
     re.IGNORECASE,
 )
 
@@ -101,11 +103,10 @@ class Host:
         this host cannot obey.
         """
         asked = asks_to_think(request.thinking)
-        if asked is not False:
-            refuse_budget(request.thinking)
+        budget = None if asked is False else self._budget(form, request)
         can_keep = form.kind.thinking != "effort"
         keep = keeps_thoughts(request.thinking, asked, can_keep=can_keep)
-        fields = form.without(thinking_body(form.kind, request, asked, keep))
+        fields = form.without(thinking_body(form.kind, request, asked, keep, budget))
         if request.stop and form.kind.usage_so_far:  # a stop string closes the connection
             fields["stream_options"] = {"include_usage": True, "continuous_usage_stats": True}
         before = request.messages[: -1 if request.is_continued else None]
@@ -116,6 +117,14 @@ class Host:
             fields |= continued_body(form.kind)
         tools = self._fitting_tools(form.kind, request)
         return replace(request, messages=messages, tools=tools), fields
+
+    def _budget(self, form: HostForm, request: ChatRequest) -> int | None:
+        """The tokens of thought that the host enforces. Raises RequestError for a budget that it
+        does not, unless it is a hint."""
+        if form.kind.budget and BUDGET not in form.refused:
+            return thinking_budget(request.thinking)
+        refuse_budget(request.thinking)
+        return None
 
     def _with_thoughts(
         self, form: HostForm, messages: Sequence[Mapping[str, Any]], thinks: bool, first: int
@@ -165,7 +174,9 @@ class Host:
             return partial(self._show_again, *before) if is_new else None
         if shown is not None or not UNKNOWN_FIELD.search(error):
             return None
-        learned = self.upstream.refused.learn(named_in(error, OPTIONAL))
+        named = named_in(error, OPTIONAL)
+        # "thinking.budget_tokens" names both, and only the budget is refused.
+        learned = self.upstream.refused.learn({BUDGET} if BUDGET in named else named)
         if not learned:
             return None
         logger.warning("upstream %s refuses %s", self.upstream.url, ", ".join(learned))
@@ -222,12 +233,16 @@ def continued_body(kind: HostKind) -> dict[str, Any]:
 
 
 def thinking_body(
-    kind: HostKind, request: ChatRequest, asked: bool | None, keep: bool | None
+    kind: HostKind,
+    request: ChatRequest,
+    asked: bool | None,
+    keep: bool | None,
+    budget: int | None,
 ) -> dict[str, Any]:
     """The fields that tell the host what the request says about thinking; none if it says nothing.
 
     asked: whether to think. keep: whether earlier thoughts stay; where no field says that they do
-    not, they are not sent.
+    not, they are not sent. budget: tokens of thought that the host enforces.
     """
     fields = request.thinking
     if kind.thinking == "effort":
@@ -238,7 +253,9 @@ def thinking_body(
         if asked is None and not keep:
             return {}
         kept = {"keep": "all"} if keep else {}
-        return {"thinking": {"type": "disabled" if asked is False else "enabled", **kept}}
+        limit = {} if budget is None else {BUDGET: budget}
+        switch = "disabled" if asked is False else "enabled"
+        return {"thinking": {"type": switch, **kept, **limit}}
     arguments = {"thinking": asked, "preserve_thinking": keep}
     given = {name: value for name, value in arguments.items() if value is not None}
     return {"chat_template_kwargs": given} if given else {}

@@ -28,6 +28,7 @@ class ThinkingFields:
     hidden: no one reads the thoughts, so a model that can answer without them does.
     uncleared: of how many turns Anthropic's `clear_thinking` leaves the thoughts in the prompt.
     budget_is_hint: where nothing can enforce the budget, it is ignored and not refused.
+    budget_name: the field in which the client sent it.
     """
 
     thinking: Any = None
@@ -36,6 +37,7 @@ class ThinkingFields:
     hidden: bool = False
     uncleared: int | Literal["all"] | None = None
     budget_is_hint: bool = False
+    budget_name: str = "thinking.budget_tokens"
 
 
 @dataclass(frozen=True)
@@ -88,11 +90,16 @@ def keeps_thoughts(fields: ThinkingFields, enabled: bool | None, *, can_keep: bo
     return keep
 
 
+def thinking_budget(fields: ThinkingFields) -> int | None:
+    """How many tokens of thought there may be at most; None for any number. Raises RequestError."""
+    return budget_of(asked_thinking(fields))
+
+
 def refuse_budget(fields: ThinkingFields) -> None:
     """Raise RequestError for a budget where nothing can enforce it, unless it is a hint."""
-    if fields.budget_is_hint or budget_of(asked_thinking(fields)) is None:
+    if fields.budget_is_hint or thinking_budget(fields) is None:
         return
-    name = "thinking.budget_tokens"
+    name = fields.budget_name
     raise RequestError(f"{name} cannot be enforced here: leave it out", name)
 
 
