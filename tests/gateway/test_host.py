@@ -263,6 +263,32 @@ def test_what_a_host_cannot_do_with_thoughts_is_refused_by_name(kind, fields, na
     assert caught.value.param == name
 
 
+@pytest.mark.parametrize(
+    ("kind", "field", "fields", "name"),
+    [
+        ("moonshot", "thinking", ThinkingFields(OFF), "thinking"),
+        ("moonshot", "thinking", ThinkingFields(reasoning_effort="none"), "reasoning_effort"),
+        ("moonshot", "thinking", ThinkingFields({**ON, "keep": "all"}), "thinking.keep"),
+        ("openk2", "thinking", ThinkingFields(OFF), "thinking"),
+        ("vllm", "chat_template_kwargs", ThinkingFields(OFF), "thinking"),
+        ("vllm", "chat_template_kwargs", ThinkingFields(template=KEEP),
+         "chat_template_kwargs.preserve_thinking"),
+    ],
+)  # fmt: skip
+def test_what_only_a_refused_field_could_tell_the_host_is_refused(
+    kind, field, fields, name
+) -> None:
+    one = host(kind)
+    assert one.learn(f"unknown field {field}")
+    with pytest.raises(RequestError, match="this upstream has no field for it") as caught:
+        sent(one, thinking=fields)
+    assert caught.value.param == name
+    with pytest.raises(RequestError, match="budget_tokens cannot be enforced"):
+        sent(one, thinking=ThinkingFields({**ON, "budget_tokens": 9}))
+    for harmless in (ThinkingFields(ON), ThinkingFields(template=DROP)):
+        assert sent(one, thinking=harmless)[1] == {}
+
+
 def test_what_contradicts_itself_is_refused_by_name() -> None:
     with pytest.raises(RequestError, match="reasoning_effort contradicts thinking"):
         sent(host("moonshot"), thinking=ThinkingFields(ON, "none"))

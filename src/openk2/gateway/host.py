@@ -40,6 +40,13 @@ UNKNOWN_FIELD = re.compile(
     re.IGNORECASE,
 )
 
+# The field of the body that each value of HostKind.thinking stands for.
+THINKING_FIELDS = {
+    "object": "thinking",
+    "template": "chat_template_kwargs",
+    "effort": "reasoning_effort",
+}
+
 logger = logging.getLogger(__name__)
 
 
@@ -102,9 +109,10 @@ class Host:
         Raises RequestError for what a request says about thinking, or begins of the answer, and
         this host cannot obey.
         """
-        asked = asks_to_think(request.thinking)
+        field = THINKING_FIELDS[form.kind.thinking]
+        asked = asks_to_think(request.thinking, can_stop=field not in form.refused)
         budget = None if asked is False else self._budget(form, request)
-        can_keep = form.kind.thinking != "effort"
+        can_keep = form.kind.thinking != "effort" and field not in form.refused
         keep = keeps_thoughts(request.thinking, asked, can_keep=can_keep)
         fields = form.without(thinking_body(form.kind, request, asked, keep, budget))
         if request.stop and form.kind.usage_so_far:  # a stop string closes the connection
@@ -121,7 +129,7 @@ class Host:
     def _budget(self, form: HostForm, request: ChatRequest) -> int | None:
         """The tokens of thought that the host enforces. Raises RequestError for a budget that it
         does not, unless it is a hint."""
-        if form.kind.budget and BUDGET not in form.refused:
+        if form.kind.budget and form.refused.isdisjoint((BUDGET, "thinking")):
             return thinking_budget(request.thinking)
         refuse_budget(request.thinking)
         return None
@@ -248,14 +256,14 @@ def thinking_body(
     if kind.thinking == "effort":
         effort = fields.reasoning_effort or fields.template.get("reasoning_effort")
         effort = "none" if asked is False else effort
-        return {} if effort is None else {"reasoning_effort": effort}
+        return {} if effort is None else {THINKING_FIELDS[kind.thinking]: effort}
     if kind.thinking == "object":
         if asked is None and not keep:
             return {}
         kept = {"keep": "all"} if keep else {}
         limit = {} if budget is None else {BUDGET: budget}
         switch = "disabled" if asked is False else "enabled"
-        return {"thinking": {"type": switch, **kept, **limit}}
+        return {THINKING_FIELDS[kind.thinking]: {"type": switch, **kept, **limit}}
     arguments = {"thinking": asked, "preserve_thinking": keep}
     given = {name: value for name, value in arguments.items() if value is not None}
-    return {"chat_template_kwargs": given} if given else {}
+    return {THINKING_FIELDS[kind.thinking]: given} if given else {}

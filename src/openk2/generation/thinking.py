@@ -15,6 +15,7 @@ from openk2.generation.request_error import RequestError
 TYPES = {"enabled": True, "adaptive": True, "disabled": False}
 # Names of published templates for the same switch; the second is other families'.
 SWITCHES = ("thinking", "enable_thinking")
+NO_FIELD = "this upstream has no field for it"
 
 
 @dataclass(frozen=True)
@@ -67,16 +68,20 @@ def plan_thinking(style: PromptStyle, fields: ThinkingFields) -> ThinkingPlan:
     return ThinkingPlan(Thinking(enabled, keep), budget_of(asked) if enabled is not False else None)
 
 
-def asks_to_think(fields: ThinkingFields) -> bool | None:
+def asks_to_think(fields: ThinkingFields, *, can_stop: bool) -> bool | None:
     """Whether the fields say to think, for a model that is elsewhere and may know levels of effort;
-    None if they say nothing. Raises RequestError if they are wrong or differ."""
+    None if they say nothing. can_stop: whether the model can be told not to. Raises RequestError if
+    they are wrong, differ or cannot be obeyed."""
     asked = asked_thinking(fields)
     effort = fields.reasoning_effort or fields.template.get("reasoning_effort")
     rest = {k: v for k, v in fields.template.items() if k != "reasoning_effort"}
     found = switches(replace(fields, reasoning_effort=None, template=rest), asked)
     if effort is not None:
         found["reasoning_effort"] = effort != "none"
-    return agreed(found)
+    enabled = agreed(found)
+    if enabled is False and not can_stop:
+        raise refused(next(iter(found)), NO_FIELD)
+    return enabled
 
 
 def keeps_thoughts(fields: ThinkingFields, enabled: bool | None, *, can_keep: bool) -> bool | None:
@@ -86,7 +91,7 @@ def keeps_thoughts(fields: ThinkingFields, enabled: bool | None, *, can_keep: bo
     kept = keeps(fields, asked_thinking(fields)) | cleared(None, fields, enabled)
     keep = agreed(kept)
     if keep and not can_keep:
-        raise refused(next(iter(kept)), "this upstream has no field for it")
+        raise refused(next(iter(kept)), NO_FIELD)
     return keep
 
 
