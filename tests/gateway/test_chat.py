@@ -253,3 +253,28 @@ def test_a_lesson_that_leaves_no_form_of_the_request_is_forgotten(asked):
             assert chat._hosts[upstream].kind_name == "vllm"
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("able_is_idle", [True, False])
+@pytest.mark.parametrize("failing", [None, "503 x", "500 x"])
+def test_a_request_goes_to_an_upstream_that_can_obey_it_whatever_the_load(able_is_idle, failing):
+    asked = ChatRequest(BEGUN, is_continued=True)
+
+    async def run() -> None:
+        seen: list[bytes] = []
+        async with raw_server([head(failing) + b"{}" if failing else TEXT], seen) as url:
+            unable, able = Upstream("http://127.0.0.1:1", "k2"), Upstream(url, "k2")
+            unable.owner, able.owner = "fireworks", "vllm"
+            unable.outstanding, able.outstanding = int(able_is_idle), int(not able_is_idle)
+            chat = UpstreamChat(UpstreamPool([unable, able]))
+            if failing:
+                with pytest.raises((EngineBusyError, UpstreamError)):
+                    await complete(chat, asked)
+            else:
+                assert (await complete(chat, asked)).content == "well"
+            assert unable.asked == 0
+            able.healthy = False
+            with pytest.raises(RequestError, match="begins a new turn"):
+                await complete(chat, asked)
+
+    asyncio.run(run())

@@ -202,12 +202,19 @@ def test_a_begun_answer_is_continued_in_the_hosts_own_way(kind, message, body) -
     assert (request.messages, fields) == (BEGUN, {})
 
 
-@pytest.mark.parametrize("kind", ["fireworks", "unknown"])
-def test_a_host_that_would_begin_a_new_turn_is_not_asked_to_continue_one(kind) -> None:
+@pytest.mark.parametrize(
+    ("kind", "why", "logged"),
+    [("fireworks", "begins a new turn", 0), ("unknown", "is not known to continue an answer", 1)],
+)
+def test_a_host_that_would_begin_a_new_turn_is_not_asked_to_continue_one(
+    kind, why, logged, caplog
+) -> None:
     one = host(kind)
-    with pytest.raises(RequestError, match=r"messages\[1\] cannot be continued") as caught:
-        one.fitted(ChatRequest(BEGUN, is_continued=True), one.form)
-    assert caught.value.param == "messages[1]"
+    for _ in range(2):
+        with pytest.raises(RequestError, match=rf"messages\[1\] cannot be .* {why};") as caught:
+            one.fitted(ChatRequest(BEGUN, is_continued=True), one.form)
+        assert caught.value.param == "messages[1]"
+    assert caplog.text.count("--host-kind (moonshot, openk2, sglang, vllm)") == logged
 
 
 @pytest.mark.parametrize("kind", sorted(host_kinds().keys() - {"openk2"}))

@@ -40,6 +40,7 @@ UNKNOWN_FIELD = re.compile(
     re.IGNORECASE,
 )
 
+CONTINUES = ("partial", "final_message")  # values of HostKind.continuation
 # The field of the body that each value of HostKind.thinking stands for.
 THINKING_FIELDS = {
     "object": "thinking",
@@ -84,7 +85,8 @@ class Host:
         self._shown_until = 0.0
         self._logged = UNKNOWN
         self._left_out = 0
-        self._lock = Lock()  # of counts and _left_out
+        self._logged_how = False
+        self._lock = Lock()  # of counts, _left_out and _logged_how
 
     @property
     def kind_name(self) -> str:
@@ -121,6 +123,7 @@ class Host:
         first = open_turn(before) if keep is False else 0
         messages = self._with_thoughts(form, request.messages, asked is not False, first)
         if request.is_continued:
+            self._log_how_to_continue(form.kind)
             messages[-1] = {**messages[-1], **continued_message(form.kind, len(messages) - 1)}
             fields |= continued_body(form.kind)
         tools = self._fitting_tools(form.kind, request)
@@ -156,6 +159,16 @@ class Host:
         with self._lock:
             self.counts["reasoning_placeholder"] += placeholders
         return fitted
+
+    def _log_how_to_continue(self, kind: HostKind) -> None:
+        """Log once what lets a host of no known kind continue answers."""
+        with self._lock:
+            is_new = kind.continuation == "unknown" and not self._logged_how
+            self._logged_how |= is_new
+        if is_new:
+            known = ", ".join(k for k, v in host_kinds().items() if v.continuation in CONTINUES)
+            how = f"it is not known to continue answers; if it does, give --host-kind ({known})"
+            logger.warning("upstream %s: %s", self.upstream.url, how)
 
     def _fitting_tools(self, kind: HostKind, request: ChatRequest) -> Sequence[Mapping[str, Any]]:
         """As many tools as the host takes."""
@@ -225,10 +238,12 @@ def called_names(message: Mapping[str, Any]) -> list[str]:
 
 def continued_message(kind: HostKind, index: int) -> dict[str, Any]:
     """What the last message, at this index, has for the host to continue it. Raises RequestError
-    for a host that would begin a new turn."""
-    if kind.continuation == "refused":
+    for a host that would begin a new turn, or may."""
+    if kind.continuation not in CONTINUES:
+        unknown = kind.continuation == "unknown"
+        reason = "is not known to continue an answer" if unknown else "begins a new turn"
         place = f"messages[{index}]"
-        problem = "cannot be continued: this upstream begins a new turn; end with a user message"
+        problem = f"cannot be continued: this upstream {reason}; end with a user message"
         raise RequestError(f"{place} {problem}", place)
     return {"partial": True} if kind.continuation == "partial" else {}
 

@@ -26,7 +26,7 @@ class HostKind:
         `reasoning_effort` ("effort").
     budget: whether it enforces `thinking.budget_tokens`.
     continuation: how a last message is continued: by "partial" in it, by the body's
-        `continue_final_message` ("final_message"), or not at all ("refused").
+        `continue_final_message` ("final_message"), not at all ("refused"), or "unknown".
     usage_so_far: whether each chunk of a stream can have the usage so far.
     signs: words of its errors, in lower case, that no other kind has.
     """
@@ -39,7 +39,7 @@ class HostKind:
     most_tools: int
     thinking: Literal["object", "template", "effort"]
     budget: bool
-    continuation: Literal["partial", "final_message", "refused"]
+    continuation: Literal["partial", "final_message", "refused", "unknown"]
     usage_so_far: bool
     signs: tuple[str, ...]
 
