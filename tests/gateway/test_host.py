@@ -296,6 +296,11 @@ def test_what_only_a_refused_field_could_tell_the_host_is_refused(
         assert sent(one, thinking=harmless)[1] == {}
 
 
+def test_nothing_is_said_of_a_model_that_is_not_known_here() -> None:
+    with pytest.raises(RequestError, match="only the thoughts of 1 turn or of all can be kept"):
+        sent(host("vllm"), thinking=ThinkingFields(ON, uncleared=2))
+
+
 def test_what_contradicts_itself_is_refused_by_name() -> None:
     with pytest.raises(RequestError, match="reasoning_effort contradicts thinking"):
         sent(host("moonshot"), thinking=ThinkingFields(ON, "none"))

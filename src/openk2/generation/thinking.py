@@ -170,7 +170,9 @@ def cleared(
     if turns is None or enabled is False:
         return {}
     if turns != 1:
-        raise refused(name, f"this model keeps the thoughts of 1 turn or of all, not of {turns}")
+        kept = "this model keeps the thoughts of 1 turn or of all"
+        problem = "only the thoughts of 1 turn or of all can be kept" if style is None else kept
+        raise refused(name, f"{problem}, not of {turns}")
     return {name: False}
 
 
