@@ -201,6 +201,32 @@ def test_what_one_refusal_teaches_helps_the_answers_that_are_refused_beside_it()
     asyncio.run(run())
 
 
+def test_a_budget_that_an_openk2_upstream_cannot_enforce_is_left_out_if_it_is_a_hint():
+    said = "thinking.budget_tokens cannot be enforced here: leave it out"
+    refusal = json.dumps({"error": {"message": said}}).encode()
+    budget = {"type": "enabled", "budget_tokens": 9}
+
+    async def without_masks(reader, writer):
+        asked = await reader.readuntil(b"\r\n\r\n")
+        length = int(asked.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+        body = json.loads(await reader.readexactly(length))
+        refused = "budget_tokens" in body["thinking"]
+        writer.write(head("400 x") + refusal if refused else TEXT)
+        await writer.drain()
+        writer.close()
+
+    async def run() -> None:
+        async with await asyncio.start_server(without_masks, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            chat = UpstreamChat(UpstreamPool([Upstream(url, "k2")]), host_kind="openk2")
+            demand, hint = ThinkingFields(budget), ThinkingFields(budget, budget_is_hint=True)
+            with pytest.raises(RequestError, match=f"the upstream answered 400: {said}"):
+                await complete(chat, ChatRequest(HISTORY, thinking=demand))
+            assert (await complete(chat, ChatRequest(HISTORY, thinking=hint))).content == "well"
+
+    asyncio.run(run())
+
+
 def test_a_demanded_call_that_does_not_come_is_an_error():
     with pytest.raises(UpstreamError, match="tool_choice"):
         ask(ChatRequest(HISTORY, TOOLS, tool_choice="required"), TEXT)
