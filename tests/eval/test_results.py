@@ -333,3 +333,34 @@ def test_a_harness_runs_once_and_its_figure_is_the_rows(
             0.5, f"{OWN}; their own agent; 1 of 2 submitted",
         )  # fmt: skip
         assert found.answers == 2
+
+
+@pytest.mark.parametrize(
+    ("damaged", "said"),
+    [
+        ('{"solved": 1', "delimiter"),
+        ("[]", "list indices"),
+        ('{"solved": "x", "of": 2}', "'x' of 2 is no count"),
+        ('{"solved": 0, "of": 0}', "0 of 0 is no count"),
+    ],
+)
+def test_a_damaged_count_of_a_harness_is_its_rows_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: str, said: str
+) -> None:
+    row = row_of(replace(sums("sums-harness"), external="their harness"))
+    harness = Harness(
+        "theirs", ("sh",), "", lambda asked: [["true"]], lambda asked: Solved(1, 2), ""
+    )
+    monkeypatch.setitem(HARNESSES, "sums-harness", harness)
+    monkeypatch.setattr("openk2.eval.code.harness.find_engine", lambda: "docker")
+    file = logs_folder(tmp_path, row.name) / "harness.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(damaged)
+    outcomes = run("http://127.0.0.1:9", tmp_path, tmp_path, row)
+    for told in (outcomes, []):  # this session's outcomes, or none of this row
+        (found,) = results_of(tmp_path, told, rows=[row])
+        assert found.complaint.startswith(f"failed, {file}: ")
+        assert said in found.complaint
+        assert found.complaint.count("delete it and run the row again") == 1
+    file.unlink()
+    assert run("http://127.0.0.1:9", tmp_path, tmp_path, row)[0].status == "ran"

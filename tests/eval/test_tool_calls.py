@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from openk2.chat import ToolCall
+from openk2.chat import ToolCall, canonical_history, render
 from openk2.eval.score import LATER, MEASURES, ToolCallScore, miss_json
 from openk2.eval.score_tables import score_tables
 from openk2.eval.tool_calls import score_answers, score_tool_calls
@@ -20,6 +20,7 @@ from openk2.generation import (
     ChatFinish,
     ChatRequest,
     ContextLengthError,
+    HttpChat,
     ScriptedChat,
 )
 from openk2.synthesis import generate
@@ -291,9 +292,44 @@ def test_a_message_of_weight_0_is_in_the_history_and_never_the_reference() -> No
     assert [(len(turn.messages), turn.kind) for turn in turns] == [
         (2, "sequence"), (4, "answer"), (6, "none_needed"),
     ]  # fmt: skip
-    assert turns[0].messages[1] is mistake
+    assert turns[0].messages[1]["tool_calls"][0]["function"]["arguments"] == '{"n":'
     with pytest.raises(ConversationError, match="each of the 4 assistant"):
         reference_turns({**CONVERSATION, "messages": messages, "kinds": kinds[1:]})
+
+
+def bare(message: dict[str, Any]) -> dict[str, Any]:
+    """As fine-tuning rows have it: a weight, arguments as an object, no ids and no types."""
+    kept = {k: v for k, v in message.items() if k not in ("tool_calls", "tool_call_id", "name")}
+    calls = [
+        {"function": {**call["function"], "arguments": json.loads(call["function"]["arguments"])}}
+        for call in message.get("tool_calls", ())
+    ]
+    return {**kept, "weight": 1} | ({"tool_calls": calls} if calls else {})
+
+
+def prompt(messages: Sequence[Mapping[str, Any]]) -> list[tuple[str, bool]]:
+    """As `K2Format` writes it."""
+    pieces = render(canonical_history(messages).messages)
+    return [(piece.text, piece.control) for piece in pieces]
+
+
+def test_a_history_is_sent_as_endpoints_take_it_and_gives_the_prompt_of_the_row() -> None:
+    row = [bare(message) for message in CONVERSATION["messages"]]
+    sent = reference_turns({**CONVERSATION, "messages": row})[2].messages
+    written = HttpChat("http://h", "k2").body(ChatRequest(sent))
+    body = json.loads(written.begun + written.end)
+    first, call, result, *_ = body["messages"]
+    assert first == CONVERSATION["messages"][0]
+    arguments = '{"n": 3, "m": "x"}'
+    assert call["tool_calls"] == [
+        {"id": "functions.add:0", "type": "function",
+         "function": {"name": "add", "arguments": arguments}}
+    ]  # fmt: skip
+    assert result == CONVERSATION["messages"][2]
+    assert not any("weight" in message for message in body["messages"])
+    assert prompt(sent) == prompt(row[:5])
+    own = reference_turns(CONVERSATION)[2].messages
+    assert own == CONVERSATION["messages"][:5]
 
 
 def test_history_is_the_references_own() -> None:

@@ -10,7 +10,14 @@ import pytest
 
 from openk2.chat import ToolCall
 from openk2.gateway import RepairedChat, Upstream, UpstreamChat, UpstreamError, UpstreamPool
-from openk2.generation import ChatAnswer, ChatRequest, HttpChat, RequestError, complete
+from openk2.generation import (
+    ChatAnswer,
+    ChatRequest,
+    HttpChat,
+    RequestError,
+    ThinkingFields,
+    complete,
+)
 from openk2.protocol import EngineBusyError
 
 from ..generation.test_http_chat import USAGE, call, delta, events, head, raw_server
@@ -194,6 +201,32 @@ def test_what_one_refusal_teaches_helps_the_answers_that_are_refused_beside_it()
     asyncio.run(run())
 
 
+def test_a_budget_that_an_openk2_upstream_cannot_enforce_is_left_out_if_it_is_a_hint():
+    said = "thinking.budget_tokens cannot be enforced here: leave it out"
+    refusal = json.dumps({"error": {"message": said}}).encode()
+    budget = {"type": "enabled", "budget_tokens": 9}
+
+    async def without_masks(reader, writer):
+        asked = await reader.readuntil(b"\r\n\r\n")
+        length = int(asked.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+        body = json.loads(await reader.readexactly(length))
+        refused = "budget_tokens" in body["thinking"]
+        writer.write(head("400 x") + refusal if refused else TEXT)
+        await writer.drain()
+        writer.close()
+
+    async def run() -> None:
+        async with await asyncio.start_server(without_masks, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            chat = UpstreamChat(UpstreamPool([Upstream(url, "k2")]), host_kind="openk2")
+            demand, hint = ThinkingFields(budget), ThinkingFields(budget, budget_is_hint=True)
+            with pytest.raises(RequestError, match=f"the upstream answered 400: {said}"):
+                await complete(chat, ChatRequest(HISTORY, thinking=demand))
+            assert (await complete(chat, ChatRequest(HISTORY, thinking=hint))).content == "well"
+
+    asyncio.run(run())
+
+
 def test_a_demanded_call_that_does_not_come_is_an_error():
     with pytest.raises(UpstreamError, match="tool_choice"):
         ask(ChatRequest(HISTORY, TOOLS, tool_choice="required"), TEXT)
@@ -217,5 +250,57 @@ def test_an_error_that_only_quotes_a_request_changes_no_other_request(said):
             assert len(seen) == 4  # it was asked again, in vain
             assert chat._hosts[upstream].kind_name == "unknown"
             assert upstream.refused.without({"reasoning_content": 1})
+
+    asyncio.run(run())
+
+
+BEGUN = [HISTORY[0], {"role": "assistant", "content": "a"}]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ChatRequest(HISTORY),
+        ChatRequest(HISTORY, thinking=ThinkingFields(template={"preserve_thinking": True})),
+        ChatRequest(BEGUN, is_continued=True),
+    ],
+)
+def test_a_lesson_that_leaves_no_form_of_the_request_is_forgotten(asked):
+    said = "bad schema: 'more than 128 tools'"
+    refusal = head("400 x") + json.dumps({"error": {"message": said}}).encode()
+
+    async def run() -> None:
+        async with raw_server([refusal], []) as url:
+            upstream = Upstream(url, "k2")
+            upstream.owner = "vllm"
+            chat = UpstreamChat(UpstreamPool([upstream]))
+            with pytest.raises(RequestError, match="the upstream answered 400: bad schema"):
+                await complete(chat, asked)
+            assert chat._hosts[upstream].kind_name == "vllm"
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("able_is_idle", [True, False])
+@pytest.mark.parametrize("failing", [None, "503 x", "500 x"])
+def test_a_request_goes_to_an_upstream_that_can_obey_it_whatever_the_load(able_is_idle, failing):
+    asked = ChatRequest(BEGUN, is_continued=True)
+
+    async def run() -> None:
+        seen: list[bytes] = []
+        async with raw_server([head(failing) + b"{}" if failing else TEXT], seen) as url:
+            unable, able = Upstream("http://127.0.0.1:1", "k2"), Upstream(url, "k2")
+            unable.owner, able.owner = "fireworks", "vllm"
+            unable.outstanding, able.outstanding = int(able_is_idle), int(not able_is_idle)
+            chat = UpstreamChat(UpstreamPool([unable, able]))
+            if failing:
+                with pytest.raises((EngineBusyError, UpstreamError)):
+                    await complete(chat, asked)
+            else:
+                assert (await complete(chat, asked)).content == "well"
+            assert unable.asked == 0
+            able.healthy = False
+            with pytest.raises(RequestError, match="begins a new turn"):
+                await complete(chat, asked)
 
     asyncio.run(run())

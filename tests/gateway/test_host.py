@@ -160,6 +160,11 @@ KEEP, DROP = {"preserve_thinking": True}, {"preserve_thinking": False}
         ("moonshot", ThinkingFields({**OFF, "budget_tokens": 9}), {"thinking": OFF}),
         ("moonshot", ThinkingFields({**ON, "budget_tokens": 9}, budget_is_hint=True),
          {"thinking": ON}),
+        ("openk2", ThinkingFields({**ON, "budget_tokens": 9}),
+         {"thinking": {**ON, "budget_tokens": 9}}),
+        ("openk2", ThinkingFields({**ON, "budget_tokens": 9}, budget_is_hint=True),
+         {"thinking": {**ON, "budget_tokens": 9}}),
+        ("openk2", ThinkingFields({**OFF, "budget_tokens": 9}), {"thinking": OFF}),
         ("fireworks", ThinkingFields(ON), {}),
         ("fireworks", ThinkingFields(OFF), {"reasoning_effort": "none"}),
         ("fireworks", ThinkingFields(ON, "high"), {"reasoning_effort": "high"}),
@@ -197,21 +202,37 @@ def test_a_begun_answer_is_continued_in_the_hosts_own_way(kind, message, body) -
     assert (request.messages, fields) == (BEGUN, {})
 
 
-@pytest.mark.parametrize("kind", ["fireworks", "unknown"])
-def test_a_host_that_would_begin_a_new_turn_is_not_asked_to_continue_one(kind) -> None:
+@pytest.mark.parametrize(
+    ("kind", "why", "logged"),
+    [("fireworks", "begins a new turn", 0), ("unknown", "is not known to continue an answer", 1)],
+)
+def test_a_host_that_would_begin_a_new_turn_is_not_asked_to_continue_one(
+    kind, why, logged, caplog
+) -> None:
     one = host(kind)
-    with pytest.raises(RequestError, match=r"messages\[1\] cannot be continued") as caught:
-        one.fitted(ChatRequest(BEGUN, is_continued=True), one.form)
-    assert caught.value.param == "messages[1]"
+    for _ in range(2):
+        with pytest.raises(RequestError, match=rf"messages\[1\] cannot be .* {why};") as caught:
+            one.fitted(ChatRequest(BEGUN, is_continued=True), one.form)
+        assert caught.value.param == "messages[1]"
+    assert caplog.text.count("--host-kind (moonshot, openk2, sglang, vllm)") == logged
 
 
-@pytest.mark.parametrize("kind", sorted(host_kinds()))
+@pytest.mark.parametrize("kind", sorted(host_kinds().keys() - {"openk2"}))
 def test_a_budget_that_nothing_can_enforce_is_refused_unless_it_is_a_hint(kind) -> None:
     budget = {**ON, "budget_tokens": 9}
     with pytest.raises(RequestError, match="budget_tokens cannot be enforced here") as caught:
         sent(host(kind), thinking=ThinkingFields(budget))
     assert caught.value.param == "thinking.budget_tokens"
     assert sent(host(kind), thinking=ThinkingFields(budget, budget_is_hint=True))
+
+
+def test_a_budget_is_no_longer_sent_to_a_host_that_could_not_enforce_it() -> None:
+    one, budget = host("openk2"), {**ON, "budget_tokens": 9}
+    assert one.learn("the upstream answered 400: thinking.budget_tokens cannot be enforced here")
+    assert sent(one, thinking=ThinkingFields(budget, budget_is_hint=True))[1] == {"thinking": ON}
+    with pytest.raises(RequestError, match="thinking_token_budget cannot be enforced") as caught:
+        sent(one, thinking=ThinkingFields(budget, budget_name="thinking_token_budget"))
+    assert caught.value.param == "thinking_token_budget"
 
 
 TURNS = [*HISTORY[:3], {**HISTORY[4], "reasoning_content": "b"}, HI,
@@ -247,6 +268,37 @@ def test_what_a_host_cannot_do_with_thoughts_is_refused_by_name(kind, fields, na
     with pytest.raises(RequestError, match=name) as caught:
         sent(host(kind), thinking=fields)
     assert caught.value.param == name
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "fields", "name"),
+    [
+        ("moonshot", "thinking", ThinkingFields(OFF), "thinking"),
+        ("moonshot", "thinking", ThinkingFields(reasoning_effort="none"), "reasoning_effort"),
+        ("moonshot", "thinking", ThinkingFields({**ON, "keep": "all"}), "thinking.keep"),
+        ("openk2", "thinking", ThinkingFields(OFF), "thinking"),
+        ("vllm", "chat_template_kwargs", ThinkingFields(OFF), "thinking"),
+        ("vllm", "chat_template_kwargs", ThinkingFields(template=KEEP),
+         "chat_template_kwargs.preserve_thinking"),
+    ],
+)  # fmt: skip
+def test_what_only_a_refused_field_could_tell_the_host_is_refused(
+    kind, field, fields, name
+) -> None:
+    one = host(kind)
+    assert one.learn(f"unknown field {field}")
+    with pytest.raises(RequestError, match="this upstream has no field for it") as caught:
+        sent(one, thinking=fields)
+    assert caught.value.param == name
+    with pytest.raises(RequestError, match="budget_tokens cannot be enforced"):
+        sent(one, thinking=ThinkingFields({**ON, "budget_tokens": 9}))
+    for harmless in (ThinkingFields(ON), ThinkingFields(template=DROP)):
+        assert sent(one, thinking=harmless)[1] == {}
+
+
+def test_nothing_is_said_of_a_model_that_is_not_known_here() -> None:
+    with pytest.raises(RequestError, match="only the thoughts of 1 turn or of all can be kept"):
+        sent(host("vllm"), thinking=ThinkingFields(ON, uncleared=2))
 
 
 def test_what_contradicts_itself_is_refused_by_name() -> None:

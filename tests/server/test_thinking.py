@@ -246,6 +246,7 @@ def test_fields_that_a_model_can_obey_are_obeyed(start, style, fields, end, kept
         (K2_5, {"thinking": {"type": "enabled", "budget_tokens": 0}}, "thinking.budget_tokens"),
         # Without masks nobody could end the thought.
         (K2_5, {"thinking": {"type": "enabled", "budget_tokens": 9}}, "thinking.budget_tokens"),
+        (K2_5, {"thinking_token_budget": 9}, "thinking_token_budget"),
         (K2_6, {"thinking": {"type": "disabled", "keep": "all"}}, "thinking.keep"),
         (K2_7_CODE, OFF, "thinking"),
         (K2_7_CODE, template(preserve_thinking=False), "chat_template_kwargs.preserve_thinking"),

@@ -9,6 +9,7 @@ import typer
 
 from openk2.cli.deploy_model import find_model
 from openk2.cli.deploy_run import LaunchOptions, run_here, stop
+from openk2.cli.given_options import given_options
 from openk2.cli.plan_options import (
     BatchedTokens,
     Cache,
@@ -197,10 +198,9 @@ for _engine in ENGINES:
 
 def check_options(called: typer.Context, engine: str, *, run: bool) -> None:
     """Raise DeployError for an option that this engine, with or without --run, does not obey."""
-    names = [option for option in called.params if on_command_line(called, option)]
     if run and engine != "vllm":
         raise DeployError(f"--run starts vllm only, whose wheels for CPUs exist, not {engine}")
-    for name in names:
+    for name in given_options(called):
         flag = "--json" if name == "as_json" else f"--{name.replace('_', '-')}"
         if run and name not in OBEYED_HERE:
             raise DeployError(f"{flag} has no effect with --run: leave it out")
@@ -208,12 +208,6 @@ def check_options(called: typer.Context, engine: str, *, run: bool) -> None:
             raise DeployError(f"{flag} is for --run: give both")
         if name in OF_PROFILE if engine == "ktransformers" else name == "gpu_experts":
             raise DeployError(f"{flag} has no effect for {engine}: leave it out")
-
-
-def on_command_line(called: typer.Context, option: str) -> bool:
-    """Whether the user gave the option."""
-    source = called.get_parameter_source(option)
-    return source is not None and source.name == "COMMANDLINE"
 
 
 def find_machine(name: str | None, *, this: bool) -> "ServingNode":

@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from openk2.cli.gateway import GatewayOptions, HostName, UpstreamMode, open_gateway
+from openk2.cli.given_options import given_options
 from openk2.cli.keys import checked_keys, key_to_sign, keys_of_file
 from openk2.cli.opening import local_model, open_local
 from openk2.cli.serving import served_model
@@ -200,7 +201,7 @@ def serve(
         state_size,
         state_hours,
     )
-    gateway.check({option for option in context.params if was_given(context, option)})
+    gateway.check(set(given_options(context)))
     try:
         # Before the model is loaded: a busy port should not cost a minute to find out.
         listener = bind(host, port)
@@ -252,12 +253,6 @@ def serve(
                 run_app(app, listener, lambda: typer.echo(ready), drain_seconds)
             except OSError as error:
                 fail_to_listen(host, port, error)
-
-
-def was_given(context: typer.Context, option: str) -> bool:
-    """Whether the option was given on the command line."""
-    source = context.get_parameter_source(option)
-    return source is not None and source.name == "COMMANDLINE"
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -4,14 +4,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from openk2.eval.catalogue import Row
 from openk2.eval.code.harness import HARNESSES, Asked, refusal, run_harness
 from openk2.eval.model_api import ModelAddress
 from openk2.eval.share import Share, clustered_share
 from openk2.generation import api_root
-from openk2.record import file_sha256, write_file_atomically
+from openk2.record import DataError, file_sha256, write_file_atomically
 
 FIGURE = "harness.json"
 OWN = "--seed, --samples and --max-tokens do not reach the harness"
@@ -42,8 +42,8 @@ def run_external(
     """Run the harness in `folder` and keep its count there, unless one of these patches, and of as
     many problems at least, stands.
 
-    predictions: row -> a file of patches that are there already. Raises HarnessError, and OSError
-    for a file of patches that cannot be read.
+    predictions: row -> a file of patches that are there already. Raises HarnessError, DataError for
+    a damaged count, and OSError for a file of patches that cannot be read.
     """
     patches = predictions.get(row.name)
     wanted = {"limit": limit, "predictions": None if patches is None else file_sha256(patches)}
@@ -69,16 +69,27 @@ def run_external(
 
 
 def stored(folder: Path) -> Mapping[str, Any] | None:
-    """What a harness left: its count, and what it was asked; None if it did not end."""
+    """What a harness left: its count, and what it was asked; None if it did not end.
+
+    Raises DataError for a file that holds something else.
+    """
+    path = folder / FIGURE
     try:
-        found = json.loads((folder / FIGURE).read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
+        solved, of = found["solved"], found["of"]
+        whole = type(solved) is int and type(of) is int
+        if not whole or not 0 <= solved <= of or of == 0:
+            raise ValueError(f"{solved!r} of {of!r} is no count")
     except FileNotFoundError:
         return None
-    return found if isinstance(found, dict) and {"solved", "of"} <= found.keys() else None
+    except (ValueError, TypeError, LookupError) as error:
+        raise DataError(f"{path}: {error}: delete it and run the row again") from None
+    return cast(Mapping[str, Any], found)
 
 
 def external_share(folder: Path) -> Share | None:
-    """The share of problems that a harness found solved; None if it did not end."""
+    """The share of problems that a harness found solved; None if it did not end. Raises
+    DataError."""
     found = stored(folder)
     if found is None:
         return None
@@ -88,5 +99,5 @@ def external_share(folder: Path) -> Share | None:
 def harness_note(row: Row, folder: Path) -> str:
     """How the harness's way differs from ours and the report's, and what its run lacks."""
     harness = HARNESSES.get(row.benchmark.name)
-    notes = (OWN, harness.note if harness else "", (stored(folder) or {}).get("note", ""))
+    notes = (OWN, harness.note if harness else "", str((stored(folder) or {}).get("note", "")))
     return "; ".join(filter(None, notes))

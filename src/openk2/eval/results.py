@@ -118,19 +118,19 @@ def row_result(
     folder = logs_folder(out, row.name)
     if not folder.is_dir():
         return RowResult(row, outcome)
-    share = external_share(folder)
-    if share is None and row.benchmark.external:
-        return RowResult(row, incomplete(outcome, "its harness did not end"))
-    if share is not None:
-        figure = Figure(share.part / share.whole, share.low, share.high, {})
-        return RowResult(row, outcome, figure, answers=share.whole, note=harness_note(row, folder))
     weights = row.benchmark.protocol.groups
     try:
+        share = external_share(folder)
         planned = read_planned(folder)
         answers = list(read_answers(folder, grouped=bool(weights), model=model))
     except DataError as error:
         told = one_line(error)  # which the reason of a row that failed in this session has
         return RowResult(row, incomplete(outcome, "" if told in outcome.reason else told))
+    if share is None and row.benchmark.external:
+        return RowResult(row, incomplete(outcome, "its harness did not end"))
+    if share is not None:
+        figure = Figure(share.part / share.whole, share.low, share.high, {})
+        return RowResult(row, outcome, figure, answers=share.whole, note=harness_note(row, folder))
     scored = [answer for answer in answers if answer.values]
     questions = by_question(scored)
     errors = sum(answer.error for answer in answers)

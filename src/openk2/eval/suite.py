@@ -214,7 +214,7 @@ def run_in_harness(row: Row, suite: Suite, finished: Callable[[], None]) -> RowO
             workers=asking.concurrency,
             predictions=suite.predictions,
         )
-    except (HarnessError, OSError) as error:
+    except (DataError, HarnessError, OSError) as error:
         return RowOutcome(row.name, "failed", one_line(error))
     finished()
     return RowOutcome(row.name, "ran")

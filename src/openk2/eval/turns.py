@@ -5,7 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from openk2.chat import RenderError, call_of, content_of, is_unlearned, read_json
+from openk2.chat import (
+    RenderError,
+    call_of,
+    canonical_history,
+    content_of,
+    is_unlearned,
+    read_json,
+)
 
 Conversation = Mapping[str, Any]
 Call = tuple[str, Any]
@@ -22,8 +29,8 @@ class ConversationError(ValueError):
 class Turn:
     """One assistant turn to be asked for: the history before it, and what the reference did.
 
-    kind: one of KINDS. conversation: its number; turns of one conversation are no independent
-    trials.
+    messages: in the form that every endpoint takes. kind: one of KINDS. conversation: its number;
+    turns of one conversation are no independent trials.
     """
 
     messages: Sequence[Mapping[str, Any]]
@@ -92,6 +99,7 @@ def reference_turns(conversation: Conversation, number: int = 0) -> list[Turn]:
 def _turns(conversation: Conversation, number: int) -> list[Turn]:
     messages, tools = conversation["messages"], conversation.get("tools") or []
     asked = sum(message["role"] == "assistant" for message in messages)
+    asked_after = _endpoint_messages(messages, number)
     kinds = iter(_own_kinds(conversation.get("kinds"), asked, number))
     turns = []
     for index, message in enumerate(messages):
@@ -107,10 +115,40 @@ def _turns(conversation: Conversation, number: int) -> list[Turn]:
             _reference_call(call, f"{where}.tool_calls[{place}]")
             for place, call in enumerate(message.get("tool_calls") or ())
         )
-        history = messages[:index]
+        history = asked_after[:index]
         kind = kind or _structural_kind(history, len(calls))
         turns.append(Turn(history, tools, calls, text, kind, number))
     return turns
+
+
+def _endpoint_messages(
+    messages: Sequence[Mapping[str, Any]], number: int
+) -> Sequence[Mapping[str, Any]]:
+    """The messages without what only fine-tuning rows have, which strict endpoints refuse."""
+    sent = [
+        _endpoint_message(message, f"conversation {number}: messages[{index}]")
+        for index, message in enumerate(messages)
+    ]
+    # Prompts rename all ids in the same way, so that renaming them here changes no prompt.
+    return sent if all(map(_has_ids, sent)) else canonical_history(sent).messages
+
+
+def _endpoint_message(message: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    sent = {key: value for key, value in message.items() if key != "weight"}
+    if message["role"] != "assistant" or not message.get("tool_calls"):
+        return sent
+    calls = []
+    for place, call in enumerate(message["tool_calls"]):
+        _, arguments = call_of(call, f"{where}.tool_calls[{place}]")
+        function = {**call["function"], "arguments": arguments}
+        calls.append({**call, "type": "function", "function": function})
+    return {**sent, "tool_calls": calls}
+
+
+def _has_ids(message: Mapping[str, Any]) -> bool:
+    if message["role"] == "tool":
+        return bool(message.get("tool_call_id"))
+    return all(call.get("id") for call in message.get("tool_calls") or ())
 
 
 def _reference_call(call: Any, where: str) -> Call:

@@ -8,7 +8,7 @@ balances, and retries before the first event.
 import logging
 import reprlib
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -41,6 +41,14 @@ SHORT.maxstring, SHORT.maxlevel = 1_000, 4
 logger = logging.getLogger(__name__)
 
 
+class UnfitError(Exception):
+    """A request that has no form of one upstream's host. refusal: why."""
+
+    def __init__(self, refusal: RequestError) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
+
+
 class UpstreamChat:
     """Passes messages to the pool's upstreams.
 
@@ -68,8 +76,8 @@ class UpstreamChat:
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """See `ChatGenerator.stream`.
 
-        Raises RequestError for what the upstream refuses, and UpstreamError, also if a call was
-        required and none came.
+        Raises RequestError for what the upstream refuses, or what no healthy one can obey, and
+        UpstreamError, also if a call was required and none came.
         """
         history = await self._threads.run_once(
             (key_of(request), "history"), canonical_history, request.messages
@@ -77,14 +85,21 @@ class UpstreamChat:
         request = replace(request, messages=history.messages)
         beginning = SHORT.repr(request.messages[:2])
         failed: Counter[Upstream] = Counter()
+        unfit: dict[Upstream, RequestError] = {}
         while True:
-            upstream, began = self.pool.pick(beginning, failed), False
+            # Those that can obey the request come first, however often they failed.
+            tried = {**failed, **dict.fromkeys(unfit, MAX_FAILURES + 1)}
+            upstream, began = self.pool.pick(beginning, tried), False
+            if upstream in unfit:
+                raise unfit[upstream]
             try:
                 async with aclosing(self._answer(upstream, request, history.call_count)) as events:
                     async for event in events:
                         began = True
                         yield event
                 return
+            except UnfitError as error:
+                unfit[upstream] = error.refusal
             except (EngineBusyError, UpstreamError):
                 failed[upstream] += 1
                 if began or failed.total() > MAX_FAILURES:
@@ -96,15 +111,24 @@ class UpstreamChat:
         """One upstream's answer, asked again if its refusal teaches what it accepts.
 
         A lesson that does not help is forgotten: a refusal may quote words of the request, and
-        what one client writes must change nobody else's requests.
+        what one client writes must change nobody else's requests. Raises UnfitError before anything
+        is sent.
         """
         host = self._hosts[upstream]
         undo: list[Callable[[], None]] = []
+        refusal: RequestError | None = None
         for lesson in range(MAX_LESSONS + 1):
             # Once for all choices of an HTTP request: they differ in their seeds alone.
             form = host.form
             key = (key_of(request), upstream, form)
-            body = await self._threads.run_once(key, self._body, upstream, request, form)
+            try:
+                body = await self._threads.run_once(key, self._body, upstream, request, form)
+            except RequestError as error:
+                if refusal is None:
+                    raise UnfitError(error) from error
+                # What the refusal seemed to teach leaves no form of this request.
+                forget_all(undo)
+                raise refusal from None
             answer = self._one_answer(upstream, request, body.with_seed(request.seed), first_number)
             try:
                 async with aclosing(answer) as events:
@@ -114,9 +138,9 @@ class UpstreamChat:
             except RequestError as error:
                 forget = None if lesson == MAX_LESSONS else host.learn(str(error))
                 if forget is None and (lesson == MAX_LESSONS or host.form == form):
-                    for one in reversed(undo):
-                        one()
+                    forget_all(undo)
                     raise
+                refusal = error
                 if forget is not None:  # else another answer has learned it meanwhile
                     undo.append(forget)
 
@@ -165,6 +189,12 @@ class UpstreamChat:
         """Numbers for /metrics."""
         hosts, kinds = self._hosts.values(), ("reasoning_placeholder", "tools_left_out")
         return {f"repair_{kind}": sum(host.counts[kind] for host in hosts) for kind in kinds}
+
+
+def forget_all(undo: Sequence[Callable[[], None]]) -> None:
+    """Undo lessons, the last one first."""
+    for one in reversed(undo):
+        one()
 
 
 def said(error: Exception) -> str:

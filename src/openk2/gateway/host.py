@@ -26,17 +26,27 @@ from openk2.generation import (
     asks_to_think,
     keeps_thoughts,
     refuse_budget,
+    thinking_budget,
 )
 
 THOUGHT = "reasoning_content"
 # Fields that a strict host may not know, and that an answer can do without.
-OPTIONAL = ("reasoning_content", "reasoning", "thinking", "chat_template_kwargs")
+BUDGET = "budget_tokens"
+OPTIONAL = ("reasoning_content", "reasoning", "thinking", "chat_template_kwargs", BUDGET)
 # A refusal of a field that is not known; "reasoning_content is missing" names it too.
 UNKNOWN_FIELD = re.compile(
     r"extra (inputs|fields)|unknown|unexpected|unrecogni[sz]ed|not (permitted|allowed|supported)"
-    r"|unsupported",
+    r"|unsupported|cannot be enforced",
     re.IGNORECASE,
 )
+
+CONTINUES = ("partial", "final_message")  # values of HostKind.continuation
+# The field of the body that each value of HostKind.thinking stands for.
+THINKING_FIELDS = {
+    "object": "thinking",
+    "template": "chat_template_kwargs",
+    "effort": "reasoning_effort",
+}
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +85,8 @@ class Host:
         self._shown_until = 0.0
         self._logged = UNKNOWN
         self._left_out = 0
-        self._lock = Lock()  # of counts and _left_out
+        self._logged_how = False
+        self._lock = Lock()  # of counts, _left_out and _logged_how
 
     @property
     def kind_name(self) -> str:
@@ -100,22 +111,31 @@ class Host:
         Raises RequestError for what a request says about thinking, or begins of the answer, and
         this host cannot obey.
         """
-        asked = asks_to_think(request.thinking)
-        if asked is not False:
-            refuse_budget(request.thinking)
-        can_keep = form.kind.thinking != "effort"
+        field = THINKING_FIELDS[form.kind.thinking]
+        asked = asks_to_think(request.thinking, can_stop=field not in form.refused)
+        budget = None if asked is False else self._budget(form, request)
+        can_keep = form.kind.thinking != "effort" and field not in form.refused
         keep = keeps_thoughts(request.thinking, asked, can_keep=can_keep)
-        fields = form.without(thinking_body(form.kind, request, asked, keep))
+        fields = form.without(thinking_body(form.kind, request, asked, keep, budget))
         if request.stop and form.kind.usage_so_far:  # a stop string closes the connection
             fields["stream_options"] = {"include_usage": True, "continuous_usage_stats": True}
         before = request.messages[: -1 if request.is_continued else None]
         first = open_turn(before) if keep is False else 0
         messages = self._with_thoughts(form, request.messages, asked is not False, first)
         if request.is_continued:
+            self._log_how_to_continue(form.kind)
             messages[-1] = {**messages[-1], **continued_message(form.kind, len(messages) - 1)}
             fields |= continued_body(form.kind)
         tools = self._fitting_tools(form.kind, request)
         return replace(request, messages=messages, tools=tools), fields
+
+    def _budget(self, form: HostForm, request: ChatRequest) -> int | None:
+        """The tokens of thought that the host enforces. Raises RequestError for a budget that it
+        does not, unless it is a hint."""
+        if form.kind.budget and form.refused.isdisjoint((BUDGET, "thinking")):
+            return thinking_budget(request.thinking)
+        refuse_budget(request.thinking)
+        return None
 
     def _with_thoughts(
         self, form: HostForm, messages: Sequence[Mapping[str, Any]], thinks: bool, first: int
@@ -139,6 +159,16 @@ class Host:
         with self._lock:
             self.counts["reasoning_placeholder"] += placeholders
         return fitted
+
+    def _log_how_to_continue(self, kind: HostKind) -> None:
+        """Log once what lets a host of no known kind continue answers."""
+        with self._lock:
+            is_new = kind.continuation == "unknown" and not self._logged_how
+            self._logged_how |= is_new
+        if is_new:
+            known = ", ".join(k for k, v in host_kinds().items() if v.continuation in CONTINUES)
+            how = f"it is not known to continue answers; if it does, give --host-kind ({known})"
+            logger.warning("upstream %s: %s", self.upstream.url, how)
 
     def _fitting_tools(self, kind: HostKind, request: ChatRequest) -> Sequence[Mapping[str, Any]]:
         """As many tools as the host takes."""
@@ -165,7 +195,9 @@ class Host:
             return partial(self._show_again, *before) if is_new else None
         if shown is not None or not UNKNOWN_FIELD.search(error):
             return None
-        learned = self.upstream.refused.learn(named_in(error, OPTIONAL))
+        named = named_in(error, OPTIONAL)
+        # "thinking.budget_tokens" names both, and only the budget is refused.
+        learned = self.upstream.refused.learn({BUDGET} if BUDGET in named else named)
         if not learned:
             return None
         logger.warning("upstream %s refuses %s", self.upstream.url, ", ".join(learned))
@@ -206,10 +238,12 @@ def called_names(message: Mapping[str, Any]) -> list[str]:
 
 def continued_message(kind: HostKind, index: int) -> dict[str, Any]:
     """What the last message, at this index, has for the host to continue it. Raises RequestError
-    for a host that would begin a new turn."""
-    if kind.continuation == "refused":
+    for a host that would begin a new turn, or may."""
+    if kind.continuation not in CONTINUES:
+        unknown = kind.continuation == "unknown"
+        reason = "is not known to continue an answer" if unknown else "begins a new turn"
         place = f"messages[{index}]"
-        problem = "cannot be continued: this upstream begins a new turn; end with a user message"
+        problem = f"cannot be continued: this upstream {reason}; end with a user message"
         raise RequestError(f"{place} {problem}", place)
     return {"partial": True} if kind.continuation == "partial" else {}
 
@@ -222,23 +256,29 @@ def continued_body(kind: HostKind) -> dict[str, Any]:
 
 
 def thinking_body(
-    kind: HostKind, request: ChatRequest, asked: bool | None, keep: bool | None
+    kind: HostKind,
+    request: ChatRequest,
+    asked: bool | None,
+    keep: bool | None,
+    budget: int | None,
 ) -> dict[str, Any]:
     """The fields that tell the host what the request says about thinking; none if it says nothing.
 
     asked: whether to think. keep: whether earlier thoughts stay; where no field says that they do
-    not, they are not sent.
+    not, they are not sent. budget: tokens of thought that the host enforces.
     """
     fields = request.thinking
     if kind.thinking == "effort":
         effort = fields.reasoning_effort or fields.template.get("reasoning_effort")
         effort = "none" if asked is False else effort
-        return {} if effort is None else {"reasoning_effort": effort}
+        return {} if effort is None else {THINKING_FIELDS[kind.thinking]: effort}
     if kind.thinking == "object":
         if asked is None and not keep:
             return {}
         kept = {"keep": "all"} if keep else {}
-        return {"thinking": {"type": "disabled" if asked is False else "enabled", **kept}}
+        limit = {} if budget is None else {BUDGET: budget}
+        switch = "disabled" if asked is False else "enabled"
+        return {THINKING_FIELDS[kind.thinking]: {"type": switch, **kept, **limit}}
     arguments = {"thinking": asked, "preserve_thinking": keep}
     given = {name: value for name, value in arguments.items() if value is not None}
-    return {"chat_template_kwargs": given} if given else {}
+    return {THINKING_FIELDS[kind.thinking]: given} if given else {}

@@ -24,8 +24,9 @@ class HostKind:
     most_tools: that a request may declare; 0 is any number.
     thinking: how it is switched: the `thinking` "object", an argument of the "template", or
         `reasoning_effort` ("effort").
+    budget: whether it enforces `thinking.budget_tokens`.
     continuation: how a last message is continued: by "partial" in it, by the body's
-        `continue_final_message` ("final_message"), or not at all ("refused").
+        `continue_final_message` ("final_message"), not at all ("refused"), or "unknown".
     usage_so_far: whether each chunk of a stream can have the usage so far.
     signs: words of its errors, in lower case, that no other kind has.
     """
@@ -37,13 +38,16 @@ class HostKind:
     placeholder: str
     most_tools: int
     thinking: Literal["object", "template", "effort"]
-    continuation: Literal["partial", "final_message", "refused"]
+    budget: bool
+    continuation: Literal["partial", "final_message", "refused", "unknown"]
     usage_so_far: bool
     signs: tuple[str, ...]
 
     def __post_init__(self) -> None:
         if self.thoughts == "demanded" and not self.placeholder:
             raise ValueError("a host that demands thoughts needs a placeholder: give one")
+        if self.budget and self.thinking != "object":
+            raise ValueError('a host with a budget takes a thinking "object": set thinking to it')
         if self.most_tools < 0:
             raise ValueError(f"most_tools is {self.most_tools}: it must be 0 or more")
 

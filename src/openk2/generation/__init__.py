@@ -68,6 +68,7 @@ from openk2.generation.thinking import (
     asks_to_think,
     keeps_thoughts,
     refuse_budget,
+    thinking_budget,
 )
 from openk2.generation.token_stream import token_chunks
 
@@ -133,5 +134,6 @@ __all__ = [
     "seconds_of",
     "served_models",
     "text_size",
+    "thinking_budget",
     "token_chunks",
 ]

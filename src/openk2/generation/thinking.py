@@ -15,6 +15,7 @@ from openk2.generation.request_error import RequestError
 TYPES = {"enabled": True, "adaptive": True, "disabled": False}
 # Names of published templates for the same switch; the second is other families'.
 SWITCHES = ("thinking", "enable_thinking")
+NO_FIELD = "this upstream has no field for it"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class ThinkingFields:
     hidden: no one reads the thoughts, so a model that can answer without them does.
     uncleared: of how many turns Anthropic's `clear_thinking` leaves the thoughts in the prompt.
     budget_is_hint: where nothing can enforce the budget, it is ignored and not refused.
+    budget_name: the field in which the client sent it.
     """
 
     thinking: Any = None
@@ -36,6 +38,7 @@ class ThinkingFields:
     hidden: bool = False
     uncleared: int | Literal["all"] | None = None
     budget_is_hint: bool = False
+    budget_name: str = "thinking.budget_tokens"
 
 
 @dataclass(frozen=True)
@@ -65,16 +68,20 @@ def plan_thinking(style: PromptStyle, fields: ThinkingFields) -> ThinkingPlan:
     return ThinkingPlan(Thinking(enabled, keep), budget_of(asked) if enabled is not False else None)
 
 
-def asks_to_think(fields: ThinkingFields) -> bool | None:
+def asks_to_think(fields: ThinkingFields, *, can_stop: bool) -> bool | None:
     """Whether the fields say to think, for a model that is elsewhere and may know levels of effort;
-    None if they say nothing. Raises RequestError if they are wrong or differ."""
+    None if they say nothing. can_stop: whether the model can be told not to. Raises RequestError if
+    they are wrong, differ or cannot be obeyed."""
     asked = asked_thinking(fields)
     effort = fields.reasoning_effort or fields.template.get("reasoning_effort")
     rest = {k: v for k, v in fields.template.items() if k != "reasoning_effort"}
     found = switches(replace(fields, reasoning_effort=None, template=rest), asked)
     if effort is not None:
         found["reasoning_effort"] = effort != "none"
-    return agreed(found)
+    enabled = agreed(found)
+    if enabled is False and not can_stop:
+        raise refused(next(iter(found)), NO_FIELD)
+    return enabled
 
 
 def keeps_thoughts(fields: ThinkingFields, enabled: bool | None, *, can_keep: bool) -> bool | None:
@@ -84,15 +91,20 @@ def keeps_thoughts(fields: ThinkingFields, enabled: bool | None, *, can_keep: bo
     kept = keeps(fields, asked_thinking(fields)) | cleared(None, fields, enabled)
     keep = agreed(kept)
     if keep and not can_keep:
-        raise refused(next(iter(kept)), "this upstream has no field for it")
+        raise refused(next(iter(kept)), NO_FIELD)
     return keep
+
+
+def thinking_budget(fields: ThinkingFields) -> int | None:
+    """How many tokens of thought there may be at most; None for any number. Raises RequestError."""
+    return budget_of(asked_thinking(fields))
 
 
 def refuse_budget(fields: ThinkingFields) -> None:
     """Raise RequestError for a budget where nothing can enforce it, unless it is a hint."""
-    if fields.budget_is_hint or budget_of(asked_thinking(fields)) is None:
+    if fields.budget_is_hint or thinking_budget(fields) is None:
         return
-    name = "thinking.budget_tokens"
+    name = fields.budget_name
     raise RequestError(f"{name} cannot be enforced here: leave it out", name)
 
 
@@ -158,7 +170,9 @@ def cleared(
     if turns is None or enabled is False:
         return {}
     if turns != 1:
-        raise refused(name, f"this model keeps the thoughts of 1 turn or of all, not of {turns}")
+        kept = "this model keeps the thoughts of 1 turn or of all"
+        problem = "only the thoughts of 1 turn or of all can be kept" if style is None else kept
+        raise refused(name, f"{problem}, not of {turns}")
     return {name: False}
 
 

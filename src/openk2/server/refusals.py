@@ -9,6 +9,7 @@ think ignores it.
 
 import reprlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -117,7 +118,9 @@ def thinking_fields(fields: Mapping[str, Any] | None) -> ThinkingFields:
     for name, value in arguments.items():
         if name not in TEMPLATE_ARGUMENTS:
             raise unsupported(f"chat_template_kwargs.{name}", value)
-    return ThinkingFields(limited_thinking(given), given.get("reasoning_effort"), arguments)
+    found = ThinkingFields(limited_thinking(given), given.get("reasoning_effort"), arguments)
+    name = "thinking_token_budget"
+    return found if given.get(name) is None else replace(found, budget_name=name)
 
 
 def limited_thinking(fields: Mapping[str, Any]) -> Any:
