@@ -219,7 +219,7 @@ def test_a_budget_that_an_openk2_upstream_cannot_enforce_is_left_out_if_it_is_a_
         async with await asyncio.start_server(without_masks, "127.0.0.1", 0) as server:
             url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
             chat = UpstreamChat(UpstreamPool([Upstream(url, "k2")]), host_kind="openk2")
-            demand, hint = ThinkingFields(budget), ThinkingFields(budget, budget_is_hint=True)
+            demand, hint = ThinkingFields(budget), ThinkingFields(budget, unasked=True)
             with pytest.raises(RequestError, match=f"the upstream answered 400: {said}"):
                 await complete(chat, ChatRequest(HISTORY, thinking=demand))
             assert (await complete(chat, ChatRequest(HISTORY, thinking=hint))).content == "well"

@@ -158,11 +158,11 @@ KEEP, DROP = {"preserve_thinking": True}, {"preserve_thinking": False}
         ("moonshot", ThinkingFields(uncleared="all"), {}),
         ("fireworks", ThinkingFields(uncleared="all"), {}),
         ("moonshot", ThinkingFields({**OFF, "budget_tokens": 9}), {"thinking": OFF}),
-        ("moonshot", ThinkingFields({**ON, "budget_tokens": 9}, budget_is_hint=True),
+        ("moonshot", ThinkingFields({**ON, "budget_tokens": 9}, unasked=True),
          {"thinking": ON}),
         ("openk2", ThinkingFields({**ON, "budget_tokens": 9}),
          {"thinking": {**ON, "budget_tokens": 9}}),
-        ("openk2", ThinkingFields({**ON, "budget_tokens": 9}, budget_is_hint=True),
+        ("openk2", ThinkingFields({**ON, "budget_tokens": 9}, unasked=True),
          {"thinking": {**ON, "budget_tokens": 9}}),
         ("openk2", ThinkingFields({**OFF, "budget_tokens": 9}), {"thinking": OFF}),
         ("fireworks", ThinkingFields(ON), {}),
@@ -223,13 +223,13 @@ def test_a_budget_that_nothing_can_enforce_is_refused_unless_it_is_a_hint(kind) 
     with pytest.raises(RequestError, match="budget_tokens cannot be enforced here") as caught:
         sent(host(kind), thinking=ThinkingFields(budget))
     assert caught.value.param == "thinking.budget_tokens"
-    assert sent(host(kind), thinking=ThinkingFields(budget, budget_is_hint=True))
+    assert sent(host(kind), thinking=ThinkingFields(budget, unasked=True))
 
 
 def test_a_budget_is_no_longer_sent_to_a_host_that_could_not_enforce_it() -> None:
     one, budget = host("openk2"), {**ON, "budget_tokens": 9}
     assert one.learn("the upstream answered 400: thinking.budget_tokens cannot be enforced here")
-    assert sent(one, thinking=ThinkingFields(budget, budget_is_hint=True))[1] == {"thinking": ON}
+    assert sent(one, thinking=ThinkingFields(budget, unasked=True))[1] == {"thinking": ON}
     with pytest.raises(RequestError, match="thinking_token_budget cannot be enforced") as caught:
         sent(one, thinking=ThinkingFields(budget, budget_name="thinking_token_budget"))
     assert caught.value.param == "thinking_token_budget"
@@ -292,7 +292,9 @@ def test_what_only_a_refused_field_could_tell_the_host_is_refused(
     assert caught.value.param == name
     with pytest.raises(RequestError, match="budget_tokens cannot be enforced"):
         sent(one, thinking=ThinkingFields({**ON, "budget_tokens": 9}))
-    for harmless in (ThinkingFields(ON), ThinkingFields(template=DROP)):
+    for harmless in (
+        ThinkingFields(ON), ThinkingFields(template=DROP), ThinkingFields(OFF, unasked=True),
+    ):  # fmt: skip
         assert sent(one, thinking=harmless)[1] == {}
 
 

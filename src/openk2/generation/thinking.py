@@ -28,7 +28,8 @@ class ThinkingFields:
         reasoning_effort.
     hidden: no one reads the thoughts, so a model that can answer without them does.
     uncleared: of how many turns Anthropic's `clear_thinking` leaves the thoughts in the prompt.
-    budget_is_hint: where nothing can enforce the budget, it is ignored and not refused.
+    unasked: agents send a budget and "disabled" with every request here, whoever answers: where
+        nothing can obey them, they are left out and not refused.
     budget_name: the field in which the client sent it.
     """
 
@@ -37,7 +38,7 @@ class ThinkingFields:
     template: Mapping[str, Any] = field(default_factory=dict)
     hidden: bool = False
     uncleared: int | Literal["all"] | None = None
-    budget_is_hint: bool = False
+    unasked: bool = False
     budget_name: str = "thinking.budget_tokens"
 
 
@@ -71,7 +72,7 @@ def plan_thinking(style: PromptStyle, fields: ThinkingFields) -> ThinkingPlan:
 def asks_to_think(fields: ThinkingFields, *, can_stop: bool) -> bool | None:
     """Whether the fields say to think, for a model that is elsewhere and may know levels of effort;
     None if they say nothing. can_stop: whether the model can be told not to. Raises RequestError if
-    they are wrong, differ or cannot be obeyed."""
+    they are wrong, differ or cannot be obeyed, unless they came `unasked`."""
     asked = asked_thinking(fields)
     effort = fields.reasoning_effort or fields.template.get("reasoning_effort")
     rest = {k: v for k, v in fields.template.items() if k != "reasoning_effort"}
@@ -79,7 +80,7 @@ def asks_to_think(fields: ThinkingFields, *, can_stop: bool) -> bool | None:
     if effort is not None:
         found["reasoning_effort"] = effort != "none"
     enabled = agreed(found)
-    if enabled is False and not can_stop:
+    if enabled is False and not (can_stop or fields.unasked):
         raise refused(next(iter(found)), NO_FIELD)
     return enabled
 
@@ -101,8 +102,8 @@ def thinking_budget(fields: ThinkingFields) -> int | None:
 
 
 def refuse_budget(fields: ThinkingFields) -> None:
-    """Raise RequestError for a budget where nothing can enforce it, unless it is a hint."""
-    if fields.budget_is_hint or thinking_budget(fields) is None:
+    """Raise RequestError for a budget where nothing can enforce it, unless it came `unasked`."""
+    if fields.unasked or thinking_budget(fields) is None:
         return
     name = fields.budget_name
     raise RequestError(f"{name} cannot be enforced here: leave it out", name)

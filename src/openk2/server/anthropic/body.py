@@ -148,7 +148,7 @@ class PromptBody(BaseModel):
             asked,
             hidden=not self.wants_thoughts,
             uncleared=uncleared_turns(self.context_management),
-            budget_is_hint=True,  # agents send one unasked
+            unasked=True,
         )
 
     @property
