@@ -76,7 +76,7 @@ def gpu_memory(
     budget = capacity * engine.utilization
     activations = activation_bytes(network, form, layout, engine)
     logits = 4.0 * engine.logits_copies * engine.sequences * network.vocab_size
-    buffers = dispatch_buffers(network, form, layout, gpu, engine)
+    buffers = dispatch_buffers(network, layout, engine)
     runtime, margin = engine.runtime * GIB, engine.margin * GIB
     inside = held.total
     outside = engine.graphs * GIB
@@ -134,23 +134,15 @@ def uses_deepep(form: WeightFormat, layout: ServingLayout, gpu: GpuModel) -> boo
     return runs and form.name == "block-fp8" and layout.expert_parallel and layout.dp > 1
 
 
-def dispatch_buffers(
-    network: ServedNetwork,
-    form: WeightFormat,
-    layout: ServingLayout,
-    gpu: GpuModel,
-    engine: EngineProfile,
-) -> float:
-    """What moves tokens to their experts, for attention that is data parallel; 0 for other layouts.
+def dispatch_buffers(network: ServedNetwork, layout: ServingLayout, engine: EngineProfile) -> float:
+    """DeepEP's, for attention that is data parallel; 0 for other layouts.
 
-    DeepEP, low latency: every rank keeps room for `dispatch_tokens` rows to and from each expert,
-    twice (Buffer.get_low_latency_rdma_size_hint), beside the buffer of the normal mode. Without it
-    every rank gathers the rows of all replicas, and makes as many results.
+    Low latency: every rank keeps room for `dispatch_tokens` rows to and from each expert, twice
+    (Buffer.get_low_latency_rdma_size_hint), beside the buffer of the normal mode. What engines hold
+    instead where DeepEP does not run is not published; as much is assumed.
     """
     if not (layout.expert_parallel and layout.dp > 1):
         return 0.0
-    if not uses_deepep(form, layout, gpu):
-        return 2.0 * layout.dp * engine.batched_tokens * network.hidden_size * ACTIVATION_BYTES
     experts = network.n_routed_experts + layout.redundant
     message = network.hidden_size * ACTIVATION_BYTES + 4 * (network.hidden_size // 128)
     return DEEPEP_NORMAL + 2 * 2 * experts * engine.dispatch_tokens * message
