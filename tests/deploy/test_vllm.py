@@ -37,9 +37,7 @@ def test_other_formats_and_layouts_have_no_deepep(form: str, layout: ServingLayo
 
 @pytest.mark.parametrize("engine", ["vllm", "sglang"])
 @pytest.mark.parametrize(("machine", "dispatched"), [("a100", False), ("h200", True)])
-def test_the_command_has_deepep_where_it_runs(
-    engine: str, machine: str, dispatched: bool
-) -> None:
+def test_the_command_has_deepep_where_it_runs(engine: str, machine: str, dispatched: bool) -> None:
     made = deployed(engine, "k2", machine, "DP32 EP32")
     words = [str(word) for word in made.command(NodePlace())]
     assert any("deepep" in word for word in words) == dispatched
