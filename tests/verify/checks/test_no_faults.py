@@ -5,6 +5,7 @@ from itertools import count
 import pytest
 
 from openk2.verify import CHECKS
+from verify.checks.faults.planting import deltas
 
 
 @pytest.fixture
@@ -46,6 +47,16 @@ def test_answers_that_never_repeat_are_not_compared(status_of):
 
     found = status_of(["stream-equals-whole", "stop-strings"], whole=whole)
     assert found == {"stream-equals-whole": "skip", "stop-strings": "pass"}
+
+
+def test_a_model_that_writes_half_a_character_is_no_fault(status_of):
+    def whole(asked, answer):
+        answer["choices"][0]["message"]["content"] = "half \ufffd"
+
+    def stream(asked, chunks):
+        next(iter(deltas(chunks)))["content"] = "half \ufffd"
+
+    assert status_of(["unicode"], whole=whole, stream=stream) == {"unicode": "pass"}
 
 
 @pytest.mark.parametrize("status", [404, 405])

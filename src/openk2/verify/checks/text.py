@@ -36,7 +36,11 @@ async def unicode(probe: Probe) -> CheckOutcome:
 
 
 async def history_fault(probe: Probe, text: str) -> str | None:
-    """What is wrong with answers to a history that holds the text in every place."""
+    """What is wrong with answers to a history that holds the text in every place.
+
+    A small model may itself write half a character, which both forms then show as U+FFFD; a server
+    that breaks one shows it in one of them.
+    """
     messages = history_with(text, text, text)
     body = probe.body(messages, tools=TOOLS)
     # As UTF-8, not escaped: other checks send ASCII.
@@ -47,8 +51,10 @@ async def history_fault(probe: Probe, text: str) -> str | None:
         replies = (read_whole(accepted(sent[0])), read_stream(accepted(sent[1])))
     except EndpointFault as fault:
         return f"with {text!r:.40} in the history: {fault}"
-    broken = [reply for reply in replies if "\ufffd" in reply.content]
-    return f"with {text!r:.40} in the history the answer has broken characters" if broken else None
+    broken = {"\ufffd" in reply.content for reply in replies}
+    if len(broken) > 1:
+        return f"with {text!r:.40} in the history one form of the answer has broken characters"
+    return None
 
 
 async def copy_faults(probe: Probe, text: str) -> list[str]:

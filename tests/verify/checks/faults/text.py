@@ -18,6 +18,12 @@ def escaped_twice(asked, chunks):
             call["function"]["arguments"] = text.replace("\\", "\\\\")
 
 
+def cut_characters(asked, chunks):
+    for delta in deltas(chunks):
+        if delta.get("content"):
+            delta["content"] += "\ufffd"
+
+
 def ascii_only(content):
     return None if content.isascii() else refused()
 
@@ -35,6 +41,7 @@ def cuts_messages(message):
 FAULTS = [
     ("unicode", {"whole": broken_characters}),
     ("unicode", {"stream": escaped_twice}),
+    ("unicode stream-equals-whole stop-strings", {"stream": cut_characters}),
     ("unicode", {"raw": ascii_only}),
     ("long-text", {"raw": small_bodies}),
     ("long-text", {"ask": guarded(each_message(cuts_messages))}),
