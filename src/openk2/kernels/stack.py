@@ -20,8 +20,6 @@ from openk2.kernels.linear import PackedLinear
 from openk2.kernels.native.shared_library import LAYER, PASS, type_of
 from openk2.kernels.swiglu import PackedSwiGLU
 
-NO_MEMORY, NO_PLACE = -1, -2
-
 
 @dataclass(frozen=True)
 class PagedKeys:
@@ -212,8 +210,6 @@ class PackedStack:
             type_of(keys.pages, "pages"),
         )
         refusal = self._library.stack(self._layers, len(self._layers), call)
-        if refusal == NO_MEMORY:
-            raise MemoryError(f"{len(x)} rows through {len(self._layers)} layers")
         if refusal:
             raise ValueError(REFUSALS.get(refusal, "places names one that is in no page"))
         return x

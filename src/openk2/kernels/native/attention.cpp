@@ -93,16 +93,20 @@ void attend_part(const Attention& call, const Part& part) {
 }
 
 }  // namespace
-}  // namespace openk2
 
 // 0, or what was refused (`Refusal`); the output is then as it was.
+int attend_pages(const Attention& call) {
+  if (const Refusal refusal = check(call)) return refusal;
+  const std::vector<Part> parts = parts_of(call);
+  auto item = [&](int64_t index, int) { attend_part(call, parts[static_cast<size_t>(index)]); };
+  run(static_cast<int64_t>(parts.size()), item);
+  return NONE;
+}
+
+}  // namespace openk2
+
+// What `attend_pages` returns, or NO_MEMORY.
 extern "C" __attribute__((visibility("default"))) int openk2_attention(
     const openk2::Attention* call) {
-  if (const openk2::Refusal refusal = openk2::check(*call)) return refusal;
-  const std::vector<openk2::Part> parts = openk2::parts_of(*call);
-  auto item = [&](int64_t index, int) {
-    openk2::attend_part(*call, parts[static_cast<size_t>(index)]);
-  };
-  openk2::run(static_cast<int64_t>(parts.size()), item);
-  return openk2::NONE;
+  return openk2::guarded([&] { return openk2::attend_pages(*call); });
 }

@@ -1,12 +1,13 @@
-// The kernels as Python calls them, for those that call several of them: the structures that Python
-// fills, and the functions. What they do is said where they are defined.
+// The kernels for those that call several of them: the structures that Python fills, and the
+// functions. What they do is said where they are defined. Those of the namespace throw
+// std::bad_alloc; Python calls them by functions that do not.
 #pragma once
 
 #include <cstdint>
 
-namespace openk2 {
+#include "interface.h"
 
-struct Kernels;
+namespace openk2 {
 
 // What Python keeps of a packed weight; see linear.py.
 struct Linear {
@@ -14,6 +15,16 @@ struct Linear {
   const char* panels;
   int64_t batch, columns, k;
   int32_t type, group;
+};
+
+// Strides count elements: from row to row and from one of the batch to the next.
+struct Operand {
+  const char* data;
+  int64_t row, batch;
+  int32_t type;
+  const char* at(int64_t row_index, int64_t batch_index) const {
+    return data + (row_index * row + batch_index * batch) * bytes_of(type);
+  }
 };
 
 // What Python keeps of packed experts; see experts.py. A panel of `first` has 16 columns of
@@ -59,23 +70,22 @@ struct Attention {
   int32_t query_type, latent_type, output_type;
 };
 
+void multiply(const Linear& linear, const Operand& x, const Operand& y, int64_t rows);
+int mix_experts(const Experts& experts, const ExpertsCall& call);
+int attend_pages(const Attention& call);
+void route(const Kernels& kernels, const float* logits, const float* bias, int64_t rows,
+           int64_t experts, int64_t count, bool normalise, float factor, float* weights,
+           int64_t* chosen);
+
 }  // namespace openk2
 
 #pragma GCC visibility push(default)
 extern "C" {
-void openk2_linear(const openk2::Linear* linear, const void* x, int64_t x_row, int64_t x_batch,
-                   int32_t x_type, void* y, int64_t y_row, int64_t y_batch, int32_t y_type,
-                   int64_t rows);
-int openk2_experts(const openk2::Experts* experts, const openk2::ExpertsCall* call);
-int openk2_attention(const openk2::Attention* call);
 void openk2_rms_norm(const openk2::Kernels* kernels, const void* x, int64_t x_row, int32_t x_type,
                      const void* weight, int32_t weight_type, void* y, int64_t y_row,
                      int32_t y_type, int64_t rows, int64_t width, float eps);
 void openk2_rotate(const openk2::Kernels* kernels, const void* x, int64_t x_row, int64_t x_head,
                    int32_t x_type, const float* cos, const float* sin, void* y, int64_t y_row,
                    int64_t y_head, int32_t y_type, int64_t rows, int64_t heads, int64_t n);
-void openk2_route(const openk2::Kernels* kernels, const float* logits, const float* bias,
-                  int64_t rows, int64_t experts, int64_t count, int32_t normalise, float factor,
-                  float* weights, int64_t* chosen);
 }
 #pragma GCC visibility pop

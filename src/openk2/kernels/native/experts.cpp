@@ -138,19 +138,25 @@ void second_products(const Experts& experts, const ExpertsCall& call, const Sort
 }
 
 }  // namespace
-}  // namespace openk2
 
 // 0, or 1 if a choice is not an expert's number; y is then as it was.
+int mix_experts(const Experts& experts, const ExpertsCall& call) {
+  Sorted sorted;
+  if (!sort_choices(experts, call, sorted)) return 1;
+  if (call.rows == 0) return 0;
+  const Kernels& kernels = *experts.kernels;
+  const Kind kind = kind_of(kernels.pairs, experts.type, call.x_type);
+  char* inner = workspace(
+      2, kernels.packed_bytes(kind, static_cast<int64_t>(sorted.slots.size()), experts.inner));
+  first_products(experts, call, sorted, kind, inner);
+  second_products(experts, call, sorted, kind, inner);
+  return 0;
+}
+
+}  // namespace openk2
+
+// What `mix_experts` returns, or NO_MEMORY.
 extern "C" __attribute__((visibility("default"))) int openk2_experts(const openk2::Experts* experts,
                                                                       const openk2::ExpertsCall* call) {
-  openk2::Sorted sorted;
-  if (!openk2::sort_choices(*experts, *call, sorted)) return 1;
-  if (call->rows == 0) return 0;
-  const openk2::Kernels& kernels = *experts->kernels;
-  const openk2::Kind kind = openk2::kind_of(kernels.pairs, experts->type, call->x_type);
-  char* inner = openk2::workspace(
-      2, kernels.packed_bytes(kind, static_cast<int64_t>(sorted.slots.size()), experts->inner));
-  openk2::first_products(*experts, *call, sorted, kind, inner);
-  openk2::second_products(*experts, *call, sorted, kind, inner);
-  return 0;
+  return openk2::guarded([&] { return openk2::mix_experts(*experts, *call); });
 }

@@ -8,16 +8,6 @@
 
 namespace openk2 {
 
-// Strides count elements: from row to row and from one of the batch to the next.
-struct Operand {
-  const char* data;
-  int64_t row, batch;
-  int32_t type;
-  const char* at(int64_t row_index, int64_t batch_index) const {
-    return data + (row_index * row + batch_index * batch) * bytes_of(type);
-  }
-};
-
 namespace {
 
 // Whether a single row is its own packed form.
@@ -26,7 +16,10 @@ bool packed_already(Kind kind, int32_t type, int64_t rows, int64_t k) {
   return rows == 1 && same_type && packed_k(kind, k) == k;
 }
 
+}  // namespace
+
 void multiply(const Linear& linear, const Operand& x, const Operand& y, int64_t rows) {
+  if (rows == 0) return;
   const Kernels& kernels = *linear.kernels;
   const Kind kind = kind_of(kernels.pairs, linear.type, x.type);
   const int64_t panels = panels_of(linear.columns);
@@ -69,13 +62,15 @@ void multiply(const Linear& linear, const Operand& x, const Operand& y, int64_t 
   run(packings * cuts.groups, item);
 }
 
-}  // namespace
 }  // namespace openk2
 
-extern "C" __attribute__((visibility("default"))) void openk2_linear(
+// 0, or NO_MEMORY.
+extern "C" __attribute__((visibility("default"))) int openk2_linear(
     const openk2::Linear* linear, const void* x, int64_t x_row, int64_t x_batch, int32_t x_type,
     void* y, int64_t y_row, int64_t y_batch, int32_t y_type, int64_t rows) {
-  if (rows == 0) return;
-  openk2::multiply(*linear, {static_cast<const char*>(x), x_row, x_batch, x_type},
-                   {static_cast<const char*>(y), y_row, y_batch, y_type}, rows);
+  return openk2::guarded([&] {
+    openk2::multiply(*linear, {static_cast<const char*>(x), x_row, x_batch, x_type},
+                     {static_cast<const char*>(y), y_row, y_batch, y_type}, rows);
+    return 0;
+  });
 }

@@ -192,16 +192,23 @@ void iterate(const NewtonSchulz& call, int64_t index, bool shared) {
   }
 }
 
+// Whole matrices to each thread as long as that gives all of them the same; threads share the
+// products of those that remain.
+void iterate_all(const NewtonSchulz& call) {
+  const int64_t apart = threads() > 1 ? call.count / threads() * threads() : call.count;
+  auto item = [&](int64_t index, int) { iterate(call, index, false); };
+  run(apart, item);
+  for (int64_t index = apart; index < call.count; index++) iterate(call, index, true);
+}
+
 }  // namespace
 }  // namespace openk2
 
-extern "C" __attribute__((visibility("default"))) void openk2_newton_schulz(
+// 0, or NO_MEMORY, when some matrices may have been changed.
+extern "C" __attribute__((visibility("default"))) int openk2_newton_schulz(
     const openk2::NewtonSchulz* call) {
-  // Whole matrices to each thread as long as that gives all of them the same; threads share the
-  // products of those that remain.
-  const int64_t apart = openk2::threads() > 1 ? call->count / openk2::threads() * openk2::threads()
-                                              : call->count;
-  auto item = [&](int64_t index, int) { openk2::iterate(*call, index, false); };
-  openk2::run(apart, item);
-  for (int64_t index = apart; index < call->count; index++) openk2::iterate(*call, index, true);
+  return openk2::guarded([&] {
+    openk2::iterate_all(*call);
+    return 0;
+  });
 }

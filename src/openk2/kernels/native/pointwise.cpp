@@ -34,6 +34,19 @@ void route_row(const float* scores, const float* bias, int64_t experts, int64_t 
 }
 
 }  // namespace
+
+// logits [rows, experts] and bias [experts] -> weights and chosen [rows, count], all dense.
+void route(const Kernels& kernels, const float* logits, const float* bias, int64_t rows,
+           int64_t experts, int64_t count, bool normalise, float factor, float* weights,
+           int64_t* chosen) {
+  for_rows(rows, experts * count, [&](int64_t row) {
+    float* scores = reinterpret_cast<float*>(workspace(0, 2 * experts * 4));
+    kernels.sigmoid_row(logits + row * experts, experts, scores);
+    route_row(scores, bias, experts, count, normalise, factor, scores + experts,
+              weights + row * count, chosen + row * count);
+  });
+}
+
 }  // namespace openk2
 
 extern "C" {
@@ -64,16 +77,15 @@ __attribute__((visibility("default"))) void openk2_rotate(
   });
 }
 
-// logits [rows, experts] and bias [experts] -> weights and chosen [rows, count], all dense.
-__attribute__((visibility("default"))) void openk2_route(
+// See `route`. 0, or NO_MEMORY.
+__attribute__((visibility("default"))) int openk2_route(
     const openk2::Kernels* kernels, const float* logits, const float* bias, int64_t rows,
     int64_t experts, int64_t count, int32_t normalise, float factor, float* weights,
     int64_t* chosen) {
-  openk2::for_rows(rows, experts * count, [&](int64_t row) {
-    float* scores = reinterpret_cast<float*>(openk2::workspace(0, 2 * experts * 4));
-    kernels->sigmoid_row(logits + row * experts, experts, scores);
-    openk2::route_row(scores, bias, experts, count, normalise != 0, factor, scores + experts,
-                      weights + row * count, chosen + row * count);
+  return openk2::guarded([&] {
+    openk2::route(*kernels, logits, bias, rows, experts, count, normalise != 0, factor, weights,
+                  chosen);
+    return 0;
   });
 }
 

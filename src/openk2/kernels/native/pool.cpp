@@ -7,9 +7,9 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
+#include <exception>
 #include <mutex>
 #include <new>
-#include <system_error>
 #include <thread>
 
 namespace openk2 {
@@ -107,8 +107,9 @@ class Pool {
       for (; started_ < workers; started_++) {
         std::thread(&Pool::serve, this, started_ + 1).detach();
       }
-    } catch (const std::system_error&) {
-      // The system gives no more threads: those that run, at least the caller, do the work.
+    } catch (const std::exception&) {
+      // There are no more threads, or no memory for one: those that run, at least the caller, do
+      // the work.
     }
   }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <new>
 
 namespace openk2 {
 
@@ -17,7 +18,7 @@ void set_threads(int count);
 // Run items 0 to count - 1, in this thread and in those of the pool that are free in time; return
 // when all are done. The caller takes items too and waits only for those that were begun, so a
 // thread that the system does not run costs nothing. While another caller has the pool, everything
-// runs in this thread.
+// runs in this thread. Throws std::bad_alloc if an item did.
 void run(int64_t count, Item item, void* context);
 
 // `run` of a callable (index, worker).
@@ -31,7 +32,21 @@ void run(int64_t count, Body& body) {
 }
 
 // Memory of the calling thread, 64-byte aligned: `bytes`, and room for a vector beyond them. Its
-// content is lost at the next call. `slot` names independent pieces.
+// content is lost at the next call. `slot` names independent pieces. Throws std::bad_alloc.
 char* workspace(int slot, int64_t bytes);
+
+// What shared_library.py raises a MemoryError for.
+constexpr int NO_MEMORY = -1;
+
+// The result of `body`, or NO_MEMORY: an exception must not reach Python, which would end. Around
+// each function that Python calls and that allocates.
+template <class Body>
+int guarded(const Body& body) {
+  try {
+    return body();
+  } catch (const std::bad_alloc&) {
+    return NO_MEMORY;
+  }
+}
 
 }  // namespace openk2

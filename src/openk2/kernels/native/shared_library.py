@@ -1,7 +1,8 @@
 """`Library`: the compiled kernels, loaded and checked; its functions as ctypes sees them.
 
-ctypes releases the interpreter's lock during a call. The library has its own threads, as many as
-torch is set to when it is loaded, MOST_THREADS at most, until `set_threads`.
+Functions that allocate raise MemoryError. ctypes releases the interpreter's lock during a call. The
+library has its own threads, as many as torch is set to when it is loaded, MOST_THREADS at most,
+until `set_threads`.
 """
 
 import ctypes
@@ -10,7 +11,7 @@ import logging
 from ctypes import c_char_p, c_float, c_int, c_int32, c_int64, c_void_p
 from pathlib import Path
 from struct import Struct
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -24,6 +25,8 @@ TYPES = {torch.float32: 0, torch.bfloat16: 1}
 E4M3, INT4 = 2, 3
 
 MOST_THREADS = 256  # of a call: pool.h
+
+NO_MEMORY = -1  # what a function that allocates may return: pool.h
 
 REBUILD = "run `python -m openk2.kernels.native.build`"
 
@@ -50,11 +53,11 @@ class Library:
         declare(handle.openk2_threads, c_int)
         declare(handle.openk2_set_threads, None, c_int)
         operand = (c_void_p, c_int64, c_int64, c_int32)
-        self.linear = declare(handle.openk2_linear, None, c_char_p, *operand, *operand, c_int64)
-        self.experts = declare(handle.openk2_experts, c_int, c_char_p, c_char_p)
-        self.attention = declare(handle.openk2_attention, c_int, c_char_p)
-        self.stack = declare(handle.openk2_stack, c_int, c_void_p, c_int64, c_char_p)
-        self.newton_schulz = declare(handle.openk2_newton_schulz, None, c_char_p)
+        self.linear = allocating(handle.openk2_linear, c_char_p, *operand, *operand, c_int64)
+        self.experts = allocating(handle.openk2_experts, c_char_p, c_char_p)
+        self.attention = allocating(handle.openk2_attention, c_char_p)
+        self.stack = allocating(handle.openk2_stack, c_void_p, c_int64, c_char_p)
+        self.newton_schulz = allocating(handle.openk2_newton_schulz, c_char_p)
         matrix = (c_void_p, c_int64)
         typed = (*matrix, c_int32)
         self.rms_norm = declare(
@@ -67,9 +70,8 @@ class Library:
             None,
             *(c_void_p, *operand, c_void_p, c_void_p, *operand, c_int64, c_int64, c_int64),
         )
-        self.route = declare(
+        self.route = allocating(
             handle.openk2_route,
-            None,
             *(c_void_p, c_void_p, c_void_p, c_int64, c_int64, c_int64),
             *(c_int32, c_float, c_void_p, c_void_p),
         )
@@ -104,9 +106,8 @@ class Library:
             None,
             *(c_void_p, c_int32, c_void_p, c_void_p, c_int64, c_int64, c_int64, c_int64, c_float),
         )
-        self.add_squares = declare(
+        self.add_squares = allocating(
             handle.openk2_add_squares,
-            None,
             *(c_void_p, c_int32, c_void_p, c_int32, c_int64, c_void_p),
         )
         self.handle = handle
@@ -132,6 +133,21 @@ def declare(
     """Give a C function its types."""
     function.restype, function.argtypes = result, arguments
     return function
+
+
+def allocating(
+    function: "ctypes._NamedFuncPointer", *arguments: type
+) -> "ctypes._NamedFuncPointer":
+    """Give a C function that allocates its types; where it gets no memory it raises MemoryError."""
+    declare(function, c_int, *arguments).errcheck = refuse_memory
+    return function
+
+
+def refuse_memory(result: Any, function: Any, _: object) -> Any:
+    """Raise MemoryError if a function returned NO_MEMORY, else return its result."""
+    if result == NO_MEMORY:
+        raise MemoryError(f"{function.__name__}: this machine has no memory for the call")
+    return result
 
 
 def load(path: Path = LIBRARY) -> Library:

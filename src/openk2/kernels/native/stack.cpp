@@ -1,6 +1,5 @@
 // A stack of packed decoder layers in one call: what the model does kernel by kernel, and its bits.
 #include <memory>
-#include <new>
 
 #include "calls.h"
 #include "interface.h"
@@ -58,8 +57,8 @@ struct Space {
   std::unique_ptr<char[]> memory;
 };
 
-// Whether there is memory for the widest layer.
-bool make_space(const Layer* const* layers, int64_t count, const Pass& pass, Space& space) {
+// Memory for the widest layer. Throws std::bad_alloc.
+void make_space(const Layer* const* layers, int64_t count, const Pass& pass, Space& space) {
   struct Piece {
     char** place;
     int64_t bytes;
@@ -94,8 +93,7 @@ bool make_space(const Layer* const* layers, int64_t count, const Pass& pass, Spa
   }
   int64_t total = 64;
   for (const Piece& piece : pieces) total += (piece.bytes * pass.rows + 63) / 64 * 64;
-  space.memory.reset(new (std::nothrow) char[static_cast<size_t>(total)]);
-  if (!space.memory) return false;
+  space.memory.reset(new char[static_cast<size_t>(total)]);
   const auto begin = reinterpret_cast<uintptr_t>(space.memory.get());
   char* next = space.memory.get() + (64 - begin % 64) % 64;
   for (const Piece& piece : pieces) {
@@ -105,7 +103,6 @@ bool make_space(const Layer* const* layers, int64_t count, const Pass& pass, Spa
   space.logits = reinterpret_cast<float*>(logits);
   space.weights = reinterpret_cast<float*>(weights);
   space.chosen = reinterpret_cast<int64_t*>(chosen);
-  return true;
 }
 
 // One layer over one pass. The methods follow model/attention.py and model/experts.py.
@@ -124,7 +121,8 @@ struct Step {
   }
 
   void multiply(const Linear* linear, const char* x, char* y) const {
-    openk2_linear(linear, x, linear->k, 0, pass.type, y, linear->columns, 0, pass.type, pass.rows);
+    openk2::multiply(*linear, {x, linear->k, 0, pass.type}, {y, linear->columns, 0, pass.type},
+                     pass.rows);
   }
 
   void add(char* total, const char* term) const {
@@ -146,8 +144,8 @@ struct Step {
     multiply(layer.query_up, from, space.queries);
     const int64_t head = layer.nope + layer.rope, row = layer.heads * head;
     const int64_t query_row = layer.heads * latent_dim();
-    openk2_linear(layer.key_up, space.queries, row, head, pass.type, space.query, query_row,
-                  latent_dim(), pass.type, pass.rows);
+    openk2::multiply(*layer.key_up, {space.queries, row, head, pass.type},
+                     {space.query, query_row, latent_dim(), pass.type}, pass.rows);
     openk2_rotate(layer.kernels, space.queries + layer.nope * size(), row, head, pass.type,
                   pass.cos, pass.sin, space.query + layer.rank * size(), query_row, latent_dim(),
                   pass.type, pass.rows, layer.heads, layer.rope / 2);
@@ -175,9 +173,10 @@ struct Step {
                          layer.heads * layer.rank,         layer.rank,         pass.rows,
                          layer.heads,     layer.scale,     pass.type,          pass.latent_type,
                          pass.type};
-    if (const int refusal = openk2_attention(&call)) return refusal;
-    openk2_linear(layer.value_up, space.mixed, layer.heads * layer.rank, layer.rank, pass.type,
-                  space.heads, layer.heads * value, value, pass.type, pass.rows);
+    if (const int refusal = attend_pages(call)) return refusal;
+    openk2::multiply(*layer.value_up,
+                     {space.mixed, layer.heads * layer.rank, layer.rank, pass.type},
+                     {space.heads, layer.heads * value, value, pass.type}, pass.rows);
     multiply(layer.output, space.heads, space.added);
     return 0;
   }
@@ -186,15 +185,16 @@ struct Step {
             char* y) const {
     const ExpertsCall call{space.normed, layer.hidden, pass.type, weights,   chosen,  y,
                            layer.hidden, pass.type,    pass.rows, choices, nullptr, nullptr};
-    openk2_experts(experts, &call);  // refuses no number that `openk2_route` gives
+    openk2::mix_experts(*experts, call);  // refuses no number that `route` gives
   }
 
   void mix_experts() const {
     if (!layer.router) return meet(layer.shared, nullptr, nullptr, 1, space.added);
-    openk2_linear(layer.router, space.normed, layer.hidden, 0, pass.type, space.logits,
-                  layer.router->columns, 0, FLOAT32, pass.rows);
-    openk2_route(layer.kernels, space.logits, layer.bias, pass.rows, layer.router->columns,
-                 layer.choices, layer.normalise, layer.factor, space.weights, space.chosen);
+    const int64_t experts = layer.router->columns;
+    openk2::multiply(*layer.router, {space.normed, layer.hidden, 0, pass.type},
+                     {reinterpret_cast<char*>(space.logits), experts, 0, FLOAT32}, pass.rows);
+    route(*layer.kernels, space.logits, layer.bias, pass.rows, experts, layer.choices,
+          layer.normalise != 0, layer.factor, space.weights, space.chosen);
     meet(layer.routed, space.weights, space.chosen, layer.choices, space.added);
     if (!layer.shared) return;
     meet(layer.shared, nullptr, nullptr, 1, space.other);
@@ -214,7 +214,9 @@ struct Step {
   }
 };
 
-int run_layers(const Layer* const* layers, int64_t count, const Pass& pass, const Space& space) {
+int run_layers(const Layer* const* layers, int64_t count, const Pass& pass) {
+  Space space;
+  make_space(layers, count, pass, space);
   for (int64_t i = 0; i < count; i++) {
     const Layer& layer = *layers[i];
     const int64_t bytes = pass.page_count * pass.page_size * (layer.rank + layer.rope) *
@@ -228,20 +230,14 @@ int run_layers(const Layer* const* layers, int64_t count, const Pass& pass, cons
 }  // namespace
 }  // namespace openk2
 
-// 0; a refusal of the attention (see attention.cpp), which comes in the first layer or in none; -1
-// if there is no memory, when some latents may have been stored; or -2 if a place is none of the
-// pages'. `layers` are `count` addresses.
+// 0; a refusal of the attention (see attention.cpp), which comes in the first layer or in none;
+// NO_MEMORY, when some latents may have been stored; or -2 if a place is none of the pages'.
+// `layers` are `count` addresses.
 extern "C" __attribute__((visibility("default"))) int openk2_stack(
     const openk2::Layer* const* layers, int64_t count, const openk2::Pass* pass) {
   for (int64_t row = 0; row < pass->rows; row++) {
     const int64_t place = pass->places[row];
     if (place < 0 || place >= pass->page_count * pass->page_size) return -2;
   }
-  openk2::Space space;
-  if (!openk2::make_space(layers, count, *pass, space)) return -1;
-  try {
-    return openk2::run_layers(layers, count, *pass, space);
-  } catch (const std::bad_alloc&) {  // must not reach Python, which would end
-    return -1;
-  }
+  return openk2::guarded([&] { return openk2::run_layers(layers, count, *pass); });
 }

@@ -289,22 +289,26 @@ __attribute__((visibility("default"))) void openk2_quantize_fp8(
 }
 
 // sums[0] += squares of exact - stored, sums[1] += squares of exact; both dense, `count` values.
-__attribute__((visibility("default"))) void openk2_add_squares(
+// 0, or NO_MEMORY, when sums are as they were.
+__attribute__((visibility("default"))) int openk2_add_squares(
     const void* exact, int32_t exact_type, const void* stored, int32_t stored_type, int64_t count,
     double* sums) {
   using namespace openk2;
   const int64_t part = 64 * CHUNK, parts = (count + part - 1) / part;
-  // The parts' own sums, which are added in order: threads change no digit.
-  std::vector<double> own(static_cast<size_t>(2 * parts), 0.0);
-  auto item = [&](int64_t index, int) {
-    const int64_t end = std::min(count, (index + 1) * part);
-    for (int64_t start = index * part; start < end; start += CHUNK) {
-      add_squares(static_cast<const char*>(exact) + start * bytes_of(exact_type), exact_type,
-                  static_cast<const char*>(stored) + start * bytes_of(stored_type), stored_type,
-                  std::min(CHUNK, end - start), &own[static_cast<size_t>(2 * index)]);
-    }
-  };
-  run(parts, item);
-  for (size_t i = 0; i < own.size(); i++) sums[i % 2] += own[i];
+  return guarded([&] {
+    // The parts' own sums, which are added in order: threads change no digit.
+    std::vector<double> own(static_cast<size_t>(2 * parts), 0.0);
+    auto item = [&](int64_t index, int) {
+      const int64_t end = std::min(count, (index + 1) * part);
+      for (int64_t start = index * part; start < end; start += CHUNK) {
+        add_squares(static_cast<const char*>(exact) + start * bytes_of(exact_type), exact_type,
+                    static_cast<const char*>(stored) + start * bytes_of(stored_type), stored_type,
+                    std::min(CHUNK, end - start), &own[static_cast<size_t>(2 * index)]);
+      }
+    };
+    run(parts, item);
+    for (size_t i = 0; i < own.size(); i++) sums[i % 2] += own[i];
+    return 0;
+  });
 }
 }
