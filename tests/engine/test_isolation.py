@@ -46,10 +46,10 @@ def settings(**changed: Any) -> SamplingParams:
     )
 
 
-def overflowing() -> SamplingParams:
+def unchecked(name: str, value: Any) -> SamplingParams:
     """Settings that no check lets through, as if a bound were wrong."""
     params = settings()
-    object.__setattr__(params, "repetition_penalty", 1e-40)
+    object.__setattr__(params, name, value)
     return params
 
 
@@ -81,7 +81,7 @@ class Panic(BaseException):
 
 
 POISONS: dict[str, Callable[[list[int]], tuple]] = {
-    "penalty": lambda ids: (ids, overflowing()),
+    "penalty": lambda ids: (ids, unchecked("repetition_penalty", 1e-40)),
     "fill raises": lambda ids: (ids, settings(), Failing("fill", KeyError("x"))),
     "fill panics": lambda ids: (ids, settings(), Failing("fill", Panic("x"))),
     "fill allows nothing": lambda ids: (ids, settings(), Failing("fill", None)),
@@ -91,6 +91,7 @@ POISONS: dict[str, Callable[[list[int]], tuple]] = {
     "NaN in the prompt": lambda ids: ([*ids, BAD], settings()),
     "NaN in a page that is full": lambda ids: ([BAD, *ids, *range(20)], settings()),
     "NaN in a prompt that is scored": lambda ids: ([*ids, BAD], settings(prompt_logprobs=1)),
+    "scoring of a prompt raises": lambda ids: (ids, unchecked("prompt_logprobs", 1.5)),
 }
 
 

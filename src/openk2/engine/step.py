@@ -73,7 +73,7 @@ class StepRunner:
             if chunk.request.scores_prompt and chunk.request not in failed:
                 try:
                     self._score_prompt(chunk, rows)
-                except NotFiniteError as error:
+                except Exception as error:
                     failed[chunk.request] = error
         if not requests:
             return dict(failed)
