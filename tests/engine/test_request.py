@@ -30,6 +30,12 @@ def test_equal_seeds_are_equal_numbers_and_the_prompt_is_not_changed() -> None:
     assert other.tokens == [1, 2]
 
 
+def test_every_seed_of_64_bits_has_numbers_of_its_own() -> None:
+    seeds = (-(2**63), 1 - 2**63, -1, 0, 1, 2**63 - 1)
+    requests = [Request((1,), SamplingParams(max_tokens=9, seed=seed)) for seed in seeds]
+    assert len({request.uniforms.random() for request in requests}) == len(seeds)
+
+
 def test_a_prompt_is_scored_until_the_first_token_only() -> None:
     request = Request((1, 2), SamplingParams(max_tokens=2, prompt_logprobs=0))
     assert request.scores_prompt

@@ -47,7 +47,9 @@ class Request:
 
     def __post_init__(self) -> None:
         self.tokens = list(self.prompt)
-        self.uniforms = Random(self.params.seed)
+        seed = self.params.seed
+        # Random takes a number's absolute value: -1 would give what 1 gives.
+        self.uniforms = Random(None if seed is None else seed % 2**64)
 
     @property
     def owner(self) -> object:
