@@ -202,3 +202,20 @@ def test_what_does_not_fit_is_refused_by_name(isa, random_tensor):
     zeros = torch.zeros(2, 2, dtype=torch.int32)
     with pytest.raises(TypeError, match=r"lengths is torch.int64"):
         latent_attention(q, pages, zeros, zeros[0], torch.ones(2).long(), 1.0, 4)
+
+
+def test_tables_and_lengths_may_have_any_strides(isa, random_tensor):
+    q, pages = random_tensor(0, 2, 1, 8), random_tensor(1, 3, 4, 8)
+    one = torch.ones(1, dtype=torch.int32)
+    spread = torch.tensor([[2, 9], [0, 9]], dtype=torch.int32).T  # its rows are not dense
+    wide = torch.tensor([0, 7, 0, 7], dtype=torch.int32)[::2]
+    for tables, sequence, lengths in (
+        (one[None].expand(1, 2), (one - 1).expand(2), (8 * one).expand(2)),
+        (spread[:1].expand(2, 2), one.expand(2), wide + 6),
+        (spread[:1], wide, (3 * one).expand(2)),
+    ):
+        numbers = (tables, sequence, lengths)
+        dense = [torch.tensor(each.tolist(), dtype=torch.int32) for each in numbers]
+        expected = latent_attention(q, pages, *dense, 1.0, 4, isa=isa)
+        found = latent_attention(q, pages, tables, sequence, lengths, 1.0, 4, isa=isa)
+        assert torch.equal(found, expected)

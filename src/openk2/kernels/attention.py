@@ -60,6 +60,8 @@ def latent_attention(
         )
     if out is None:
         out = torch.empty(count, heads, rank, dtype=out_dtype or q.dtype)
+    tables = tables if tables.stride(1) == 1 else tables.contiguous()
+    sequence, lengths = sequence.contiguous(), lengths.contiguous()
     call = ATTENTION.pack(
         library.kernels(isa),
         q.data_ptr(),
@@ -113,8 +115,8 @@ def check(
             f"{list(tables.shape)}: [{count}], [{count}] and [S, width] are wanted"
         )
     for name, tensor in (("tables", tables), ("sequence", sequence), ("lengths", lengths)):
-        if tensor.dtype != torch.int32 or tensor.stride(-1) not in (0, 1):
-            raise TypeError(f"{name} is {tensor.dtype}: a dense int32 tensor is wanted")
+        if tensor.dtype != torch.int32:
+            raise TypeError(f"{name} is {tensor.dtype}: int32 is wanted")
     for name, tensor in (("q", q), ("pages", pages)):
         if tensor.dtype not in TYPES:
             raise TypeError(f"{name} is {tensor.dtype}: float32 or bfloat16 is wanted")
