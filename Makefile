@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 
 .PHONY: serve test test-slow test-vllm deploy-vllm-cpu test-frameworks test-trainers test-lowest test-newest wheel
-.PHONY: lint setup setup-test modules constraints clean
+.PHONY: lint format setup setup-test modules constraints clean
 serve: setup
 	$(BIN)/openk2 serve
 
@@ -79,6 +79,10 @@ lint: setup-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/modules_page.py --check
+
+format: setup-test
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
 
 modules: setup-test
 	$(BIN)/python docs/modules_page.py

@@ -116,8 +116,20 @@ def test_an_interrupted_run_says_how_to_go_on(
     assert run("corpus", folder / "corpus.toml", "--out", folder / "out").exit_code == 0
 
 
+def test_the_tutorials_first_recipe_makes_a_corpus_in_a_clone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block = re.findall(r"```toml\n(tokenizer.*?)```", TUTORIAL.read_text(), re.DOTALL)[0]
+    (tmp_path / "docs.toml").write_text(block.replace("**/*.md", "tutorials/*.md"))
+    monkeypatch.chdir(TUTORIAL.parents[2])
+    made = run("corpus", tmp_path / "docs.toml", "--out", tmp_path / "corpus")
+    assert made.exit_code == 0, made.output
+    assert run("verify", tmp_path / "corpus").exit_code == 0
+    assert list((tmp_path / "corpus" / "docs").glob("*.safetensors"))
+
+
 def test_the_tutorials_recipe_is_read(tmp_path: Path) -> None:
-    (block,) = re.findall(r"```toml\n(tokenizer.*?)```", TUTORIAL.read_text(), re.DOTALL)
+    _, block = re.findall(r"```toml\n(tokenizer.*?)```", TUTORIAL.read_text(), re.DOTALL)
     (tmp_path / "corpus.toml").write_text(block)
     recipe = read_recipe(tmp_path / "corpus.toml", CorpusRecipe)
     assert [table.domain for table in recipe.sources] == ["web", "code", "mathematics", "knowledge"]

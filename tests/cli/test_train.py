@@ -195,6 +195,18 @@ def test_the_starter_recipe_has_every_key_with_its_default(tmp_path: Path) -> No
     assert (again.exit_code, "name another file" in again.stderr) == (1, True)
 
 
+def test_the_tutorials_dry_run_works_on_the_starter_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = Path(__file__).parents[2] / "docs" / "tutorials" / "recipe.md"
+    (command,) = re.findall(r"openk2 (pretrain mine\.toml --dry-run .*)", page.read_text("utf-8"))
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(app, ["pretrain", "--init", "mine.toml"]).exit_code == 0
+    result = CliRunner().invoke(app, command.split())
+    assert result.exit_code == 0, result.output
+    assert "4 GPUs: pipeline 1 x data 4" in result.stdout
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 @pytest.mark.parametrize(
     ("device", "said"), [("cuda", "has no CUDA|finds no GPU"), ("tpu", "no device"), ("mps", "cpu")]

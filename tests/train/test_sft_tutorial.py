@@ -27,7 +27,7 @@ def test_the_conversations_pack_as_the_page_says_and_the_recipe_starts_from_the_
     printed = next(text for kind, text in blocks if kind == "text")
     assert printed.partition(", in ")[0] in packed.output
 
-    recipe = tmp_path / "mine.toml"
+    recipe = tmp_path / "shop.toml"
     recipe.write_text(next(text for kind, text in blocks if kind == "toml"))
     read = read_recipe(recipe, Recipe)
     assert read.start == read.tokenizer == Path("src/openk2/assets/openk2-nano")

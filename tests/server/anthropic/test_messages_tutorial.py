@@ -13,17 +13,21 @@ CALL = (
 )
 
 
-def test_the_page_does_what_it_says(serve, scripted, capsys):
-    tokens = scripted(f"Hi.{END}", f"Hello.{END}", f"More.{END}", CALL, f"Sunny.{END}")
-    url = serve(tokens, aliases=["openk2-nano"])
+def test_the_page_does_what_it_says(serve, scripted, masks, capsys):
+    form = f'{{"greeting": true, "language": "English"}}{END}'
+    openai = (f"Hi.{END}", form, CALL)
+    tokens = scripted(*openai, f"Hello.{END}", f"More.{END}", CALL, f"Sunny.{END}")
+    url = serve(tokens, masks, aliases=["openk2-nano"])
     blocks = BLOCK.findall(PAGE.read_text("utf-8"))
-    assert len(blocks) >= 4
+    assert len(blocks) >= 6
     names = {}
     for code in blocks:
         code = code.replace("http://127.0.0.1:8000", url)
         exec(compile(code, str(PAGE), "exec"), names)
     printed = capsys.readouterr().out
-    assert printed.startswith("Hi.\nend_turn [TextBlock(")
+    answers = 'Hi.\n{"greeting": true, "language": "English"}\n'
+    called = 'functions.get_weather:0 {"city": "Beijing"}\n'
+    assert printed.startswith(f"{answers}{called}end_turn [TextBlock(")
     assert re.search(r"More\.[0-9]+\ntool_use\nend_turn\n$", printed)
     assert "Sunny in Beijing" in tokens.prompts[-1]
     names["client"].close()
