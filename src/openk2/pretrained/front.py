@@ -46,6 +46,8 @@ class LoadedModel:
 
         messages, tools: as in OpenAI's chat completions; `answer.message()` goes on with them.
         settings: fields of `ChatRequest`: temperature, max_tokens, stop, seed, logprobs, ...
+            tool_choice may be "auto", "none", "required" or openk2.generation.NamedTool(name),
+            response_format an openk2.generation.JsonFormat(schema).
         Raises openk2.chat.RenderError for a message and RequestError for a setting that cannot be
         obeyed, EngineBusyError, EngineError.
         """
