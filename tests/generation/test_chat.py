@@ -33,6 +33,22 @@ def test_a_tool_choice_of_another_form_is_refused_with_the_forms_there_are(choic
     assert repr(choice) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("max_tokens", "5"),
+        ("max_tokens", 5.5),
+        ("logprobs", True),
+        ("temperature", None),
+        ("seed", "x"),
+        ("logit_bias", {"3": 1.0}),
+    ],
+)
+def test_a_number_of_another_type_is_refused_with_its_field(field, value):
+    with pytest.raises(RequestError, match=f"{field}.* is .*: it must be an int"):
+        ChatRequest(MESSAGES, **{field: value})
+
+
 @pytest.mark.parametrize("form", [{"type": "json_object"}, "json", JsonFormat])
 def test_a_response_format_of_another_form_is_refused_with_the_form_there_is(form):
     with pytest.raises(RequestError, match=r"response_format is .*JsonFormat\(") as caught:

@@ -78,7 +78,7 @@ class ChatRequest(GenerationSettings):
                 place = f"tools[{index}].function.name"
                 raise RequestError(f"{place} is {name!r}, which is declared twice", place)
             declared.add(name)
-        self.check_types()
+        self.check_forms()
         choice = self.tool_choice
         if choice == "required" and not names:
             message = 'tool_choice is "required", but there are no tools: declare one'
@@ -89,7 +89,7 @@ class ChatRequest(GenerationSettings):
         if self.is_continued:
             self.check_continued()
 
-    def check_types(self) -> None:
+    def check_forms(self) -> None:
         """Raise RequestError for a tool_choice or response_format in OpenAI's form, or unknown."""
         choice, wanted = self.tool_choice, self.response_format
         if not isinstance(choice, NamedTool) and choice not in ("auto", "none", "required"):
