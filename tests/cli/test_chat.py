@@ -6,9 +6,10 @@ from contextlib import contextmanager, nullcontext
 import pytest
 from typer.testing import CliRunner
 
+from openk2.chat import ContentDelta, ReasoningDelta
 from openk2.cli import chat as chat_module
 from openk2.cli.main import app
-from openk2.generation import ChatAnswer, ScriptedChat
+from openk2.generation import ChatAnswer, ChatFinish, HttpChat, ScriptedChat
 from openk2.protocol import EngineBusyError
 
 
@@ -70,6 +71,40 @@ def test_json_is_one_object_with_the_message_and_its_cost(local):
         "prompt_tokens": 9,
         "completion_tokens": 2,
     }
+
+
+@pytest.mark.parametrize(
+    ("options", "thought", "note"),
+    [
+        (["--max-tokens", "4"], "", "(cut off at 4 tokens: raise --max-tokens)\n"),
+        ([], "", "(cut off: the context is full)\n"),
+        (["--max-tokens", "4"], "hm", "(cut off while thinking at 4 tokens: raise --max-tokens)\n"),
+        (["--max-tokens", "4", "--json"], "", ""),
+    ],
+)
+def test_an_answer_that_was_cut_off_says_so(local, monkeypatch, options, thought, note):
+    said = "" if thought else "I am a small"
+
+    async def stream(request):
+        if thought:
+            yield ReasoningDelta(thought)
+        else:
+            yield ContentDelta(said)
+        yield ChatFinish("length", 9, 4)
+
+    model = local()
+    monkeypatch.setattr(model.chat, "stream", stream)
+    result = run("hi", *options)
+    assert (result.exit_code, result.stderr) == (0, note)
+    assert "--json" in options or result.stdout == f"{said}\n"
+
+
+def test_an_answer_that_a_server_cut_off_says_so(monkeypatch):
+    remote = HttpChat("http://127.0.0.1:1", "m")
+    cut = ScriptedChat([ChatAnswer("I am", finish_reason="length")])
+    monkeypatch.setattr(remote, "stream", cut.stream)
+    monkeypatch.setattr(chat_module, "opened", lambda *_: nullcontext(remote))
+    assert run("hi").stderr == "(cut off at the server's limit: give --max-tokens)\n"
 
 
 def test_piped_input_is_the_message(local):

@@ -151,7 +151,19 @@ def answer_once(generator: ChatGenerator, request: ChatRequest, as_json: bool) -
         return answer
     answer = asyncio.run(complete(Printed(generator), request))
     typer.echo()
+    if answer.finish_reason == "length":
+        typer.echo(cut_note(answer, request, remote=isinstance(generator, HttpChat)), err=True)
     return answer
+
+
+def cut_note(answer: ChatAnswer, request: ChatRequest, *, remote: bool) -> str:
+    """What ended an answer too early, and the remedy. remote: a server may have a limit too."""
+    where = " while thinking" if answer.reasoning and not answer.content else ""
+    if request.max_tokens is not None:
+        return f"(cut off{where} at {request.max_tokens} tokens: raise --max-tokens)"
+    if remote:
+        return f"(cut off{where} at the server's limit: give --max-tokens)"
+    return f"(cut off{where}: the context is full)"
 
 
 class Printed:
