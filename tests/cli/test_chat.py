@@ -132,6 +132,31 @@ def test_a_server_that_is_not_there_is_one_line():
     assert result.stderr.count("\n") == 1
 
 
+def test_of_several_models_of_a_server_one_must_be_named(monkeypatch):
+    asked = []
+
+    def remote(url, name, *, api_key):
+        asked.append(name)
+        return ScriptedChat(["ok"])
+
+    monkeypatch.setattr(chat_module, "HttpChat", remote)
+    names = ["b" * 200, *(f"m{i}" for i in range(1, 13))]
+    monkeypatch.setattr(chat_module, "served_models", lambda url, api_key: names)
+    result = run("hi", "--url", "http://h")
+    assert (result.exit_code, asked) == (1, [])
+    first = ", ".join(["b" * 80, *names[1:10]])
+    assert result.stderr == (
+        f"error: http://h lists 13 models, {first} and 3 more: name one with --model\n"
+    )
+    names[2:] = []
+    assert "2 models, " + "b" * 80 + ", m1: name one" in run("hi", "--url", "http://h").stderr
+    names[1:] = [names[0]]
+    monkeypatch.setattr(chat_module, "answer_once", lambda *_: None)
+    for options, name in ((), names[0]), (("--model", "m7"), "m7"):
+        assert run("hi", "--url", "http://h", *options).exit_code == 0
+        assert asked[-1] == name
+
+
 def test_a_conversation_keeps_its_history_but_not_an_interrupted_turn(monkeypatch, capsys):
     generator = ScriptedChat(["one", "two", "three"])
     typed = iter(["first", " ", "second", "third"])
