@@ -136,9 +136,10 @@ class LoadedModel:
 
 
 def load(path_or_name: str | Path = DEFAULT_MODEL, **options: Any) -> LoadedModel:
-    """Open a checkpoint folder or a built-in model and start its engine.
+    """Open a checkpoint folder, a built-in model or a model of the hub and start its engine.
 
-    options: of `open_model`: context_length, max_batch, cache_bytes, dtype, device.
-    Raises LocalModelError, one line, for a path or files that cannot be used.
+    options: of `open_model`: context_length, max_batch, cache_bytes, dtype, device, weights,
+    memory.
+    Raises LocalModelError, one line, for a path, files or an option that cannot be used.
     """
     return LoadedModel(open_model(path_or_name, **options))
