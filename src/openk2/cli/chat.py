@@ -116,7 +116,7 @@ def opened(model: str | None, url: str | None, api_key: str | None) -> Iterator[
 
 def only_model(url: str, api_key: str | None) -> str:
     """The model of a server that has one. Raises EndpointError, which lists them, for several."""
-    names = list(dict.fromkeys(served_models(url, api_key=api_key)))
+    names = served_models(url, api_key=api_key)
     if len(names) == 1:
         return names[0]
     listed = ", ".join(name[:80] for name in names[:LISTED])
