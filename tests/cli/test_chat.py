@@ -6,9 +6,10 @@ from contextlib import contextmanager, nullcontext
 import pytest
 from typer.testing import CliRunner
 
+from openk2.chat import ContentDelta, ReasoningDelta
 from openk2.cli import chat as chat_module
 from openk2.cli.main import app
-from openk2.generation import ChatAnswer, ScriptedChat
+from openk2.generation import ChatAnswer, ChatFinish, HttpChat, ScriptedChat
 from openk2.protocol import EngineBusyError
 
 
@@ -72,6 +73,40 @@ def test_json_is_one_object_with_the_message_and_its_cost(local):
     }
 
 
+@pytest.mark.parametrize(
+    ("options", "thought", "note"),
+    [
+        (["--max-tokens", "4"], "", "(cut off at 4 tokens: raise --max-tokens)\n"),
+        ([], "", "(cut off: the context is full)\n"),
+        (["--max-tokens", "4"], "hm", "(cut off while thinking at 4 tokens: raise --max-tokens)\n"),
+        (["--max-tokens", "4", "--json"], "", ""),
+    ],
+)
+def test_an_answer_that_was_cut_off_says_so(local, monkeypatch, options, thought, note):
+    said = "" if thought else "I am a small"
+
+    async def stream(request):
+        if thought:
+            yield ReasoningDelta(thought)
+        else:
+            yield ContentDelta(said)
+        yield ChatFinish("length", 9, 4)
+
+    model = local()
+    monkeypatch.setattr(model.chat, "stream", stream)
+    result = run("hi", *options)
+    assert (result.exit_code, result.stderr) == (0, note)
+    assert "--json" in options or result.stdout == f"{said}\n"
+
+
+def test_an_answer_that_a_server_cut_off_says_so(monkeypatch):
+    remote = HttpChat("http://127.0.0.1:1", "m")
+    cut = ScriptedChat([ChatAnswer("I am", finish_reason="length")])
+    monkeypatch.setattr(remote, "stream", cut.stream)
+    monkeypatch.setattr(chat_module, "opened", lambda *_: nullcontext(remote))
+    assert run("hi").stderr == "(cut off at the server's limit: give --max-tokens)\n"
+
+
 def test_piped_input_is_the_message(local):
     model = local("ok")
     run(input="two\nlines\n")
@@ -95,6 +130,31 @@ def test_a_server_that_is_not_there_is_one_line():
     assert result.exit_code == 1
     assert result.stderr.startswith("error: http://127.0.0.1:1/v1/models ")
     assert result.stderr.count("\n") == 1
+
+
+def test_of_several_models_of_a_server_one_must_be_named(monkeypatch):
+    asked = []
+
+    def remote(url, name, *, api_key):
+        asked.append(name)
+        return ScriptedChat(["ok"])
+
+    monkeypatch.setattr(chat_module, "HttpChat", remote)
+    names = ["b" * 200, *(f"m{i}" for i in range(1, 13))]
+    monkeypatch.setattr(chat_module, "served_models", lambda url, api_key: names)
+    result = run("hi", "--url", "http://h")
+    assert (result.exit_code, asked) == (1, [])
+    first = ", ".join(["b" * 80, *names[1:10]])
+    assert result.stderr == (
+        f"error: http://h lists 13 models, {first} and 3 more: name one with --model\n"
+    )
+    names[2:] = []
+    assert "2 models, " + "b" * 80 + ", m1: name one" in run("hi", "--url", "http://h").stderr
+    names[1:] = []
+    monkeypatch.setattr(chat_module, "answer_once", lambda *_: None)
+    for options, name in ((), names[0]), (("--model", "m7"), "m7"):
+        assert run("hi", "--url", "http://h", *options).exit_code == 0
+        assert asked[-1] == name
 
 
 def test_a_conversation_keeps_its_history_but_not_an_interrupted_turn(monkeypatch, capsys):

@@ -174,7 +174,8 @@ def test_a_number_out_of_bounds_is_refused_by_name(value: float) -> None:
                  "min_p", "top_p", "top_k", "seed"):  # fmt: skip
         bounds = bounds_of(name)
         assert bounds is not None
-        if bounds.allow(value):
+        counts = name in ("top_k", "seed")
+        if bounds.allow(value) and not (counts and isinstance(value, float)):
             SamplingParams(max_tokens=1, **{name: value})
             continue
         with pytest.raises(ValueError, match=f"^{name} is .{{1,50}}: it must be"):

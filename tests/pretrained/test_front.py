@@ -149,6 +149,37 @@ def test_a_closed_model_says_so_and_leaves_no_thread(saved: Path) -> None:
     assert threading.active_count() == before
 
 
+PROGRAM = f"""
+import os, sys, time, openk2
+from openk2.generation import JsonFormat
+folder, messages = sys.argv[1], {MESSAGES}
+"""
+WHILE_IT_GENERATES = """
+model = openk2.load(folder)
+events = model.stream(messages, max_tokens=400)
+next(events), next(events)
+"""
+# JSON makes the request use the loop's threads; nothing but its events holds this model.
+WHEN_THE_ANSWER_IS_THERE = """
+events = openk2.load(folder).stream(messages, max_tokens=30, response_format=JsonFormat())
+next(events)
+time.sleep(0.5)
+"""
+IN_A_FORK = """
+model = openk2.load(folder)
+child = os.fork()
+assert not child or os.waitpid(child, 0)[1] == 0
+"""
+
+
+@pytest.mark.parametrize("lines", [WHILE_IT_GENERATES, WHEN_THE_ANSWER_IS_THERE, IN_A_FORK])
+def test_a_program_that_does_not_close_its_model_ends(saved: Path, lines: str) -> None:
+    # Python 3.12 warns of a fork beside threads.
+    command = [sys.executable, "-W", "ignore", "-c", PROGRAM + lines, str(saved)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_path_that_does_not_exist_is_one_clear_line() -> None:
     with pytest.raises(LocalModelError, match="no/such/folder"):
         openk2.load("no/such/folder")

@@ -88,6 +88,25 @@ def test_the_summary_says_what_the_cache_takes(saved: Path) -> None:
         assert "latent cache 160 bytes a token, 256 tokens in at most 0 MiB" in model.summary
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_batch", 0),
+        ("max_batch", 1.5),
+        ("max_batch", True),
+        ("dtype", "bfloat16"),
+        ("dtype", torch.int8),
+        ("weights", "int4"),
+    ],
+)
+def test_an_option_that_cannot_be_used_is_one_line_before_anything_is_read(
+    saved: Path, monkeypatch, name: str, value: object
+) -> None:
+    monkeypatch.setattr("openk2.pretrained.model.find_folder", None)
+    with pytest.raises(LocalModelError, match=re.escape(f"{name} is {value!r}: ")):
+        open_model(saved, **{name: value})
+
+
 def test_every_id_that_any_file_calls_an_end_stops(folder: Path) -> None:
     tokenizer = Tokenizer.load(folder)
     expected = {tokenizer.special("[EOS]"), tokenizer.special("<|im_end|>")}
@@ -137,6 +156,8 @@ def test_quantized_weights_stay_as_stored_unless_asked_otherwise(saved: Path, tm
         assert "in block-fp8 as stored (0 MiB)" in stored.summary
         assert "in float32 (0 MiB)" in plain.summary
         assert stored.weights.bytes < plain.weights.bytes
+    with open_model(tmp_path, weights="stored") as named:
+        assert named.weights == stored.weights
 
 
 @pytest.mark.skipif(not native.available(), reason="needs the native kernels")

@@ -1,6 +1,7 @@
 """Sampling settings: their defaults, their bounds, and what differs from the defaults."""
 
 import math
+import re
 
 import pytest
 
@@ -17,7 +18,8 @@ def test_a_value_out_of_bounds_is_refused_with_the_name_of_its_setting(name):
     beyond = [] if bounds.least is None else [bounds.least - step]
     beyond += [] if bounds.most is None else [bounds.most + step]
     beyond += [] if bounds.above is None else [bounds.above]
-    for value in [*beyond, math.nan]:
+    beyond += [math.nan] if isinstance(getattr(Sampling(), name), float) else []
+    for value in beyond:
         with pytest.raises(ValueError, match=f"{name} is .*: it must be {bounds}"):
             SamplingParams(max_tokens=1, **{name: value})
 
@@ -28,6 +30,44 @@ def test_the_inclusive_bounds_and_the_default_are_allowed(name):
     for value in (bounds.least, bounds.most, getattr(Sampling(), name)):
         if value is not None:
             assert getattr(SamplingParams(max_tokens=1, **{name: value}), name) == value
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+@pytest.mark.parametrize("value", [None, True, "1", [1], 1j])
+def test_a_setting_that_is_no_number_is_refused_with_its_name_and_value(name, value):
+    if name == "seed" and value is None:
+        return
+    with pytest.raises(ValueError, match=re.escape(f"{name} is {value!r}: it must be an int")):
+        SamplingParams(max_tokens=1, **{name: value})
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "logprobs", "prompt_logprobs", "top_k", "seed"])
+@pytest.mark.parametrize("value", [True, 5.5, 5.0, "5", math.nan])
+def test_a_count_must_be_an_int(name, value):
+    with pytest.raises(ValueError, match=f"{name} is {value!r}: it must be an int"):
+        SamplingParams(**{"max_tokens": 1, name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("logit_bias", None),
+        ("logit_bias", [1]),
+        ("stop_token_ids", 2),
+        ("stop_token_ids", ""),
+        ("stop_token_ids", ["</s>"]),
+        ("owner", []),
+    ],
+)
+def test_a_setting_of_another_type_is_refused_with_its_name(name, value):
+    with pytest.raises(ValueError, match=re.escape(f"{name} is {value!r}: it must ")):
+        SamplingParams(max_tokens=1, **{name: value})
+
+
+@pytest.mark.parametrize("bias", [{"3": 1.0}, {3: "1"}, {3: None}, {3: True}, {True: 1.0}])
+def test_a_bias_is_a_number_of_an_id(bias):
+    with pytest.raises(ValueError, match="logit_bias"):
+        SamplingParams(max_tokens=1, logit_bias=bias)
 
 
 def test_bounds_are_written_as_a_sentence_needs_them():

@@ -4,6 +4,8 @@ import httpx
 import pytest
 from openai import NotFoundError
 
+from openk2.generation import served_models
+
 MODEL = "openk2-test"
 MESSAGES = [{"role": "user", "content": "hi"}]
 END = "«<|im_end|>»"
@@ -28,6 +30,11 @@ def test_the_card_tells_the_context_length(serve, scripted):
     url = serve(scripted(END), aliases=["gpt-x"])
     cards = httpx.get(f"{url}/v1/models").json()["data"]
     assert [card["max_model_len"] for card in cards] == [4096, 4096]
+
+
+def test_a_client_that_lists_models_counts_aliases_as_one(serve, scripted):
+    url = serve(scripted(END), aliases=["gpt-x"])
+    assert served_models(url) == [MODEL]
 
 
 def test_aliases_hold_for_tokens_too(serve, scripted):

@@ -29,6 +29,7 @@ from openk2.protocol import EngineBusyError, EngineError
 from openk2.record import printable
 
 ANSWER_ERRORS = (RequestError, EndpointError, EngineBusyError, EngineError, RenderError)
+LISTED = 10  # names of models in an error
 
 
 def chat(
@@ -40,7 +41,7 @@ def chat(
         str | None,
         typer.Option(
             help="Folder, built-in name or ORGANISATION/NAME[@REVISION] on the hub, "
-            f"{DEFAULT_MODEL} by default; with --url, a name there."
+            f"{DEFAULT_MODEL} by default; with --url, a name there, needed if it lists several."
         ),
     ] = None,
     url: Annotated[
@@ -107,11 +108,21 @@ def read_input() -> str:
 def opened(model: str | None, url: str | None, api_key: str | None) -> Iterator[ChatGenerator]:
     """The server at `url`, or a local model that stops afterwards."""
     if url is not None:
-        name = model or served_models(url, api_key=api_key)[0]
-        yield HttpChat(url, name, api_key=api_key)
+        yield HttpChat(url, model or only_model(url, api_key), api_key=api_key)
         return
     with open_local(local_model(model or DEFAULT_MODEL)) as local:
         yield local.chat
+
+
+def only_model(url: str, api_key: str | None) -> str:
+    """The model of a server that has one. Raises EndpointError, which lists them, for several."""
+    names = served_models(url, api_key=api_key)
+    if len(names) == 1:
+        return names[0]
+    listed = ", ".join(name[:80] for name in names[:LISTED])
+    rest = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    message = f"{url} lists {len(names)} models, {listed}{rest}"
+    raise EndpointError(f"{message}: name one with --model")
 
 
 def converse(generator: ChatGenerator, request: ChatRequest, as_json: bool) -> None:
@@ -151,7 +162,19 @@ def answer_once(generator: ChatGenerator, request: ChatRequest, as_json: bool) -
         return answer
     answer = asyncio.run(complete(Printed(generator), request))
     typer.echo()
+    if answer.finish_reason == "length":
+        typer.echo(cut_note(answer, request, remote=isinstance(generator, HttpChat)), err=True)
     return answer
+
+
+def cut_note(answer: ChatAnswer, request: ChatRequest, *, remote: bool) -> str:
+    """What ended an answer too early, and the remedy. remote: a server may have a limit too."""
+    where = " while thinking" if answer.reasoning and not answer.content else ""
+    if request.max_tokens is not None:
+        return f"(cut off{where} at {request.max_tokens} tokens: raise --max-tokens)"
+    if remote:
+        return f"(cut off{where} at the server's limit: give --max-tokens)"
+    return f"(cut off{where}: the context is full)"
 
 
 class Printed:

@@ -55,8 +55,8 @@ class ChatRequest(GenerationSettings):
     tenant: whose conversation it is, a digest of the API key; what is remembered of one tenant's
         conversations is used in no other's.
 
-    Raises RequestError, with the field in OpenAI's words, for two tools of one name and for a
-    tool_choice that no tool answers to.
+    Raises RequestError, with the field in OpenAI's words, for two tools of one name, for a
+    tool_choice that no tool answers to, and for a tool_choice or response_format of another type.
     """
 
     messages: Sequence[Mapping[str, Any]]
@@ -78,6 +78,7 @@ class ChatRequest(GenerationSettings):
                 place = f"tools[{index}].function.name"
                 raise RequestError(f"{place} is {name!r}, which is declared twice", place)
             declared.add(name)
+        self.check_forms()
         choice = self.tool_choice
         if choice == "required" and not names:
             message = 'tool_choice is "required", but there are no tools: declare one'
@@ -87,6 +88,16 @@ class ChatRequest(GenerationSettings):
             raise RequestError(message, "tool_choice")
         if self.is_continued:
             self.check_continued()
+
+    def check_forms(self) -> None:
+        """Raise RequestError for a tool_choice or response_format in OpenAI's form, or unknown."""
+        choice, wanted = self.tool_choice, self.response_format
+        if not isinstance(choice, NamedTool) and choice not in ("auto", "none", "required"):
+            message = f'tool_choice is {choice!r}: give "auto", "none", "required" or'
+            raise RequestError(f'{message} openk2.generation.NamedTool("NAME")', "tool_choice")
+        if wanted is not None and not isinstance(wanted, JsonFormat):
+            message = f"response_format is {wanted!r}: give None or"
+            raise RequestError(f"{message} openk2.generation.JsonFormat(SCHEMA)", "response_format")
 
     def check_continued(self) -> None:
         """Raise RequestError if the last message cannot be the beginning of this answer."""

@@ -176,7 +176,10 @@ def seconds_of(retry_after: str | None) -> float | None:
 def served_models(
     base_url: str, *, api_key: str | None = None, seconds: float = LISTING_SECONDS
 ) -> list[str]:
-    """Names of the models of a server. Raises EndpointError, also after `seconds`."""
+    """Names of the models of a server, the first where cards have one `root`: they are aliases.
+
+    Raises EndpointError, also after `seconds`.
+    """
     return asyncio.run(listed_models(base_url, api_key, seconds))
 
 
@@ -194,7 +197,9 @@ async def listed_models(base_url: str, api_key: str | None, seconds: float) -> l
         ):
             await raise_for_error(response)
             cards = json.loads(await read_body(response))["data"]
-        names = [str(card["id"]) for card in cards]
+        names: dict[str, str] = {}
+        for card in cards:
+            names.setdefault(str(card.get("root") or card["id"]), str(card["id"]))
     except EngineBusyError as error:
         raise EndpointError(str(error)) from error
     except TimeoutError as error:
@@ -203,4 +208,4 @@ async def listed_models(base_url: str, api_key: str | None, seconds: float) -> l
         raise EndpointError(f"{url} does not list models: {error}") from error
     if not names:
         raise EndpointError(f"{url} lists no model: name one")
-    return names
+    return list(names.values())

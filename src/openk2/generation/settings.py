@@ -15,7 +15,8 @@ class GenerationSettings(Sampling):
     logprobs: None, or how many likeliest tokens to report beside each one.
     owner: as in `SamplingParams`.
 
-    Raises RequestError if stop is not a sequence of non-empty strings.
+    Raises RequestError if stop is not a sequence of non-empty strings, and for a number of another
+    type than declared.
     """
 
     logprobs: int | None = None
@@ -25,6 +26,10 @@ class GenerationSettings(Sampling):
     def __post_init__(self) -> None:
         if isinstance(self.stop, str) or not all(isinstance(s, str) and s for s in self.stop):
             raise RequestError(f"stop is {self.stop!r}: give non-empty strings, as a tuple", "stop")
+        try:
+            self.check_types()
+        except ValueError as error:
+            raise RequestError(str(error)) from error
 
     def sampling(
         self,

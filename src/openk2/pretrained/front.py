@@ -1,5 +1,7 @@
 """`load`: a model to use from ordinary Python. `openk2.load` is this."""
 
+import atexit
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -25,11 +27,20 @@ class LoadedModel:
     """A model in this process, for synchronous code; from several threads, calls run together.
 
     local: the parts: name, config, tokenizer, engine. Also a context manager that closes it.
+    A model that is not closed is closed when the program ends.
     """
 
     def __init__(self, local: LocalModel) -> None:
         self.local = local
         self._loop = LoopThread()
+        # Before Python freezes the threads: one inside torch would abort the process, and a stream
+        # that is still open would wait for them. Its events may outlive the last name of the model.
+        atexit.register(self._close_at_exit, os.getpid())
+
+    def _close_at_exit(self, process: int) -> None:
+        """Close the model, but not in a fork of the process that opened it: it has no threads."""
+        if os.getpid() == process:
+            self.close()
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -46,6 +57,8 @@ class LoadedModel:
 
         messages, tools: as in OpenAI's chat completions; `answer.message()` goes on with them.
         settings: fields of `ChatRequest`: temperature, max_tokens, stop, seed, logprobs, ...
+            tool_choice may be "auto", "none", "required" or openk2.generation.NamedTool(name),
+            response_format an openk2.generation.JsonFormat(schema).
         Raises openk2.chat.RenderError for a message and RequestError for a setting that cannot be
         obeyed, EngineBusyError, EngineError.
         """
@@ -108,6 +121,7 @@ class LoadedModel:
         """Stop the engine; requests in flight get an EngineError. Closing twice is closing once."""
         self.local.close()
         self._loop.close()
+        atexit.unregister(self._close_at_exit)
 
     def __enter__(self) -> "LoadedModel":
         return self
@@ -122,9 +136,10 @@ class LoadedModel:
 
 
 def load(path_or_name: str | Path = DEFAULT_MODEL, **options: Any) -> LoadedModel:
-    """Open a checkpoint folder or a built-in model and start its engine.
+    """Open a checkpoint folder, a built-in model or a model of the hub and start its engine.
 
-    options: of `open_model`: context_length, max_batch, cache_bytes, dtype, device.
-    Raises LocalModelError, one line, for a path or files that cannot be used.
+    options: of `open_model`: context_length, max_batch, cache_bytes, dtype, device, weights,
+    memory.
+    Raises LocalModelError, one line, for a path, files or an option that cannot be used.
     """
     return LoadedModel(open_model(path_or_name, **options))

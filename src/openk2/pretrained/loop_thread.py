@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -13,6 +14,9 @@ class LoopThread:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        # Threads of the loop's own are ended by a new thread, which Python may refuse at its end.
+        self._workers = ThreadPoolExecutor(thread_name_prefix="openk2-worker")
+        self._loop.set_default_executor(self._workers)
         self._thread = threading.Thread(target=self._loop.run_forever, name="openk2", daemon=True)
         self._lock = threading.Lock()
         self._closed = False
@@ -60,6 +64,7 @@ class LoopThread:
         ending.result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._workers.shutdown()
         self._loop.close()
 
     async def _end(self) -> None:
@@ -68,4 +73,3 @@ class LoopThread:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._loop.shutdown_asyncgens()
-        await self._loop.shutdown_default_executor()

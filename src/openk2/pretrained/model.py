@@ -101,24 +101,26 @@ def open_model(
     cache_bytes: int | None = None,
     dtype: "torch.dtype | None" = None,
     device: "torch.device | str" = "cpu",
-    weights: WeightForm = WeightForm.stored,
+    weights: WeightForm | str = WeightForm.stored,
     memory: int | None = None,
 ) -> LocalModel:
-    """Read a checkpoint folder or a built-in model and start its engine.
+    """Read a checkpoint folder, a built-in model or a model of the hub and start its engine.
 
+    path_or_name: of the hub as "ORGANISATION/NAME[@REVISION]", downloaded unless the cache has it.
     context_length: of one request (default: the model's, or what cache_bytes hold if that is less).
     max_batch: requests that run together; others wait.
     cache_bytes: memory for cached latents at most; a CPU's system hands it over as pages are used.
         Default: a share of what the device has left, see `cache_budget`.
     dtype: of weights and cache (default: float32 for small models on a CPU, bfloat16 otherwise).
-    weights: whether quantized weights stay as they are stored, where the native kernels read them
-        (on a CPU), or are dequantized to dtype.
+    weights: "stored": quantized weights stay as they are, where the native kernels read them (on a
+        CPU); "plain": they are dequantized to dtype.
     memory: bytes for everything. What does not stay in memory is a routed expert and is read from
         the checkpoint when a token needs it (docs/design/streaming.md). Default: all weights are
         in memory.
-    Raises LocalModelError, one line, for a path or files that cannot be used, or memory that is
-    not there: nothing has been read then.
+    Raises LocalModelError, one line, for a path, files or an option that cannot be used, or memory
+    that is not there: nothing has been read then.
     """
+    weights = check_options(max_batch, dtype, weights)
     admit = None
     if memory is None:
         admit = memory_check(str(path_or_name), device=device, dtype=dtype, weights=weights)
@@ -226,3 +228,21 @@ def open_model(
         checkpoint.skipped,
         experts,
     )
+
+
+def check_options(max_batch: int, dtype: object, weights: str) -> WeightForm:
+    """The form of the weights. Raises LocalModelError for options that no model could be opened
+    with, before anything is read."""
+    if isinstance(max_batch, bool) or not isinstance(max_batch, int) or max_batch < 1:
+        raise LocalModelError(f"max_batch is {max_batch!r}: it must be an int of at least 1")
+    if dtype is not None:
+        import torch
+
+        if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+            message = f"dtype is {dtype!r}: give torch.float32 or torch.bfloat16"
+            raise LocalModelError(message)
+    try:
+        return WeightForm(weights)
+    except ValueError:
+        forms = " or ".join(repr(form.value) for form in WeightForm)
+        raise LocalModelError(f"weights is {weights!r}: give {forms}") from None

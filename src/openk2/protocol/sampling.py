@@ -4,7 +4,7 @@ Every setting is declared once, in `Sampling`. The request types, the server's b
 HTTP client and the gateway read its fields, so a setting added here reaches them all.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -87,8 +87,20 @@ class Sampling:
         default = Sampling().settings()
         return {name: value for name, value in self.settings().items() if value != default[name]}
 
+    def check_types(self) -> None:
+        """Raise ValueError, naming the field, for a number of another type, a subclass's too."""
+        for setting in fields(self):
+            if setting.type in NUMBERS:
+                check_number(setting.name, getattr(self, setting.name), setting.type)
+        if not isinstance(self.logit_bias, Mapping):
+            raise ValueError(f"logit_bias is {self.logit_bias!r}: it must map ids to numbers")
+        for token, bias in self.logit_bias.items():
+            check_number("an id of logit_bias", token, int)
+            check_number(f"logit_bias of id {token}", bias, float)
+
     def check(self) -> None:
-        """Raise ValueError, naming the field, for a value that is out of bounds."""
+        """Raise ValueError, naming the field, for a value of another type or out of bounds."""
+        self.check_types()
         for name, value in self.settings().items():
             bounds = bounds_of(name)
             if bounds is None or (value is None and getattr(Sampling, name) is None):
@@ -99,6 +111,23 @@ class Sampling:
             if not BIAS_BOUNDS.allow(bias):
                 problem = f"is {shown(bias)}: it must be {BIAS_BOUNDS}"
                 raise ValueError(f"logit_bias of id {token} {problem}")
+
+
+NUMBERS: Mapping[Any, str] = {
+    float: "an int or a float",
+    int: "an int",
+    int | None: "an int or None",
+}
+
+
+def check_number(name: str, value: object, declared: Any) -> None:
+    """Raise ValueError for a value that is not of the declared type, a key of NUMBERS.
+
+    True is not 1 here, as in the server's bodies.
+    """
+    allowed = int | float if declared is float else declared
+    if isinstance(value, bool) or not isinstance(value, allowed):
+        raise ValueError(f"{name} is {value!r}: it must be {NUMBERS[declared]}")
 
 
 def shown(value: float) -> str:
@@ -128,7 +157,7 @@ class SamplingParams(Sampling):
     owner: requests of one owner share its part of the batch while others wait; None: this one
         alone.
 
-    Raises ValueError naming the field when a value is out of range.
+    Raises ValueError naming the field when a value is of another type or out of range.
     """
 
     max_tokens: int
@@ -138,11 +167,16 @@ class SamplingParams(Sampling):
     owner: str | None = None
 
     def __post_init__(self) -> None:
+        self.check()
         least = 1 if self.prompt_logprobs is None else 0
         if self.max_tokens < least:
             raise ValueError(f"max_tokens is {self.max_tokens}: it must be at least {least}")
-        self.check()
         for name in ("logprobs", "prompt_logprobs"):
             count = getattr(self, name)
             if count is not None and not 0 <= count <= MAX_LOGPROBS:
                 raise ValueError(f"{name} is {count}: it must be between 0 and {MAX_LOGPROBS}")
+        ids, owner = self.stop_token_ids, self.owner
+        if not isinstance(ids, Set | list | tuple) or not all(isinstance(one, int) for one in ids):
+            raise ValueError(f"stop_token_ids is {ids!r}: it must be a set of ids")
+        if not isinstance(owner, str | None):
+            raise ValueError(f"owner is {owner!r}: it must be a str or None")

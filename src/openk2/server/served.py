@@ -28,8 +28,10 @@ class ServedNames:
             raise ApiError(404, message, param="model", code="model_not_found")
 
     def card(self, name: str) -> dict[str, Any]:
-        """OpenAI's description of a model, with vLLM's name for its context."""
+        """OpenAI's description of a model, with vLLM's names for its context and for what an alias
+        stands for."""
         card = {"id": name, "object": "model", "created": self._created, "owned_by": "openk2"}
+        card["root"] = self.names[0]
         if self._context_length is None:
             return card
         return {**card, "max_model_len": self._context_length}
