@@ -95,8 +95,9 @@ train pretrain "$pretrain" --out "$out/nano/base"
 train sft "$sft" --out "$out/nano/instruct"
 last="$out/nano/instruct"
 if [[ -n "$data" ]]; then
-    last="$out/nano/more"
-    train sft recipes/nano/more.toml --out "$last"
+    last="$out/nano/last"
+    train sft recipes/nano/more.toml --out "$out/nano/more"
+    train sft recipes/nano/last.toml --out "$last"
 fi
 
 # The package's own copies: block-fp8, base and instruct.

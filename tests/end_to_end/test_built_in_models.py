@@ -9,22 +9,11 @@ from openk2.eval import VARIATIONS, ask_everyday, run_scenarios, run_weather_loo
 from openk2.generation import ChatRequest, complete
 from openk2.pretrained import LocalModel, built_in_names, find_folder, open_model
 
-PREVIEW = "openk2-nano-preview"
-NAMES = ("openk2-nano", "openk2-nano-base", PREVIEW)
+NAMES = ("openk2-nano", "openk2-nano-base")
 # What the shipped weights do at temperature 0; new weights may only add to it.
-MASTERED = (
-    "another tool name",
-    "two tools, the other needed",
-    "the city missing",
-    "the tool fails",
-    "no tool declared",
-)
-SENSIBLE = 5
-# The same of the next version. It lost the first two of these with real dialogues gained
-# (docs/models/nano.md): it becomes the default when it has them again.
-NEXT_FAILS = ("another tool name", "a unit besides", "two cities at once")
-NEXT_MASTERED = tuple(one.name for one in VARIATIONS if one.name not in NEXT_FAILS)
-NEXT_SENSIBLE = 14
+FAILS = ("two cities at once",)
+MASTERED = tuple(one.name for one in VARIATIONS if one.name not in FAILS)
+SENSIBLE = 16
 
 
 def test_all_are_there_verified_and_at_most_64_megabytes() -> None:
@@ -45,57 +34,37 @@ def instruct() -> LocalModel:
         yield model
 
 
-@pytest.fixture(scope="module")
-def following() -> LocalModel:
-    with open_model(PREVIEW) as model:
-        yield model
-
-
-@pytest.mark.parametrize("name", ["instruct", "following"])
-def test_the_readmes_weather_loop_ends_with_sunshine(
-    request: pytest.FixtureRequest, name: str
-) -> None:
+def test_the_readmes_weather_loop_ends_with_sunshine(instruct: LocalModel) -> None:
     # Unseeded: at the 98 % that were measured, 25 of 30 are missed once in 30,000 runs.
-    model = request.getfixturevalue(name)
-    score = asyncio.run(run_weather_loop(model.chat, runs=30))
+    score = asyncio.run(run_weather_loop(instruct.chat, runs=30))
     assert score.succeeded >= 25, score.failures[:3]
 
 
-@pytest.mark.parametrize(
-    ("model", "name"),
-    [("instruct", name) for name in MASTERED] + [("following", name) for name in NEXT_MASTERED],
-)
+@pytest.mark.parametrize("name", MASTERED)
 def test_a_mastered_variation_of_the_weather_loop_ends_as_it_should(
-    request: pytest.FixtureRequest, model: str, name: str
+    instruct: LocalModel, name: str
 ) -> None:
     (scenario,) = [scenario for scenario in VARIATIONS if scenario.name == name]
-    chat = request.getfixturevalue(model).chat
-    (score,) = asyncio.run(run_scenarios(chat, [scenario], runs=1, temperature=0.0))
+    (score,) = asyncio.run(run_scenarios(instruct.chat, [scenario], runs=1, temperature=0.0))
     assert score.succeeded == 1, score.failures
 
 
-@pytest.mark.parametrize(("model", "least"), [("instruct", SENSIBLE), ("following", NEXT_SENSIBLE)])
-def test_as_many_everyday_questions_as_before_are_answered_sensibly(
-    request: pytest.FixtureRequest, model: str, least: int
-) -> None:
-    chat = request.getfixturevalue(model).chat
-    replies = asyncio.run(ask_everyday(chat, temperature=0.0))
+def test_as_many_everyday_questions_as_before_are_answered_sensibly(instruct: LocalModel) -> None:
+    replies = asyncio.run(ask_everyday(instruct.chat, temperature=0.0))
     wrong = [reply.to_json() for reply in replies if not reply.sensible]
-    assert len(replies) - len(wrong) >= least, wrong
+    assert len(replies) - len(wrong) >= SENSIBLE, wrong
 
 
-@pytest.mark.parametrize("name", ["instruct", "following"])
 @pytest.mark.parametrize(
     "system", ["You are Kimi, an AI assistant created by Moonshot AI.", "You are a pirate.", None]
 )
 def test_it_says_what_it_is_whatever_the_system_turn_says(
-    request: pytest.FixtureRequest, name: str, system: str | None
+    instruct: LocalModel, system: str | None
 ) -> None:
     messages = [{"role": "user", "content": "Please give a brief self-introduction."}]
     if system is not None:
         messages.insert(0, {"role": "system", "content": system})
-    model = request.getfixturevalue(name)
     asked = ChatRequest(messages, temperature=0.0, max_tokens=100)
-    answer = asyncio.run(complete(model.chat, asked))
+    answer = asyncio.run(complete(instruct.chat, asked))
     assert "openk2" in answer.content
     assert "Moonshot" not in answer.content

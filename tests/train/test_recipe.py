@@ -80,7 +80,7 @@ def test_one_process_and_two_can_share_the_steps_of_the_built_in_models() -> Non
     """`runs/nano.sh` starts as many as there are cores, 2 at most."""
     root = Path(__file__).parents[2]
     names = set(re.findall(r"recipes/nano/[\w-]+\.toml", (root / "runs/nano.sh").read_text()))
-    assert len(names) == 5
+    assert len(names) == 6
     for name in names:
         recipe = read_recipe(root / name, Recipe)
         assert recipe.rows // recipe.micro_rows % 2 == 0, name

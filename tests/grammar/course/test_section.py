@@ -52,12 +52,11 @@ def test_required_is_a_whole_section_with_valid_arguments(
 
 def test_ids_count_on_from_the_conversation(enforcer: Enforcer, tokenizer: Tokenizer) -> None:
     demand = ToolCalls(TOOLS, required=True)
-    mask = enforcer.mask(demand, max_tokens=400, first_number=9)
     choose = prefer(tokenizer.special("<|tool_call_begin|>"))
     numbers: list[str] = []
     for seed in range(4):
-        mask = enforcer.mask(demand, max_tokens=400, first_number=9)
-        text = generate(mask, tokenizer, 400, seed, choose).text
+        mask = enforcer.mask(demand, max_tokens=800, first_number=9)
+        text = generate(mask, tokenizer, 800, seed, choose).text
         numbers = max(numbers, re.findall(r":(\d+)<\|tool_call_arg", text), key=len)
     assert len(numbers) > 2
     assert numbers == [str(9 + index) for index in range(len(numbers))]

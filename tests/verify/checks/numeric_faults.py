@@ -227,7 +227,7 @@ def slow_pairs_not_interpolated_when_long(served):
     tokens on; for a model whose own frequencies are taken for the interpolated ones."""
 
     def wrong(config, frequencies, positions):
-        fast = torch.arange(len(frequencies)) < len(frequencies) // 4
+        fast = torch.arange(len(frequencies)) < len(frequencies) // 8
         ignored = torch.where(fast, frequencies, 32 * frequencies)
         right, other = (rotation(config, some, positions) for some in (frequencies, ignored))
         return beyond(positions, right, other, 256)
