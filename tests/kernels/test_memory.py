@@ -27,7 +27,15 @@ def test_a_kernel_without_memory_raises_memory_error_and_works_again_with_it(thr
         check=False,
     )
     assert child.returncode == 0, child.stderr
-    assert child.stdout.splitlines() == [
+    raised = [
         f"{name}: MemoryError: openk2_{name}: this machine has no memory for the call; then done"
         for name in KERNELS
     ]
+    done = [f"{name}: done; then done" for name in KERNELS]
+    lines = child.stdout.splitlines()
+    if threads == 1:
+        assert lines == raised
+    else:  # The thread that takes an item may have the memory for it from an earlier call.
+        assert len(lines) == len(KERNELS), lines
+        assert set(lines) <= {*raised, *done}, lines
+        assert set(lines) & set(raised)
