@@ -30,8 +30,8 @@ from openk2.generation import (
 )
 
 THOUGHT = "reasoning_content"
-# Fields that a strict host may not know, and that an answer can do without.
 BUDGET = "budget_tokens"
+# Fields that a strict host may not know, and that an answer can do without.
 OPTIONAL = ("reasoning_content", "reasoning", "thinking", "chat_template_kwargs", BUDGET)
 # A refusal of a field that is not known; "reasoning_content is missing" names it too.
 UNKNOWN_FIELD = re.compile(
@@ -131,7 +131,7 @@ class Host:
 
     def _budget(self, form: HostForm, request: ChatRequest) -> int | None:
         """The tokens of thought that the host enforces. Raises RequestError for a budget that it
-        does not, unless it is a hint."""
+        does not, unless it came unasked."""
         if form.kind.budget and form.refused.isdisjoint((BUDGET, "thinking")):
             return thinking_budget(request.thinking)
         refuse_budget(request.thinking)
